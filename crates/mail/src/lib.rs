@@ -1,0 +1,19 @@
+//! What a message and its envelope *are*: values that cannot be wrong once they exist.
+//!
+//! Floor 0. Knows no socket, no clock and no task; returns, never logs.
+
+pub mod address;
+pub mod blob;
+pub mod domain;
+pub mod envelope;
+pub mod message;
+pub mod reply;
+pub mod status;
+
+pub use address::Address;
+pub use blob::{Blob, Spool};
+pub use domain::Domain;
+pub use envelope::{Body, Envelope, MailParams, Notify, OriginalRecipient, Recipient, Ret, ReversePath};
+pub use message::{Mail, Message};
+pub use reply::Reply;
+pub use status::Status;

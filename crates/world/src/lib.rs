@@ -1,0 +1,21 @@
+//! Time, DNS and randomness: the outside world as three values that are handed in at the top.
+//!
+//! Floor 1. Only here may code ask the system for them.
+
+pub mod clock;
+pub mod random;
+pub mod resolver;
+
+pub use clock::Clock;
+pub use random::Random;
+pub use resolver::{DnsError, Mx, Resolver};
+
+use std::sync::Arc;
+
+/// The three values together. Cloning is cheap.
+#[derive(Clone)]
+pub struct World {
+    pub clock: Arc<dyn Clock>,
+    pub dns: Arc<dyn Resolver>,
+    pub random: Arc<dyn Random>,
+}
