@@ -1,1 +1,25 @@
-//! Placeholder while the room is furnished.
+//! Settings: KDL text in, typed sections or a full list of problems out.
+//!
+//! A file is read into a [`Tree`] of our own: `include` is followed, variables and the environment are put in, and
+//! everything keeps its place in the text. [`Tree::decode`] hands out a [`Section`], a cursor that remembers what was
+//! asked for; whatever is left over is an unknown option. Nothing stops at the first mistake.
+
+mod describe;
+mod lint;
+mod node;
+mod option;
+mod problem;
+mod read;
+mod section;
+mod substitute;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+pub use describe::{Default, OptionDoc, describe, markdown};
+pub use option::{Arg, Count, Key, Opt};
+pub use problem::{Problem, Problems, Span, Spanned};
+pub use read::{DEPTH_MAX, FILES_MAX, INCLUDE_DEPTH_MAX, TEXT_MAX, Tree};
+pub use section::Section;
+pub use units::{parse_duration, parse_size, print_duration, print_size};

@@ -1,0 +1,89 @@
+//! Traps of KDL's bare words: text that must be quoted and is not, and what the parser says about it.
+
+use std::ops::Range;
+
+/// Deepest nesting of blocks or comments that is given to the parser, which recurses: at 400 it overflows its stack.
+pub(crate) const NESTING_MAX: usize = 64;
+
+/// A place where a text is nested too deeply for the parser, if there is one. Counts without regard to quotes, so
+/// that it errs on the safe side.
+pub(crate) fn too_deep(text: &str) -> Option<usize> {
+    let (mut braces, mut comments) = (0usize, 0usize);
+    let octets = text.as_bytes();
+    for (at, octet) in octets.iter().enumerate() {
+        match octet {
+            b'{' => braces += 1,
+            b'}' => braces = braces.saturating_sub(1),
+            b'*' if at > 0 && octets[at - 1] == b'/' => comments += 1,
+            b'/' if at > 0 && octets[at - 1] == b'*' => comments = comments.saturating_sub(1),
+            _ => {}
+        }
+        if braces > NESTING_MAX || comments > NESTING_MAX {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// What a bare word was cut off from by the parser without a word: `https://x` becomes `https:` and a comment,
+/// `${X}` becomes `$` and a block. `word` is the place of a name or value.
+pub(crate) fn cut_word(text: &str, word: Range<usize>) -> Option<(String, String)> {
+    let bare = text.get(word.clone())?;
+    let after = text.get(word.end..)?;
+    if bare.ends_with('$') && after.starts_with('{') {
+        let name: String = after[1..].chars().take_while(|c| *c != '}' && !c.is_whitespace()).collect();
+        let help = format!("write \"$(env:{name})\" for the environment, or put the text in quotes");
+        return Some(("`${` has no meaning here".to_owned(), help));
+    }
+    if !bare.ends_with('"') && !bare.ends_with('#') && after.starts_with("//") {
+        let whole: String = text[word.start..].chars().take_while(|c| !c.is_whitespace()).collect();
+        return Some((
+            format!("`//` begins a comment, so only {bare:?} is left of this text"),
+            format!("put it in quotes: \"{whole}\""),
+        ));
+    }
+    None
+}
+
+/// A better explanation for a syntax error at an octet of the text than the parser's own, if the word there shows
+/// what was meant. Gives the word's place, the message and the help.
+pub(crate) fn explain(text: &str, at: usize) -> Option<(Range<usize>, String, String)> {
+    let word = word_at(text, at)?;
+    let bare = &text[word.clone()];
+    if matches!(bare, "true" | "false" | "null" | "inf" | "nan" | "-inf") {
+        return Some((
+            word,
+            format!("`{bare}` is written #{bare}"),
+            format!("write #{bare}, or \"{bare}\" for text"),
+        ));
+    }
+    if bare.starts_with('\'') {
+        let inner = bare.trim_matches('\'');
+        return Some((word, "text stands in double quotes".to_owned(), format!("write \"{inner}\"")));
+    }
+    let first = bare.chars().next()?;
+    let signed = bare.strip_prefix(['-', '+', '.']).unwrap_or(bare);
+    let like_number = signed.starts_with(|c: char| c.is_ascii_digit()) && bare.parse::<f64>().is_err();
+    let like_path =
+        matches!(first, '/' | '~' | '[' | '.' | '\\') || bare.contains(['/', '(', '[', '#', '\\']);
+    if like_number || like_path {
+        let message = format!("`{bare}` must be quoted");
+        let help = format!("addresses, paths, sizes, durations and URLs stand in quotes: \"{bare}\"");
+        return Some((word, message, help));
+    }
+    None
+}
+
+/// The run of characters around an octet that are neither space, quotes, braces nor semicolons.
+fn word_at(text: &str, at: usize) -> Option<Range<usize>> {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '{' | '}' | ';' | '=');
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    let start = text[..at]
+        .rfind(ends)
+        .map_or(0, |space| space + text[space..].chars().next().map_or(1, char::len_utf8));
+    let length = text[start..].find(ends).unwrap_or(text.len() - start);
+    (length > 0).then_some(start..start + length)
+}

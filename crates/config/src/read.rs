@@ -1,0 +1,418 @@
+//! Files to a tree: parsing, `include`, `let`, substitution.
+
+use crate::lint;
+use crate::node::{Node, Scalar, Value};
+use crate::problem::{Problem, Problems, Source, Span};
+use crate::section::{Section, Sink};
+use crate::substitute::{Variables, substitute};
+use kdl::{KdlDocument, KdlEntry, KdlIdentifier, KdlNode, KdlValue};
+use miette::SourceSpan;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Largest file, in octets.
+pub const TEXT_MAX: u64 = 8 * 1024 * 1024;
+/// Most files in all.
+pub const FILES_MAX: usize = 1000;
+/// How deeply files may include each other.
+pub const INCLUDE_DEPTH_MAX: usize = 8;
+/// How deeply blocks may be nested.
+pub const DEPTH_MAX: usize = lint::NESTING_MAX;
+
+/// A configuration that was read: its nodes, the files they stand in, and what was wrong with their text.
+#[derive(Debug)]
+pub struct Tree {
+    root: Node,
+    sources: Vec<Source>,
+    problems: Vec<(Span, Problem)>,
+}
+
+impl Tree {
+    /// Reads a file and all that it includes. `env` looks up environment variables. Whatever is wrong, even that the
+    /// file cannot be opened, is told by [`Tree::decode`].
+    pub fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut reader = Reader::new(env);
+        let nodes = match read_text(path) {
+            Ok(text) => reader.file(path.display().to_string(), folder_of(path), &text),
+            Err(why) => {
+                reader.source(path.display().to_string(), folder_of(path), "");
+                let help = "name another file with --config, or make this one readable";
+                reader.problem(Span::default(), format!("the file cannot be read: {why}"), help.to_owned());
+                Vec::new()
+            }
+        };
+        reader.finish(nodes)
+    }
+
+    /// Reads a text, which problems show under the given name. Relative paths in it start from the working directory.
+    pub fn from_text(name: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut reader = Reader::new(env);
+        let nodes = reader.file(name.to_owned(), PathBuf::new(), text);
+        reader.finish(nodes)
+    }
+
+    /// Hands the whole file to `decode` as one section, and gives its result if nothing at all was wrong. If the text
+    /// itself could not be parsed, only those mistakes are told: what is missing from it says nothing.
+    pub fn decode<R>(&self, decode: impl FnOnce(&mut Section<'_>) -> R) -> Result<R, Problems> {
+        if self.problems.iter().any(|(_, problem)| problem.is_syntax()) {
+            return Err(in_order(self.problems.clone()));
+        }
+        let sink =
+            Sink { sources: &self.sources, problems: RefCell::new(self.problems.clone()), options: None };
+        let mut section = Section::new(&sink, Some(&self.root), Vec::new(), Span::default());
+        let result = decode(&mut section);
+        section.finish();
+        let problems = sink.problems.into_inner();
+        if problems.is_empty() { Ok(result) } else { Err(in_order(problems)) }
+    }
+
+    /// The files that were read, the first one included, by the names that problems show.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().map(|source| source.name.as_str())
+    }
+}
+
+fn in_order(mut problems: Vec<(Span, Problem)>) -> Problems {
+    problems.sort_by_key(|(span, _)| (span.file, span.start));
+    problems.dedup_by(|a, b| a.1 == b.1);
+    Problems(problems.into_iter().map(|(_, problem)| problem).collect())
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    use std::io::Read;
+    let file = std::fs::File::open(path).map_err(|error| plain(&error))?;
+    let mut text = String::new();
+    file.take(TEXT_MAX + 1).read_to_string(&mut text).map_err(|error| plain(&error))?;
+    if text.len() as u64 > TEXT_MAX {
+        return Err(format!("it is larger than {}", crate::units::print_size(TEXT_MAX)));
+    }
+    Ok(text)
+}
+
+/// An error of the system as a person would say it.
+fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "it does not exist".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        std::io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+struct Reader<'e> {
+    sources: Vec<Source>,
+    problems: Vec<(Span, Problem)>,
+    variables: Variables<'e>,
+    /// The files that include each other at this moment, outermost first.
+    open: Vec<PathBuf>,
+}
+
+impl<'e> Reader<'e> {
+    fn new(env: &'e dyn Fn(&str) -> Option<String>) -> Self {
+        let variables = Variables { set: HashMap::new(), env };
+        Self { sources: Vec::new(), problems: Vec::new(), variables, open: Vec::new() }
+    }
+
+    fn finish(self, children: Vec<Node>) -> Tree {
+        let root = Node {
+            name: String::new(),
+            name_span: Span::default(),
+            arguments: Vec::new(),
+            properties: Vec::new(),
+            children,
+        };
+        Tree { root, sources: self.sources, problems: self.problems }
+    }
+
+    fn source(&mut self, name: String, folder: PathBuf, text: &str) -> u32 {
+        self.sources.push(Source { name, folder, text: Arc::from(text) });
+        u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    fn problem(&mut self, span: Span, message: String, help: String) {
+        if let Some(source) = self.sources.get(span.file as usize) {
+            self.problems.push((span, Problem::new(source, span, message, help)));
+        }
+    }
+
+    fn syntax(&mut self, span: Span, message: String, help: String) {
+        self.problem(span, message, help);
+        if let Some((_, problem)) = self.problems.last_mut() {
+            problem.mark_syntax();
+        }
+    }
+
+    fn file(&mut self, name: String, folder: PathBuf, text: &str) -> Vec<Node> {
+        let file = self.source(name, folder, text);
+        if let Some(at) = lint::too_deep(text) {
+            let span = span(file, at..at + 1);
+            self.syntax(span, format!("blocks are nested deeper than {DEPTH_MAX}"), String::new());
+            return Vec::new();
+        }
+        match KdlDocument::parse_v2(text) {
+            Ok(document) => self.nodes(&document, file),
+            Err(error) => {
+                for diagnostic in error.diagnostics {
+                    self.explain(file, text, &diagnostic);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// Adds one of the parser's own mistakes, in better words where the text shows what was meant.
+    fn explain(&mut self, file: u32, text: &str, diagnostic: &kdl::KdlDiagnostic) {
+        let at = diagnostic.span.offset();
+        if let Some((word, message, help)) = lint::explain(text, at) {
+            return self.syntax(span(file, word), message, help);
+        }
+        let message =
+            diagnostic.message.clone().unwrap_or_else(|| "the text cannot be understood here".to_owned());
+        let help = diagnostic.help.clone().unwrap_or_default();
+        self.syntax(span(file, at..at + diagnostic.span.len()), message, help);
+    }
+
+    fn nodes(&mut self, document: &KdlDocument, file: u32) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        for node in document.nodes() {
+            match node.name().value() {
+                "include" => nodes.extend(self.include(node, file)),
+                "let" => self.set(node, file),
+                _ => {
+                    let node = self.node(node, file);
+                    nodes.push(node);
+                }
+            }
+        }
+        nodes
+    }
+
+    fn node(&mut self, node: &KdlNode, file: u32) -> Node {
+        self.refuse_type(node.ty(), file);
+        let name_span = self.word(node.name().span(), file);
+        let mut made = Node {
+            name: node.name().value().to_owned(),
+            name_span,
+            arguments: Vec::new(),
+            properties: Vec::new(),
+            children: Vec::new(),
+        };
+        for entry in node.entries() {
+            let value = self.value(entry, file);
+            match entry.name() {
+                Some(name) => made.properties.push((name.value().to_owned(), of(name.span(), file), value)),
+                None => made.arguments.push(value),
+            }
+        }
+        if let Some(children) = node.children() {
+            made.children = self.nodes(children, file);
+        }
+        made
+    }
+
+    fn value(&mut self, entry: &KdlEntry, file: u32) -> Value {
+        self.refuse_type(entry.ty(), file);
+        let span = self.word(value_span(entry), file);
+        let mut substituted = false;
+        let scalar = match entry.value() {
+            KdlValue::String(text) => match substitute(text, &self.variables) {
+                None => Scalar::Text(text.clone()),
+                Some(Ok(made)) => {
+                    substituted = true;
+                    Scalar::Text(made)
+                }
+                Some(Err((message, help))) => {
+                    self.problem(span, message, help);
+                    Scalar::Text(text.clone())
+                }
+            },
+            KdlValue::Integer(number) => Scalar::Integer(*number),
+            KdlValue::Float(number) => Scalar::Float(*number),
+            KdlValue::Bool(flag) => Scalar::Flag(*flag),
+            KdlValue::Null => Scalar::Null,
+        };
+        Value { scalar, span, substituted }
+    }
+
+    /// The place of a name or value, after a look at whether the parser cut it off.
+    fn word(&mut self, at: SourceSpan, file: u32) -> Span {
+        let text = self.sources.get(file as usize).map(|source| Arc::clone(&source.text));
+        let cut = text.and_then(|text| lint::cut_word(&text, at.offset()..at.offset() + at.len()));
+        let span = of(at, file);
+        if let Some((message, help)) = cut {
+            self.syntax(span, message, help);
+        }
+        span
+    }
+
+    fn refuse_type(&mut self, ty: Option<&KdlIdentifier>, file: u32) {
+        if let Some(ty) = ty {
+            let message = format!("the type annotation ({}) has no meaning here", ty.value());
+            self.problem(of(ty.span(), file), message, "remove it".to_owned());
+        }
+    }
+
+    /// `let name "value"`: a variable for what comes after it.
+    fn set(&mut self, node: &KdlNode, file: u32) {
+        let node = self.node(node, file);
+        let help = || "write let name \"value\"; use it as \"$(name)\"".to_owned();
+        if !node.properties.is_empty() || !node.children.is_empty() {
+            return self.problem(node.name_span, "`let` takes a name and a value only".to_owned(), help());
+        }
+        match node.arguments.as_slice() {
+            [Value { scalar: Scalar::Text(name), span, .. }, value] => {
+                let text = match &value.scalar {
+                    Scalar::Text(text) => text.clone(),
+                    Scalar::Flag(flag) => flag.to_string(),
+                    other => Value { scalar: other.clone(), ..value.clone() }.describe(),
+                };
+                if name.is_empty() || name.contains([':', '(', ')', '$']) {
+                    let message = format!("{name:?} cannot be the name of a variable");
+                    return self.problem(*span, message, "use letters, digits and hyphens".to_owned());
+                }
+                if self.variables.set.insert(name.clone(), text).is_some() {
+                    self.problem(
+                        *span,
+                        format!("the variable `{name}` is set twice"),
+                        "remove one".to_owned(),
+                    );
+                }
+            }
+            _ => self.problem(node.name_span, "`let` takes a name and a value".to_owned(), help()),
+        }
+    }
+
+    /// `include "file"…`: the nodes of other files, as if they stood here.
+    fn include(&mut self, node: &KdlNode, file: u32) -> Vec<Node> {
+        let node = self.node(node, file);
+        let mut nodes = Vec::new();
+        if node.arguments.is_empty() || !node.properties.is_empty() || !node.children.is_empty() {
+            let help = "write include \"file.conf\" or include \"conf.d/*.conf\"".to_owned();
+            self.problem(node.name_span, "`include` takes names of files only".to_owned(), help);
+        }
+        for value in &node.arguments {
+            match &value.scalar {
+                Scalar::Text(name) => nodes.extend(self.include_matching(name, value.span)),
+                _ => self.problem(value.span, "`include` takes names of files".to_owned(), String::new()),
+            }
+        }
+        nodes
+    }
+
+    fn include_matching(&mut self, name: &str, at: Span) -> Vec<Node> {
+        let folder =
+            self.sources.get(at.file as usize).map(|source| source.folder.clone()).unwrap_or_default();
+        let pattern = folder.join(name);
+        let paths = match glob(&pattern) {
+            Ok(paths) => paths,
+            Err(message) => {
+                self.problem(at, message, String::new());
+                return Vec::new();
+            }
+        };
+        paths.into_iter().flat_map(|path| self.include_one(&path, at)).collect()
+    }
+
+    fn include_one(&mut self, path: &Path, at: Span) -> Vec<Node> {
+        let shown = path.display().to_string();
+        if self.open.len() >= INCLUDE_DEPTH_MAX || self.open.iter().any(|open| open == path) {
+            let message =
+                format!("{shown} is included within itself, or more than {INCLUDE_DEPTH_MAX} files deep");
+            self.problem(at, message, String::new());
+            return Vec::new();
+        }
+        if self.sources.len() >= FILES_MAX {
+            self.problem(at, format!("more than {FILES_MAX} files are included"), String::new());
+            return Vec::new();
+        }
+        match read_text(path) {
+            Ok(text) => {
+                self.open.push(path.to_owned());
+                let nodes = self.file(shown, folder_of(path), &text);
+                self.open.pop();
+                nodes
+            }
+            Err(why) => {
+                self.problem(at, format!("{shown} cannot be read: {why}"), String::new());
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// The files that a name with `*` or `?` in its last part stands for, in the order of their names; a name without
+/// them stands for itself.
+fn glob(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+    let wild = |text: &str| text.contains(['*', '?']);
+    let last = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let folder = folder_of(pattern);
+    if wild(&folder.to_string_lossy()) {
+        return Err("only the last part of the name may have * or ?".to_owned());
+    }
+    if !wild(&last) {
+        return Ok(vec![pattern.to_owned()]);
+    }
+    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+    let entries = std::fs::read_dir(listed)
+        .map_err(|error| format!("the directory {} cannot be read: {}", listed.display(), plain(&error)))?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| (!name.starts_with('.') || last.starts_with('.')) && matches(&last, name))
+        .collect();
+    names.sort();
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+/// Whether a name fits a pattern with `*` (any run) and `?` (one character).
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut p, mut n) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(c) if *c == '?' || *c == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((at, taken)) => {
+                    star = Some((at, taken + 1));
+                    p = at + 1;
+                    n = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+fn span(file: u32, octets: std::ops::Range<usize>) -> Span {
+    let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Span { file, start: small(octets.start), len: small(octets.end.saturating_sub(octets.start)) }
+}
+
+fn of(at: SourceSpan, file: u32) -> Span {
+    span(file, at.offset()..at.offset() + at.len())
+}
+
+/// The place of an entry's value alone: that of a property includes its name.
+fn value_span(entry: &KdlEntry) -> SourceSpan {
+    let whole = entry.span();
+    let Some(length) = entry.format().map(|format| format.value_repr.len()).filter(|n| *n <= whole.len())
+    else {
+        return whole;
+    };
+    SourceSpan::from((whole.offset() + whole.len() - length, length))
+}
