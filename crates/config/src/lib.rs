@@ -5,6 +5,8 @@
 //! asked for; whatever is left over is an unknown option. Nothing stops at the first mistake.
 
 mod describe;
+mod files;
+mod kinds;
 mod lint;
 mod node;
 mod option;
@@ -18,8 +20,10 @@ mod units;
 mod tests;
 
 pub use describe::{Default, OptionDoc, describe, markdown};
-pub use option::{Arg, Count, Key, Opt};
+pub use files::TEXT_MAX;
+pub use kinds::Count;
+pub use option::{Arg, Key, Opt};
 pub use problem::{Problem, Problems, Span, Spanned};
-pub use read::{DEPTH_MAX, FILES_MAX, INCLUDE_DEPTH_MAX, TEXT_MAX, Tree};
+pub use read::{DEPTH_MAX, FILES_MAX, INCLUDE_DEPTH_MAX, Tree};
 pub use section::Section;
 pub use units::{parse_duration, parse_size, print_duration, print_size};

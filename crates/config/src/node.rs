@@ -27,6 +27,8 @@ pub(crate) enum Scalar {
     Float(f64),
     Flag(bool),
     Null,
+    /// Text into which something could not be put, which was reported; says nothing more.
+    Broken,
 }
 
 impl Value {
@@ -38,6 +40,7 @@ impl Value {
             Scalar::Float(number) => number.to_string(),
             Scalar::Flag(flag) => format!("#{flag}"),
             Scalar::Null => "#null".to_owned(),
+            Scalar::Broken => "what cannot be put in".to_owned(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Files to a tree: parsing, `include`, `let`, substitution.
 
+use crate::files::{folder_of, glob, read_text};
 use crate::lint;
 use crate::node::{Node, Scalar, Value};
 use crate::problem::{Problem, Problems, Source, Span};
@@ -12,8 +13,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Largest file, in octets.
-pub const TEXT_MAX: u64 = 8 * 1024 * 1024;
 /// Most files in all.
 pub const FILES_MAX: usize = 1000;
 /// How deeply files may include each other.
@@ -39,7 +38,7 @@ impl Tree {
             Err(why) => {
                 reader.source(path.display().to_string(), folder_of(path), "");
                 let help = "name another file with --config, or make this one readable";
-                reader.problem(Span::default(), format!("the file cannot be read: {why}"), help.to_owned());
+                reader.syntax(Span::default(), format!("the file cannot be read: {why}"), help.to_owned());
                 Vec::new()
             }
         };
@@ -78,32 +77,6 @@ fn in_order(mut problems: Vec<(Span, Problem)>) -> Problems {
     problems.sort_by_key(|(span, _)| (span.file, span.start));
     problems.dedup_by(|a, b| a.1 == b.1);
     Problems(problems.into_iter().map(|(_, problem)| problem).collect())
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    path.parent().map(Path::to_owned).unwrap_or_default()
-}
-
-fn read_text(path: &Path) -> Result<String, String> {
-    use std::io::Read;
-    let file = std::fs::File::open(path).map_err(|error| plain(&error))?;
-    let mut text = String::new();
-    file.take(TEXT_MAX + 1).read_to_string(&mut text).map_err(|error| plain(&error))?;
-    if text.len() as u64 > TEXT_MAX {
-        return Err(format!("it is larger than {}", crate::units::print_size(TEXT_MAX)));
-    }
-    Ok(text)
-}
-
-/// An error of the system as a person would say it.
-fn plain(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "it does not exist".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        std::io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
-        std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 struct Reader<'e> {
@@ -230,7 +203,7 @@ impl<'e> Reader<'e> {
                 }
                 Some(Err((message, help))) => {
                     self.problem(span, message, help);
-                    Scalar::Text(text.clone())
+                    Scalar::Broken
                 }
             },
             KdlValue::Integer(number) => Scalar::Integer(*number),
@@ -300,6 +273,7 @@ impl<'e> Reader<'e> {
         for value in &node.arguments {
             match &value.scalar {
                 Scalar::Text(name) => nodes.extend(self.include_matching(name, value.span)),
+                Scalar::Broken => {}
                 _ => self.problem(value.span, "`include` takes names of files".to_owned(), String::new()),
             }
         }
@@ -345,57 +319,6 @@ impl<'e> Reader<'e> {
             }
         }
     }
-}
-
-/// The files that a name with `*` or `?` in its last part stands for, in the order of their names; a name without
-/// them stands for itself.
-fn glob(pattern: &Path) -> Result<Vec<PathBuf>, String> {
-    let wild = |text: &str| text.contains(['*', '?']);
-    let last = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let folder = folder_of(pattern);
-    if wild(&folder.to_string_lossy()) {
-        return Err("only the last part of the name may have * or ?".to_owned());
-    }
-    if !wild(&last) {
-        return Ok(vec![pattern.to_owned()]);
-    }
-    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
-    let entries = std::fs::read_dir(listed)
-        .map_err(|error| format!("the directory {} cannot be read: {}", listed.display(), plain(&error)))?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| (!name.starts_with('.') || last.starts_with('.')) && matches(&last, name))
-        .collect();
-    names.sort();
-    Ok(names.into_iter().map(|name| folder.join(name)).collect())
-}
-
-/// Whether a name fits a pattern with `*` (any run) and `?` (one character).
-fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut p, mut n) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => match star {
-                Some((at, taken)) => {
-                    star = Some((at, taken + 1));
-                    p = at + 1;
-                    n = taken + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
 }
 
 fn span(file: u32, octets: std::ops::Range<usize>) -> Span {
