@@ -1,1 +1,15 @@
-//! Placeholder while the room is furnished.
+//! What happens to a message once it is ours: who gets it, and how it reaches those who are elsewhere.
+//!
+//! Floor 3. Knows the store and the wire, but no door.
+
+pub mod aliases;
+pub mod plan;
+pub mod route;
+pub mod schedule;
+pub mod srs;
+
+#[cfg(test)]
+mod route_tests;
+
+pub use aliases::{AliasKey, Aliases};
+pub use route::{Resolved, RouteConfig, Sender, Target};

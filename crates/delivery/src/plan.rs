@@ -1,0 +1,149 @@
+//! The whole envelope, decided: which mailboxes, which jobs, who is refused, who is told of success.
+
+use crate::route::{Known, Resolved, Rules, Sender, Target};
+use mail::{Address, Envelope, Notify, Recipient, Reply, ReversePath};
+use std::collections::HashSet;
+
+/// What becomes of the recipients of one envelope.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Each account once.
+    pub local: Vec<Local>,
+    /// Each remote address once.
+    pub remote: Vec<Remote>,
+    /// Recipients that lead nowhere any more (the account went while the message came).
+    pub refused: Vec<Refused>,
+    /// What the sender is told if the message is accepted (RFC 3461 §5.2.3, §5.2.7.3).
+    pub told: Vec<Told>,
+}
+
+/// A mailbox that gets the message.
+#[derive(Debug)]
+pub struct Local {
+    /// The account's name.
+    pub account: String,
+    /// The address that reached it: Delivered-To.
+    pub address: Address,
+    /// The recipient of the envelope that led here.
+    pub original: Address,
+}
+
+/// A remote address that gets the message.
+#[derive(Debug)]
+pub struct Remote {
+    /// The sender to send under: rewritten if the message is forwarded.
+    pub from: ReversePath,
+    pub recipient: Recipient,
+    /// The address of ours that forwards to it.
+    pub via: Option<Address>,
+}
+
+#[derive(Debug)]
+pub struct Refused {
+    pub recipient: Recipient,
+    pub reply: Reply,
+}
+
+/// A success that the sender asked to hear of.
+#[derive(Debug)]
+pub struct Told {
+    pub recipient: Recipient,
+    pub success: Success,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// It is in the mailbox.
+    Delivered,
+    /// It went on to several addresses.
+    Expanded,
+}
+
+impl Rules {
+    /// Decides about the whole envelope. `now` in seconds since 1970.
+    pub fn plan(&self, envelope: &Envelope, known: &Known, now: i64) -> Result<Plan, Reply> {
+        let mut planner = Planner { rules: self, envelope, now, plan: Plan::default(), seen: HashSet::new() };
+        for recipient in &envelope.recipients {
+            let resolved = self.resolve(&recipient.address, known, now);
+            match resolved {
+                Resolved::Temporary(reply) => return Err(reply),
+                Resolved::Remote => planner.remote(recipient.clone(), None),
+                Resolved::Ours(targets) => planner.ours(recipient, targets),
+                Resolved::Unknown | Resolved::AliasLoop => {
+                    if let Some(reply) = resolved.refusal(&recipient.address, Sender::Own) {
+                        planner.plan.refused.push(Refused { recipient: recipient.clone(), reply });
+                    }
+                }
+            }
+        }
+        Ok(planner.plan)
+    }
+
+    /// The sender under which a message is forwarded by `via`: rewritten, unless it is null or of ours. A sender that
+    /// does not fit into a rewritten address stays as it is: SPF may then fail, but DKIM still holds.
+    fn forward_sender(&self, from: &ReversePath, via: &Address, now: i64) -> ReversePath {
+        let Some(sender) = from.address().filter(|sender| !self.is_local(sender.domain())) else {
+            return from.clone();
+        };
+        let domain = if self.is_local(via.domain()) { via.domain() } else { self.primary() };
+        self.srs().forward(sender, domain, now).map_or_else(|_| from.clone(), ReversePath::Address)
+    }
+}
+
+struct Planner<'a> {
+    rules: &'a Rules,
+    envelope: &'a Envelope,
+    now: i64,
+    plan: Plan,
+    /// Accounts and remote addresses that have their copy.
+    seen: HashSet<String>,
+}
+
+impl Planner<'_> {
+    fn ours(&mut self, recipient: &Recipient, targets: Vec<Target>) {
+        let several = targets.len() > 1;
+        if several && recipient.notify.on_success() {
+            self.plan.told.push(Told { recipient: recipient.clone(), success: Success::Expanded });
+        }
+        let notify = if several { without_success(recipient.notify) } else { recipient.notify };
+        for target in targets {
+            match target {
+                Target::Mailbox { account, address } => {
+                    if notify.on_success() {
+                        self.plan
+                            .told
+                            .push(Told { recipient: recipient.clone(), success: Success::Delivered });
+                    }
+                    if self.seen.insert(account.clone()) {
+                        self.plan.local.push(Local { account, address, original: recipient.address.clone() });
+                    }
+                }
+                Target::Remote { address, via } => {
+                    let recipient = Recipient { address, notify, original: recipient.original.clone() };
+                    self.remote(recipient, via);
+                }
+            }
+        }
+    }
+
+    fn remote(&mut self, recipient: Recipient, via: Option<Address>) {
+        // The local part of a remote address may mean its case (RFC 5321 §2.4).
+        if !self.seen.insert(format!("> {}", recipient.address)) {
+            return;
+        }
+        let from = match &via {
+            None => self.envelope.from.clone(),
+            Some(via) => self.rules.forward_sender(&self.envelope.from, via, self.now),
+        };
+        self.plan.remote.push(Remote { from, recipient, via });
+    }
+}
+
+/// NOTIFY as it goes on to several addresses: without SUCCESS (RFC 3461 §5.2.7.3, way c).
+fn without_success(notify: Notify) -> Notify {
+    match notify {
+        Notify::On { failure: false, delay: false, .. } => Notify::Never,
+        Notify::On { failure, delay, .. } => Notify::On { success: false, failure, delay },
+        other => other,
+    }
+}
