@@ -3,6 +3,7 @@
 //! Floor 3. Knows the store and the wire, but no door.
 
 pub mod aliases;
+pub mod mx;
 pub mod plan;
 pub mod route;
 pub mod schedule;

@@ -1,0 +1,201 @@
+//! Which hosts take the mail of a domain, and in what order (RFC 5321 §5.1, RFC 7505).
+
+use mail::{Domain, Reply, Status};
+use std::net::IpAddr;
+use world::{DnsError, Mx, Random, Resolver};
+
+/// Most hosts of one domain that an attempt looks at.
+pub const HOSTS_MAX: usize = 10;
+/// Most addresses of one host that an attempt looks at.
+pub const ADDRESSES_MAX: usize = 8;
+
+/// The hosts of a domain, best first; equal preferences in an order of chance. Never an empty list.
+///
+/// `us` is the name of this server: where the DNS names it, hosts that are not better than it are left out, so that
+/// mail never goes round. The error is what the queue keeps: a 4xx asks for patience, a 5xx ends the matter.
+pub async fn hosts(
+    domain: &Domain,
+    us: &Domain,
+    dns: &dyn Resolver,
+    random: &dyn Random,
+) -> Result<Vec<Domain>, Reply> {
+    if domain.literal().is_some() {
+        return Ok(vec![domain.clone()]);
+    }
+    match dns.mx(domain).await {
+        Ok(records) => order(domain, records, us, random),
+        // The implicit MX.
+        Err(DnsError::NoRecord) if domain == us => Err(loops(domain)),
+        Err(DnsError::NoRecord) => Ok(vec![domain.clone()]),
+        Err(DnsError::NoName) => Err(Reply::new(
+            550,
+            Status::permanent(1, 2),
+            format!("The domain {domain} does not exist: please check the address"),
+        )),
+        Err(DnsError::Trouble(text)) => Err(trouble(domain, &text)),
+    }
+}
+
+fn order(domain: &Domain, records: Vec<Mx>, us: &Domain, random: &dyn Random) -> Result<Vec<Domain>, Reply> {
+    let ours = records
+        .iter()
+        .filter(|record| record.exchange.as_ref() == Some(us))
+        .map(|record| record.preference)
+        .min();
+    // A root beside other records means nothing (RFC 7505 §3).
+    let mut named: Vec<(u16, u64, Domain)> = records
+        .into_iter()
+        .filter_map(|record| Some((record.preference, random.u64(), record.exchange?)))
+        .collect();
+    if named.is_empty() {
+        return Err(Reply::new(
+            556,
+            Status::permanent(1, 10),
+            format!("The domain {domain} says that it takes no mail (null MX)"),
+        ));
+    }
+    named.retain(|(preference, ..)| ours.is_none_or(|ours| *preference < ours));
+    if named.is_empty() {
+        return Err(loops(domain));
+    }
+    named.sort();
+    let mut hosts: Vec<Domain> = Vec::with_capacity(named.len().min(HOSTS_MAX));
+    for (_, _, host) in named {
+        if hosts.len() < HOSTS_MAX && !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    Ok(hosts)
+}
+
+/// The addresses of a host in the order in which the resolver gives them. Never an empty list.
+pub async fn addresses(host: &Domain, dns: &dyn Resolver) -> Result<Vec<IpAddr>, Reply> {
+    if let Some(ip) = host.literal() {
+        return Ok(vec![ip]);
+    }
+    match dns.addresses(host).await {
+        Ok(mut found) => {
+            found.truncate(ADDRESSES_MAX);
+            Ok(found)
+        }
+        Err(DnsError::NoName | DnsError::NoRecord) => Err(Reply::new(
+            550,
+            Status::permanent(4, 4),
+            format!("The mail host {host} has no address: its domain cannot receive mail"),
+        )),
+        Err(DnsError::Trouble(text)) => Err(trouble(host, &text)),
+    }
+}
+
+/// The mail of a domain leads to us, but the domain is not one of ours.
+pub fn loops(domain: &Domain) -> Reply {
+    Reply::new(
+        550,
+        Status::permanent(4, 6),
+        format!("The DNS sends the mail of {domain} to this server, which does not serve that domain"),
+    )
+}
+
+fn trouble(name: &Domain, text: &str) -> Reply {
+    Reply::new(451, Status::transient(4, 3), format!("The DNS did not answer for {name}: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    const ZONE: &str = "
+        one.ex       MX 10 mx.one.ex
+        mx.one.ex    A 192.0.2.1
+        mx.one.ex    AAAA 2001:db8::1
+        three.ex     MX 30 c.three.ex
+        three.ex     MX 10 a.three.ex
+        three.ex     MX 20 b.three.ex
+        null.ex      MX 0 .
+        odd.ex       MX 0 .
+        odd.ex       MX 10 mx.one.ex
+        plain.ex     A 192.0.2.9
+        textonly.ex  TXT \"no address\"
+        slow.ex      TIMEOUT
+        bad.ex       MX SERVFAIL
+        bad.ex       A 192.0.2.8
+        deaf.ex      MX 10 slow.ex
+        nohost.ex    MX 10 gone.ex
+        us1.ex       MX 10 better.ex
+        us1.ex       MX 20 us.ex
+        us1.ex       MX 20 equal.ex
+        us1.ex       MX 30 worse.ex
+        us2.ex       MX 10 us.ex
+        us2.ex       MX 20 other.ex
+        us.ex        A 192.0.2.7
+        twice.ex     MX 10 mx.one.ex
+        twice.ex     MX 20 mx.one.ex
+    ";
+
+    async fn ask(world: &world::World, domain: &str) -> String {
+        let (domain, us) = (Domain::parse(domain).unwrap(), Domain::parse("us.ex").unwrap());
+        match hosts(&domain, &us, world.dns.as_ref(), world.random.as_ref()).await {
+            Err(reply) => format!("{} {}", reply.code, reply.status.unwrap()),
+            Ok(hosts) => hosts.iter().map(Domain::to_string).collect::<Vec<_>>().join(" "),
+        }
+    }
+
+    #[tokio::test]
+    async fn zone_in_hosts_out() {
+        let world = world::fake::world_with(1, ZONE).unwrap();
+        for (domain, want) in [
+            ("one.ex", "mx.one.ex"),
+            ("three.ex", "a.three.ex b.three.ex c.three.ex"),
+            ("null.ex", "556 5.1.10"),
+            ("odd.ex", "mx.one.ex"),
+            ("plain.ex", "plain.ex"),
+            ("textonly.ex", "textonly.ex"),
+            ("gone.ex", "550 5.1.2"),
+            ("slow.ex", "451 4.4.3"),
+            ("bad.ex", "451 4.4.3"),
+            ("us1.ex", "better.ex"),
+            ("us2.ex", "550 5.4.6"),
+            ("us.ex", "550 5.4.6"),
+            ("twice.ex", "mx.one.ex"),
+            ("[192.0.2.5]", "[192.0.2.5]"),
+        ] {
+            assert_eq!(ask(&world, domain).await, want, "{domain}");
+        }
+    }
+
+    #[tokio::test]
+    async fn zone_in_addresses_out() {
+        let world = world::fake::world_with(1, ZONE).unwrap();
+        for (host, want) in [
+            ("mx.one.ex", "192.0.2.1 2001:db8::1"),
+            ("plain.ex", "192.0.2.9"),
+            ("textonly.ex", "550 5.4.4"),
+            ("gone.ex", "550 5.4.4"),
+            ("slow.ex", "451 4.4.3"),
+            ("[IPv6:2001:db8::5]", "2001:db8::5"),
+        ] {
+            let got = match addresses(&Domain::parse(host).unwrap(), world.dns.as_ref()).await {
+                Err(reply) => format!("{} {}", reply.code, reply.status.unwrap()),
+                Ok(mut found) => {
+                    found.sort();
+                    found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+                }
+            };
+            assert_eq!(got, want, "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn equal_preferences_come_in_any_order() {
+        let records: String = (0..20).map(|n| format!("many.ex MX 10 h{n}.ex\n")).collect();
+        let world = world::fake::world_with(5, &records).unwrap();
+        let mut seen = BTreeSet::new();
+        for _ in 0..10 {
+            let hosts = ask(&world, "many.ex").await;
+            assert_eq!(hosts.split(' ').count(), HOSTS_MAX);
+            seen.insert(hosts);
+        }
+        assert!(seen.len() > 5, "{seen:?}");
+    }
+}
