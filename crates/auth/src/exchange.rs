@@ -1,0 +1,253 @@
+//! The server's side of a SASL exchange (RFC 4422), without sockets. In and out is what stands on the wire of SMTP
+//! (RFC 4954 §4) and IMAP (RFC 9051 §6.2.2) alike: base64, `=` for an empty initial response, `*` to cancel.
+
+use crate::login::{Login, Secret};
+use crate::plain;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// Longest line of base64 that is looked at, in octets (RFC 4954 §4).
+pub const RESPONSE_MAX: usize = 12288;
+
+/// How a client may prove who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mechanism {
+    /// RFC 4616.
+    Plain,
+    /// Never standardised (draft-murchison-sasl-login), still what some clients know best.
+    Login,
+}
+
+impl Mechanism {
+    /// All, in the order in which they are announced.
+    pub const ALL: &[Self] = &[Self::Plain, Self::Login];
+
+    /// The mechanism of a name, in any case.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+        }
+    }
+}
+
+/// What comes next in an exchange.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this to the client (base64, perhaps empty) and hand its line to [`Exchange::answer`].
+    Challenge(String),
+    /// The exchange is over: this is who the client says it is.
+    Login(Login),
+    /// The exchange is over without a login.
+    Refused(Refusal),
+}
+
+/// Why an exchange gave no login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The client cancelled it (501 5.7.0, BAD).
+    Cancelled,
+    /// 501 5.5.2, BAD.
+    BadBase64,
+    /// Over [`RESPONSE_MAX`] (500 5.5.6, BAD).
+    TooLong,
+    /// Not what the mechanism says must come here (501 5.5.2, BAD).
+    Malformed,
+    /// The client asks to act for somebody else (535 5.7.8, NO).
+    Impersonation,
+    /// A user name or password that nobody can have (535 5.7.8, NO).
+    BadText,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cancelled => "Authentication cancelled",
+            Self::BadBase64 => "The response is not valid base64",
+            Self::TooLong => "The response is too long",
+            Self::Malformed => "The response does not have the form of this mechanism",
+            Self::Impersonation => {
+                "Acting for another account is not allowed; leave the authorization identity empty"
+            }
+            Self::BadText => "User name or password has characters that cannot be, or is empty or too long",
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// An exchange under way.
+#[derive(Debug)]
+pub struct Exchange {
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Plain,
+    LoginUser,
+    LoginPassword { user: String },
+    Over,
+}
+
+impl Exchange {
+    /// Begins with the initial response that came along with the command, as it stood there, if there was one.
+    pub fn begin(mechanism: Mechanism, initial: Option<&[u8]>) -> (Self, Step) {
+        let state = match mechanism {
+            Mechanism::Plain => State::Plain,
+            Mechanism::Login => State::LoginUser,
+        };
+        let mut exchange = Self { state };
+        let step = match initial {
+            None => Step::Challenge(exchange.challenge()),
+            Some(b"=") => exchange.respond(&[]),
+            Some(line) => exchange.decoded(line),
+        };
+        (exchange, step)
+    }
+
+    /// Goes on with one line of the client, without its CRLF.
+    pub fn answer(&mut self, line: &[u8]) -> Step {
+        if line == b"*" {
+            self.state = State::Over;
+            return Step::Refused(Refusal::Cancelled);
+        }
+        self.decoded(line)
+    }
+
+    fn decoded(&mut self, line: &[u8]) -> Step {
+        if line.len() > RESPONSE_MAX {
+            self.state = State::Over;
+            return Step::Refused(Refusal::TooLong);
+        }
+        match STANDARD.decode(line).map(Zeroizing::new) {
+            Ok(octets) => self.respond(&octets),
+            Err(_) => {
+                self.state = State::Over;
+                Step::Refused(Refusal::BadBase64)
+            }
+        }
+    }
+
+    fn respond(&mut self, octets: &[u8]) -> Step {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Plain => finish(plain::read(octets)),
+            State::LoginUser => match std::str::from_utf8(octets) {
+                Ok(user) => {
+                    self.state = State::LoginPassword { user: user.to_owned() };
+                    Step::Challenge(self.challenge())
+                }
+                Err(_) => Step::Refused(Refusal::BadText),
+            },
+            State::LoginPassword { user } => finish(
+                std::str::from_utf8(octets)
+                    .map_err(|_| Refusal::BadText)
+                    .and_then(|password| Login::new(&user, Secret::new(password.to_owned()))),
+            ),
+            State::Over => Step::Refused(Refusal::Malformed),
+        }
+    }
+
+    fn challenge(&self) -> String {
+        let words = match self.state {
+            State::Plain | State::Over => "",
+            State::LoginUser => "Username:",
+            State::LoginPassword { .. } => "Password:",
+        };
+        STANDARD.encode(words)
+    }
+}
+
+fn finish(login: Result<Login, Refusal>) -> Step {
+    match login {
+        Ok(login) => Step::Login(login),
+        Err(refusal) => Step::Refused(refusal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays `C:` lines (raw when they begin with `!`, otherwise encoded) and gives what the server said.
+    fn play(mechanism: Mechanism, initial: Option<&[u8]>, lines: &[&[u8]]) -> Vec<String> {
+        let encode = |line: &[u8]| match line {
+            [b'!', raw @ ..] => raw.to_vec(),
+            octets => STANDARD.encode(octets).into_bytes(),
+        };
+        let (mut exchange, step) = Exchange::begin(mechanism, initial.map(encode).as_deref());
+        let mut said = vec![show(&step)];
+        for line in lines {
+            said.push(show(&exchange.answer(&encode(line))));
+        }
+        said
+    }
+
+    fn show(step: &Step) -> String {
+        match step {
+            Step::Challenge(text) => {
+                format!("? {}", String::from_utf8(STANDARD.decode(text).unwrap()).unwrap())
+            }
+            Step::Login(login) => format!("{} / {}", login.user, login.password.reveal()),
+            Step::Refused(why) => format!("{why:?}"),
+        }
+    }
+
+    #[test]
+    fn plain() {
+        let long = [b'!'].into_iter().chain(std::iter::repeat_n(b'A', RESPONSE_MAX + 4)).collect::<Vec<u8>>();
+        for (initial, want) in [
+            (&b"\0Alice@x.y\0pass word"[..], "alice@x.y / pass word"),
+            (b"alice@X.y\0alice@x.y\0p", "alice@x.y / p"),
+            (b"bob@x.y\0alice@x.y\0p", "Impersonation"),
+            ("\0ü@x.y\0pässword".as_bytes(), "ü@x.y / pässword"),
+            (b"\0a@x.y\0", "BadText"),
+            (b"\0\0p", "BadText"),
+            (b"\0a@x.y\0p\0q", "Malformed"),
+            (b"\0a@x.y", "Malformed"),
+            (b"", "Malformed"),
+            (b"!=", "Malformed"),
+            (b"!?", "BadBase64"),
+            (b"!AGEAYg", "BadBase64"),
+            (b"\0a\xff@x.y\0p", "BadText"),
+            (b"\0a@x.y\0p\nq", "BadText"),
+            (&long, "TooLong"),
+        ] {
+            assert_eq!(play(Mechanism::Plain, Some(initial), &[]), [want]);
+            if initial != b"!=" {
+                assert_eq!(play(Mechanism::Plain, None, &[initial]), ["? ", want]);
+            }
+        }
+        assert_eq!(play(Mechanism::Plain, None, &[b"!*"]), ["? ", "Cancelled"]);
+        assert_eq!(play(Mechanism::Plain, Some(b"\0a\0b"), &[b"\0a\0b"]), ["a / b", "Malformed"]);
+    }
+
+    #[test]
+    fn login() {
+        assert_eq!(
+            play(Mechanism::Login, None, &[b"Alice@x.y", b"secret"]),
+            ["? Username:", "? Password:", "alice@x.y / secret"]
+        );
+        assert_eq!(play(Mechanism::Login, Some(b"a@x.y"), &[b"secret"]), ["? Password:", "a@x.y / secret"]);
+        assert_eq!(
+            play(Mechanism::Login, None, &[b"a@x.y", b"!*"]),
+            ["? Username:", "? Password:", "Cancelled"]
+        );
+        assert_eq!(play(Mechanism::Login, None, &[b"a@x.y", b""]), ["? Username:", "? Password:", "BadText"]);
+        assert_eq!(play(Mechanism::Login, None, &[b"\xff"]), ["? Username:", "BadText"]);
+    }
+
+    #[test]
+    fn mechanisms_have_names() {
+        for mechanism in Mechanism::ALL {
+            assert_eq!(Mechanism::parse(&mechanism.name().to_lowercase()), Some(*mechanism));
+        }
+        assert_eq!(Mechanism::parse("CRAM-MD5"), None);
+    }
+}
