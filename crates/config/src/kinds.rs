@@ -49,6 +49,17 @@ impl<'a> Section<'a> {
         self.opt(key, "number", doc, read, N::to_string)
     }
 
+    /// A number, whole or not.
+    pub fn number<'s>(&'s mut self, key: impl Into<Key>, doc: &str) -> Opt<'s, 'a, f64> {
+        let read = |value: &Value, _: &Context<'_>| match &value.scalar {
+            Scalar::Float(number) if number.is_finite() => Ok(*number),
+            _ => integer_of(value)
+                .map(|number| number as f64)
+                .ok_or_else(|| wrong(value, "a number", "like 1.5")),
+        };
+        self.opt(key, "number", doc, read, f64::to_string)
+    }
+
     /// A size in octets: `"50MiB"`, `"25MB"`, or a plain number of octets.
     pub fn size<'s, N: Count>(&'s mut self, key: impl Into<Key>, doc: &str) -> Opt<'s, 'a, N> {
         let read = |value: &Value, _: &Context<'_>| {
