@@ -3,6 +3,7 @@
 //! Floor 3. Knows the store and the wire, but no door.
 
 pub mod aliases;
+pub mod config;
 pub mod mx;
 pub mod plan;
 pub mod route;
@@ -13,4 +14,5 @@ pub mod srs;
 mod route_tests;
 
 pub use aliases::{AliasKey, Aliases};
+pub use config::Config;
 pub use route::{Resolved, RouteConfig, Sender, Target};
