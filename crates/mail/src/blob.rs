@@ -29,6 +29,11 @@ impl Blob {
         Self { len: octets.len() as u64, kind: Kind::Memory(octets) }
     }
 
+    /// The first `len` octets of a file that nobody changes any more. It may be deleted while the blob lives.
+    pub fn from_file(file: File, len: u64) -> Self {
+        Self { kind: Kind::File(Arc::new(file)), len }
+    }
+
     /// Length in octets.
     pub fn len(&self) -> u64 {
         self.len
