@@ -3,12 +3,17 @@
 //! Floor 0. Knows no socket, no clock and no task; returns, never logs.
 
 pub mod address;
+pub mod address_list;
 pub mod blob;
+pub mod date;
 pub mod domain;
 pub mod envelope;
+pub mod header;
 pub mod message;
+pub mod mime;
 pub mod reply;
 pub mod status;
+pub mod words;
 
 pub use address::Address;
 pub use blob::{Blob, Spool};

@@ -1,0 +1,63 @@
+//! The structure of a message, found once at delivery and stored ready to send: ENVELOPE, BODYSTRUCTURE and
+//! a table that says where each part lies.
+
+pub mod decode;
+mod envelope;
+mod fields;
+mod overview;
+mod parts;
+mod print;
+mod scan;
+
+pub use decode::{Encoding, decode};
+pub use overview::Overview;
+pub use parts::{Kind, Part, Parts, Section};
+pub use print::body;
+pub use scan::Scanner;
+
+use std::io::{self, Read};
+
+/// Deepest nesting of parts that is followed; what is nested deeper is one part of unknown content.
+pub const DEPTH_MAX: usize = 64;
+/// Most parts that are told apart; the rest of such a message is reachable only as a whole.
+pub const PARTS_MAX: usize = 1000;
+/// How many octets [`analyse`] reads at a time.
+const PIECE: usize = 64 * 1024;
+
+/// What is known of a message from its own octets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Analysis {
+    /// Length of the whole in octets.
+    pub size: u64,
+    /// Length of the header with its blank line.
+    pub header_len: u64,
+    /// `(…)` as it follows `ENVELOPE ` (RFC 9051 §7.5.2). Strings are quoted, or literals where they hold 8-bit octets.
+    pub envelope: Vec<u8>,
+    /// `(…)` as it follows `BODYSTRUCTURE ` (RFC 9051 §7.5.2).
+    pub bodystructure: Vec<u8>,
+    pub parts: Parts,
+    /// Header fields as text, for search and for lists.
+    pub overview: Overview,
+}
+
+/// Reads a whole message and finds its structure. Holds one header and the table, never the message.
+pub fn analyse(reader: &mut dyn Read) -> io::Result<Analysis> {
+    let mut scanner = Scanner::new();
+    let mut piece = vec![0; PIECE];
+    loop {
+        match reader.read(&mut piece) {
+            Ok(0) => return Ok(scanner.finish()),
+            Ok(got) => scanner.push(&piece[..got]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The text of a part, for search: decoded, in Unicode, without markup. The caller bounds `raw`.
+pub fn text(part: &Part, raw: &[u8]) -> String {
+    decode::text(part.kind, part.encoding, &part.charset, raw)
+}
+
+#[cfg(test)]
+mod tests;
