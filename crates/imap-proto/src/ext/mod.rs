@@ -1,0 +1,9 @@
+//! Grammar that imap-codec lacks, or has with limits that mail clients run into: one file per command.
+
+pub(crate) mod append;
+pub(crate) mod create;
+pub(crate) mod fetch;
+pub(crate) mod list;
+pub(crate) mod search;
+pub(crate) mod status;
+pub(crate) mod store;

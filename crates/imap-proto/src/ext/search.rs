@@ -1,0 +1,225 @@
+//! SEARCH with RETURN, and criteria nested as deep as clients write them (RFC 9051 §6.4.4).
+//!
+//! imap-codec gives up at eight chained ORs, since it recurses. Here open groups are on a stack of our own, and
+//! chains of OR become one flat list, so that a filter over hundreds of senders is shallow.
+
+use crate::command::{By, Command, Day, Key, Refusal, RefusalKind, Search, SearchReturn};
+use crate::lex::{Lexed, Lexer};
+use crate::sequence;
+
+/// Deepest nesting of criteria after chains are made flat.
+pub const DEPTH_MAX: usize = 100;
+/// Most groups, ORs and NOTs that may be open at once.
+const OPEN_MAX: usize = 10_000;
+
+pub(crate) fn search(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
+    lexer.space()?;
+    let mut give = None;
+    if lexer.take_word("RETURN") {
+        lexer.space()?;
+        let mut options = lexer.parenthesized(return_option)?;
+        if options.is_empty() {
+            options.push(SearchReturn::All);
+        }
+        give = Some(options);
+        lexer.space()?;
+    }
+    if lexer.take_word("CHARSET") {
+        lexer.space()?;
+        let charset = lexer.astring()?;
+        if !charset.eq_ignore_ascii_case(b"UTF-8") && !charset.eq_ignore_ascii_case(b"US-ASCII") {
+            return Err(Refusal { kind: RefusalKind::BadCharset, text: "SEARCH knows UTF-8 and US-ASCII." });
+        }
+        lexer.space()?;
+    }
+    Ok(Command::Search(Search { by, give, key: keys(lexer)? }))
+}
+
+fn return_option(lexer: &mut Lexer<'_>) -> Lexed<SearchReturn> {
+    Ok(match lexer.word()?.as_str() {
+        "MIN" => SearchReturn::Min,
+        "MAX" => SearchReturn::Max,
+        "ALL" => SearchReturn::All,
+        "COUNT" => SearchReturn::Count,
+        "SAVE" => SearchReturn::Save,
+        _ => return Err(Refusal::bad("This return option of SEARCH is not known here.")),
+    })
+}
+
+/// A group that is not closed yet, with the depth of its deepest member.
+enum Open {
+    List(Vec<Key>, usize),
+    Or(Vec<Key>, usize),
+    Not,
+}
+
+/// All criteria up to the end of the command.
+fn keys(lexer: &mut Lexer<'_>) -> Lexed<Key> {
+    let mut open = vec![Open::List(Vec::new(), 0)];
+    loop {
+        if open.len() > OPEN_MAX {
+            return Err(Refusal::cannot("The search is nested too deep."));
+        }
+        if lexer.take(b'(') {
+            open.push(Open::List(Vec::new(), 0));
+        } else if lexer.take_word("OR") {
+            lexer.space()?;
+            open.push(Open::Or(Vec::new(), 0));
+        } else if lexer.take_word("NOT") {
+            lexer.space()?;
+            open.push(Open::Not);
+        } else {
+            let key = leaf(lexer)?;
+            if let Some(whole) = complete(lexer, &mut open, key)? {
+                return Ok(whole);
+            }
+        }
+    }
+}
+
+/// Puts a finished criterion into its group, and that into its own if it is full. `Some`: the command ended.
+fn complete(lexer: &mut Lexer<'_>, open: &mut Vec<Open>, key: Key) -> Lexed<Option<Key>> {
+    let (mut key, mut depth) = (key, 1);
+    loop {
+        if depth > DEPTH_MAX {
+            return Err(Refusal::cannot("The search is nested too deep."));
+        }
+        match open.pop() {
+            None => return Err(Refusal::bad("A closing parenthesis is too many.")),
+            Some(Open::Not) => {
+                (key, depth) = match key {
+                    Key::Not(inner) => (*inner, depth - 1),
+                    other => (Key::Not(Box::new(other)), depth + 1),
+                };
+            }
+            Some(Open::Or(mut members, deepest)) => {
+                let first = members.is_empty();
+                let inner = if matches!(key, Key::Or(_)) { depth - 1 } else { depth };
+                match key {
+                    Key::Or(more) => members.extend(more),
+                    other => members.push(other),
+                }
+                let deepest = deepest.max(inner);
+                if first {
+                    lexer.space()?;
+                    open.push(Open::Or(members, deepest));
+                    return Ok(None);
+                }
+                (key, depth) = (Key::Or(members), deepest + 1);
+            }
+            Some(Open::List(mut members, deepest)) => {
+                members.push(key);
+                let deepest = deepest.max(depth);
+                let outermost = open.is_empty();
+                if !(if outermost { lexer.is_end() } else { lexer.take(b')') }) {
+                    lexer.space()?;
+                    open.push(Open::List(members, deepest));
+                    return Ok(None);
+                }
+                (key, depth) = match members.pop() {
+                    Some(only) if members.is_empty() => (only, deepest),
+                    Some(last) => {
+                        members.push(last);
+                        (Key::And(members), deepest + 1)
+                    }
+                    None => (Key::All, 1),
+                };
+                if outermost {
+                    return Ok(Some(key));
+                }
+            }
+        }
+    }
+}
+
+/// A criterion without criteria in it.
+fn leaf(lexer: &mut Lexer<'_>) -> Lexed<Key> {
+    if lexer.peek().is_some_and(|b| b.is_ascii_digit() || matches!(b, b'*' | b'$')) {
+        return Ok(Key::Sequence(sequence::set(lexer)?));
+    }
+    let word = lexer.word().map_err(|_| Refusal::bad("A search criterion is missing."))?;
+    if let Some(key) = plain(&word) {
+        return Ok(key);
+    }
+    lexer.space()?;
+    Ok(match word.as_str() {
+        "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => Key::Header(word, text(lexer)?),
+        "HEADER" => {
+            let name = text(lexer)?;
+            lexer.space()?;
+            Key::Header(name, text(lexer)?)
+        }
+        "BODY" => Key::Body(text(lexer)?),
+        "TEXT" => Key::Text(text(lexer)?),
+        "BEFORE" => Key::Before(date(lexer)?),
+        "ON" => Key::On(date(lexer)?),
+        "SINCE" => Key::Since(date(lexer)?),
+        "SENTBEFORE" => Key::SentBefore(date(lexer)?),
+        "SENTON" => Key::SentOn(date(lexer)?),
+        "SENTSINCE" => Key::SentSince(date(lexer)?),
+        "LARGER" => Key::Larger(lexer.number()?),
+        "SMALLER" => Key::Smaller(lexer.number()?),
+        "KEYWORD" => Key::Flag(lexer.atom()?.to_owned()),
+        "UNKEYWORD" => not(Key::Flag(lexer.atom()?.to_owned())),
+        "UID" => Key::Uid(sequence::set(lexer)?),
+        _ => return Err(Refusal::bad("This search criterion is not known here.")),
+    })
+}
+
+/// Criteria of one word. No message is recent here, so that NEW and RECENT find none and OLD finds all
+/// (RFC 9051 dropped the three).
+fn plain(word: &str) -> Option<Key> {
+    let flag = |name: &str| Key::Flag(name.to_owned());
+    Some(match word {
+        "ALL" | "OLD" => Key::All,
+        "NEW" | "RECENT" => not(Key::All),
+        "ANSWERED" => flag("\\Answered"),
+        "DELETED" => flag("\\Deleted"),
+        "DRAFT" => flag("\\Draft"),
+        "FLAGGED" => flag("\\Flagged"),
+        "SEEN" => flag("\\Seen"),
+        "UNANSWERED" => not(flag("\\Answered")),
+        "UNDELETED" => not(flag("\\Deleted")),
+        "UNDRAFT" => not(flag("\\Draft")),
+        "UNFLAGGED" => not(flag("\\Flagged")),
+        "UNSEEN" => not(flag("\\Seen")),
+        _ => return None,
+    })
+}
+
+fn not(key: Key) -> Key {
+    Key::Not(Box::new(key))
+}
+
+fn text(lexer: &mut Lexer<'_>) -> Lexed<String> {
+    Lexer::utf8(lexer.astring()?)
+}
+
+/// `date`: `1-Feb-2026`, in quotes or not (RFC 9051 §9).
+fn date(lexer: &mut Lexer<'_>) -> Lexed<Day> {
+    let text = lexer.astring()?;
+    std::str::from_utf8(&text).ok().and_then(day).ok_or(Refusal::bad("A date is like 1-Feb-2026."))
+}
+
+fn day(text: &str) -> Option<Day> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut parts = text.split('-');
+    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if parts.next().is_some()
+        || !(1..=2).contains(&day.len())
+        || year.len() != 4
+        || !digits(day)
+        || !digits(year)
+    {
+        return None;
+    }
+    let month = MONTHS.iter().position(|m| m.eq_ignore_ascii_case(month))?;
+    let day: u8 = day.parse().ok()?;
+    (1..=31).contains(&day).then_some(Day {
+        year: year.parse().ok()?,
+        month: u8::try_from(month).ok()? + 1,
+        day,
+    })
+}

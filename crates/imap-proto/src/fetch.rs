@@ -1,0 +1,129 @@
+//! One `* n FETCH (…)`, item by item, so that large bodies can be streamed between (RFC 9051 §7.5.2).
+
+use crate::command::{Partial, Section, SectionText};
+use crate::response::string;
+
+/// Writes a FETCH response into `out`. The octets behind [`FetchLine::literal`] are the caller's to add.
+pub struct FetchLine<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+/// What a literal may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiteralKind {
+    Plain,
+    /// `~{n}`: may hold NUL (RFC 9051 §4.3.1).
+    Binary,
+}
+
+impl<'a> FetchLine<'a> {
+    pub fn begin(number: u32, out: &'a mut Vec<u8>) -> Self {
+        out.extend_from_slice(format!("* {number} FETCH (").as_bytes());
+        Self { out, first: true }
+    }
+
+    /// Goes on with a response whose octets so far were taken out of `out`.
+    pub fn resume(out: &'a mut Vec<u8>) -> Self {
+        Self { out, first: false }
+    }
+
+    /// An item with its value ready to send.
+    pub fn item(&mut self, name: &str, value: &[u8]) {
+        if !std::mem::replace(&mut self.first, false) {
+            self.out.push(b' ');
+        }
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.push(b' ');
+        self.out.extend_from_slice(value);
+    }
+
+    pub fn number(&mut self, name: &str, value: u64) {
+        self.item(name, value.to_string().as_bytes());
+    }
+
+    pub fn flags(&mut self, flags: &[impl AsRef<str>]) {
+        let words: Vec<&str> = flags.iter().map(AsRef::as_ref).collect();
+        self.item("FLAGS", format!("({})", words.join(" ")).as_bytes());
+    }
+
+    /// `value` as a string.
+    pub fn string(&mut self, name: &str, value: &[u8]) {
+        let mut text = Vec::with_capacity(value.len() + 2);
+        string(value, &mut text);
+        self.item(name, &text);
+    }
+
+    /// The head of a literal of `len` octets, which the caller sends next. Nothing at all is `""`: a literal of
+    /// no octets stops the parser of Apple Mail.
+    pub fn literal(&mut self, name: &str, len: u64, kind: LiteralKind) {
+        if len == 0 {
+            return self.item(name, b"\"\"");
+        }
+        let tilde = if kind == LiteralKind::Binary { "~" } else { "" };
+        self.item(name, format!("{tilde}{{{len}}}\r\n").as_bytes());
+    }
+
+    pub fn end(self) {
+        self.out.extend_from_slice(b")\r\n");
+    }
+}
+
+/// `BODY[…]<origin>` as it is echoed: the asked names in their order, and the origin without the length.
+pub fn section_name(section: &Section, partial: Option<Partial>) -> String {
+    let mut name = format!("BODY[{}", part_number(&section.part));
+    let dot = if section.part.is_empty() { "" } else { "." };
+    match &section.what {
+        SectionText::Whole => {}
+        SectionText::Header => name.push_str(&format!("{dot}HEADER")),
+        SectionText::Text => name.push_str(&format!("{dot}TEXT")),
+        SectionText::Mime => name.push_str(&format!("{dot}MIME")),
+        SectionText::HeaderFields(names) => {
+            name.push_str(&format!("{dot}HEADER.FIELDS ({})", field_names(names)))
+        }
+        SectionText::HeaderFieldsNot(names) => {
+            name.push_str(&format!("{dot}HEADER.FIELDS.NOT ({})", field_names(names)));
+        }
+    }
+    name.push(']');
+    push_origin(&mut name, partial);
+    name
+}
+
+/// `BINARY[…]<origin>`.
+pub fn binary_name(part: &[u32], partial: Option<Partial>) -> String {
+    let mut name = format!("BINARY[{}]", part_number(part));
+    push_origin(&mut name, partial);
+    name
+}
+
+/// `BINARY.SIZE[…]`.
+pub fn binary_size_name(part: &[u32]) -> String {
+    format!("BINARY.SIZE[{}]", part_number(part))
+}
+
+fn push_origin(name: &mut String, partial: Option<Partial>) {
+    if let Some(partial) = partial {
+        name.push_str(&format!("<{}>", partial.origin));
+    }
+}
+
+fn part_number(part: &[u32]) -> String {
+    let numbers: Vec<String> = part.iter().map(u32::to_string).collect();
+    numbers.join(".")
+}
+
+fn field_names(names: &[String]) -> String {
+    let mut out = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        if at > 0 {
+            out.push(b' ');
+        }
+        if name.bytes().all(crate::lex::is_astring) {
+            out.extend_from_slice(name.as_bytes());
+        } else {
+            string(name.as_bytes(), &mut out);
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

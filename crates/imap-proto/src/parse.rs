@@ -1,0 +1,243 @@
+//! From the octets of a whole command to a [`Command`]. What imap-codec knows is left to it; what it lacks
+//! (or would limit, as the depth of SEARCH) has its grammar in `ext`.
+
+use crate::command::{Access, Command, Refusal, Secret};
+use crate::ext;
+use crate::ext::store::{Transfer, transfer};
+use crate::lex::{Lexed, Lexer, is_astring};
+use crate::utf7;
+use imap_codec::CommandCodec;
+use imap_codec::decode::Decoder;
+use imap_codec::imap_types::command::CommandBody;
+use imap_codec::imap_types::core::{AString, IString, NString};
+use imap_codec::imap_types::mailbox::{ListMailbox, Mailbox};
+
+/// How mailbox names are written on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Modified UTF-7 (RFC 3501 §5.1.3); UTF-8 is understood too.
+    #[default]
+    Utf7,
+    /// UTF-8, after `ENABLE IMAP4rev2` (RFC 9051 §5.1).
+    Utf8,
+}
+
+/// Longest mailbox name in octets, as UTF-8.
+pub const NAME_MAX: usize = 1000;
+/// Most pairs of an ID command (RFC 2971 §3.3).
+const ID_PAIRS_MAX: usize = 30;
+
+/// A whole command as the session sees it.
+#[derive(Debug)]
+pub(crate) enum Parsed {
+    Capability,
+    Logout,
+    StartTls,
+    Enable(Vec<String>),
+    Authenticate { mechanism: String, initial: Option<Secret> },
+    Command(Command),
+}
+
+/// The tag of a command and where it ends; `None` if it has none that can be echoed.
+pub(crate) fn tag(octets: &[u8]) -> Option<(&str, &[u8])> {
+    let end = octets.iter().position(|b| !is_astring(*b) || *b == b'+')?;
+    if end == 0 || end > TAG_MAX || octets.get(end) != Some(&b' ') {
+        return None;
+    }
+    Some((std::str::from_utf8(&octets[..end]).ok()?, &octets[end + 1..]))
+}
+
+/// Longest tag in octets.
+const TAG_MAX: usize = 100;
+
+/// Reads a command; `body` is what stands behind the tag, `whole` includes it.
+pub(crate) fn command(whole: &[u8], body: &[u8], names: Names) -> Lexed<Parsed> {
+    let mut lexer = Lexer::new(body);
+    let mut verb = lexer.word().map_err(|_| Refusal::bad("A command is missing behind the tag."))?;
+    let by_uid = verb == "UID";
+    if by_uid {
+        lexer.space()?;
+        verb = format!("UID {}", lexer.word()?);
+    }
+    let command = match verb.as_str() {
+        "LIST" => ext::list::list(&mut lexer, names)?,
+        "STATUS" => ext::status::status(&mut lexer, names)?,
+        "CREATE" => ext::create::create(&mut lexer, names)?,
+        "SEARCH" | "UID SEARCH" => ext::search::search(&mut lexer, by(by_uid))?,
+        "FETCH" | "UID FETCH" => ext::fetch::fetch(&mut lexer, by(by_uid))?,
+        "STORE" | "UID STORE" => ext::store::store(&mut lexer, by(by_uid))?,
+        "COPY" | "UID COPY" => transfer(&mut lexer, by(by_uid), Transfer::Copy, names)?,
+        "MOVE" | "UID MOVE" => transfer(&mut lexer, by(by_uid), Transfer::Move, names)?,
+        "UID EXPUNGE" => {
+            lexer.space()?;
+            Command::Expunge(Some(crate::sequence::set(&mut lexer)?))
+        }
+        "APPEND" => return Err(Refusal::bad("APPEND needs a message as a literal.")),
+        _ => return with_codec(whole, &verb, names),
+    };
+    lexer.end()?;
+    Ok(Parsed::Command(command))
+}
+
+fn by(uid: bool) -> crate::command::By {
+    if uid { crate::command::By::Uid } else { crate::command::By::Sequence }
+}
+
+/// Verbs that imap-codec reads for us.
+const CODEC_VERBS: [&str; 21] = [
+    "CAPABILITY",
+    "NOOP",
+    "LOGOUT",
+    "STARTTLS",
+    "AUTHENTICATE",
+    "LOGIN",
+    "SELECT",
+    "EXAMINE",
+    "DELETE",
+    "RENAME",
+    "SUBSCRIBE",
+    "UNSUBSCRIBE",
+    "LSUB",
+    "CHECK",
+    "CLOSE",
+    "UNSELECT",
+    "EXPUNGE",
+    "IDLE",
+    "ENABLE",
+    "ID",
+    "NAMESPACE",
+];
+
+fn with_codec(whole: &[u8], verb: &str, names: Names) -> Lexed<Parsed> {
+    if !CODEC_VERBS.contains(&verb) {
+        return Err(Refusal::bad("This command is not known here."));
+    }
+    let line = [whole, b"\r\n"].concat();
+    let command = match CommandCodec::default().decode(&line) {
+        Ok(([], command)) => command,
+        _ => return Err(Refusal::bad(wrong_arguments(verb))),
+    };
+    convert(command.body, names)
+}
+
+fn wrong_arguments(verb: &str) -> &'static str {
+    match verb {
+        "LOGIN" => "LOGIN needs a user name and a password.",
+        "AUTHENTICATE" => "AUTHENTICATE needs a mechanism, and an initial response in base64 at most.",
+        "SELECT" | "EXAMINE" => "A mailbox name is needed, and no options that are not announced.",
+        "DELETE" | "SUBSCRIBE" | "UNSUBSCRIBE" => "One mailbox name is needed.",
+        "RENAME" => "RENAME needs the old name and the new one.",
+        "LSUB" => "LSUB needs a reference and a pattern.",
+        "ENABLE" => "ENABLE needs at least one capability.",
+        "ID" => "ID needs NIL or a list of pairs of strings.",
+        _ => "This command takes no arguments.",
+    }
+}
+
+fn convert(body: CommandBody<'_>, names: Names) -> Lexed<Parsed> {
+    Ok(Parsed::Command(match body {
+        CommandBody::Capability => return Ok(Parsed::Capability),
+        CommandBody::Logout => return Ok(Parsed::Logout),
+        CommandBody::StartTLS => return Ok(Parsed::StartTls),
+        CommandBody::Enable { capabilities } => {
+            let words = capabilities.as_ref().iter().map(|c| c.to_string().to_ascii_uppercase()).collect();
+            return Ok(Parsed::Enable(words));
+        }
+        CommandBody::Authenticate { mechanism, initial_response } => {
+            return Ok(Parsed::Authenticate {
+                mechanism: mechanism.as_ref().to_ascii_uppercase(),
+                initial: initial_response.map(|secret| Secret(secret.declassify().clone().into_owned())),
+            });
+        }
+        CommandBody::Login { username, password } => Command::Login {
+            user: Lexer::utf8(astring(&username).to_vec())?,
+            password: Secret(astring(password.declassify()).to_vec()),
+        },
+        CommandBody::Noop => Command::Noop,
+        CommandBody::Check => Command::Check,
+        CommandBody::Close => Command::Close,
+        CommandBody::Unselect => Command::Unselect,
+        CommandBody::Expunge => Command::Expunge(None),
+        CommandBody::Idle => Command::Idle,
+        CommandBody::Namespace => Command::Namespace,
+        CommandBody::Id { parameters } => Command::Id(id(parameters.unwrap_or_default())?),
+        CommandBody::Select { mailbox, parameters } if parameters.is_empty() => {
+            Command::Select { mailbox: named(&mailbox, names)?, access: Access::ReadWrite }
+        }
+        CommandBody::Examine { mailbox, parameters } if parameters.is_empty() => {
+            Command::Select { mailbox: named(&mailbox, names)?, access: Access::ReadOnly }
+        }
+        CommandBody::Delete { mailbox } => Command::Delete { mailbox: named(&mailbox, names)? },
+        CommandBody::Subscribe { mailbox } => Command::Subscribe { mailbox: named(&mailbox, names)? },
+        CommandBody::Unsubscribe { mailbox } => Command::Unsubscribe { mailbox: named(&mailbox, names)? },
+        CommandBody::Rename { from, to } => {
+            Command::Rename { from: named(&from, names)?, to: named(&to, names)? }
+        }
+        CommandBody::Lsub { reference, mailbox_wildcard } => {
+            let pattern = match &mailbox_wildcard {
+                ListMailbox::Token(token) => token.as_ref(),
+                ListMailbox::String(string) => istring(string),
+            };
+            Command::Lsub {
+                reference: pattern_name(mailbox_octets(&reference), names)?,
+                pattern: pattern_name(pattern, names)?,
+            }
+        }
+        _ => return Err(Refusal::bad("This form of the command is not known here.")),
+    }))
+}
+
+fn id(pairs: Vec<(IString<'_>, NString<'_>)>) -> Lexed<Vec<(String, Option<String>)>> {
+    if pairs.len() > ID_PAIRS_MAX {
+        return Err(Refusal::bad("ID takes at most 30 pairs."));
+    }
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    Ok(pairs
+        .iter()
+        .map(|(key, value)| (text(istring(key)), value.0.as_ref().map(|value| text(istring(value)))))
+        .collect())
+}
+
+fn istring<'a>(string: &'a IString<'_>) -> &'a [u8] {
+    string.as_ref()
+}
+
+fn astring<'a>(string: &'a AString<'_>) -> &'a [u8] {
+    string.as_ref()
+}
+
+fn mailbox_octets<'a>(mailbox: &'a Mailbox<'_>) -> &'a [u8] {
+    match mailbox {
+        Mailbox::Inbox => b"INBOX",
+        Mailbox::Other(other) => other.as_ref(),
+    }
+}
+
+fn named(mailbox: &Mailbox<'_>, names: Names) -> Lexed<String> {
+    name(mailbox_octets(mailbox), names)
+}
+
+/// A mailbox name as text; INBOX in any case is `INBOX` (RFC 9051 §5.1).
+pub(crate) fn name(octets: &[u8], names: Names) -> Lexed<String> {
+    let name = pattern_name(octets, names)?;
+    if name.is_empty() {
+        return Err(Refusal::cannot("A mailbox name may not be empty."));
+    }
+    Ok(if name.eq_ignore_ascii_case("INBOX") { "INBOX".to_owned() } else { name })
+}
+
+/// The same for a reference or a pattern, which may be empty.
+pub(crate) fn pattern_name(octets: &[u8], names: Names) -> Lexed<String> {
+    let text = std::str::from_utf8(octets)
+        .map_err(|_| Refusal::cannot("A mailbox name must be modified UTF-7 or UTF-8."))?;
+    if text.len() > NAME_MAX {
+        return Err(Refusal::cannot("The mailbox name is too long."));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Refusal::cannot("A mailbox name may not hold control characters."));
+    }
+    if names == Names::Utf8 || !text.is_ascii() {
+        return Ok(text.to_owned());
+    }
+    utf7::decode(text).ok_or(Refusal::cannot("The mailbox name is not valid modified UTF-7."))
+}

@@ -1,0 +1,306 @@
+//! What a server says, from values to octets (RFC 9051 §7).
+
+use crate::command::StatusItem;
+use crate::parse::Names;
+use crate::sequence::Ranges;
+use crate::utf7;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+/// OK, NO or BAD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Ok,
+    No,
+    Bad,
+}
+
+/// A response code (RFC 9051 §7.1, RFC 5530).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// A code without arguments, such as `TRYCREATE` or `OVERQUOTA`.
+    Word(&'static str),
+    AppendUid {
+        validity: u32,
+        uid: u32,
+    },
+    CopyUid {
+        validity: u32,
+        from: Ranges,
+        to: Ranges,
+    },
+    PermanentFlags(Vec<String>),
+    UidNext(u32),
+    UidValidity(u32),
+    Capability(String),
+    BadCharset(&'static str),
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(word) => f.write_str(word),
+            Self::AppendUid { validity, uid } => write!(f, "APPENDUID {validity} {uid}"),
+            Self::CopyUid { validity, from, to } => write!(f, "COPYUID {validity} {from} {to}"),
+            Self::PermanentFlags(flags) => write!(f, "PERMANENTFLAGS ({})", flags.join(" ")),
+            Self::UidNext(uid) => write!(f, "UIDNEXT {uid}"),
+            Self::UidValidity(validity) => write!(f, "UIDVALIDITY {validity}"),
+            Self::Capability(list) => write!(f, "CAPABILITY {list}"),
+            Self::BadCharset(list) => write!(f, "BADCHARSET ({list})"),
+        }
+    }
+}
+
+/// The end of a command, without its tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    pub kind: Kind,
+    pub code: Option<Code>,
+    pub text: Cow<'static, str>,
+}
+
+impl Response {
+    pub fn ok(text: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind: Kind::Ok, code: None, text: text.into() }
+    }
+
+    pub fn no(text: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind: Kind::No, code: None, text: text.into() }
+    }
+
+    pub fn bad(text: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind: Kind::Bad, code: None, text: text.into() }
+    }
+
+    #[must_use]
+    pub fn with(mut self, code: Code) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// With a code that has no arguments.
+    #[must_use]
+    pub fn word(self, code: &'static str) -> Self {
+        self.with(Code::Word(code))
+    }
+
+    /// The line: `tag` is `*` for an untagged one.
+    pub fn encode(&self, tag: &str, out: &mut Vec<u8>) {
+        let kind = match self.kind {
+            Kind::Ok => "OK",
+            Kind::No => "NO",
+            Kind::Bad => "BAD",
+        };
+        status_line(tag, kind, self.code.as_ref(), &self.text, out);
+    }
+}
+
+/// The text is never empty on the wire: some clients fail without one behind a code.
+fn status_line(tag: &str, kind: &str, code: Option<&Code>, text: &str, out: &mut Vec<u8>) {
+    let mut line = format!("{tag} {kind} ");
+    if let Some(code) = code {
+        let _ = write!(line, "[{code}] ");
+    }
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    line.extend(if text.is_empty() { "Done." } else { text }.chars().map(clean));
+    line.push_str("\r\n");
+    out.extend_from_slice(line.as_bytes());
+}
+
+/// One mailbox of LIST.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// `\HasChildren`, `\Sent`, …
+    pub attributes: Vec<Cow<'static, str>>,
+    pub delimiter: Option<char>,
+    pub name: String,
+    /// `("CHILDINFO" ("SUBSCRIBED"))` (RFC 9051 §6.3.9.6).
+    pub child_info: bool,
+}
+
+/// Results of SEARCH RETURN (RFC 9051 §7.3.4). Absent parts were not asked for or do not exist.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Esearch {
+    pub tag: String,
+    pub by_uid: bool,
+    pub min: Option<u32>,
+    pub max: Option<u32>,
+    pub all: Option<Ranges>,
+    pub count: Option<u32>,
+}
+
+/// A response that belongs to no tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Untagged {
+    Status(Response),
+    Bye(Option<Code>, Cow<'static, str>),
+    Capability(String),
+    Enabled(Vec<String>),
+    Exists(u32),
+    /// Always 0 here: no message is `\Recent`.
+    Recent(u32),
+    Expunge(u32),
+    Flags(Vec<String>),
+    /// Flags of one message; the UID as well where the client must have it.
+    FetchFlags {
+        number: u32,
+        uid: Option<u32>,
+        flags: Vec<String>,
+    },
+    List(Listed),
+    Lsub(Listed),
+    MailboxStatus {
+        name: String,
+        items: Vec<(StatusItem, u64)>,
+    },
+    Search(Vec<u32>),
+    Esearch(Esearch),
+    /// One personal namespace without prefix, and its delimiter.
+    Namespace(char),
+    Id(Vec<(String, String)>),
+}
+
+impl Untagged {
+    /// Writes the line or lines; `names` says how mailbox names are written.
+    pub fn encode(&self, names: Names, out: &mut Vec<u8>) {
+        match self {
+            Self::Status(response) => response.encode("*", out),
+            Self::Bye(code, text) => status_line("*", "BYE", code.as_ref(), text, out),
+            Self::Capability(list) => line(out, &format!("CAPABILITY {list}")),
+            Self::Enabled(list) => line(out, format!("ENABLED {}", list.join(" ")).trim_end()),
+            Self::Exists(n) => line(out, &format!("{n} EXISTS")),
+            Self::Recent(n) => line(out, &format!("{n} RECENT")),
+            Self::Expunge(n) => line(out, &format!("{n} EXPUNGE")),
+            Self::Flags(flags) => line(out, &format!("FLAGS ({})", flags.join(" "))),
+            Self::FetchFlags { number, uid, flags } => {
+                let uid = uid.map(|uid| format!("UID {uid} ")).unwrap_or_default();
+                line(out, &format!("{number} FETCH ({uid}FLAGS ({}))", flags.join(" ")));
+            }
+            Self::List(listed) => list_line("LIST", listed, names, out),
+            Self::Lsub(listed) => list_line("LSUB", listed, names, out),
+            Self::MailboxStatus { name, items } => status(name, items, names, out),
+            Self::Search(numbers) => {
+                let mut text = "SEARCH".to_owned();
+                for number in numbers {
+                    let _ = write!(text, " {number}");
+                }
+                line(out, &text);
+            }
+            Self::Esearch(result) => esearch(result, out),
+            Self::Namespace(delimiter) => line(out, &format!("NAMESPACE ((\"\" \"{delimiter}\")) NIL NIL")),
+            Self::Id(pairs) => id(pairs, out),
+        }
+    }
+}
+
+fn line(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(b"* ");
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn list_line(verb: &str, listed: &Listed, names: Names, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("* {verb} ({}) ", listed.attributes.join(" ")).as_bytes());
+    match listed.delimiter {
+        Some(delimiter) => out.extend_from_slice(format!("\"{delimiter}\" ").as_bytes()),
+        None => out.extend_from_slice(b"NIL "),
+    }
+    mailbox(&listed.name, names, out);
+    if listed.child_info {
+        out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn status(name: &str, items: &[(StatusItem, u64)], names: Names, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"* STATUS ");
+    mailbox(name, names, out);
+    let items: Vec<String> = items.iter().map(|(item, n)| format!("{} {n}", status_word(*item))).collect();
+    out.extend_from_slice(format!(" ({})\r\n", items.join(" ")).as_bytes());
+}
+
+fn status_word(item: StatusItem) -> &'static str {
+    match item {
+        StatusItem::Messages => "MESSAGES",
+        StatusItem::Recent => "RECENT",
+        StatusItem::UidNext => "UIDNEXT",
+        StatusItem::UidValidity => "UIDVALIDITY",
+        StatusItem::Unseen => "UNSEEN",
+        StatusItem::Deleted => "DELETED",
+        StatusItem::Size => "SIZE",
+        StatusItem::AppendLimit => "APPENDLIMIT",
+    }
+}
+
+fn esearch(result: &Esearch, out: &mut Vec<u8>) {
+    let mut text = "ESEARCH (TAG ".to_owned();
+    let mut tag = Vec::new();
+    string(result.tag.as_bytes(), &mut tag);
+    text.push_str(&String::from_utf8_lossy(&tag));
+    text.push(')');
+    if result.by_uid {
+        text.push_str(" UID");
+    }
+    for (word, value) in [("MIN", result.min), ("MAX", result.max)] {
+        if let Some(value) = value {
+            let _ = write!(text, " {word} {value}");
+        }
+    }
+    if let Some(all) = result.all.as_ref().filter(|all| !all.is_empty()) {
+        let _ = write!(text, " ALL {all}");
+    }
+    if let Some(count) = result.count {
+        let _ = write!(text, " COUNT {count}");
+    }
+    line(out, &text);
+}
+
+fn id(pairs: &[(String, String)], out: &mut Vec<u8>) {
+    if pairs.is_empty() {
+        return line(out, "ID NIL");
+    }
+    out.extend_from_slice(b"* ID (");
+    for (at, (key, value)) in pairs.iter().enumerate() {
+        if at > 0 {
+            out.push(b' ');
+        }
+        string(key.as_bytes(), out);
+        out.push(b' ');
+        string(value.as_bytes(), out);
+    }
+    out.extend_from_slice(b")\r\n");
+}
+
+/// A mailbox name: always quoted or a literal, so that `NIL` and the like cannot be misread.
+pub fn mailbox(name: &str, names: Names, out: &mut Vec<u8>) {
+    match names {
+        Names::Utf7 => string(utf7::encode(name).as_bytes(), out),
+        // RFC 9051 §5.1: after ENABLE a quoted string may hold UTF-8.
+        Names::Utf8 => quoted(name.as_bytes(), out),
+    }
+}
+
+/// Longest text that is sent as a quoted string.
+const QUOTED_MAX: usize = 1024;
+
+/// A quoted string where that is possible, else a literal. NUL cannot be said and is left out.
+pub fn string(octets: &[u8], out: &mut Vec<u8>) {
+    let plain = |b: &u8| matches!(b, 0x01..=0x7f) && !matches!(b, b'\r' | b'\n');
+    if octets.len() <= QUOTED_MAX && octets.iter().all(plain) {
+        return quoted(octets, out);
+    }
+    let octets: Vec<u8> = octets.iter().copied().filter(|b| *b != 0).collect();
+    out.extend_from_slice(format!("{{{}}}\r\n", octets.len()).as_bytes());
+    out.extend_from_slice(&octets);
+}
+
+fn quoted(octets: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for octet in octets {
+        if matches!(octet, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(*octet);
+    }
+    out.push(b'"');
+}

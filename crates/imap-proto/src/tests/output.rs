@@ -1,0 +1,112 @@
+//! Values to octets.
+
+use crate::command::{Partial, Section, SectionText, StatusItem};
+use crate::fetch::{FetchLine, LiteralKind, section_name};
+use crate::parse::Names;
+use crate::response::{Code, Esearch, Listed, Response, Untagged};
+use crate::sequence::Ranges;
+
+fn line(untagged: &Untagged, names: Names) -> String {
+    let mut out = Vec::new();
+    untagged.encode(names, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn untagged_responses() {
+    let listed = |name: &str| Listed {
+        attributes: vec!["\\HasNoChildren".into()],
+        delimiter: Some('/'),
+        name: name.into(),
+        child_info: false,
+    };
+    for (untagged, want) in [
+        (Untagged::Exists(3), "* 3 EXISTS"),
+        (Untagged::Search(vec![]), "* SEARCH"),
+        (Untagged::Search(vec![2, 5]), "* SEARCH 2 5"),
+        (
+            Untagged::List(listed("Entwürfe \"x\"")),
+            "* LIST (\\HasNoChildren) \"/\" \"Entw&APw-rfe \\\"x\\\"\"",
+        ),
+        (
+            Untagged::List(Listed { child_info: true, ..listed("a") }),
+            "* LIST (\\HasNoChildren) \"/\" \"a\" (\"CHILDINFO\" (\"SUBSCRIBED\"))",
+        ),
+        (
+            Untagged::MailboxStatus {
+                name: "a".into(),
+                items: vec![(StatusItem::Messages, 3), (StatusItem::Size, 1 << 40)],
+            },
+            "* STATUS \"a\" (MESSAGES 3 SIZE 1099511627776)",
+        ),
+        (
+            Untagged::Esearch(Esearch {
+                tag: "a\"1".into(),
+                by_uid: true,
+                count: Some(0),
+                ..Default::default()
+            }),
+            "* ESEARCH (TAG \"a\\\"1\") UID COUNT 0",
+        ),
+        (
+            Untagged::Esearch(Esearch {
+                tag: "a".into(),
+                min: Some(1),
+                max: Some(9),
+                all: Some(Ranges::new([(1, 2), (9, 9)])),
+                count: Some(3),
+                ..Default::default()
+            }),
+            "* ESEARCH (TAG \"a\") MIN 1 MAX 9 ALL 1:2,9 COUNT 3",
+        ),
+        (
+            Untagged::FetchFlags { number: 2, uid: Some(7), flags: vec!["\\Seen".into(), "x".into()] },
+            "* 2 FETCH (UID 7 FLAGS (\\Seen x))",
+        ),
+        (Untagged::Id(vec![("name".into(), "maddy".into())]), "* ID (\"name\" \"maddy\")"),
+        (Untagged::Namespace('/'), "* NAMESPACE ((\"\" \"/\")) NIL NIL"),
+        (Untagged::Status(Response::ok("").word("CLOSED")), "* OK [CLOSED] Done."),
+        (
+            Untagged::Status(Response::no("two\r\nlines").with(Code::UidNext(4))),
+            "* NO [UIDNEXT 4] two  lines",
+        ),
+    ] {
+        assert_eq!(line(&untagged, Names::Utf7), format!("{want}\r\n"));
+    }
+    assert_eq!(
+        line(&Untagged::List(listed("Entwürfe & x")), Names::Utf8),
+        "* LIST (\\HasNoChildren) \"/\" \"Entwürfe & x\"\r\n"
+    );
+}
+
+#[test]
+fn a_fetch_response_item_by_item() {
+    let mut out = Vec::new();
+    let mut fetch = FetchLine::begin(4, &mut out);
+    fetch.number("UID", 9);
+    fetch.flags(&["\\Seen"]);
+    fetch.string("X", "\u{fc}\0".as_bytes());
+    fetch.literal("BODY[]<5>", 0, LiteralKind::Plain);
+    fetch.literal("BINARY[1]", 3, LiteralKind::Binary);
+    out.extend_from_slice(b"a\0b");
+    FetchLine::resume(&mut out).end();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "* 4 FETCH (UID 9 FLAGS (\\Seen) X {2}\r\nü BODY[]<5> \"\" BINARY[1] ~{3}\r\na\0b)\r\n"
+    );
+}
+
+#[test]
+fn section_names_are_echoed_with_the_origin_alone() {
+    let fields = |names: &[&str]| SectionText::HeaderFields(names.iter().map(|n| (*n).to_owned()).collect());
+    for (part, what, partial, want) in [
+        (vec![], SectionText::Whole, None, "BODY[]"),
+        (vec![], SectionText::Whole, Some(Partial { origin: 7, length: 3 }), "BODY[]<7>"),
+        (vec![1, 2], SectionText::Mime, None, "BODY[1.2.MIME]"),
+        (vec![3], SectionText::Whole, None, "BODY[3]"),
+        (vec![], fields(&["date", "X-A(b"]), None, "BODY[HEADER.FIELDS (date \"X-A(b\")]"),
+        (vec![2], fields(&["To"]), None, "BODY[2.HEADER.FIELDS (To)]"),
+    ] {
+        assert_eq!(section_name(&Section { part, what }, partial), want);
+    }
+}
