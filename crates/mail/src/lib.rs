@@ -7,12 +7,15 @@ pub mod address_list;
 pub mod blob;
 pub mod date;
 pub mod domain;
+pub mod dsn;
 pub mod envelope;
+mod fold;
 pub mod header;
 pub mod message;
 pub mod mime;
 pub mod reply;
 pub mod status;
+pub mod trace;
 pub mod words;
 
 pub use address::Address;

@@ -1,12 +1,14 @@
 //! Encoded words (RFC 2047) and charsets: header text to Unicode and back.
 
+use crate::fold;
 use crate::mime::decode::{base64, quoted_printable};
 use mail_parser::decoders::charsets::map::charset_decoder;
 
 /// Longest encoded word in characters (RFC 2047 §2).
 const WORD_MAX: usize = 75;
-/// Octets of text in one encoded word that we write: with `=?utf-8?B?` and `?=` it stays below [`WORD_MAX`].
-const WORD_OCTETS: usize = 45;
+/// Octets of text in one encoded word that we write: with `=?utf-8?B?`, `?=` and the name of a field before it
+/// it stays below [`WORD_MAX`].
+const WORD_OCTETS: usize = 36;
 
 /// Longest encoded word in octets that is read. Many programs do not keep to [`WORD_MAX`].
 pub(crate) const WORD_READ_MAX: usize = 2048;
@@ -113,12 +115,12 @@ fn flush(out: &mut String, pending: &mut Option<(String, Vec<u8>)>) {
     }
 }
 
-/// Writes text for a header: ASCII as it is, anything else as encoded words on lines of their own.
+/// Writes text for a header: ASCII as it is but folded, anything else as encoded words on lines of their own.
 /// Control characters become blanks.
 pub fn encode(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.is_ascii() && !text.contains("=?") {
-        return text;
+        return fold::value(&text);
     }
     let mut words = Vec::new();
     let mut rest = text.as_str();
@@ -173,6 +175,6 @@ mod tests {
             let unfolded = encoded.replace("\r\n", "");
             assert_eq!(decode(unfolded.as_bytes()), text);
         }
-        assert_eq!(encode("a\r\nB: c"), "a  B: c");
+        assert_eq!(encode("a\r\nB: c"), "a B: c");
     }
 }

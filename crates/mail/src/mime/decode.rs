@@ -47,6 +47,8 @@ pub fn text(kind: super::Kind, encoding: Encoding, charset: &str, raw: &[u8]) ->
     if kind == super::Kind::Html { html_to_text(&text) } else { text }
 }
 
+/// Longest line of quoted-printable, with the `=` of a soft line break (RFC 2045 §6.7).
+const QUOTED_LINE_MAX: usize = 76;
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Decodes base64 (RFC 2045 §6.8). Octets outside the alphabet are passed over; `=` ends a run, and a new one may follow.
@@ -119,6 +121,30 @@ pub fn quoted_printable(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Writes text with `\n` at line ends as quoted-printable.
+pub fn to_quoted_printable(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.split_inclusive('\n') {
+        let content = line.strip_suffix('\n').unwrap_or(line);
+        let mut width = 0;
+        for (at, octet) in content.bytes().enumerate() {
+            let last = at + 1 == content.len();
+            let plain = (octet.is_ascii_graphic() && octet != b'=') || (octet == b' ' && !last);
+            let written = if plain { char::from(octet).to_string() } else { format!("={octet:02X}") };
+            if width + written.len() >= QUOTED_LINE_MAX {
+                out.push_str("=\r\n");
+                width = 0;
+            }
+            out.push_str(&written);
+            width += written.len();
+        }
+        if line.ends_with('\n') {
+            out.push_str("\r\n");
+        }
+    }
+    out
+}
+
 /// Two hex digits, in either case.
 pub(crate) fn hex(digits: Option<&[u8]>) -> Option<u8> {
     let digits = digits?;
@@ -156,6 +182,15 @@ mod tests {
             ("a\nb\n", "a\nb\n"),
         ] {
             assert_eq!(String::from_utf8(quoted_printable(text.as_bytes())).unwrap(), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn quoted_printable_there_and_back() {
+        for text in ["", "plain\n", "grüße =\nends with a blank \n", &"ü".repeat(100)] {
+            let written = to_quoted_printable(text);
+            assert!(written.is_ascii() && written.split("\r\n").all(|line| line.len() <= QUOTED_LINE_MAX));
+            assert_eq!(quoted_printable(written.as_bytes()), text.replace('\n', "\r\n").as_bytes());
         }
     }
 
