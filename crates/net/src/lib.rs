@@ -1,1 +1,30 @@
-//! Placeholder while the room is furnished.
+//! The only crate with sockets: listening, connecting, TLS, limits, and octets to and from protocol machines.
+//!
+//! Floor 2. It knows no protocol: machines ([`wire::Machine`]) do.
+
+pub mod certificate;
+pub mod client_tls;
+pub mod config;
+pub mod conn;
+pub mod connect;
+pub mod drive;
+pub mod limit;
+pub mod listen;
+mod local;
+pub mod server_tls;
+pub mod stop;
+mod stream;
+pub mod tls;
+
+pub use certificate::{DemoCa, demo_ca, self_signed};
+pub use client_tls::{ClientTls, Roots};
+pub use config::TlsOptions;
+pub use conn::Conn;
+pub use connect::{ConnectError, Connector};
+pub use drive::{Closed, Driven};
+pub use limit::{Gate, Limits, Loopback, Permit, Refusal};
+pub use listen::{Family, ListenOptions, Listener, Tls};
+pub use local::{LocalListener, connect_local};
+pub use server_tls::{CertFiles, ServerTls};
+pub use stop::{Stop, Stopper};
+pub use tls::{Peer, TlsError, TlsFacts};

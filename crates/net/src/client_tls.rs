@@ -1,0 +1,173 @@
+//! TLS towards other servers: opportunistic, or with a certificate that proves who they are.
+
+use crate::tls::{Peer, TlsClock, TlsError, TlsFacts, cipher_name, provider, version_name};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use world::Clock;
+
+/// Who may vouch for certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// The roots that Mozilla trusts.
+    WebPki,
+    /// The PEM certificates of a file.
+    File(PathBuf),
+    /// Both.
+    WebPkiAndFile(PathBuf),
+}
+
+/// How to do TLS as a client. Cloning is cheap.
+///
+/// Sessions are never resumed: resumption would pass over the verifier.
+#[derive(Clone)]
+pub struct ClientTls {
+    config: Arc<ClientConfig>,
+    verifier: Arc<WebPkiServerVerifier>,
+    clock: Arc<TlsClock>,
+    demand: Demand,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Demand {
+    Encrypted,
+    Authenticated,
+}
+
+impl ClientTls {
+    /// Takes any certificate, for without it the mail would go in clear (RFC 7435 §3). The facts of the
+    /// connection say whether it would have passed.
+    pub fn opportunistic(roots: &Roots, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
+        Self::new(roots, clock, Demand::Encrypted)
+    }
+
+    /// Takes only a certificate for the name asked for, from a root that is trusted.
+    pub fn authenticated(roots: &Roots, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
+        Self::new(roots, clock, Demand::Authenticated)
+    }
+
+    fn new(roots: &Roots, clock: Arc<dyn Clock>, demand: Demand) -> Result<Self, TlsError> {
+        let clock = Arc::new(TlsClock(clock));
+        let bad = |error: &dyn std::fmt::Display| TlsError::Options(format!("TLS to other servers: {error}"));
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(read_roots(roots)?), provider())
+            .build()
+            .map_err(|error| bad(&error))?;
+        let builder = ClientConfig::builder_with_details(provider(), clock.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| bad(&error))?;
+        let builder = match demand {
+            Demand::Encrypted => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate))
+            }
+            Demand::Authenticated => builder.with_webpki_verifier(verifier.clone()),
+        };
+        let mut config = builder.with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Ok(Self { config: Arc::new(config), verifier, clock, demand })
+    }
+
+    pub(crate) fn rustls(&self) -> Arc<ClientConfig> {
+        self.config.clone()
+    }
+
+    /// What to call the server. A host name that no certificate can carry (an underscore, say) is no reason to
+    /// go without encryption; then the address stands for it.
+    pub(crate) fn server_name(&self, name: &str, ip: IpAddr) -> Result<ServerName<'static>, TlsError> {
+        match (ServerName::try_from(name.to_owned()), self.demand) {
+            (Ok(name), _) => Ok(name),
+            (Err(_), Demand::Encrypted) => Ok(ServerName::IpAddress(ip.into())),
+            (Err(_), Demand::Authenticated) => Err(TlsError::BadName(name.to_owned())),
+        }
+    }
+
+    pub(crate) fn facts(&self, tls: &ClientConnection, name: &ServerName<'_>) -> TlsFacts {
+        TlsFacts {
+            version: version_name(tls),
+            cipher: cipher_name(tls),
+            sni: match name {
+                ServerName::DnsName(name) => Some(name.as_ref().to_owned()),
+                _ => None,
+            },
+            peer: match self.demand {
+                Demand::Authenticated => Peer::Verified,
+                Demand::Encrypted => self.judge(tls.peer_certificates().unwrap_or_default(), name),
+            },
+        }
+    }
+
+    fn judge(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> Peer {
+        let Some((leaf, others)) = chain.split_first() else { return Peer::None };
+        match self.verifier.verify_server_cert(leaf, others, name, &[], self.clock.unix()) {
+            Ok(_) => Peer::Verified,
+            Err(error) => Peer::Unverified(error.to_string()),
+        }
+    }
+}
+
+fn read_roots(roots: &Roots) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    let file: Option<&Path> = match roots {
+        Roots::WebPki => None,
+        Roots::File(path) | Roots::WebPkiAndFile(path) => Some(path),
+    };
+    if !matches!(roots, Roots::File(_)) {
+        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    if let Some(path) = file {
+        let bad = |error: &dyn std::fmt::Display| TlsError::File(path.to_owned(), error.to_string());
+        let mut found = 0;
+        for root in CertificateDer::pem_file_iter(path).map_err(|error| bad(&error))? {
+            store.add(root.map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
+            found += 1;
+        }
+        if found == 0 {
+            return Err(bad(&"the file holds no certificate"));
+        }
+    }
+    Ok(store)
+}
+
+/// Takes what comes. Signatures are not checked either: a key that rustls finds too weak, or a certificate that is
+/// too old for it, still keeps out those who only listen.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,137 @@
+//! The nodes `limits` and `tls` of the configuration.
+
+use crate::limit::{Limits, Loopback};
+use crate::server_tls::CertFiles;
+use config::{Arg, Section};
+use std::time::Duration;
+
+/// Checked node `tls`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsOptions {
+    /// Certificates from files; the first is for clients that name no server we know. Never empty.
+    Files(Vec<CertFiles>),
+    /// One that signs itself, for a server that nobody has to trust yet.
+    SelfSigned,
+}
+
+/// Reads the node `limits`.
+pub fn decode_limits(section: &mut Section<'_>) -> Limits {
+    let default = Limits::default();
+    let most = |section: &mut Section<'_>, key: &'static str, doc: &str, default: usize| {
+        section.count(key, doc).within(1..=1_000_000).or(default)
+    };
+    Limits {
+        connections: most(section, "connections", "Most connections at once, in all.", default.connections),
+        per_address: most(
+            section,
+            "per-address",
+            "Most connections at once from one address.",
+            default.per_address,
+        ),
+        per_network: most(
+            section,
+            "per-network",
+            "Most connections at once from one network (a /24 of IPv4, a /64 of IPv6).",
+            default.per_network,
+        ),
+        loopback: if section
+            .flag("exempt-loopback", "Whether connections from this machine are counted only in all.")
+            .or(default.loopback == Loopback::Exempt)
+        {
+            Loopback::Exempt
+        } else {
+            Loopback::Counted
+        },
+        write_stall: section
+            .duration("write-timeout", "How long output may wait for a peer that takes none of it.")
+            .within(Duration::from_secs(1)..=Duration::from_secs(3600))
+            .or(default.write_stall),
+    }
+}
+
+/// Reads the node `tls`.
+pub fn decode_tls(section: &mut Section<'_>) -> TlsOptions {
+    let files: Vec<Option<CertFiles>> = section.each(
+        "certificate",
+        "A certificate; may stand several times. The server name in the handshake chooses, the first is the default.",
+        |certificate| {
+            let chain = certificate
+                .path(Arg("chain"), "PEM file with the certificate and those that lead to its root.")
+                .required();
+            let key = certificate.path("key", "PEM file with the private key.").required();
+            Some(CertFiles { chain: chain?, key: key? })
+        },
+    );
+    let is_self_signed = section
+        .flag(
+            "self-signed",
+            "Make a certificate that signs itself. Clients will warn; other servers do not mind.",
+        )
+        .or(false);
+    let span = section.span();
+    match (files.is_empty(), is_self_signed) {
+        (true, true) => TlsOptions::SelfSigned,
+        (false, false) => TlsOptions::Files(files.into_iter().flatten().collect()),
+        (true, false) => {
+            let help = "write `certificate \"chain.pem\" key=\"key.pem\"`, or `self-signed` for a start";
+            section.problem(span, "tls has no certificate", help);
+            TlsOptions::SelfSigned
+        }
+        (false, true) => {
+            section.problem(span, "tls has certificates and self-signed", "keep one of the two");
+            TlsOptions::SelfSigned
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use config::Tree;
+
+    fn limits(text: &str) -> String {
+        match Tree::from_text("test", text, &|_| None).decode(decode_limits) {
+            Ok(limits) => format!("{limits:?}"),
+            Err(problems) => problems.to_string(),
+        }
+    }
+
+    fn tls(text: &str) -> String {
+        match Tree::from_text("test", text, &|_| None).decode(decode_tls) {
+            Ok(TlsOptions::SelfSigned) => "self-signed".to_owned(),
+            Ok(TlsOptions::Files(files)) => files
+                .iter()
+                .map(|files| format!("{} {}", files.chain.display(), files.key.display()))
+                .collect::<Vec<_>>()
+                .join(", "),
+            Err(problems) => problems.to_string(),
+        }
+    }
+
+    #[test]
+    fn limits_are_read_with_their_defaults() {
+        assert_eq!(limits(""), format!("{:?}", Limits::default()));
+        let all = limits(
+            "connections 5\nper-address 2\nper-network 3\nexempt-loopback #true\nwrite-timeout \"5s\"",
+        );
+        assert_eq!(
+            all,
+            "Limits { connections: 5, per_address: 2, per_network: 3, loopback: Exempt, write_stall: 5s }"
+        );
+        assert!(limits("per-address 0").contains("test:1:"), "{}", limits("per-address 0"));
+    }
+
+    #[test]
+    fn certificates_come_from_files_or_from_ourselves() {
+        let two = "certificate \"/a.pem\" key=\"/a.key\"\ncertificate \"/b.pem\" key=\"/b.key\"";
+        assert_eq!(tls(two), "/a.pem /a.key, /b.pem /b.key");
+        assert_eq!(tls("self-signed"), "self-signed");
+        for (text, want) in [
+            ("", "tls has no certificate"),
+            ("certificate \"/a.pem\"", "key"),
+            ("self-signed\ncertificate \"/a.pem\" key=\"/a.key\"", "keep one of the two"),
+        ] {
+            assert!(tls(text).contains(want), "{text}: {}", tls(text));
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! One connection: who it is with, what protects it, and what is still to be sent.
+
+use crate::client_tls::ClientTls;
+use crate::drive::{Closed, Due};
+use crate::limit::Permit;
+use crate::server_tls::ServerTls;
+use crate::stop::Stop;
+use crate::stream::Stream;
+use crate::tls::{self, HANDSHAKE_PATIENCE, TlsError, TlsFacts};
+use socket2::{SockRef, TcpKeepalive};
+use std::fmt;
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// The slowest that a peer may read, in octets a second: what is to be sent has this much more time.
+pub const WRITE_RATE_MIN: u64 = 512;
+/// How long a connection that we end waits for the peer to end it too, so that our last words arrive.
+pub const LINGER: Duration = Duration::from_secs(2);
+/// Most octets that are read and dropped while lingering.
+pub const LINGER_MAX: usize = 256 * 1024;
+/// When a silent peer is first asked by the system whether it is still there. Keeps the memory of NATs awake too.
+pub const KEEPALIVE: Duration = Duration::from_secs(300);
+/// Letters of a connection's id.
+pub const ID_LETTERS: usize = 10;
+/// Room for output that stays with a connection while it is idle.
+const OUT_KEPT: usize = 1024;
+
+/// A connection. Dropping it ends it at once; [`Conn::close`] ends it politely.
+pub struct Conn {
+    id: String,
+    peer: SocketAddr,
+    local: SocketAddr,
+    pub(crate) stream: Stream,
+    tls: Option<Box<TlsFacts>>,
+    server_tls: Option<ServerTls>,
+    pub(crate) stop: Stop,
+    /// The machine's owner has been told to stop; it is not told again.
+    pub(crate) stop_told: bool,
+    out: Vec<u8>,
+    /// Octets at the front of `out` that are sent.
+    sent: usize,
+    /// While output is being sent: since when.
+    writing: Option<Writing>,
+    /// How long output may wait for a peer that takes none of it.
+    write_stall: Duration,
+    /// When the present wait for input began.
+    pub(crate) waiting_since: Option<Instant>,
+    /// What is to be told once the output is sent.
+    pub(crate) due: Option<Due>,
+    _permit: Option<Permit>,
+}
+
+/// When the present output began to be sent, and when the peer last took some of it.
+#[derive(Clone, Copy)]
+struct Writing {
+    since: Instant,
+    progress: Instant,
+}
+
+/// What a new connection is made of.
+pub(crate) struct Parts {
+    pub(crate) id: String,
+    pub(crate) peer: SocketAddr,
+    pub(crate) stream: TcpStream,
+    pub(crate) server_tls: Option<ServerTls>,
+    pub(crate) stop: Stop,
+    pub(crate) permit: Option<Permit>,
+    pub(crate) write_stall: Duration,
+}
+
+impl Conn {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let local = parts.stream.local_addr().map_or(parts.peer, canonical);
+        // Neither matters enough to refuse a connection for it.
+        let _ = parts.stream.set_nodelay(true);
+        let _ = SockRef::from(&parts.stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+        Self {
+            id: parts.id,
+            peer: canonical(parts.peer),
+            local,
+            stream: Stream::Plain(parts.stream),
+            tls: None,
+            server_tls: parts.server_tls,
+            stop: parts.stop,
+            stop_told: false,
+            out: Vec::new(),
+            sent: 0,
+            writing: None,
+            write_stall: parts.write_stall,
+            waiting_since: None,
+            due: None,
+            _permit: parts.permit,
+        }
+    }
+
+    /// Ten letters that name the connection in the log.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The other side; never an IPv4 address in IPv6 clothes.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Our side.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// What TLS gives; `None` while the connection is in clear.
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_deref()
+    }
+
+    /// Whether [`Conn::start_tls`] can be promised: we are the server, in clear, and have certificates.
+    pub fn offers_tls(&self) -> bool {
+        self.tls.is_none() && self.server_tls.is_some()
+    }
+
+    /// Begins TLS as the server, after [`crate::Driven::StartTls`]. After an error the connection is of no use.
+    ///
+    /// Octets that came in clear are with the machine, which drops them or ends the connection (RFC 3207 §4.2);
+    /// none are kept here.
+    pub async fn start_tls(&mut self) -> Result<(), TlsError> {
+        let server_tls = self.server_tls.clone().ok_or(TlsError::NotOffered)?;
+        let stream = self.take_plain()?;
+        let accept = tokio_rustls::TlsAcceptor::from(server_tls.rustls()).accept(stream);
+        let stream = timeout(HANDSHAKE_PATIENCE, accept).await.map_err(|_| TlsError::TimedOut)??;
+        self.tls = Some(Box::new(tls::server_facts(stream.get_ref().1)));
+        self.stream = Stream::Server(Box::new(stream));
+        Ok(())
+    }
+
+    /// Begins TLS as the client. `name` is the host's name (or address): it is sent as SNI, and what an
+    /// authenticated certificate must be for. After an error the connection is of no use.
+    pub async fn start_tls_client(&mut self, with: &ClientTls, name: &str) -> Result<(), TlsError> {
+        let stream = self.take_plain()?;
+        let server = with.server_name(name, self.peer.ip())?;
+        let connect = tokio_rustls::TlsConnector::from(with.rustls()).connect(server.clone(), stream);
+        let stream = timeout(HANDSHAKE_PATIENCE, connect).await.map_err(|_| TlsError::TimedOut)??;
+        self.tls = Some(Box::new(with.facts(stream.get_ref().1, &server)));
+        self.stream = Stream::Client(Box::new(stream));
+        Ok(())
+    }
+
+    fn take_plain(&mut self) -> Result<TcpStream, TlsError> {
+        match mem::replace(&mut self.stream, Stream::Gone) {
+            // Output that was queued in clear belongs before the handshake; `drive` has sent it by then.
+            Stream::Plain(stream) if self.pending() == 0 => Ok(stream),
+            _ => Err(TlsError::OutOfOrder),
+        }
+    }
+
+    /// Sends what waits to be sent. [`Conn::drive`] does it by itself before it waits for input; this is for
+    /// an owner whose answer takes long. Cancel-safe.
+    pub async fn flush(&mut self) -> Result<(), Closed> {
+        if self.pending() == 0 {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let times = *self.writing.get_or_insert(Writing { since: now, progress: now });
+        let slowest = Duration::from_secs(self.pending() as u64 / WRITE_RATE_MIN);
+        let last = times.since + self.write_stall + slowest;
+        while let Some(times) = self.writing {
+            match timeout_at(last.min(times.progress + self.write_stall), self.write_some()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(Closed::Broken(error.to_string())),
+                Err(_) => return Err(Closed::SlowReader),
+            }
+        }
+        Ok(())
+    }
+
+    /// One step of sending; `writing` is `None` once all is sent.
+    async fn write_some(&mut self) -> io::Result<()> {
+        if self.sent < self.out.len() {
+            let n = self.stream.write(&self.out[self.sent..]).await?;
+            if n == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.sent += n;
+            if let Some(times) = &mut self.writing {
+                times.progress = Instant::now();
+            }
+            return Ok(());
+        }
+        // TLS may still hold records; they count as unsent until this is through.
+        self.stream.flush().await?;
+        self.out.clear();
+        self.out.shrink_to(OUT_KEPT);
+        self.sent = 0;
+        self.writing = None;
+        Ok(())
+    }
+
+    /// Octets that wait to be sent.
+    pub(crate) fn pending(&self) -> usize {
+        self.out.len()
+    }
+
+    pub(crate) fn push(&mut self, octets: Vec<u8>) {
+        if self.out.is_empty() {
+            self.out = octets;
+        } else {
+            self.out.extend_from_slice(&octets);
+        }
+    }
+
+    /// Sends what waits, ends TLS and our side, and waits shortly for the peer to end its own.
+    ///
+    /// Without that wait, input that nobody read would make the system reset the connection, and our last words
+    /// could be lost with it.
+    pub async fn close(&mut self) {
+        let _ = timeout(LINGER, self.linger()).await;
+    }
+
+    async fn linger(&mut self) {
+        if self.flush().await.is_err() || self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut left = LINGER_MAX;
+        let mut sink = [0; 1024];
+        while left > 0 {
+            match self.stream.read(&mut sink).await {
+                Ok(n) if n > 0 => left = left.saturating_sub(n),
+                _ => return,
+            }
+        }
+    }
+}
+
+/// IPv4 addresses as such, also on a socket that serves both families.
+pub(crate) fn canonical(at: SocketAddr) -> SocketAddr {
+    SocketAddr::new(at.ip().to_canonical(), at.port())
+}
+
+impl fmt::Debug for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conn")
+            .field("id", &self.id)
+            .field("peer", &self.peer)
+            .field("local", &self.local)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}

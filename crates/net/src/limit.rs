@@ -1,0 +1,236 @@
+//! How many connections may live at once: in all, from one address, from one network.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long output may wait for a peer that takes none of it, if nothing else is configured.
+pub const WRITE_STALL: Duration = Duration::from_secs(60);
+
+/// Checked options of the node `limits`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections in all. The tables of addresses and networks are bounded by it too.
+    pub connections: usize,
+    /// Connections from one address.
+    pub per_address: usize,
+    /// Connections from one network: a /24 of IPv4, a /64 of IPv6.
+    pub per_network: usize,
+    pub loopback: Loopback,
+    /// How long output may wait for a peer that takes none of it.
+    pub write_stall: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            per_address: 100,
+            per_network: 400,
+            loopback: Loopback::Counted,
+            write_stall: WRITE_STALL,
+        }
+    }
+}
+
+/// Whether connections from this very machine are counted by address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loopback {
+    Counted,
+    /// 127.0.0.0/8 and ::1 are bounded only by the number in all.
+    Exempt,
+}
+
+/// Why there is no permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// As many connections as there may be in all.
+    Full,
+    Address,
+    Network,
+}
+
+impl Refusal {
+    /// For the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "too many connections in all",
+            Self::Address => "too many connections from this address",
+            Self::Network => "too many connections from this network",
+        }
+    }
+}
+
+/// Counts the living connections; one for all listeners.
+#[derive(Debug)]
+pub struct Gate {
+    counts: Mutex<Counts>,
+    live: watch::Sender<usize>,
+}
+
+#[derive(Debug)]
+struct Counts {
+    limits: Limits,
+    in_all: usize,
+    addresses: HashMap<IpAddr, usize>,
+    networks: HashMap<IpAddr, usize>,
+}
+
+/// The right to be connected; given back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+    /// The address that was counted, if it was.
+    counted: Option<IpAddr>,
+}
+
+impl Gate {
+    pub fn new(limits: Limits) -> Arc<Self> {
+        let counts = Counts { limits, in_all: 0, addresses: HashMap::new(), networks: HashMap::new() };
+        Arc::new(Self { counts: Mutex::new(counts), live: watch::Sender::new(0) })
+    }
+
+    /// Other limits from now on; nobody who is in is sent away.
+    pub fn set(&self, limits: Limits) {
+        self.lock().limits = limits;
+    }
+
+    /// Asks for entry.
+    pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<Permit, Refusal> {
+        let ip = ip.to_canonical();
+        let mut counts = self.lock();
+        let limits = counts.limits;
+        if counts.in_all >= limits.connections {
+            return Err(Refusal::Full);
+        }
+        let is_counted = limits.loopback == Loopback::Counted || !ip.is_loopback();
+        if is_counted {
+            if counts.addresses.get(&ip).is_some_and(|n| *n >= limits.per_address) {
+                return Err(Refusal::Address);
+            }
+            if counts.networks.get(&network_of(ip)).is_some_and(|n| *n >= limits.per_network) {
+                return Err(Refusal::Network);
+            }
+            *counts.addresses.entry(ip).or_default() += 1;
+            *counts.networks.entry(network_of(ip)).or_default() += 1;
+        }
+        counts.in_all += 1;
+        self.live.send_replace(counts.in_all);
+        Ok(Permit { gate: self.clone(), counted: is_counted.then_some(ip) })
+    }
+
+    pub(crate) fn write_stall(&self) -> Duration {
+        self.lock().limits.write_stall
+    }
+
+    /// Connections that are alive.
+    pub fn live(&self) -> usize {
+        self.lock().in_all
+    }
+
+    /// Ends when no connection is alive. There is no time limit here: the caller has one.
+    pub async fn drained(&self) {
+        // The sender is `self`, so the channel cannot close meanwhile.
+        let _ = self.live.subscribe().wait_for(|live| *live == 0).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut counts = self.gate.lock();
+        counts.in_all -= 1;
+        if let Some(ip) = self.counted {
+            take_one(&mut counts.addresses, ip);
+            take_one(&mut counts.networks, network_of(ip));
+        }
+        self.gate.live.send_replace(counts.in_all);
+    }
+}
+
+fn take_one<K: Eq + Hash>(table: &mut HashMap<K, usize>, key: K) {
+    if let Some(count) = table.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            table.remove(&key);
+        }
+    }
+}
+
+/// The first address of the /24 or /64 that holds this one.
+fn network_of(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() & !0xff).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_holds_and_permits_come_back() {
+        use Refusal::{Address, Full, Network};
+        let limits = Limits {
+            connections: 6,
+            per_address: 2,
+            per_network: 3,
+            loopback: Loopback::Exempt,
+            ..Limits::default()
+        };
+        let gate = Gate::new(limits);
+        let mut held = Vec::new();
+        for (ip, want) in [
+            ("192.0.2.1", Ok(())),
+            ("::ffff:192.0.2.1", Ok(())),
+            ("192.0.2.1", Err(Address)),
+            ("192.0.2.2", Ok(())),
+            ("192.0.2.3", Err(Network)),
+            ("127.0.0.1", Ok(())),
+            ("127.0.0.1", Ok(())),
+            ("127.0.0.1", Ok(())),
+            ("2001:db8::1", Err(Full)),
+        ] {
+            let got = gate.admit(ip.parse().unwrap()).map(|permit| held.push(permit));
+            assert_eq!(got, want, "{ip}");
+        }
+        assert_eq!(gate.live(), 6);
+        held.clear();
+        assert_eq!(gate.live(), 0);
+        assert!(gate.lock().addresses.is_empty() && gate.lock().networks.is_empty());
+        for (ip, want) in [
+            ("2001:db8::1", Ok(())),
+            ("2001:db8::2", Ok(())),
+            ("2001:db8::3", Ok(())),
+            ("2001:db8::4", Err(Network)),
+            ("2001:db8:0:1::4", Ok(())),
+        ] {
+            let got = gate.admit(ip.parse().unwrap()).map(|permit| held.push(permit));
+            assert_eq!(got, want, "{ip}");
+        }
+        gate.set(Limits { connections: 1, ..limits });
+        assert_eq!(gate.admit("198.51.100.1".parse().unwrap()).unwrap_err(), Full);
+    }
+
+    #[tokio::test]
+    async fn drained_waits_for_the_last() {
+        let gate = Gate::new(Limits::default());
+        gate.drained().await;
+        let permit = gate.admit("192.0.2.1".parse().unwrap()).unwrap();
+        let waiting = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.drained().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(permit);
+        waiting.await.unwrap();
+    }
+}

@@ -1,0 +1,205 @@
+//! Listening sockets, and a task for each session that comes in through them.
+
+use crate::conn::{Conn, ID_LETTERS, Parts, canonical};
+use crate::limit::{Gate, Refusal};
+use crate::server_tls::ServerTls;
+use crate::stop::Stop;
+use crate::tls::TlsError;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tracing::{Instrument, debug, error, info_span, warn};
+use world::{Random, World};
+
+/// Connections that the system keeps for us until we accept them.
+pub const BACKLOG: i32 = 1024;
+/// Pause after an accept that failed for want of handles or memory, so that we do not spin.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// When TLS begins.
+#[derive(Clone)]
+pub enum Tls {
+    /// Never.
+    None,
+    /// When the client asks for it.
+    StartTls(ServerTls),
+    /// With the first octet.
+    Implicit(ServerTls),
+}
+
+/// Which families a socket on an IPv6 address serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Family {
+    /// `[::]` also takes IPv4.
+    #[default]
+    Both,
+    /// Only the family of the address. Wanted when `0.0.0.0` with the same port is bound too.
+    Own,
+}
+
+/// Where to listen, and how.
+#[derive(Clone)]
+pub struct ListenOptions {
+    /// Names the door in the log: `smtp`, `submission`, `imap`.
+    pub name: &'static str,
+    pub address: SocketAddr,
+    pub family: Family,
+    pub tls: Tls,
+    /// Said in clear to whom the limits refuse, with its CRLF; nothing on a port where TLS begins at once.
+    pub busy: &'static [u8],
+}
+
+/// A listening socket.
+pub struct Listener {
+    options: ListenOptions,
+    socket: TcpListener,
+    gate: Arc<Gate>,
+    random: Arc<dyn Random>,
+    stop: Stop,
+}
+
+impl Listener {
+    /// Binds and listens (SO_REUSEADDR, so that a restart need not wait for old connections). Needs tokio's reactor.
+    pub fn bind(options: ListenOptions, gate: Arc<Gate>, world: &World, stop: Stop) -> io::Result<Self> {
+        let socket = bind_socket(options.address, options.family)?;
+        Ok(Self { options, socket: TcpListener::from_std(socket)?, gate, random: world.random.clone(), stop })
+    }
+
+    /// Where it listens: the port is the real one if 0 was asked for.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Accepts until the server stops. Each session runs in a task and a log span of its own; TLS that begins at
+    /// once is done there, before `serve` sees the connection. A panic ends one session only.
+    ///
+    /// Dropping the future closes the listening socket; sessions go on.
+    pub async fn run<F, S>(mut self, serve: F)
+    where
+        F: Fn(Conn) -> S + Send + Sync + 'static,
+        S: Future<Output = ()> + Send,
+    {
+        let serve = Arc::new(serve);
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.wait() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.begin(stream, canonical(peer), serve.clone()),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    warn!(door = self.options.name, %error, "cannot accept connections at the moment");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// One connection, ready to be served; those that are refused or fail the handshake are passed over.
+    pub async fn accept(&self) -> io::Result<Conn> {
+        loop {
+            let (stream, peer) = self.socket.accept().await?;
+            let Some(mut conn) = self.admit(stream, canonical(peer)) else { continue };
+            if self.make_ready(&mut conn).await.is_ok() {
+                return Ok(conn);
+            }
+        }
+    }
+
+    fn begin<F, S>(&self, stream: TcpStream, peer: SocketAddr, serve: Arc<F>)
+    where
+        F: Fn(Conn) -> S + Send + Sync + 'static,
+        S: Future<Output = ()> + Send,
+    {
+        let Some(mut conn) = self.admit(stream, peer) else { return };
+        let span = info_span!("conn", id = conn.id(), peer = %peer.ip(), door = self.options.name);
+        let is_implicit = matches!(self.options.tls, Tls::Implicit(_));
+        let session = async move {
+            let _watch = PanicWatch;
+            if is_implicit && let Err(error) = conn.start_tls().await {
+                debug!(%error, "the TLS handshake failed");
+                return;
+            }
+            serve(conn).await;
+        };
+        tokio::spawn(session.instrument(span));
+    }
+
+    async fn make_ready(&self, conn: &mut Conn) -> Result<(), TlsError> {
+        match self.options.tls {
+            Tls::Implicit(_) => conn.start_tls().await,
+            Tls::None | Tls::StartTls(_) => Ok(()),
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Conn> {
+        let permit = match self.gate.admit(peer.ip()) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                self.refuse(&stream, peer, refusal);
+                return None;
+            }
+        };
+        let server_tls = match &self.options.tls {
+            Tls::None => None,
+            Tls::StartTls(tls) | Tls::Implicit(tls) => Some(tls.clone()),
+        };
+        Some(Conn::new(Parts {
+            id: self.random.word(ID_LETTERS),
+            peer,
+            stream,
+            server_tls,
+            stop: self.stop.clone(),
+            permit: Some(permit),
+            write_stall: self.gate.write_stall(),
+        }))
+    }
+
+    /// One line into the empty send buffer, and no waiting: a flood of connections must cost us nothing.
+    fn refuse(&self, stream: &TcpStream, peer: SocketAddr, refusal: Refusal) {
+        debug!(door = self.options.name, peer = %peer.ip(), reason = refusal.as_str(), "connection refused");
+        if !matches!(self.options.tls, Tls::Implicit(_)) {
+            let _ = SockRef::from(stream).send(self.options.busy);
+        }
+    }
+}
+
+/// Says in the session's own log span that it ended in a panic.
+struct PanicWatch;
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!("the session ended in a panic; this is a bug, please report it");
+        }
+    }
+}
+
+/// Errors that concern the connection that was to be accepted, not us (accept(2)).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted | HostUnreachable | NetworkUnreachable
+    )
+}
+
+fn bind_socket(address: SocketAddr, family: Family) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        let is_any = address.ip().is_unspecified();
+        socket.set_only_v6(family == Family::Own || !is_any)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

@@ -1,0 +1,103 @@
+//! Unix sockets for the control of a running daemon, open to its own user and root only.
+
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use tokio::net::{UnixListener, UnixStream};
+use tracing::warn;
+
+/// Rights of the socket file: nobody but its owner may connect.
+const MODE: u32 = 0o600;
+
+/// A listening Unix socket. Its file is removed when this is dropped.
+#[derive(Debug)]
+pub struct LocalListener {
+    socket: UnixListener,
+    path: PathBuf,
+    /// The user who runs the daemon, from the owner of the socket file.
+    owner: u32,
+}
+
+impl LocalListener {
+    /// Binds, in place of whatever socket a dead process left there. The caller must hold the lock of the state
+    /// directory, so that no living process is pushed aside. Needs tokio's reactor.
+    pub fn bind(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        if std::fs::symlink_metadata(&path).is_ok_and(|found| !is_socket(&found)) {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "a file that is no socket stands there",
+            ));
+        }
+        // Bound under another name and moved into place once its rights are set, so that nobody can slip in.
+        let fresh = path.with_extension("new");
+        match std::fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = UnixListener::bind(&fresh)?;
+        std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(MODE))?;
+        let owner = std::fs::metadata(&fresh)?.uid();
+        std::fs::rename(&fresh, &path)?;
+        Ok(Self { socket, path, owner })
+    }
+
+    /// The next connection of the daemon's own user or of root. Others are closed at once.
+    pub async fn accept(&self) -> io::Result<UnixStream> {
+        loop {
+            let (stream, _) = self.socket.accept().await?;
+            match stream.peer_cred() {
+                Ok(peer) if peer.uid() == 0 || peer.uid() == self.owner => return Ok(stream),
+                Ok(peer) => warn!(uid = peer.uid(), "another user tried the control socket"),
+                Err(error) => warn!(%error, "the control socket cannot tell who connects"),
+            }
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for LocalListener {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Connects to the socket of a daemon.
+pub async fn connect_local(path: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(path).await
+}
+
+fn is_socket(found: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    found.file_type().is_socket()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn takes_the_place_of_a_dead_socket_and_leaves_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let listener = LocalListener::bind(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, MODE);
+        let (client, server) = tokio::join!(connect_local(&path), listener.accept());
+        assert!(client.is_ok() && server.is_ok());
+        drop(listener);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn pushes_no_other_file_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        std::fs::write(&path, "precious").unwrap();
+        assert_eq!(LocalListener::bind(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    }
+}
