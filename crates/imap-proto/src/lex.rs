@@ -36,6 +36,11 @@ impl<'a> Lexer<'a> {
         self.rest.is_empty()
     }
 
+    /// All that is left.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(crate) fn end(&self) -> Lexed<()> {
         if self.is_end() { Ok(()) } else { Err(Refusal::bad("There is text behind the end of the command.")) }
     }

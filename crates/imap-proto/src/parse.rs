@@ -72,6 +72,7 @@ pub(crate) fn command(whole: &[u8], body: &[u8], names: Names) -> Lexed<Parsed> 
             lexer.space()?;
             Command::Expunge(Some(crate::sequence::set(&mut lexer)?))
         }
+        "AUTHENTICATE" => return ext::authenticate::authenticate(&mut lexer),
         "APPEND" => return Err(Refusal::bad("APPEND needs a message as a literal.")),
         _ => return with_codec(whole, &verb, names),
     };
@@ -84,12 +85,11 @@ fn by(uid: bool) -> crate::command::By {
 }
 
 /// Verbs that imap-codec reads for us.
-const CODEC_VERBS: [&str; 21] = [
+const CODEC_VERBS: [&str; 20] = [
     "CAPABILITY",
     "NOOP",
     "LOGOUT",
     "STARTTLS",
-    "AUTHENTICATE",
     "LOGIN",
     "SELECT",
     "EXAMINE",
@@ -123,7 +123,6 @@ fn with_codec(whole: &[u8], verb: &str, names: Names) -> Lexed<Parsed> {
 fn wrong_arguments(verb: &str) -> &'static str {
     match verb {
         "LOGIN" => "LOGIN needs a user name and a password.",
-        "AUTHENTICATE" => "AUTHENTICATE needs a mechanism, and an initial response in base64 at most.",
         "SELECT" | "EXAMINE" => "A mailbox name is needed, and no options that are not announced.",
         "DELETE" | "SUBSCRIBE" | "UNSUBSCRIBE" => "One mailbox name is needed.",
         "RENAME" => "RENAME needs the old name and the new one.",
@@ -142,12 +141,6 @@ fn convert(body: CommandBody<'_>, names: Names) -> Lexed<Parsed> {
         CommandBody::Enable { capabilities } => {
             let words = capabilities.as_ref().iter().map(|c| c.to_string().to_ascii_uppercase()).collect();
             return Ok(Parsed::Enable(words));
-        }
-        CommandBody::Authenticate { mechanism, initial_response } => {
-            return Ok(Parsed::Authenticate {
-                mechanism: mechanism.as_ref().to_ascii_uppercase(),
-                initial: initial_response.map(|secret| Secret(secret.declassify().clone().into_owned())),
-            });
         }
         CommandBody::Login { username, password } => Command::Login {
             user: Lexer::utf8(astring(&username).to_vec())?,

@@ -31,6 +31,8 @@ pub enum Code {
     },
     PermanentFlags(Vec<String>),
     UidNext(u32),
+    /// The first message that is not seen (RFC 3501 §7.1).
+    Unseen(u32),
     UidValidity(u32),
     Capability(String),
     BadCharset(&'static str),
@@ -44,6 +46,7 @@ impl fmt::Display for Code {
             Self::CopyUid { validity, from, to } => write!(f, "COPYUID {validity} {from} {to}"),
             Self::PermanentFlags(flags) => write!(f, "PERMANENTFLAGS ({})", flags.join(" ")),
             Self::UidNext(uid) => write!(f, "UIDNEXT {uid}"),
+            Self::Unseen(number) => write!(f, "UNSEEN {number}"),
             Self::UidValidity(validity) => write!(f, "UIDVALIDITY {validity}"),
             Self::Capability(list) => write!(f, "CAPABILITY {list}"),
             Self::BadCharset(list) => write!(f, "BADCHARSET ({list})"),

@@ -69,9 +69,10 @@ pub enum State {
 pub enum Question {
     /// Carry it out, tell what is to be told, then [`Session::answer`]. IDLE is answered with [`Answer::Go`].
     Command(Command),
-    /// AUTHENTICATE begins: answered with a challenge, or done.
+    /// AUTHENTICATE begins, with the initial response in base64 as it came (`=` is an empty one): answered with a
+    /// challenge, or done.
     Authenticate { mechanism: String, initial: Option<Secret> },
-    /// The client's answer to the last challenge.
+    /// The client's line after the last challenge: base64, or `*` to cancel.
     Exchange(Secret),
     /// May this message come? [`Answer::Go`], or done with NO. After Go the octets come as [`Step::Body`].
     Append(Append),
@@ -87,8 +88,8 @@ pub enum Question {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Done(Response),
-    /// A SASL challenge, not yet in base64.
-    Challenge(Vec<u8>),
+    /// A SASL challenge in base64; may be empty.
+    Challenge(String),
     /// APPEND: send the message. IDLE: waiting begins.
     Go,
 }
@@ -226,6 +227,14 @@ impl Session {
     pub fn tls_started(&mut self) {
         self.framer.clear();
         self.options.privacy = Privacy::Tls;
+    }
+
+    /// The selected mailbox is no more: from now on none is selected (RFC 9051 §7.1, CLOSED).
+    pub fn deselect(&mut self) {
+        if matches!(self.state, State::Selected(_)) {
+            Response::ok("The selected mailbox is closed.").word("CLOSED").encode("*", &mut self.out);
+            self.state = State::Authenticated;
+        }
     }
 
     /// Says BYE and ends the connection: autologout, shutdown, trouble.

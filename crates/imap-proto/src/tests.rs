@@ -35,10 +35,11 @@ impl Chatting {
             Answer::Done(Response { kind, code, text: text.to_owned().into() })
         };
         let tell = match verb {
+            "bad" => return self.done(response(Kind::Bad)),
             "ok" => return self.done(response(Kind::Ok)),
             "no" => return self.done(response(Kind::No)),
             "go" => return self.done(Answer::Go),
-            "challenge" => return self.done(Answer::Challenge(rest.as_bytes().to_vec())),
+            "challenge" => return self.done(Answer::Challenge(rest.to_owned())),
             "tls" => {
                 self.0.tls_started();
                 return Ok(());

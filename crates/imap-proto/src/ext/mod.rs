@@ -1,6 +1,7 @@
 //! Grammar that imap-codec lacks, or has with limits that mail clients run into: one file per command.
 
 pub(crate) mod append;
+pub(crate) mod authenticate;
 pub(crate) mod create;
 pub(crate) mod fetch;
 pub(crate) mod list;

@@ -4,30 +4,24 @@ use super::{Mode, Question, Session, Task};
 use crate::command::Secret;
 use crate::frame::Fault;
 use crate::response::Response;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use wire::Step;
 
 impl Session {
-    pub(super) fn challenge(&mut self, challenge: &[u8]) {
+    pub(super) fn challenge(&mut self, challenge: &str) {
         self.out.extend_from_slice(b"+ ");
-        self.out.extend_from_slice(STANDARD.encode(challenge).as_bytes());
+        self.out.extend_from_slice(challenge.as_bytes());
         self.out.extend_from_slice(b"\r\n");
         self.mode = Mode::Exchanging;
     }
 
-    /// One line in base64, or `*` (RFC 9051 §6.2.2).
+    /// One line, whatever it holds (RFC 9051 §6.2.2).
     pub(super) fn read_exchange(&mut self) -> Option<Step<Question>> {
         let line = match self.framer.line() {
             None => return Some(Step::Read),
             Some(line) => line,
         };
         match line {
-            Ok(line) if line == b"*" => self.finish(&Response::bad("The login was cancelled.")),
-            Ok(line) => match STANDARD.decode(&line) {
-                Ok(octets) => self.ask(Task::Exchange, Question::Exchange(Secret(octets))),
-                Err(_) => self.finish(&Response::bad("The answer is not base64.")),
-            },
+            Ok(line) => self.ask(Task::Exchange, Question::Exchange(Secret(line))),
             Err(Fault::TooLong) => self.bye(None, "The line is too long."),
             Err(_) => self.finish(&Response::bad("Lines must end in CRLF; a bare CR or LF was found.")),
         }
