@@ -88,6 +88,16 @@ impl Parts {
         self.0.iter().filter(|part| matches!(part.kind, Kind::Plain | Kind::Html | Kind::Text))
     }
 
+    /// The same table for the message with `octets` of header fields put in front of it.
+    pub fn behind(mut self, octets: u64) -> Self {
+        for (at, part) in self.0.iter_mut().enumerate() {
+            let start = if at == 0 { 0 } else { part.header.start + octets };
+            part.header = start..part.header.end + octets;
+            part.body = part.body.start + octets..part.body.end + octets;
+        }
+        self
+    }
+
     /// All parts; the message itself first.
     pub fn iter(&self) -> impl Iterator<Item = &Part> {
         self.0.iter()

@@ -132,6 +132,15 @@ fn sections_of_a_forwarded_message() {
 }
 
 #[test]
+fn fields_put_in_front_move_the_parts() {
+    let prefix = "Return-Path: <a@b>\r\n";
+    for message in [ALTERNATIVE, FORWARD, "", "\r\nx"] {
+        let moved = scan(message).parts.behind(prefix.len() as u64);
+        assert_eq!(moved, scan(&format!("{prefix}{message}")).parts, "{message:?}");
+    }
+}
+
+#[test]
 fn a_longer_boundary_is_not_taken_for_a_shorter() {
     let message = "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n\
         Content-Type: multipart/mixed; boundary=ab\r\n\r\n--ab\r\n\r\n1\r\n--ab\r\n\r\n2\r\n--ab--\r\n--a\r\n\r\n3\r\n--a--\r\n";
