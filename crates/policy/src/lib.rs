@@ -1,0 +1,1 @@
+//! Evidence, then verdict: what arriving mail says about itself, checked, and judged by one pure function.
