@@ -61,6 +61,12 @@ impl Fields {
         out
     }
 
+    /// The part is told as something else than it says it is.
+    pub(super) fn become_media(&mut self, main: &str, sub: &str) {
+        self.media = Some((main.to_owned(), sub.to_owned()));
+        self.params.clear();
+    }
+
     /// A parameter of Content-Type.
     pub(super) fn param(&self, name: &str) -> Option<&[u8]> {
         self.params.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())

@@ -2,6 +2,7 @@
 //! a table that says where each part lies.
 
 pub mod decode;
+mod entity;
 mod envelope;
 mod fields;
 mod overview;

@@ -1,9 +1,9 @@
 //! BODYSTRUCTURE as it is sent (RFC 9051 §7.5.2), and BODY made from it.
 
+use super::entity::Entity;
 use super::envelope::{put_nstring, put_string};
 use super::fields::Param;
 use super::parts::{Kind, Parts};
-use super::scan::Entity;
 
 /// Writes the structure of a message.
 pub(super) fn bodystructure(entities: &[Entity], parts: &Parts) -> Vec<u8> {

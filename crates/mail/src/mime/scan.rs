@@ -4,11 +4,11 @@
 //! in constant memory. Rubbish has a meaning too: a multipart without parts is plain text, a part without
 //! an end reaches to the end of what holds it.
 
-use super::decode::Encoding;
+use super::entity::Entity;
 use super::envelope::envelope;
 use super::fields::{Fields, PART_HEADER_MAX};
 use super::overview::Overview;
-use super::parts::{Kind, Part, Parts};
+use super::parts::{Kind, Parts};
 use super::{Analysis, DEPTH_MAX, PARTS_MAX, print};
 use crate::header::HEADER_MAX;
 
@@ -18,20 +18,6 @@ const LINE_KEPT: usize = 512;
 const BOUNDARY_MAX: usize = 255;
 /// How much text all parts together may add to the structure; beyond it parts are told without their fields.
 const TEXT_MAX: usize = 1024 * 1024;
-
-/// A part as it is found.
-#[derive(Debug)]
-pub(super) struct Entity {
-    pub(super) parent: Option<usize>,
-    pub(super) fields: Fields,
-    /// Of a message: the one that is scanned, or one within a part.
-    pub(super) envelope: Option<Vec<u8>>,
-    pub(super) kind: Kind,
-    header: (u64, u64),
-    body: (u64, u64),
-    /// Line breaks before the body; then the lines of the body.
-    lines: u64,
-}
 
 /// A part that has not ended yet.
 #[derive(Debug)]
@@ -144,7 +130,7 @@ impl Scanner {
         let end = End { at: self.at, breaks: self.breaks, line: self.line_start };
         self.end_unfinished_header(end);
         self.close_down_to(0, end);
-        let table = Parts(self.entities.iter().map(part).collect());
+        let table = Parts(self.entities.iter().map(Entity::part).collect());
         let header_len = self.entities[0].header.1;
         Analysis {
             size: self.at,
@@ -346,9 +332,9 @@ impl Scanner {
             _ => Kind::Other,
         };
         match (main, kind) {
-            ("MULTIPART", Kind::Plain) => become_media(fields, "TEXT", "PLAIN"),
+            ("MULTIPART", Kind::Plain) => fields.become_media("TEXT", "PLAIN"),
             ("MULTIPART" | "MESSAGE", Kind::Other) if !room => {
-                become_media(fields, "APPLICATION", "OCTET-STREAM")
+                fields.become_media("APPLICATION", "OCTET-STREAM")
             }
             _ => {}
         }
@@ -377,32 +363,9 @@ impl Scanner {
             let cut = u64::from(entity.body.1 > end.line.max(entity.body.0));
             entity.lines = end.breaks.saturating_sub(before) + cut;
             if entity.kind == Kind::Multipart && empty {
-                become_media(&mut entity.fields, "TEXT", "PLAIN");
+                entity.fields.become_media("TEXT", "PLAIN");
                 entity.kind = Kind::Plain;
             }
         }
-    }
-}
-
-fn become_media(fields: &mut Fields, main: &str, sub: &str) {
-    fields.media = Some((main.to_owned(), sub.to_owned()));
-    fields.params.clear();
-}
-
-fn part(entity: &Entity) -> Part {
-    let charset = entity.fields.param("charset").map(String::from_utf8_lossy).unwrap_or_default();
-    Part {
-        parent: entity.parent,
-        kind: entity.kind,
-        encoding: Encoding::named(entity.fields.encoding.as_deref().unwrap_or("")),
-        charset: charset
-            .chars()
-            .filter(char::is_ascii_graphic)
-            .take(40)
-            .collect::<String>()
-            .to_ascii_lowercase(),
-        header: entity.header.0..entity.header.1,
-        body: entity.body.0..entity.body.1,
-        lines: entity.lines,
     }
 }
