@@ -1,1 +1,48 @@
-//! Placeholder while the room is furnished.
+//! Accounts, mailboxes and the queue in one database: what a 250 promised is one transaction.
+//!
+//! Floor 2. The only crate with SQL. One writer takes all work that waits into one commit; readers have connections of
+//! their own and never wait for it. See [`Store`].
+
+mod accept;
+mod body;
+mod checkpoint;
+mod collect;
+mod config;
+mod directory;
+mod error;
+mod fetch;
+mod flags;
+mod ids;
+mod keyword;
+mod mailbox;
+mod mailboxes;
+mod marks;
+mod message;
+mod moving;
+mod package;
+mod queue_row;
+mod schema;
+mod sqlite;
+mod store;
+mod uidset;
+mod wake;
+mod writer;
+
+pub use accept::{Acceptance, Filing, Folder, NewJob, RECIPIENTS_MAX};
+pub use config::Config;
+pub use directory::{Account, Credential, PasswordHash};
+pub use error::{Error, Result, Trouble};
+pub use fetch::{PAGE_MAX, PAGE_OCTETS};
+pub use flags::{Flags, KEYWORD_LEN_MAX, KEYWORDS_MAX, Keywords};
+pub use ids::{AccountId, EmailId, JobId, MailboxId, ModSeq, RecipientId, Uid, Unix};
+pub use mailbox::{
+    DELIMITER, LEVELS_MAX, Listing, MAILBOXES_MAX, Mailbox, MailboxKind, NAME_MAX, SUBSCRIPTIONS_MAX,
+    SpecialUse,
+};
+pub use message::{
+    Appended, Changes, Columns, Copied, Expunged, FlagChange, FlagMode, Mark, NewMessage, Row, Shape,
+    Snapshot, Stored, Which,
+};
+pub use package::{Accepted, Filed};
+pub use store::Store;
+pub use uidset::UidSet;

@@ -1,0 +1,277 @@
+//! Bodies: octets as received, named by their BLAKE3 hash, small ones in the database, large ones in files.
+//!
+//! A file's name is the hash, the word of the process that made it, and a number, so a file that is being accepted can never be
+//! the one that is taken away at the same moment. Names of other processes that no row has are swept at the start.
+
+use crate::error::{Error, Result};
+use crate::message::Shape;
+use mail::Blob;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqlitePool};
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Larger bodies lie in files: from here on SQLite is slower than a file, and cannot send ranges cheaply.
+pub(crate) const SMALL_MAX: u64 = 256 * 1024;
+/// zstd level; higher ones cost more than they save.
+const LEVEL: i32 = 3;
+/// Compression is kept if it saves at least one part in this many.
+const WORTH: usize = 10;
+/// Hashing and compressing more than this is moved off the async threads.
+const INLINE_MAX: u64 = 16 * 1024;
+/// Octets copied at once into a file.
+const COPY_PIECE: usize = 256 * 1024;
+
+/// `body.place`
+pub(crate) const PLACE_PLAIN: i64 = 0;
+pub(crate) const PLACE_ZSTD: i64 = 1;
+pub(crate) const PLACE_FILE: i64 = 2;
+
+pub(crate) type Hash = [u8; 32];
+
+/// A body that is ready for its row: what is slow was done before the writer sees it.
+pub(crate) struct Prepared {
+    pub(crate) hash: Hash,
+    pub(crate) size: u64,
+    pub(crate) stored: Stored,
+    pub(crate) shape: Shape,
+}
+
+pub(crate) enum Stored {
+    Plain(Blob),
+    Zstd(Vec<u8>),
+    File(Arc<FileGuard>),
+}
+
+impl Prepared {
+    /// Octets that go into the database.
+    pub(crate) fn octets(&self) -> u64 {
+        let octets = match &self.stored {
+            Stored::Plain(blob) => blob.len(),
+            Stored::Zstd(octets) => octets.len() as u64,
+            Stored::File(_) => 0,
+        };
+        octets + self.shape.octets()
+    }
+}
+
+/// A file that is removed again unless its row was committed.
+pub(crate) struct FileGuard {
+    pub(crate) name: String,
+    path: PathBuf,
+    kept: AtomicBool,
+}
+
+impl FileGuard {
+    pub(crate) fn keep(&self) {
+        self.kept.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for FileGuard {
+    fn drop(&mut self) {
+        if !self.kept.load(Ordering::SeqCst) {
+            // If this fails the next start sweeps it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The folder of large bodies.
+pub(crate) struct Folder {
+    dir: PathBuf,
+    /// The word of this process in file names.
+    run: String,
+    next: AtomicU64,
+}
+
+/// Where a body of this file name lies: 256 folders, by the first two digits.
+pub(crate) fn path(dir: &Path, name: &str) -> PathBuf {
+    dir.join(name.get(..2).unwrap_or("xx")).join(name)
+}
+
+impl Folder {
+    pub(crate) fn new(dir: PathBuf, run: String) -> Self {
+        Self { dir, run, next: AtomicU64::new(0) }
+    }
+
+    /// Hashes, compresses, and puts what is large into a flushed file.
+    pub(crate) async fn prepare(self: &Arc<Self>, blob: Blob, shape: Shape) -> Result<Prepared> {
+        if blob.len() <= INLINE_MAX && blob.as_memory().is_some() {
+            return prepare_small(blob, shape);
+        }
+        let folder = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            if blob.len() <= SMALL_MAX {
+                prepare_small(blob, shape)
+            } else {
+                folder.prepare_file(&blob, shape)
+            }
+        })
+        .await
+        .map_err(|error| Error::bug(format!("preparing a body: {error}")))?
+    }
+
+    /// Write, flush, rename, flush the folder: then the row may be committed.
+    fn prepare_file(&self, blob: &Blob, shape: Shape) -> Result<Prepared> {
+        let number = self.next.fetch_add(1, Ordering::SeqCst);
+        let draft = self.dir.join(format!("new-{}-{number}", self.run));
+        let guard = FileGuard { name: String::new(), path: draft.clone(), kept: AtomicBool::new(false) };
+        let hash = copy(blob, &draft)?;
+        let name = format!("{}-{}-{number}", blake3::Hash::from_bytes(hash).to_hex(), self.run);
+        let path = path(&self.dir, &name);
+        let folder = path.parent().unwrap_or(&self.dir);
+        if !folder.is_dir() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            File::open(&self.dir)?.sync_all()?;
+        }
+        fs::rename(&draft, &path)?;
+        guard.keep();
+        let guard = FileGuard { name, path: path.clone(), kept: AtomicBool::new(false) };
+        File::open(folder)?.sync_all()?;
+        Ok(Prepared { hash, size: blob.len(), stored: Stored::File(Arc::new(guard)), shape })
+    }
+
+    /// Opens or unpacks a body from the columns `size, place, file` of body and `octets` of body_octets (outer join), from
+    /// column `at` on.
+    pub(crate) fn read(&self, row: &SqliteRow, at: usize) -> Result<Blob> {
+        let size: i64 = row.try_get(at)?;
+        let size = size.unsigned_abs();
+        let place: i64 = row.try_get(at + 1)?;
+        match place {
+            PLACE_FILE => {
+                let name: &str = row.try_get(at + 2)?;
+                let file = File::open(path(&self.dir, name))
+                    .map_err(|error| Error::corrupt(format!("body {name}: {error}")))?;
+                if file.metadata()?.len() < size {
+                    return Err(Error::corrupt(format!("body {name} is shorter than it was")));
+                }
+                Ok(Blob::from_file(file, size))
+            }
+            PLACE_PLAIN => {
+                let octets: &[u8] = row.try_get(at + 3)?;
+                Ok(Blob::from_bytes(octets))
+            }
+            _ => Ok(Blob::from_bytes(unpack(row.try_get(at + 3)?, size)?)),
+        }
+    }
+
+    /// Deletes files of dead processes that no row names. Safe beside acceptance: those files carry our own word.
+    pub(crate) async fn sweep(self: Arc<Self>, readers: SqlitePool) -> Result<u64> {
+        let folder = Arc::clone(&self);
+        let names = tokio::task::spawn_blocking(move || folder.foreign_names())
+            .await
+            .map_err(|error| Error::bug(format!("sweeping bodies: {error}")))??;
+        let mut swept = 0;
+        for names in names.chunks(1000) {
+            let list = serde_json::to_string(names).map_err(|error| Error::bug(error.to_string()))?;
+            let sql = "SELECT value FROM json_each(?1) \
+                       WHERE NOT EXISTS (SELECT 1 FROM body WHERE body.file = json_each.value)";
+            let stray: Vec<String> = sqlx::query_scalar(sql).bind(list).fetch_all(&readers).await?;
+            for name in stray {
+                let path =
+                    if name.starts_with("new-") { self.dir.join(&name) } else { path(&self.dir, &name) };
+                fs::remove_file(path)?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+
+    fn foreign_names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        let ours = format!("-{}-", self.run);
+        let mut take = |entry: fs::DirEntry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.contains(&ours) {
+                names.push(name);
+            }
+        };
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                for inner in fs::read_dir(entry.path())? {
+                    take(inner?);
+                }
+            } else {
+                take(entry);
+            }
+        }
+        Ok(names)
+    }
+}
+
+fn prepare_small(blob: Blob, shape: Shape) -> Result<Prepared> {
+    let blob = if blob.as_memory().is_some() { blob } else { Blob::from_bytes(blob.to_vec()?) };
+    let octets = blob.as_memory().unwrap_or_default();
+    let hash = *blake3::hash(octets).as_bytes();
+    let size = blob.len();
+    let packed = pack(octets)?;
+    let stored = match packed {
+        Some(packed) => Stored::Zstd(packed),
+        None => Stored::Plain(blob),
+    };
+    Ok(Prepared { hash, size, stored, shape })
+}
+
+/// Copies into a new file and flushes it; returns the hash.
+fn copy(blob: &Blob, path: &Path) -> io::Result<Hash> {
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut reader = blob.reader();
+    let mut piece = vec![0; COPY_PIECE];
+    loop {
+        let count = reader.read(&mut piece)?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(&piece[..count]);
+        file.write_all(&piece[..count])?;
+    }
+    file.sync_all()?;
+    Ok(*hasher.finalize().as_bytes())
+}
+
+thread_local! {
+    // A fresh context is most of the cost for a small body.
+    static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Compressed, if that saves enough.
+fn pack(octets: &[u8]) -> Result<Option<Vec<u8>>> {
+    PACKER.with_borrow_mut(|packer| {
+        let packer = match packer {
+            Some(packer) => packer,
+            None => packer.insert(zstd::bulk::Compressor::new(LEVEL)?),
+        };
+        let packed = packer.compress(octets)?;
+        Ok((packed.len() + octets.len() / WORTH < octets.len()).then_some(packed))
+    })
+}
+
+fn unpack(octets: &[u8], size: u64) -> Result<Vec<u8>> {
+    let size = usize::try_from(size.min(SMALL_MAX)).unwrap_or(0);
+    UNPACKER.with_borrow_mut(|unpacker| {
+        let unpacker = match unpacker {
+            Some(unpacker) => unpacker,
+            None => unpacker.insert(zstd::bulk::Decompressor::new()?),
+        };
+        let plain = unpacker
+            .decompress(octets, size)
+            .map_err(|error| Error::corrupt(format!("a body cannot be unpacked: {error}")))?;
+        if plain.len() == size { Ok(plain) } else { Err(Error::corrupt("a body is shorter than it was")) }
+    })
+}
+
+/// The hash of a whole blob; blocking.
+pub(crate) fn hash(blob: &Blob) -> io::Result<Hash> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(blob.reader())?;
+    Ok(*hasher.finalize().as_bytes())
+}

@@ -1,0 +1,287 @@
+//! APPEND, COPY, MOVE and EXPUNGE: messages come to a mailbox and go from it, each call in one transaction.
+
+use crate::error::{Error, Result};
+use crate::flags::{Flags, Keywords};
+use crate::ids::{MailboxId, ModSeq, Uid};
+use crate::keyword::{self, Unknown};
+use crate::mailbox::{Mailbox, MailboxKind};
+use crate::mailboxes;
+use crate::message::{Appended, Copied, Expunged, NewMessage, Which};
+use crate::package::{Filing, Package, Target};
+use crate::store::Store;
+use crate::uidset::UidSet;
+use crate::writer::Tx;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+/// What a message costs the log, about, when only its row is made or goes.
+const OCTETS_PER_ROW: u64 = 200;
+
+/// Whether the messages stay where they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Copy,
+    Move,
+}
+
+impl Store {
+    /// Appends all messages or none.
+    pub async fn append(&self, to: MailboxId, messages: Vec<NewMessage>) -> Result<Appended> {
+        if messages.is_empty() {
+            let mailbox = self.mailbox_by_id(to).await?;
+            return Ok(Appended {
+                uidvalidity: mailbox.uidvalidity,
+                uids: Vec::new(),
+                modseq: mailbox.modseq,
+            });
+        }
+        let mut packages = Vec::with_capacity(messages.len());
+        for new in messages {
+            let body = self.prepare(new.message.received, new.shape).await?;
+            let filing = Filing {
+                target: Target::Mailbox(to),
+                prefix: new.message.added,
+                flags: new.flags,
+                keywords: new.keywords,
+                received: new.received,
+            };
+            packages.push(Package { body, filings: vec![filing], jobs: Vec::new() });
+        }
+        let accepted = self.store_packages(packages).await?;
+        let filed: Vec<_> = accepted.into_iter().flat_map(|accepted| accepted.filed).collect();
+        let first = filed.first().ok_or_else(|| Error::bug("an append without a message"))?;
+        let (uidvalidity, modseq) = (first.uidvalidity, first.modseq);
+        Ok(Appended { uidvalidity, modseq, uids: filed.iter().map(|filed| filed.uid).collect() })
+    }
+
+    /// Copies messages with their flags and dates; UIDs that are not there are skipped.
+    pub async fn copy(&self, from: MailboxId, uids: &UidSet, to: MailboxId) -> Result<Copied> {
+        let uids = uids.clone();
+        self.write(guess(&uids), move |tx| {
+            Box::pin(async move { transfer(tx, from, &uids, to, Way::Copy).await })
+        })
+        .await
+    }
+
+    /// Moves messages with their flags and dates (RFC 6851); UIDs that are not there are skipped.
+    pub async fn move_messages(&self, from: MailboxId, uids: &UidSet, to: MailboxId) -> Result<Copied> {
+        let uids = uids.clone();
+        self.write(guess(&uids), move |tx| {
+            Box::pin(async move { transfer(tx, from, &uids, to, Way::Move).await })
+        })
+        .await
+    }
+
+    /// Takes messages away for good.
+    pub async fn expunge(&self, mailbox: MailboxId, uids: &UidSet, which: Which) -> Result<Expunged> {
+        let uids = uids.clone();
+        self.write(guess(&uids), move |tx| {
+            Box::pin(async move {
+                let source = mailboxes::by_id(&mut tx.connection, mailbox).await?;
+                let mut messages = read(tx, mailbox, &uids).await?;
+                if which == Which::Deleted {
+                    messages.retain(|message| message.flags.contains(Flags::DELETED));
+                }
+                if messages.is_empty() {
+                    return Ok(Expunged { uids: UidSet::new(), modseq: source.modseq });
+                }
+                let modseq = mailboxes::touch(tx, source.account).await?;
+                let uids = take_away(tx, mailbox, &messages, modseq).await?;
+                Ok(Expunged { uids, modseq })
+            })
+        })
+        .await
+    }
+}
+
+/// How many octets a change of `uids` may write, for sharing out the commits.
+pub(crate) fn guess(uids: &UidSet) -> u64 {
+    (uids.len() * OCTETS_PER_ROW).min(1024 * 1024)
+}
+
+/// A message as its row has it.
+pub(crate) struct Found {
+    pub(crate) uid: Uid,
+    pub(crate) flags: Flags,
+    pub(crate) keywords: Keywords,
+    pub(crate) modseq: ModSeq,
+    size: i64,
+    received: i64,
+    content: i64,
+}
+
+/// The messages of a set, ascending.
+pub(crate) async fn read(tx: &mut Tx, mailbox: MailboxId, uids: &UidSet) -> Result<Vec<Found>> {
+    let sql = "SELECT m.uid, m.flags, m.keywords, m.modseq, m.size, m.received, m.content \
+               FROM json_each(?2) r CROSS JOIN message m \
+               WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1";
+    let query = sqlx::query_as(sql).bind(mailbox.0).bind(uids.to_json());
+    let rows: Vec<(i64, i64, i64, i64, i64, i64, i64)> = query.fetch_all(&mut tx.connection).await?;
+    let mut found: Vec<Found> = rows
+        .into_iter()
+        .map(|(uid, flags, keywords, modseq, size, received, content)| Found {
+            uid: Uid::try_from(uid).unwrap_or(Uid::MAX),
+            flags: Flags::from_bits(u8::try_from(flags).unwrap_or(0)),
+            keywords: Keywords::from_bits(keywords.cast_unsigned()),
+            modseq: modseq.unsigned_abs(),
+            size,
+            received,
+            content,
+        })
+        .collect();
+    found.sort_unstable_by_key(|message| message.uid);
+    Ok(found)
+}
+
+/// Copies or moves; bodies and prefixes are shared, so the cost is one small row a message.
+pub(crate) async fn transfer(
+    tx: &mut Tx,
+    from: MailboxId,
+    uids: &UidSet,
+    to: MailboxId,
+    way: Way,
+) -> Result<Copied> {
+    let source = mailboxes::by_id(&mut tx.connection, from).await?;
+    let target = mailboxes::by_id(&mut tx.connection, to).await?;
+    if target.kind == MailboxKind::NoSelect {
+        return Err(Error::NotSelectable(target.name));
+    }
+    let messages = read(tx, from, uids).await?;
+    if messages.is_empty() {
+        return Ok(Copied { uidvalidity: target.uidvalidity, pairs: Vec::new(), modseq: target.modseq });
+    }
+    let mut modseq = mailboxes::touch(tx, target.account).await?;
+    let pairs = put(tx, &messages, &source, &target, modseq).await?;
+    if way == Way::Move {
+        if source.account != target.account {
+            modseq = mailboxes::touch(tx, source.account).await?;
+        }
+        take_away(tx, from, &messages, modseq).await?;
+    }
+    Ok(Copied { uidvalidity: target.uidvalidity, pairs, modseq })
+}
+
+/// Makes rows for the messages in the target.
+async fn put(
+    tx: &mut Tx,
+    messages: &[Found],
+    source: &Mailbox,
+    target: &Mailbox,
+    modseq: ModSeq,
+) -> Result<Vec<(Uid, Uid)>> {
+    let keywords = translate(tx, messages, source.id, target.id).await?;
+    let next = u64::from(target.uidnext) + messages.len() as u64;
+    if next > u64::from(Uid::MAX) {
+        return Err(Error::TooMany { what: "messages in one mailbox", limit: u64::from(Uid::MAX) });
+    }
+    let mut pairs = Vec::with_capacity(messages.len());
+    let mut rows = Vec::with_capacity(messages.len());
+    for (message, uid) in messages.iter().zip(target.uidnext..) {
+        let keywords = keywords.get(&message.keywords).copied().unwrap_or_default();
+        pairs.push((message.uid, uid));
+        rows.push(json!([
+            uid,
+            message.flags.bits(),
+            keywords.bits().cast_signed(),
+            message.received,
+            message.size,
+            message.content
+        ]));
+    }
+    let gain = Sums::of(messages);
+    let sql = "INSERT INTO message (mailbox, uid, modseq, flags, keywords, received, saved, size, content) \
+               SELECT ?1, value ->> 0, ?2, value ->> 1, value ->> 2, value ->> 3, ?3, value ->> 4, value ->> 5 \
+               FROM json_each(?4)";
+    sqlx::query(sql)
+        .bind(target.id.0)
+        .bind(modseq.cast_signed())
+        .bind(tx.now)
+        .bind(Value::Array(rows).to_string())
+        .execute(&mut tx.connection)
+        .await?;
+    let sql = "UPDATE mailbox SET uidnext = uidnext + ?2, messages = messages + ?2, unseen = unseen + ?3, \
+               deleted = deleted + ?4, size = size + ?5, modseq = ?6 WHERE id = ?1";
+    gain.apply(tx, sql, target.id, modseq).await?;
+    Ok(pairs)
+}
+
+/// The keywords of the messages in terms of another mailbox. Few combinations stand for many messages.
+async fn translate(
+    tx: &mut Tx,
+    messages: &[Found],
+    from: MailboxId,
+    to: MailboxId,
+) -> Result<HashMap<Keywords, Keywords>> {
+    let mut masks: Vec<Keywords> = messages.iter().map(|message| message.keywords).collect();
+    masks.sort_unstable_by_key(|mask| mask.bits());
+    masks.dedup();
+    if from == to || masks.iter().all(|mask| mask.is_empty()) {
+        return Ok(masks.into_iter().map(|mask| (mask, mask)).collect());
+    }
+    let names = keyword::list(&mut tx.connection, from).await?;
+    let sets: Vec<Vec<String>> =
+        masks.iter().map(|mask| mask.iter().filter_map(|bit| names.get(bit).cloned()).collect()).collect();
+    let wanted: Vec<_> = sets.iter().map(|names| (to, names.as_slice())).collect();
+    let bits = keyword::resolve(tx, &wanted, Unknown::Make).await?;
+    masks.into_iter().zip(bits).map(|(mask, bits)| Ok((mask, bits?))).collect()
+}
+
+/// Removes rows, and notes what vanished.
+async fn take_away(tx: &mut Tx, mailbox: MailboxId, messages: &[Found], modseq: ModSeq) -> Result<UidSet> {
+    const SQL: &str = "
+        INSERT OR IGNORE INTO loose_content SELECT content FROM message WHERE mailbox = ?1
+            AND uid IN (SELECT value FROM json_each(?2));
+        DELETE FROM message WHERE mailbox = ?1 AND uid IN (SELECT value FROM json_each(?2));
+        INSERT INTO vanished (mailbox, first, last, modseq)
+            SELECT ?1, value ->> 0, value ->> 1, ?4 FROM json_each(?3) WHERE ?2 IS NOT NULL;";
+    let uids: UidSet = messages.iter().map(|message| message.uid).collect();
+    let list: Vec<Uid> = messages.iter().map(|message| message.uid).collect();
+    sqlx::query(SQL)
+        .bind(mailbox.0)
+        .bind(json!(list).to_string())
+        .bind(uids.to_json())
+        .bind(modseq.cast_signed())
+        .execute(&mut tx.connection)
+        .await?;
+    tx.effects.loose = true;
+    let sql = "UPDATE mailbox SET messages = messages - ?2, unseen = unseen - ?3, deleted = deleted - ?4, \
+               size = size - ?5, modseq = ?6 WHERE id = ?1";
+    Sums::of(messages).apply(tx, sql, mailbox, modseq).await?;
+    Ok(uids)
+}
+
+/// What some messages count for in the row of their mailbox.
+struct Sums {
+    messages: i64,
+    unseen: i64,
+    deleted: i64,
+    size: i64,
+}
+
+impl Sums {
+    fn of(messages: &[Found]) -> Self {
+        let count = |flag, want| {
+            let hits = messages.iter().filter(|message| message.flags.contains(flag) == want);
+            i64::try_from(hits.count()).unwrap_or(i64::MAX)
+        };
+        Self {
+            messages: i64::try_from(messages.len()).unwrap_or(i64::MAX),
+            unseen: count(Flags::SEEN, false),
+            deleted: count(Flags::DELETED, true),
+            size: messages.iter().map(|message| message.size).sum(),
+        }
+    }
+
+    async fn apply(&self, tx: &mut Tx, sql: &'static str, mailbox: MailboxId, modseq: ModSeq) -> Result<()> {
+        sqlx::query(sql)
+            .bind(mailbox.0)
+            .bind(self.messages)
+            .bind(self.unseen)
+            .bind(self.deleted)
+            .bind(self.size)
+            .bind(modseq.cast_signed())
+            .execute(&mut tx.connection)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! The queue's values as rows hold them.
+
+use crate::error::{Error, Result};
+use crate::ids::JobId;
+use crate::package::NewJob;
+use mail::{
+    Address, Body, MailParams, Notify, OriginalRecipient, Recipient, Reply, Ret, ReversePath, Status,
+};
+use serde_json::{Value, json};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+/// The row of a job; its prefix lies at `prefix` in the arena.
+pub(crate) fn job(id: JobId, job: &NewJob, size: u64, prefix: (usize, usize), body: i64) -> Value {
+    let params = &job.envelope.params;
+    let body_type = match params.body {
+        Body::SevenBit => 0,
+        Body::EightBitMime => 1,
+        Body::BinaryMime => 2,
+    };
+    let ret = match params.ret {
+        None => 0,
+        Some(Ret::Full) => 1,
+        Some(Ret::Headers) => 2,
+    };
+    json!([
+        id.0,
+        job.mail_id,
+        job.envelope.from.to_string(),
+        body_type,
+        i64::from(params.utf8),
+        ret,
+        params.envid,
+        i64::from(params.require_tls),
+        job.arrived,
+        size,
+        prefix.0,
+        prefix.1,
+        body
+    ])
+}
+
+pub(crate) fn recipient(id: i64, job: JobId, recipient: &Recipient, due: i64) -> Value {
+    let original = recipient.original.as_ref();
+    json!([
+        id,
+        job.0,
+        recipient.address.to_string(),
+        recipient.address.domain().as_str(),
+        notify(recipient.notify),
+        original.map(|original| &original.kind),
+        original.map(|original| &original.address),
+        due
+    ])
+}
+
+fn notify(notify: Notify) -> i64 {
+    match notify {
+        Notify::Default => 0,
+        Notify::Never => 1,
+        Notify::On { success, failure, delay } => {
+            2 * i64::from(success) + 4 * i64::from(failure) + 8 * i64::from(delay)
+        }
+    }
+}
+
+fn read_notify(number: i64) -> Notify {
+    match number {
+        0 => Notify::Default,
+        1 => Notify::Never,
+        bits => Notify::On { success: bits & 2 != 0, failure: bits & 4 != 0, delay: bits & 8 != 0 },
+    }
+}
+
+fn address(text: &str) -> Result<Address> {
+    Address::parse(text).map_err(|error| Error::corrupt(format!("address {text:?} in the queue: {error}")))
+}
+
+/// Reads `sender, body_type, utf8, ret, envid, require_tls` from column `at` on.
+pub(crate) fn read_sender(row: &SqliteRow, at: usize) -> Result<(ReversePath, MailParams)> {
+    let sender: &str = row.try_get(at)?;
+    let from = if sender.is_empty() { ReversePath::Null } else { ReversePath::Address(address(sender)?) };
+    let body = match row.try_get::<i64, _>(at + 1)? {
+        0 => Body::SevenBit,
+        1 => Body::EightBitMime,
+        _ => Body::BinaryMime,
+    };
+    let ret = match row.try_get::<i64, _>(at + 3)? {
+        0 => None,
+        1 => Some(Ret::Full),
+        _ => Some(Ret::Headers),
+    };
+    let params = MailParams {
+        body,
+        utf8: row.try_get::<i64, _>(at + 2)? != 0,
+        ret,
+        envid: row.try_get(at + 4)?,
+        require_tls: row.try_get::<i64, _>(at + 5)? != 0,
+    };
+    Ok((from, params))
+}
+
+/// Reads `address, notify, orcpt_kind, orcpt` from column `at` on.
+pub(crate) fn read_recipient(row: &SqliteRow, at: usize) -> Result<Recipient> {
+    let kind: Option<String> = row.try_get(at + 2)?;
+    let original: Option<String> = row.try_get(at + 3)?;
+    Ok(Recipient {
+        address: address(row.try_get(at)?)?,
+        notify: read_notify(row.try_get(at + 1)?),
+        original: kind.zip(original).map(|(kind, address)| OriginalRecipient { kind, address }),
+    })
+}
+
+/// Reads `last_code, last_status, last_text` from column `at` on.
+pub(crate) fn read_reply(row: &SqliteRow, at: usize) -> Result<Option<Reply>> {
+    let Some(code) = row.try_get::<Option<i64>, _>(at)? else { return Ok(None) };
+    let status: Option<String> = row.try_get(at + 1)?;
+    let text: Option<String> = row.try_get(at + 2)?;
+    Ok(Some(Reply {
+        code: u16::try_from(code).unwrap_or(451),
+        status: status.as_deref().and_then(Status::parse),
+        text: text.unwrap_or_default(),
+    }))
+}

@@ -1,0 +1,43 @@
+//! The schema's versions: text that leads from each to the next, one transaction each.
+
+use crate::error::{Error, Result, Trouble};
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
+
+/// Version `n` is reached by running text `n - 1`. A text that was released is never changed.
+const STEPS: &[&str] = &[include_str!("../migrations/0001_start.sql")];
+
+/// "mddy": marks a file as a database of this program (`PRAGMA application_id`).
+const APPLICATION: i64 = 0x6d64_6479;
+
+/// Brings the database to the newest version, or refuses.
+pub(crate) async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
+    let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *connection).await?;
+    let empty = tables == 0 && found == 0;
+    if application != APPLICATION && !empty {
+        return Err(Trouble::Foreign.into());
+    }
+    let known = STEPS.len() as i64;
+    if found > known {
+        return Err(Trouble::Newer { found, known }.into());
+    }
+    let done = usize::try_from(found).map_err(|_| Error::from(Trouble::Foreign))?;
+    for (number, text) in STEPS.iter().enumerate().skip(done) {
+        step(connection, number + 1, text).await?;
+    }
+    Ok(())
+}
+
+/// The version is written in the same transaction as the change, so a step is done whole or not at all.
+async fn step(connection: &mut SqliteConnection, version: usize, text: &'static str) -> Result<()> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::raw_sql(text).execute(&mut *transaction).await?;
+    let mark = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {version}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    tracing::info!(version, "database schema brought up to date");
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! Connections to SQLite, and the settings that durability and safety rest on.
+
+use crate::config::Config;
+use crate::error::{Result, Trouble};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Older releases can damage the database when a checkpoint meets a commit (sqlite.org/wal.html, "WAL-reset bug").
+const OLDEST: i32 = 3_051_003;
+pub(crate) const OLDEST_TEXT: &str = "3.51.3";
+
+/// How long a statement waits for a lock before it is [`Trouble::Busy`].
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// How long a reader waits for a free connection.
+const READER_WAIT: Duration = Duration::from_secs(20);
+/// Page cache of the writer in KiB, and of each reader.
+const WRITER_CACHE_KIB: u32 = 16 * 1024;
+const READER_CACHE_KIB: u32 = 4 * 1024;
+/// The write-ahead log is cut to this size when it starts anew.
+const LOG_KEPT: u64 = 64 * 1024 * 1024;
+/// Statements that each connection keeps prepared; more than there are.
+const STATEMENTS_KEPT: usize = 256;
+/// Size of a database page in octets.
+pub(crate) const PAGE: u64 = 4096;
+
+/// Paths of the state directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub(crate) database: PathBuf,
+    pub(crate) bodies: PathBuf,
+    pub(crate) spool: PathBuf,
+    pub(crate) lock: PathBuf,
+}
+
+impl Places {
+    pub(crate) fn of(dir: &Path) -> Self {
+        Self {
+            database: dir.join("maddy.db"),
+            bodies: dir.join("bodies"),
+            spool: dir.join("tmp"),
+            lock: dir.join("maddy.lock"),
+        }
+    }
+
+    /// Makes what is missing, readable for the owner only, and takes the lock.
+    pub(crate) fn prepare(&self, dir: &Path) -> Result<File> {
+        for path in [dir, &self.bodies, &self.spool] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        }
+        let lock = File::options().create(true).truncate(false).write(true).open(&self.lock)?;
+        lock.set_permissions(Permissions::from_mode(0o600))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(Trouble::InUse.into()),
+            Err(fs::TryLockError::Error(error)) => return Err(error.into()),
+        }
+        // SQLite gives its log the mode of the database, so the file is made before SQLite opens it.
+        let database = File::options().create(true).truncate(false).write(true).open(&self.database)?;
+        database.set_permissions(Permissions::from_mode(0o600))?;
+        for entry in fs::read_dir(&self.spool)? {
+            // What lies here belongs to a process that is dead, for the lock is ours.
+            fs::remove_file(entry?.path())?;
+        }
+        Ok(lock)
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_WAIT)
+        .statement_cache_capacity(STATEMENTS_KEPT)
+        .pragma("trusted_schema", "OFF")
+        .pragma("cell_size_check", "ON")
+        .pragma("temp_store", "MEMORY")
+        .disable_statement_logging()
+}
+
+/// The one connection that writes.
+pub(crate) async fn open_writer(places: &Places, config: &Config) -> Result<SqliteConnection> {
+    let mut options = options(&places.database)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
+        .pragma("journal_size_limit", LOG_KEPT.to_string())
+        // Checkpoints are made beside the writer.
+        .pragma("wal_autocheckpoint", "0");
+    if let Some(octets) = config.database_max {
+        options = options.pragma("max_page_count", (octets / PAGE).to_string());
+    }
+    let mut writer = options.connect().await?;
+    check_library(&mut writer).await?;
+    Ok(writer)
+}
+
+/// The connection that carries the log over into the database.
+pub(crate) async fn open_checkpointer(places: &Places) -> Result<SqliteConnection> {
+    let options =
+        options(&places.database).synchronous(SqliteSynchronous::Full).pragma("wal_autocheckpoint", "0");
+    Ok(options.connect().await?)
+}
+
+pub(crate) async fn open_readers(places: &Places, config: &Config) -> Result<SqlitePool> {
+    let options = options(&places.database)
+        .read_only(true)
+        .pragma("cache_size", format!("-{READER_CACHE_KIB}"))
+        .pragma("query_only", "ON");
+    let pool = SqlitePoolOptions::new()
+        .max_connections(config.readers)
+        .min_connections(1)
+        .acquire_timeout(READER_WAIT)
+        // A connection to a file does not go stale.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options)
+        .await?;
+    Ok(pool)
+}
+
+async fn check_library(connection: &mut SqliteConnection) -> Result<()> {
+    let text: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
+    let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    let number: i32 = next() * 1_000_000 + next() * 1000 + next();
+    if number < OLDEST { Err(Trouble::LibraryTooOld(text).into()) } else { Ok(()) }
+}
+
+/// One checkpoint that waits for nobody. Returns the pages in the log, and how many of them are carried over.
+pub(crate) async fn checkpoint(connection: &mut SqliteConnection) -> Result<(i64, i64)> {
+    let (_, log, done): (i64, i64, i64) =
+        sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(connection).await?;
+    Ok((log, done))
+}
+
+pub(crate) async fn close(connection: SqliteConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "closing the database failed");
+    }
+}

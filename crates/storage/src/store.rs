@@ -1,0 +1,150 @@
+//! The store: opened once, cloned freely. Reads go to a pool, writes to the one writer.
+
+use crate::body::{Folder, Prepared};
+use crate::checkpoint;
+use crate::config::Config;
+use crate::error::Result;
+use crate::ids::{AccountId, ModSeq};
+use crate::message::Shape;
+use crate::package::{Accepted, Package};
+use crate::schema;
+use crate::sqlite::{self, Places};
+use crate::wake::Wake;
+use crate::writer::{self, Desk, Limits, Shared, Tx};
+use futures_util::future::BoxFuture;
+use mail::Blob;
+use sqlx::SqlitePool;
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use world::World;
+
+/// Letters of the word that marks this process's body files.
+const RUN_LETTERS: usize = 10;
+
+/// Accounts, mailboxes and the queue. Cloning is cheap; all clones are one store.
+///
+/// Every call may be cancelled at any time by dropping its future: what it began is then done whole or not at all.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    places: Places,
+    readers: SqlitePool,
+    desk: Desk,
+    wake: Arc<Wake>,
+    bodies: Arc<Folder>,
+    world: World,
+    /// What ends when the store is closed, in order.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    lock: Mutex<Option<File>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.inner.places.database.display())
+    }
+}
+
+impl Store {
+    /// Opens `<dir>/maddy.db`, and makes it if there is none. Takes `<dir>/maddy.lock`, so that no two processes work
+    /// on one state directory ([`crate::Trouble::InUse`]); empties `<dir>/tmp`; sweeps `<dir>/bodies` in the background.
+    pub async fn open(config: Config, world: World) -> Result<Self> {
+        let places = Places::of(&config.dir);
+        let lock = places.prepare(&config.dir)?;
+        let mut connection = sqlite::open_writer(&places, &config).await?;
+        schema::migrate(&mut connection).await?;
+        let queued: i64 = sqlx::query_scalar("SELECT count(*) FROM job").fetch_one(&mut connection).await?;
+        let readers = sqlite::open_readers(&places, &config).await?;
+        let wake = Arc::new(Wake::new());
+        let shared = Arc::new(Shared {
+            wake: Arc::clone(&wake),
+            written: watch::Sender::new(0),
+            finish_checkpoint: AtomicBool::new(false),
+            queued: AtomicU64::new(queued.unsigned_abs()),
+            bodies: places.bodies.clone(),
+        });
+        let limits =
+            Limits { jobs: config.batch_jobs, octets: config.batch_octets, queue_max: config.queue_max };
+        let checkpointer = sqlite::open_checkpointer(&places).await?;
+        let checkpointing =
+            tokio::spawn(checkpoint::run(checkpointer, Arc::clone(&shared), config.checkpoint_octets));
+        let (desk, writing) = writer::start(connection, shared, limits, world.clone());
+        let bodies = Arc::new(Folder::new(places.bodies.clone(), world.random.word(RUN_LETTERS)));
+        tokio::spawn(sweep(Arc::clone(&bodies), readers.clone()));
+        let tasks = Mutex::new(vec![writing, checkpointing]);
+        let lock = Mutex::new(Some(lock));
+        Ok(Self { inner: Arc::new(Inner { places, readers, desk, wake, bodies, world, tasks, lock }) })
+    }
+
+    /// Does what still waits, carries the log over, and lets go of the state directory. Later calls answer
+    /// [`crate::Trouble::Closed`].
+    pub async fn close(&self) {
+        self.inner.desk.close();
+        let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        self.inner.readers.close().await;
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the store ended badly");
+            }
+        }
+        self.inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Where messages lie while they are received; emptied at start.
+    pub fn spool_dir(&self) -> &Path {
+        &self.inner.places.spool
+    }
+
+    /// The bell of an account: rings after each commit that changed something of it, with the newest mod-sequence.
+    /// Take it before the first read, so that nothing can fall between.
+    pub fn watch(&self, account: AccountId) -> watch::Receiver<ModSeq> {
+        self.inner.wake.watch(account)
+    }
+
+    /// The bell of the queue: rings when jobs came, or became due earlier.
+    pub fn watch_queue(&self) -> watch::Receiver<u64> {
+        self.inner.wake.watch_queue()
+    }
+
+    pub(crate) fn readers(&self) -> &SqlitePool {
+        &self.inner.readers
+    }
+
+    pub(crate) fn bodies(&self) -> &Folder {
+        &self.inner.bodies
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.inner.world
+    }
+
+    pub(crate) async fn write<T, F>(&self, octets: u64, work: F) -> Result<T>
+    where
+        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.inner.desk.write(octets, work).await
+    }
+
+    pub(crate) async fn store_packages(&self, packages: Vec<Package>) -> Result<Vec<Accepted>> {
+        self.inner.desk.store(packages).await
+    }
+
+    pub(crate) async fn prepare(&self, blob: Blob, shape: Shape) -> Result<Prepared> {
+        self.inner.bodies.prepare(blob, shape).await
+    }
+}
+
+async fn sweep(bodies: Arc<Folder>, readers: SqlitePool) {
+    match bodies.sweep(readers).await {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!(swept, "removed files of messages that were never accepted"),
+        Err(error) => tracing::warn!(%error, "sweeping the bodies failed"),
+    }
+}

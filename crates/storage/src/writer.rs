@@ -1,0 +1,457 @@
+//! The one task that writes: it takes all work that waits, commits once, and answers each.
+
+use crate::body::FileGuard;
+use crate::collect;
+use crate::error::{Error, Result, Trouble};
+use crate::ids::{AccountId, ModSeq, Unix};
+use crate::package::{self, Accepted, Package};
+use crate::sqlite;
+use crate::wake::{Rings, Wake};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sqlx::sqlite::SqliteConnection;
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use world::World;
+
+/// Pieces of work that may wait for the writer; beyond that callers wait for room.
+const WAITING_MAX: usize = 4096;
+/// Octets, in KiB, that waiting work may hold in memory.
+const WAITING_KIB_MAX: u32 = 128 * 1024;
+/// After this long a commit takes no further work, so that those who came first are answered.
+const BATCH_TIME: Duration = Duration::from_millis(50);
+/// What a piece of work adds to the log besides its octets: a guess, for the timing of checkpoints.
+const LOG_PER_JOB: u64 = 16 * 1024;
+/// While others wait, what is loose is collected no more often than this.
+const COLLECT_PAUSE: Duration = Duration::from_secs(1);
+
+/// A transaction in the making: the connection, and what is to happen once it is committed.
+pub(crate) struct Tx {
+    pub(crate) connection: SqliteConnection,
+    pub(crate) effects: Effects,
+    /// Time of the batch.
+    pub(crate) now: Unix,
+    /// Jobs in the queue, those of this transaction included.
+    pub(crate) queued: u64,
+    pub(crate) queue_max: u64,
+}
+
+/// What follows a commit, and only a commit.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) rings: Rings,
+    /// Files of bodies whose rows are in the transaction.
+    pub(crate) keep: Vec<Arc<FileGuard>>,
+    /// Files of bodies whose rows are gone with the transaction.
+    pub(crate) unlink: Vec<PathBuf>,
+    /// Something may have lost its last user.
+    pub(crate) loose: bool,
+}
+
+impl Effects {
+    pub(crate) fn ring(&mut self, account: AccountId, modseq: ModSeq) {
+        self.rings.accounts.push((account, modseq));
+    }
+
+    fn join(&mut self, other: Self) {
+        self.rings.accounts.extend(other.rings.accounts);
+        self.rings.queue |= other.rings.queue;
+        self.keep.extend(other.keep);
+        self.unlink.extend(other.unlink);
+        self.loose |= other.loose;
+    }
+}
+
+/// Work of any kind, its answer hidden.
+trait Job: Send {
+    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<()>>;
+    /// Tells the caller what came of it; `Err` if the batch as a whole failed.
+    fn answer(self: Box<Self>, batch: std::result::Result<(), Error>);
+}
+
+struct Work<F, T> {
+    work: Option<F>,
+    outcome: Result<T>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<F, T> Job for Work<F, T>
+where
+    F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T>> + Send,
+    T: Send,
+{
+    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let Some(work) = self.work.take() else { return Ok(()) };
+            self.outcome = Err(Error::bug("the work panicked"));
+            self.outcome = work(tx).await;
+            self.outcome.as_ref().map(|_| ()).map_err(Clone::clone)
+        })
+    }
+
+    fn answer(self: Box<Self>, batch: std::result::Result<(), Error>) {
+        // A caller that has gone does not want the answer.
+        let _ = self.reply.send(batch.and(self.outcome));
+    }
+}
+
+type PackageReply = oneshot::Sender<Result<Vec<Accepted>>>;
+
+enum Kind {
+    Job(Box<dyn Job>),
+    /// Messages that come in: all that wait are stored with the same few statements.
+    Packages(Vec<Package>, PackageReply),
+}
+
+struct Entry {
+    kind: Kind,
+    octets: u64,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The callers' end of the writer.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    entries: mpsc::Sender<Entry>,
+    room: Arc<Semaphore>,
+    closing: Arc<Notify>,
+}
+
+impl Desk {
+    async fn submit(&self, kind: Kind, octets: u64) -> Result<()> {
+        let kib = u32::try_from(octets / 1024).unwrap_or(u32::MAX).clamp(1, WAITING_KIB_MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| Trouble::Closed)?;
+        let entry = Entry { kind, octets, _room: room };
+        self.entries.send(entry).await.map_err(|_| Trouble::Closed.into())
+    }
+
+    /// Runs `work` within the next commit, and returns once that is on disk. `octets` is about what it writes.
+    pub(crate) async fn write<T, F>(&self, octets: u64, work: F) -> Result<T>
+    where
+        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let work = Work { work: Some(work), outcome: Err(Trouble::Closed.into()), reply };
+        self.submit(Kind::Job(Box::new(work)), octets).await?;
+        answer.await.unwrap_or_else(|_| Err(Trouble::Closed.into()))
+    }
+
+    /// Stores all of `packages` in one commit, or none.
+    pub(crate) async fn store(&self, packages: Vec<Package>) -> Result<Vec<Accepted>> {
+        let octets = packages.iter().map(Package::octets).sum();
+        let (reply, answer) = oneshot::channel();
+        self.submit(Kind::Packages(packages, reply), octets).await?;
+        answer.await.unwrap_or_else(|_| Err(Trouble::Closed.into()))
+    }
+
+    /// No further work; what waits is still done.
+    pub(crate) fn close(&self) {
+        self.room.close();
+        self.closing.notify_one();
+    }
+}
+
+/// What the writer and those around it share.
+pub(crate) struct Shared {
+    pub(crate) wake: Arc<Wake>,
+    /// Octets written to the log since the start, for the checkpointer.
+    pub(crate) written: watch::Sender<u64>,
+    /// The checkpointer wants the last pages carried over while nobody writes.
+    pub(crate) finish_checkpoint: AtomicBool,
+    pub(crate) queued: AtomicU64,
+    pub(crate) bodies: PathBuf,
+}
+
+pub(crate) struct Limits {
+    pub(crate) jobs: usize,
+    pub(crate) octets: u64,
+    pub(crate) queue_max: u64,
+}
+
+pub(crate) struct Writer {
+    tx: Tx,
+    shared: Arc<Shared>,
+    limits: Limits,
+    world: World,
+    collecting: bool,
+    collected: Instant,
+}
+
+/// Starts the writer; it ends, and closes its connection, when the desk is closed and all its clones are gone.
+pub(crate) fn start(
+    connection: SqliteConnection,
+    shared: Arc<Shared>,
+    limits: Limits,
+    world: World,
+) -> (Desk, tokio::task::JoinHandle<()>) {
+    let (entries, inbox) = mpsc::channel(WAITING_MAX);
+    let closing = Arc::new(Notify::new());
+    let room = Arc::new(Semaphore::new(WAITING_KIB_MAX as usize));
+    let desk = Desk { entries, room, closing: Arc::clone(&closing) };
+    let tx = Tx {
+        connection,
+        effects: Effects::default(),
+        now: 0,
+        queued: shared.queued.load(Ordering::SeqCst),
+        queue_max: limits.queue_max,
+    };
+    // Whatever an earlier process left loose is looked at first.
+    let writer = Writer { tx, shared, limits, world, collecting: true, collected: Instant::now() };
+    (desk, tokio::spawn(writer.run(inbox, closing)))
+}
+
+impl Writer {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Entry>, closing: Arc<Notify>) {
+        let mut waiting = VecDeque::new();
+        loop {
+            // While there is something to collect a moment without work is used for that.
+            if waiting.is_empty() && !self.collecting && !wait(&mut inbox, &mut waiting, &closing).await {
+                break;
+            }
+            while waiting.len() < self.limits.jobs {
+                let Ok(entry) = inbox.try_recv() else { break };
+                waiting.push_back(entry);
+            }
+            if !waiting.is_empty() {
+                self.batch(&mut waiting).await;
+            }
+            if self.collecting && (waiting.is_empty() || self.collected.elapsed() > COLLECT_PAUSE) {
+                self.collect().await;
+            }
+            if self.shared.finish_checkpoint.swap(false, Ordering::SeqCst)
+                && let Err(error) = sqlite::checkpoint(&mut self.tx.connection).await
+            {
+                tracing::warn!(%error, "checkpoint failed");
+            }
+        }
+        sqlite::close(self.tx.connection).await;
+    }
+
+    async fn batch(&mut self, waiting: &mut VecDeque<Entry>) {
+        let begun = Instant::now();
+        self.tx.now = self.world.clock.unix();
+        self.tx.queued = self.shared.queued.load(Ordering::SeqCst);
+        if let Err(error) = self.execute("BEGIN IMMEDIATE").await {
+            for entry in waiting.drain(..) {
+                refuse(entry.kind, &error);
+            }
+            return;
+        }
+        let mut done = Batch::default();
+        let mut octets = 0;
+        let mut jobs = 0;
+        while done.broken.is_none()
+            && octets < self.limits.octets
+            && jobs < self.limits.jobs
+            && begun.elapsed() < BATCH_TIME
+        {
+            let Some(entry) = waiting.pop_front() else { break };
+            octets += entry.octets;
+            jobs += 1;
+            match entry.kind {
+                Kind::Job(job) => self.run_job(job, &mut done).await,
+                Kind::Packages(packages, reply) => done.packages.push((packages, reply)),
+            }
+        }
+        if done.broken.is_none() {
+            self.run_packages(&mut done).await;
+        }
+        self.finish(done).await;
+        let log = octets + jobs as u64 * LOG_PER_JOB;
+        self.shared.written.send_modify(|written| *written += log);
+    }
+
+    async fn execute(&mut self, statement: &'static str) -> Result<()> {
+        sqlx::query(statement).execute(&mut self.tx.connection).await?;
+        Ok(())
+    }
+
+    /// Runs one job under a savepoint, so that its failure leaves no trace and its neighbours stand.
+    async fn run_job(&mut self, mut job: Box<dyn Job>, done: &mut Batch) {
+        let queued = self.tx.queued;
+        let outcome = match self.execute("SAVEPOINT job").await {
+            Ok(()) => AssertUnwindSafe(job.run(&mut self.tx)).catch_unwind().await.unwrap_or_else(|_| {
+                tracing::error!("a piece of work for the database panicked");
+                Err(Error::bug("the work panicked"))
+            }),
+            Err(error) => Err(error),
+        };
+        let effects = std::mem::take(&mut self.tx.effects);
+        if outcome.is_ok() {
+            done.effects.join(effects);
+        } else {
+            self.tx.queued = queued;
+        }
+        self.leave(outcome.is_ok(), done).await;
+        done.jobs.push(job);
+    }
+
+    /// Ends the savepoint. If that fails SQLite has given up the whole transaction, and the batch is lost.
+    async fn leave(&mut self, keep: bool, done: &mut Batch) {
+        let statement = if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
+        if let Err(error) = self.execute(statement).await {
+            done.broken.get_or_insert(error);
+        }
+    }
+
+    /// Stores all packages with one set of statements; if that fails, one by one.
+    async fn run_packages(&mut self, done: &mut Batch) {
+        let pending = std::mem::take(&mut done.packages);
+        if pending.is_empty() {
+            return;
+        }
+        let groups: Vec<&[Package]> = pending.iter().map(|(packages, _)| packages.as_slice()).collect();
+        let outcomes = match self.store(&groups, done).await {
+            Ok(outcomes) => outcomes,
+            Err(error) if groups.len() == 1 || done.broken.is_some() => vec![Err(error); groups.len()],
+            Err(_) => {
+                let mut outcomes = Vec::with_capacity(groups.len());
+                for group in &groups {
+                    let outcome = match &done.broken {
+                        Some(error) => Err(error.clone()),
+                        None => self.store(&[group], done).await.and_then(only),
+                    };
+                    outcomes.push(outcome);
+                }
+                outcomes
+            }
+        };
+        let replies = pending.into_iter().map(|(packages, reply)| (packages, reply));
+        for ((packages, reply), outcome) in replies.zip(outcomes) {
+            done.stored.push((packages, reply, outcome));
+        }
+    }
+
+    async fn store(&mut self, groups: &[&[Package]], done: &mut Batch) -> Result<Vec<Result<Vec<Accepted>>>> {
+        let queued = self.tx.queued;
+        self.execute("SAVEPOINT job").await?;
+        let work = package::store(&mut self.tx, groups);
+        let outcome = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!("storing messages panicked");
+            Err(Error::bug("storing messages panicked"))
+        });
+        let effects = std::mem::take(&mut self.tx.effects);
+        if outcome.is_ok() {
+            done.effects.join(effects);
+        } else {
+            self.tx.queued = queued;
+        }
+        self.leave(outcome.is_ok(), done).await;
+        outcome
+    }
+
+    /// Commits, rings, and answers. Only here is anything promised.
+    async fn finish(&mut self, mut done: Batch) {
+        let committed = match done.broken.take() {
+            Some(error) => Err(error),
+            None => self.execute("COMMIT").await,
+        };
+        if let Err(error) = &committed {
+            tracing::error!(%error, "a commit failed");
+            // If SQLite has rolled back by itself this one fails, and that is well.
+            let _ = self.execute("ROLLBACK").await;
+            if !matches!(error, Error::Trouble(Trouble::Full | Trouble::Busy)) {
+                // It may be on disk in spite of the error: the files stay, and the next start sweeps.
+                done.effects.keep.iter().for_each(|file| file.keep());
+            }
+        } else {
+            self.shared.queued.store(self.tx.queued, Ordering::SeqCst);
+            self.after_commit(done.effects);
+        }
+        for job in done.jobs {
+            job.answer(committed.clone());
+        }
+        for (packages, reply, outcome) in done.stored {
+            drop(packages);
+            let _ = reply.send(committed.clone().and(outcome));
+        }
+        for (_, reply) in done.packages {
+            let _ = reply.send(committed.clone().and_then(|()| Err(Error::bug("work was left undone"))));
+        }
+    }
+
+    fn after_commit(&mut self, effects: Effects) {
+        effects.keep.iter().for_each(|file| file.keep());
+        self.shared.wake.ring(&effects.rings);
+        for path in &effects.unlink {
+            if let Err(error) = std::fs::remove_file(path) {
+                tracing::warn!(%error, path = %path.display(), "removing a body failed");
+            }
+        }
+        self.collecting |= effects.loose;
+    }
+
+    /// Takes away one slice of what is loose, in a commit of its own.
+    async fn collect(&mut self) {
+        self.collected = Instant::now();
+        let outcome = self.collect_slice().await;
+        let effects = std::mem::take(&mut self.tx.effects);
+        match outcome {
+            Ok(more) => {
+                self.collecting = more;
+                self.after_commit(effects);
+            }
+            Err(error) => {
+                let _ = self.execute("ROLLBACK").await;
+                // Tried again when something else becomes loose, or at the next start.
+                self.collecting = false;
+                tracing::warn!(%error, "collecting what is loose failed");
+            }
+        }
+    }
+
+    async fn collect_slice(&mut self) -> Result<bool> {
+        if !collect::needed(&mut self.tx).await? {
+            return Ok(false);
+        }
+        self.execute("BEGIN IMMEDIATE").await?;
+        let more = collect::slice(&mut self.tx, &self.shared.bodies).await?;
+        self.execute("COMMIT").await?;
+        self.shared.written.send_modify(|written| *written += LOG_PER_JOB);
+        Ok(more)
+    }
+}
+
+/// Waits for work. `false`: there will be no more.
+async fn wait(inbox: &mut mpsc::Receiver<Entry>, waiting: &mut VecDeque<Entry>, closing: &Notify) -> bool {
+    loop {
+        tokio::select! {
+            entry = inbox.recv() => {
+                let Some(entry) = entry else { return false };
+                waiting.push_back(entry);
+                return true;
+            }
+            () = closing.notified() => inbox.close(),
+        }
+    }
+}
+
+/// What became of a batch before its commit.
+#[derive(Default)]
+struct Batch {
+    jobs: Vec<Box<dyn Job>>,
+    packages: Vec<(Vec<Package>, PackageReply)>,
+    stored: Vec<(Vec<Package>, PackageReply, Result<Vec<Accepted>>)>,
+    effects: Effects,
+    /// Why the transaction as a whole is lost.
+    broken: Option<Error>,
+}
+
+fn only<T>(outcomes: Vec<Result<T>>) -> Result<T> {
+    outcomes.into_iter().next().unwrap_or_else(|| Err(Error::bug("no outcome")))
+}
+
+fn refuse(kind: Kind, error: &Error) {
+    match kind {
+        Kind::Job(job) => job.answer(Err(error.clone())),
+        Kind::Packages(_, reply) => {
+            let _ = reply.send(Err(error.clone()));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What the suite needs again and again: a store in a temporary directory, and short ways to say things.
+
+use mail::{Address, Blob, Envelope, MailParams, Message, Recipient, ReversePath};
+use storage::{
+    Acceptance, AccountId, Config, Filing, Flags, Folder, MailboxId, NewJob, NewMessage, Shape, Store, Uid,
+    UidSet,
+};
+use tempfile::TempDir;
+use world::fake::FakeClock;
+use world::{World, fake};
+
+/// Where the clock of every test stands.
+pub(crate) const NOW: i64 = fake::BEGINNING as i64;
+
+pub(crate) struct Bench {
+    pub(crate) dir: TempDir,
+    pub(crate) clock: FakeClock,
+    pub(crate) world: World,
+    pub(crate) store: Store,
+}
+
+impl Bench {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With other options than the defaults.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = FakeClock::default();
+        let mut world = fake::world(1);
+        world.clock = std::sync::Arc::new(clock.clone());
+        let mut config = Config::new(dir.path());
+        change(&mut config);
+        let store = Store::open(config, world.clone()).await.unwrap();
+        Self { dir, clock, world, store }
+    }
+
+    /// Closes the store and opens it again.
+    pub(crate) async fn reopen(&mut self) {
+        self.store.close().await;
+        self.store = Store::open(Config::new(self.dir.path()), self.world.clone()).await.unwrap();
+    }
+
+    /// The account, made if it is not there.
+    pub(crate) async fn account(&self, name: &str) -> AccountId {
+        match self.store.account(name).await.unwrap() {
+            Some(account) => account.id,
+            None => self.store.create_account(name).await.unwrap(),
+        }
+    }
+
+    pub(crate) async fn inbox(&self, name: &str) -> MailboxId {
+        let account = self.account(name).await;
+        self.store.mailbox(account, "INBOX").await.unwrap().id
+    }
+
+    pub(crate) async fn append(&self, mailbox: MailboxId, text: &str) -> Uid {
+        self.store.append(mailbox, vec![message(text)]).await.unwrap().uids[0]
+    }
+
+    /// The whole message as text.
+    pub(crate) async fn text(&self, mailbox: MailboxId, uid: Uid) -> Option<String> {
+        let message = self.store.message(mailbox, uid).await.unwrap()?;
+        Some(String::from_utf8(message.to_vec().unwrap()).unwrap())
+    }
+
+    /// Everything in a mailbox, one message a line: `uid flags keywords text`.
+    pub(crate) async fn show(&self, mailbox: MailboxId) -> String {
+        let snapshot = self.store.snapshot(mailbox).await.unwrap();
+        let mut out = String::new();
+        for mark in &snapshot.marks {
+            let words: Vec<&str> = mark.keywords.iter().map(|bit| snapshot.keywords[bit].as_str()).collect();
+            let text = self.text(mailbox, mark.uid).await.unwrap();
+            let flags = letters(mark.flags);
+            out += &format!("{} {flags} {} {}\n", mark.uid, words.join(","), text.trim_end());
+        }
+        out
+    }
+}
+
+/// System flags as letters: `S` seen, `A` answered, `F` flagged, `D` deleted, `T` draft, `-` none.
+pub(crate) fn letters(flags: Flags) -> String {
+    let all = [
+        (Flags::SEEN, 'S'),
+        (Flags::ANSWERED, 'A'),
+        (Flags::FLAGGED, 'F'),
+        (Flags::DELETED, 'D'),
+        (Flags::DRAFT, 'T'),
+    ];
+    let letters: String = all.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, c)| *c).collect();
+    if letters.is_empty() { "-".to_owned() } else { letters }
+}
+
+pub(crate) fn shape(text: &str) -> Shape {
+    let part = |name: &str| format!("{name} of {text}").into_bytes().into();
+    Shape { envelope: part("envelope"), bodystructure: part("structure"), parts: part("parts") }
+}
+
+pub(crate) fn message(text: &str) -> NewMessage {
+    NewMessage {
+        message: Message::new(Blob::from_bytes(text.as_bytes())),
+        shape: shape(text),
+        flags: Flags::NONE,
+        keywords: Vec::new(),
+        received: NOW,
+    }
+}
+
+pub(crate) fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+/// A message for some local accounts and one job with some remote recipients.
+pub(crate) fn acceptance(text: &str, local: &[&str], remote: &[&str]) -> Acceptance {
+    let filings = local
+        .iter()
+        .map(|account| Filing {
+            account: (*account).to_owned(),
+            folder: Folder::Inbox,
+            added: format!("Delivered-To: {account}\r\n").into_bytes(),
+            flags: Flags::NONE,
+            keywords: Vec::new(),
+            date: NOW,
+        })
+        .collect();
+    let jobs = if remote.is_empty() { vec![] } else { vec![job("sender@here.example", remote)] };
+    Acceptance {
+        mail_id: "m1".to_owned(),
+        received: Blob::from_bytes(text.as_bytes()),
+        shape: shape(text),
+        filings,
+        jobs,
+    }
+}
+
+pub(crate) fn job(from: &str, to: &[&str]) -> NewJob {
+    let from = if from.is_empty() { ReversePath::Null } else { ReversePath::Address(address(from)) };
+    NewJob {
+        envelope: Envelope {
+            from,
+            params: MailParams::default(),
+            recipients: to.iter().map(|to| Recipient::plain(address(to))).collect(),
+        },
+        added: b"Received: by us\r\n".to_vec(),
+        arrived: NOW,
+        due: NOW,
+    }
+}
+
+pub(crate) fn set(ranges: &[(Uid, Uid)]) -> UidSet {
+    ranges.iter().copied().collect()
+}
