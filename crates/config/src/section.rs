@@ -65,6 +65,13 @@ impl<'a> Section<'a> {
         self.span
     }
 
+    /// The place of the first child node of a name, in any case; that of the section where there is none.
+    pub fn child_span(&self, name: &str) -> Span {
+        let children = self.node.map_or(&[][..], |node| &node.children);
+        let found = children.iter().find(|child| child.name.to_lowercase() == name.to_lowercase());
+        found.map_or(self.span, |child| child.name_span)
+    }
+
     /// Reports a mistake that only the owner of the section can see. An empty `help` is left out.
     pub fn problem(&self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.sink.problem(span, message.into(), help.into());
