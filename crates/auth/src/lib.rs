@@ -9,8 +9,10 @@ pub mod fake;
 mod login;
 mod password;
 mod plain;
+mod recent;
 
 pub use authenticate::{Authenticate, Denied, Identity, Verdict};
 pub use exchange::{Exchange, Mechanism, RESPONSE_MAX, Refusal, Step};
 pub use login::{Login, Secret};
 pub use password::{PASSWORD_MAX, PasswordError, hash, prepare, verify};
+pub use recent::{RECENT_MAX, RECENT_TIME, Recent};
