@@ -31,6 +31,21 @@ pub struct Known {
     pub first: Option<String>,
 }
 
+/// What must be known before the rules can decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Questions {
+    /// Account names whose existence decides.
+    pub names: Vec<String>,
+    pub first: First,
+}
+
+/// Whether the oldest account matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    Needed,
+    NotNeeded,
+}
+
 /// Where an address leads in the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -149,9 +164,9 @@ impl Rules {
         self.config.local_domains.first().unwrap_or(&self.config.hostname)
     }
 
-    /// Account names whose existence decides about these addresses.
-    pub fn questions<'a>(&self, addresses: impl IntoIterator<Item = &'a Address>) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
+    /// What decides about these addresses.
+    pub fn questions<'a>(&self, addresses: impl IntoIterator<Item = &'a Address>) -> Questions {
+        let (mut names, mut first) = (BTreeSet::new(), First::NotNeeded);
         let mut waiting: Vec<Address> = addresses.into_iter().cloned().collect();
         let mut seen = BTreeSet::new();
         while let Some(address) = waiting.pop() {
@@ -168,10 +183,11 @@ impl Rules {
                 follow(self.config.aliases.of_address(&plain));
             }
             if is_postmaster(&address) {
+                first = First::Needed;
                 follow(self.config.postmaster.as_ref().map(std::slice::from_ref));
             }
         }
-        names
+        Questions { names: names.into_iter().collect(), first }
     }
 
     fn without_tag(&self, address: &Address) -> Option<Address> {
@@ -254,9 +270,12 @@ impl Rules {
     }
 }
 
-/// Postmaster, in any case (RFC 5321 §2.3.5).
-pub fn is_postmaster(address: &Address) -> bool {
-    address.local().eq_ignore_ascii_case("postmaster")
+/// The name from which notices come. Answers to them go to postmaster.
+pub const NOTIFIER: &str = "MAILER-DAEMON";
+
+/// Postmaster in any case (RFC 5321 §2.3.5), or the name from which notices come.
+fn is_postmaster(address: &Address) -> bool {
+    ["postmaster", NOTIFIER].iter().any(|name| address.local().eq_ignore_ascii_case(name))
 }
 
 enum Stop {

@@ -2,7 +2,7 @@
 
 use crate::aliases::{AliasKey, Aliases};
 use crate::plan::{Plan, Success};
-use crate::route::{Known, Resolved, RouteConfig, Rules, Target};
+use crate::route::{First, Known, Resolved, RouteConfig, Rules, Target};
 use crate::srs::Srs;
 use mail::{Address, Domain, Envelope, MailParams, Notify, Recipient, ReversePath};
 
@@ -54,8 +54,8 @@ fn rules(postmaster: Option<&str>, more: &str) -> Rules {
 fn known<'a>(rules: &Rules, accounts: &str, addresses: impl IntoIterator<Item = &'a Address>) -> Known {
     let asked = rules.questions(addresses);
     let accounts: Vec<String> = accounts.split_whitespace().map(str::to_owned).collect();
-    let first = accounts.first().cloned();
-    Known { accounts: accounts.into_iter().filter(|name| asked.contains(name)).collect(), first }
+    let first = accounts.first().cloned().filter(|_| asked.first == First::Needed);
+    Known { accounts: accounts.into_iter().filter(|name| asked.names.contains(name)).collect(), first }
 }
 
 const ACCOUNTS: &str = "alice@o.ex carol@p.ex copy@o.ex dave+exact@o.ex";
@@ -109,6 +109,7 @@ fn where_an_address_leads() {
         ("POSTMASTER+x@p.ex", "alice@o.ex"),
         ("Postmaster@p.ex", "alice@o.ex as Postmaster@p.ex"),
         ("postmaster@mx.o.ex", "alice@o.ex as postmaster@mx.o.ex"),
+        ("mailer-daemon@mx.o.ex", "alice@o.ex as mailer-daemon@mx.o.ex"),
         ("alice@mx.o.ex", "remote"),
     ] {
         let rules = rules(None, "");

@@ -1,0 +1,424 @@
+//! The way in: from a whole message with its envelope to rows that are on the disk.
+
+use crate::bounce::{About, Writer};
+use crate::plan::{Plan, Success};
+use crate::refusal;
+use crate::router::Router;
+use mail::dsn::{Action, Report};
+use mail::{Address, Mail, Message, Recipient, Reply, ReversePath, Status, header, mime, trace};
+use std::sync::{Arc, PoisonError, RwLock};
+use storage::{Acceptance, Error, Filing, Flags, Folder, NewJob, Shape, Store};
+use tokio::sync::Semaphore;
+use tracing::{error, info, warn};
+use world::World;
+
+/// Messages that are looked at by blocking threads at the same time; the others wait their turn.
+const LOOKS_MAX: usize = 8;
+/// A message up to this many octets is looked at on the spot: handing it over would take longer.
+const LOOK_HERE_MAX: u64 = 16 * 1024;
+/// Largest message that a notice made at the door carries whole, in octets.
+const NOTICE_FULL_MAX: u64 = 256 * 1024;
+
+/// Takes messages that the doors have accepted. Cloning is cheap.
+#[derive(Clone)]
+pub struct Intake {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    router: RwLock<Arc<Router>>,
+    store: Store,
+    world: World,
+    looks: Semaphore,
+}
+
+/// How a message came.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Names the message in the log, in its Received field and in the reply.
+    pub id: String,
+    /// Where it is filed for local recipients.
+    pub folder: Folder,
+}
+
+/// What was promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Mailboxes that have it.
+    pub local: usize,
+    /// Remote recipients that it waits for.
+    pub remote: usize,
+}
+
+/// What a look at the octets has found.
+struct Look {
+    /// The header as it was received.
+    header: Vec<u8>,
+    shape: Shape,
+}
+
+/// Whether a look takes in the MIME structure, which only mailboxes need.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Header,
+    Structure,
+}
+
+impl Intake {
+    pub fn new(router: Arc<Router>, store: Store, world: World) -> Self {
+        let looks = Semaphore::new(LOOKS_MAX);
+        Self { inner: Arc::new(Inner { router: RwLock::new(router), store, world, looks }) }
+    }
+
+    /// The rules by which messages are taken at the moment.
+    pub fn router(&self) -> Arc<Router> {
+        self.inner.router.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// New rules, for messages from now on.
+    pub fn set_router(&self, router: Arc<Router>) {
+        *self.inner.router.write().unwrap_or_else(PoisonError::into_inner) = router;
+    }
+
+    /// Writes the message for all its recipients, local and remote, in one transaction, together with the notices that its
+    /// sender asked for. `Ok` means that the commit is flushed: it may be promised. An error is what the peer hears.
+    ///
+    /// The door has added its Received field; Return-Path and Delivered-To are added here, for each recipient its own.
+    pub async fn accept(&self, mail: Mail, arrival: Arrival) -> Result<Accepted, Reply> {
+        match self.try_accept(&mail, &arrival).await {
+            // An account went between the look and the write: the second look knows.
+            Err(Failed::Store(Error::NoSuchAccount(_))) => self.try_accept(&mail, &arrival).await,
+            other => other,
+        }
+        .map_err(|failed| failed.reply(&arrival.id))
+    }
+
+    async fn try_accept(&self, mail: &Mail, arrival: &Arrival) -> Result<Accepted, Failed> {
+        let mut draft = self.draft(mail, arrival).await?;
+        let accepted = Accepted { local: draft.acceptance.filings.len(), remote: draft.remote };
+        if accepted.local + accepted.remote == 0 {
+            let reply = draft.refused.pop().map_or_else(nobody, |refused| refused.reply);
+            return Err(Failed::Refused(reply));
+        }
+        let notice = self.notice_at_the_door(mail, arrival, &draft).await?;
+        let lines = Lines::of(&draft, notice.as_ref());
+        let mut acceptances = vec![draft.acceptance];
+        acceptances.extend(notice);
+        self.inner.store.accept_all(acceptances).await.map_err(Failed::Store)?;
+        lines.log(mail, arrival);
+        Ok(accepted)
+    }
+
+    /// Plans a message and lays out its rows; nothing is written.
+    async fn draft(&self, mail: &Mail, arrival: &Arrival) -> Result<Draft, Failed> {
+        let router = self.router();
+        let plan = router.plan(&mail.envelope).await.map_err(Failed::Refused)?;
+        let depth = if plan.local.is_empty() { Depth::Header } else { Depth::Structure };
+        let look = self.look(&mail.message, depth).await?;
+        let hops = trace::hops(&mail.message.added) + trace::hops(&look.header);
+        if hops > trace::HOPS_MAX {
+            return Err(Failed::Refused(refusal::too_many_hops()));
+        }
+        let now = self.inner.world.clock.unix();
+        Ok(Draft::lay_out(mail, arrival, plan, look, now))
+    }
+
+    /// A notice (a failure, delay or success report) as rows, to be written with what it tells of. `None` if its
+    /// recipient is not there any more: nobody is told about that, which the log says. An error passes.
+    pub(crate) async fn draft_notice(&self, mail: &Mail, id: &str) -> Result<Option<Acceptance>, Reply> {
+        let arrival = Arrival { id: id.to_owned(), folder: Folder::Inbox };
+        match self.draft(mail, &arrival).await {
+            Ok(draft) if draft.remote > 0 || !draft.acceptance.filings.is_empty() => {
+                Ok(Some(draft.acceptance))
+            }
+            Ok(draft) => {
+                let reply = draft.refused.first().map(|refused| refused.reply.to_string());
+                warn!(mail = id, reply, "a notice has no recipient any more and is dropped");
+                Ok(None)
+            }
+            Err(failed) => match failed.reply(id) {
+                reply if reply.is_permanent() => {
+                    warn!(mail = id, %reply, "a notice cannot be delivered and is dropped");
+                    Ok(None)
+                }
+                reply => Err(reply),
+            },
+        }
+    }
+
+    /// What the sender asked to be told of success, and what failed although others were accepted.
+    async fn notice_at_the_door(
+        &self,
+        mail: &Mail,
+        arrival: &Arrival,
+        draft: &Draft,
+    ) -> Result<Option<Acceptance>, Failed> {
+        let reports = draft.reports(self.inner.world.clock.unix());
+        let notice = self.compose(&mail.envelope.from, mail, arrival, reports).await?;
+        let Some(notice) = notice else { return Ok(None) };
+        let id = self.inner.world.random.word(arrival.id.len());
+        self.draft_notice(&notice, &id).await.map_err(Failed::Refused)
+    }
+
+    async fn compose(
+        &self,
+        from: &ReversePath,
+        mail: &Mail,
+        arrival: &Arrival,
+        reports: Vec<Report>,
+    ) -> Result<Option<Mail>, Failed> {
+        if reports.is_empty() || from.is_null() {
+            return Ok(None);
+        }
+        let (intake, mail, id) = (self.clone(), mail.clone(), arrival.id.clone());
+        self.blocking(move || {
+            let router = intake.router();
+            let world = &intake.inner.world;
+            let about = About {
+                from: &mail.envelope.from,
+                params: &mail.envelope.params,
+                mail_id: &id,
+                arrived: world.clock.unix(),
+                message: &mail.message,
+            };
+            let writer = Writer { hostname: router.hostname(), world, full_max: NOTICE_FULL_MAX };
+            writer.notice(&about, &reports)
+        })
+        .await
+    }
+
+    /// Looks at the octets: small messages on the spot, the others on a thread that may wait for the disk.
+    async fn look(&self, message: &Message, depth: Depth) -> Result<Look, Failed> {
+        let message = message.clone();
+        if message.received.len() <= LOOK_HERE_MAX && message.received.as_memory().is_some() {
+            return look_at(&message, depth).map_err(Failed::Disk);
+        }
+        self.blocking(move || look_at(&message, depth)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, Failed> {
+        let _turn = self.inner.looks.acquire().await.map_err(|_| Failed::Refused(nobody()))?;
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result.map_err(Failed::Disk),
+            Err(error) => Err(Failed::Disk(std::io::Error::other(error))),
+        }
+    }
+}
+
+fn look_at(message: &Message, depth: Depth) -> std::io::Result<Look> {
+    let header = header::read(&mut message.received.reader())?;
+    let shape = match depth {
+        Depth::Header => Shape::default(),
+        Depth::Structure => {
+            let analysis = mime::analyse(&mut message.received.reader())?;
+            Shape {
+                envelope: analysis.envelope.into(),
+                bodystructure: analysis.bodystructure.into(),
+                parts: analysis.parts.encode().into(),
+            }
+        }
+    };
+    Ok(Look { header, shape })
+}
+
+fn nobody() -> Reply {
+    Reply::new(
+        451,
+        Status::transient(3, 0),
+        "This server cannot take the message at the moment: try again later",
+    )
+}
+
+/// Why a message was not taken.
+enum Failed {
+    Refused(Reply),
+    Store(Error),
+    Disk(std::io::Error),
+}
+
+impl Failed {
+    fn reply(&self, mail_id: &str) -> Reply {
+        match self {
+            Self::Refused(reply) => reply.clone(),
+            Self::Store(cause) => {
+                error!(mail = mail_id, %cause, "the store did not take the message");
+                refusal::of_store(cause)
+            }
+            Self::Disk(cause) => {
+                error!(mail = mail_id, %cause, "the message cannot be read back");
+                refusal::of_disk(cause)
+            }
+        }
+    }
+}
+
+/// A recipient that does not get the message, although others do.
+struct Refused {
+    recipient: Recipient,
+    reply: Reply,
+}
+
+/// A message as rows, before they are written.
+struct Draft {
+    acceptance: Acceptance,
+    remote: usize,
+    refused: Vec<Refused>,
+    told: Vec<crate::plan::Told>,
+}
+
+impl Draft {
+    fn lay_out(mail: &Mail, arrival: &Arrival, plan: Plan, look: Look, now: i64) -> Self {
+        let refused = plan
+            .refused
+            .into_iter()
+            .map(|refused| Refused { recipient: refused.recipient, reply: refused.reply })
+            .collect();
+        let acceptance = Acceptance {
+            mail_id: arrival.id.clone(),
+            received: mail.message.received.clone(),
+            shape: look.shape,
+            filings: Vec::with_capacity(plan.local.len()),
+            jobs: Vec::new(),
+        };
+        let mut draft = Self { acceptance, remote: 0, refused, told: plan.told };
+        for local in plan.local {
+            if trace::was_delivered_to(&look.header, &local.address) {
+                draft.circle(mail, &local.original, &local.address);
+                continue;
+            }
+            draft.acceptance.filings.push(Filing {
+                added: filing_prefix(mail, &local.address, &local.original),
+                account: local.account,
+                folder: arrival.folder.clone(),
+                flags: Flags::NONE,
+                keywords: Vec::new(),
+                date: now,
+            });
+        }
+        for remote in plan.remote {
+            match &remote.via {
+                Some(via) if trace::was_delivered_to(&look.header, via) => draft.circle(mail, via, via),
+                _ => draft.job(mail, remote, now),
+            }
+        }
+        draft
+    }
+
+    /// A recipient whom the message has reached before.
+    fn circle(&mut self, mail: &Mail, original: &Address, address: &Address) {
+        let recipient = mail.envelope.recipients.iter().find(|recipient| recipient.address == *original);
+        let recipient = recipient.cloned().unwrap_or_else(|| Recipient::plain(original.clone()));
+        self.told.retain(|told| told.recipient.address != recipient.address);
+        self.refused.push(Refused { recipient, reply: refusal::delivered_before(address) });
+    }
+
+    /// One job for each sender and forwarding address; a recipient more for a job that is there.
+    fn job(&mut self, mail: &Mail, remote: crate::plan::Remote, now: i64) {
+        self.remote += 1;
+        let mut message = Message::new(mail.message.received.clone());
+        message.added.clone_from(&mail.message.added);
+        if let Some(via) = &remote.via {
+            message.prepend(&trace::delivered_to(via));
+        }
+        let known = self
+            .acceptance
+            .jobs
+            .iter_mut()
+            .find(|job| job.envelope.from == remote.from && job.added == message.added);
+        match known {
+            Some(job) => job.envelope.recipients.push(remote.recipient),
+            None => self.acceptance.jobs.push(NewJob {
+                envelope: mail::Envelope {
+                    from: remote.from,
+                    params: mail.envelope.params.clone(),
+                    recipients: vec![remote.recipient],
+                },
+                added: message.added,
+                arrived: now,
+                due: now,
+            }),
+        }
+    }
+
+    /// What the sender is told at once.
+    fn reports(&self, now: i64) -> Vec<Report> {
+        let told = self.told.iter().map(|told| {
+            let action = match told.success {
+                Success::Delivered => Action::Delivered,
+                Success::Expanded => Action::Expanded,
+            };
+            (&told.recipient, action, Status::success(1, 5), None)
+        });
+        let refused =
+            self.refused.iter().filter(|refused| refused.recipient.notify.on_failure()).map(|refused| {
+                let status = refused.reply.status_or_general();
+                (&refused.recipient, Action::Failed, status, Some(refused.reply.clone()))
+            });
+        told.chain(refused)
+            .map(|(recipient, action, status, reply)| Report {
+                recipient: recipient.address.clone(),
+                original: recipient.original.clone(),
+                action,
+                status,
+                remote: None,
+                reply,
+                last_attempt: Some(now),
+                retry_until: None,
+            })
+            .collect()
+    }
+}
+
+/// The fields in front of one mailbox's copy: Return-Path on top (RFC 5321 §4.4), then where it was delivered.
+fn filing_prefix(mail: &Mail, address: &Address, original: &Address) -> Vec<u8> {
+    let mut message = Message::new(mail.message.received.clone());
+    message.added.clone_from(&mail.message.added);
+    if address != original {
+        message.prepend(&format!("X-Original-To: {original}"));
+    }
+    message.prepend(&trace::delivered_to(address));
+    message.prepend(&trace::return_path(&mail.envelope.from));
+    message.added
+}
+
+/// What the log says once the rows are on the disk.
+struct Lines {
+    accounts: Vec<String>,
+    remote: usize,
+    refused: Vec<String>,
+    notice: Option<String>,
+}
+
+impl Lines {
+    fn of(draft: &Draft, notice: Option<&Acceptance>) -> Self {
+        Self {
+            accounts: draft.acceptance.filings.iter().map(|filing| filing.account.clone()).collect(),
+            remote: draft.remote,
+            refused: draft
+                .refused
+                .iter()
+                .map(|one| format!("<{}>: {}", one.recipient.address, one.reply))
+                .collect(),
+            notice: notice.map(|notice| notice.mail_id.clone()),
+        }
+    }
+
+    fn log(self, mail: &Mail, arrival: &Arrival) {
+        let id = &arrival.id;
+        let from = format_args!("<{}>", mail.envelope.from);
+        info!(mail = id, %from, octets = mail.message.len(), mailboxes = self.accounts.len(),
+            remote = self.remote, "accepted");
+        for account in self.accounts {
+            info!(mail = id, account, "delivered");
+        }
+        for refused in self.refused {
+            warn!(mail = id, refused, "a recipient was not reached");
+        }
+        if let Some(notice) = self.notice {
+            info!(mail = id, notice, to = %mail.envelope.from, "the sender is told");
+        }
+    }
+}

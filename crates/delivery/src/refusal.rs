@@ -1,0 +1,71 @@
+//! The one place where trouble of ours becomes a reply to the peer.
+
+use mail::{Reply, Status};
+use storage::{Error, Trouble};
+
+/// What the peer hears when the store does not take a message. The cause is logged where it is met: what is wrong
+/// inside is no business of strangers.
+pub fn of_store(error: &Error) -> Reply {
+    match error {
+        Error::Trouble(trouble) => of_trouble(trouble),
+        Error::QueueFull { .. } => {
+            temporary(452, (3, 1), "The queue of this server is full: try again later")
+        }
+        Error::TooLarge { limit } => Reply::new(
+            552,
+            Status::permanent(2, 3),
+            format!("The message is larger than the {limit} octets that the recipient takes"),
+        ),
+        Error::TooMany { .. } => {
+            temporary(452, (5, 3), "Too many recipients: send the rest in another message")
+        }
+        Error::NoSuchAccount(_)
+        | Error::NoSuchMailbox(_)
+        | Error::NoSuchCredential(_)
+        | Error::NoSuchJob(_)
+        | Error::Exists(_)
+        | Error::BadName(..)
+        | Error::NotAllowed(_)
+        | Error::NotSelectable(_)
+        | Error::LeaseLost => temporary(451, (2, 0), "The mailbox has just been changed: try again"),
+    }
+}
+
+fn of_trouble(trouble: &Trouble) -> Reply {
+    match trouble {
+        Trouble::Full => temporary(452, (3, 1), "The disk of this server is full: try again later"),
+        Trouble::Busy => temporary(451, (3, 2), "This server is too busy at the moment: try again later"),
+        Trouble::Closed => temporary(451, (3, 2), "This server is shutting down: try again later"),
+        _ => temporary(451, (3, 0), "This server cannot store mail at the moment: try again later"),
+    }
+}
+
+/// The message itself could not be read back from the disk.
+pub(crate) fn of_disk(error: &std::io::Error) -> Reply {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => of_trouble(&Trouble::Full),
+        _ => of_trouble(&Trouble::Io(String::new())),
+    }
+}
+
+/// More `Received` fields than any honest way has (RFC 5321 §6.3).
+pub(crate) fn too_many_hops() -> Reply {
+    Reply::new(
+        554,
+        Status::permanent(4, 6),
+        "The message has gone through too many servers: it is most likely going in a circle",
+    )
+}
+
+/// The message has been delivered to this very address before.
+pub(crate) fn delivered_before(address: &mail::Address) -> Reply {
+    Reply::new(
+        554,
+        Status::permanent(4, 6),
+        format!("The message has already been delivered to <{address}>: it is forwarded in a circle"),
+    )
+}
+
+fn temporary(code: u16, (subject, detail): (u16, u16), text: &str) -> Reply {
+    Reply::new(code, Status::transient(subject, detail), text)
+}
