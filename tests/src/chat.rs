@@ -1,0 +1,162 @@
+//! A conversation in lines, in clear or in TLS, that remembers what was said.
+
+use crate::glob::is_like;
+use crate::wait::PATIENCE;
+use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::fmt::Write as _;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+trait Stream: Read + Write + Send {
+    fn tcp(&self) -> &TcpStream;
+    /// The socket itself, for a handshake; only in clear.
+    fn into_tcp(self: Box<Self>) -> TcpStream;
+}
+
+impl Stream for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+
+    fn into_tcp(self: Box<Self>) -> TcpStream {
+        *self
+    }
+}
+
+impl Stream for StreamOwned<ClientConnection, TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        &self.sock
+    }
+
+    fn into_tcp(self: Box<Self>) -> TcpStream {
+        panic!("TLS within TLS")
+    }
+}
+
+/// Our side of a conversation.
+pub struct Chat {
+    stream: BufReader<Box<dyn Stream>>,
+    said: String,
+}
+
+impl Chat {
+    pub fn connect(port: u16) -> Self {
+        let at = SocketAddr::from(([127, 0, 0, 1], port));
+        let stream = TcpStream::connect(at).unwrap_or_else(|error| panic!("cannot connect to {at}: {error}"));
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream: BufReader::new(Box::new(stream)), said: String::new() }
+    }
+
+    /// A conversation in TLS from the first octet.
+    pub fn connect_tls(port: u16, ca: &Path) -> Self {
+        Self::connect(port).into_tls(ca)
+    }
+
+    /// Begins TLS as the client. Text that came before and was not read is an error.
+    #[must_use]
+    pub fn into_tls(self, ca: &Path) -> Self {
+        let Self { stream, mut said } = self;
+        assert!(stream.buffer().is_empty(), "unread text before TLS\n{said}");
+        let mut roots = RootCertStore::empty();
+        roots.add(rustls::pki_types::CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut stream = StreamOwned::new(tls, stream.into_inner().into_tcp());
+        stream.conn.complete_io(&mut stream.sock).unwrap_or_else(|error| panic!("no TLS: {error}\n{said}"));
+        said.push_str("-- TLS --\n");
+        Self { stream: BufReader::new(Box::new(stream)), said }
+    }
+
+    /// Sends a line; CRLF is added.
+    pub fn say(&mut self, line: &str) {
+        let _ = writeln!(self.said, "C: {line}");
+        self.send(format!("{line}\r\n").as_bytes());
+    }
+
+    /// Sends octets as they are, without a note of them.
+    pub fn send(&mut self, octets: &[u8]) {
+        if let Err(error) = self.try_send(octets) {
+            panic!("cannot send: {error}\n{}", self.said);
+        }
+    }
+
+    pub fn try_send(&mut self, octets: &[u8]) -> io::Result<()> {
+        let stream = self.stream.get_mut();
+        stream.write_all(octets)?;
+        stream.flush()
+    }
+
+    /// The next line, without CRLF; `None` at the end of the conversation.
+    pub fn try_hear(&mut self) -> io::Result<Option<String>> {
+        let mut line = Vec::new();
+        self.stream.read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let line = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
+        let _ = writeln!(self.said, "S: {line}");
+        Ok(Some(line))
+    }
+
+    /// The next line; panics when there is none.
+    #[track_caller]
+    pub fn hear(&mut self) -> String {
+        match self.try_hear() {
+            Ok(Some(line)) => line,
+            Ok(None) => panic!("the conversation has ended\n{}", self.said),
+            Err(error) => panic!("heard nothing: {error}\n{}", self.said),
+        }
+    }
+
+    /// So many octets.
+    pub(crate) fn hear_octets(&mut self, n: usize) -> Vec<u8> {
+        let mut octets = vec![0; n];
+        if let Err(error) = self.stream.read_exact(&mut octets) {
+            panic!("heard fewer than {n} octets: {error}\n{}", self.said);
+        }
+        octets
+    }
+
+    /// The next line, which must be like the pattern.
+    #[track_caller]
+    pub fn expect(&mut self, pattern: &str) -> String {
+        let line = self.hear();
+        assert!(is_like(&line, pattern), "wanted {pattern}, heard {line}\n{}", self.said);
+        line
+    }
+
+    /// The other side must end the conversation, and say nothing before.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        match self.try_hear() {
+            Ok(Some(line)) => panic!("wanted the end, heard {line}\n{}", self.said),
+            // A reset is an end as well.
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            Err(error) => panic!("wanted the end: {error}\n{}", self.said),
+        }
+    }
+
+    /// How long the next lines may take.
+    pub fn patience(&mut self, patience: Duration) {
+        self.stream.get_ref().tcp().set_read_timeout(Some(patience)).unwrap();
+    }
+
+    /// All that was said in lines, for messages of panics.
+    pub fn said(&self) -> &str {
+        &self.said
+    }
+}

@@ -1,0 +1,190 @@
+//! A scene before the curtain: configuration, accounts, the DNS and the other servers.
+
+use crate::daemon::Daemon;
+use crate::name_server::NameServer;
+use crate::ports::Ports;
+use crate::remote::Remote;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The password of every account.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// Everything a daemon needs, in a directory that goes away with it.
+pub struct Setup {
+    dir: TempDir,
+    ports: Ports,
+    names: NameServer,
+    accounts: Vec<String>,
+    /// Lines inside the nodes that the harness writes itself.
+    options: BTreeMap<&'static str, Vec<String>>,
+    /// Further nodes of the top level.
+    nodes: Vec<String>,
+    files_limit: Option<u64>,
+}
+
+impl Setup {
+    /// The server `mx.example.org` for example.org and example.net, without accounts.
+    pub fn new() -> Self {
+        let dir = TempDir::with_prefix("maddy-story-").unwrap();
+        let mut setup = Self {
+            dir,
+            ports: Ports::pick(),
+            names: NameServer::start(),
+            accounts: Vec::new(),
+            options: BTreeMap::new(),
+            nodes: Vec::new(),
+            files_limit: None,
+        };
+        let clock = world::SystemClock;
+        let name = ["mx.example.org".to_owned()];
+        net::demo_ca(&setup.dir.path().join("tls"), &name, &clock).unwrap();
+        // Fast enough for a story, slow enough that an attempt is seen before the next.
+        setup.option("delivery", r#"retry first="1s" factor=1 max="1s" give-up="2m" delay-notice="1m""#);
+        setup.option("delivery", r#"connect-timeout "5s""#);
+        setup.option("limits", "exempt-loopback #true");
+        setup
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// The CA that vouches for the daemon's certificate.
+    pub fn ca(&self) -> PathBuf {
+        self.dir.path().join("tls/ca.pem")
+    }
+
+    /// A certificate of the same CA, for other servers of the scene.
+    pub fn certificate(&self) -> net::CertFiles {
+        let tls = self.dir.path().join("tls");
+        net::CertFiles { chain: tls.join("localhost.pem"), key: tls.join("localhost.key") }
+    }
+
+    /// An account whose password is [`PASSWORD`].
+    pub fn account(&mut self, name: &str) {
+        self.accounts.push(name.to_owned());
+    }
+
+    /// A line inside one of the nodes `dns`, `smtp`, `submission`, `imap`, `delivery`, `limits`, `storage`, `log`.
+    pub fn option(&mut self, node: &'static str, line: &str) {
+        self.options.entry(node).or_default().push(line.to_owned());
+    }
+
+    /// Takes the place of the lines of `node` that begin with the same word.
+    pub fn replace_option(&mut self, node: &'static str, line: &str) {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        let lines = self.options.entry(node).or_default();
+        lines.retain(|old| old.split_whitespace().next() != Some(word));
+        lines.push(line.to_owned());
+    }
+
+    /// A node of the top level.
+    pub fn config(&mut self, node: &str) {
+        self.nodes.push(node.to_owned());
+    }
+
+    /// Records for the DNS.
+    pub fn zone(&self, records: &str) {
+        self.names.add(records);
+    }
+
+    /// The name server.
+    pub fn names(&self) -> &NameServer {
+        &self.names
+    }
+
+    /// A mail server of its own address 127.0.0.`n` (2 and up) under `name`.
+    pub fn remote(&self, name: &str, n: u8) -> Remote {
+        let ip = Ipv4Addr::new(127, 0, 0, n);
+        self.names.add(&format!("{name} A {ip}"));
+        Remote::start(ip, self.ports.remote)
+    }
+
+    /// No file of the daemon may grow beyond so many octets.
+    pub fn limit_files(&mut self, octets: u64) {
+        self.files_limit = Some(octets);
+    }
+
+    pub(crate) fn files_limit(&self) -> Option<u64> {
+        self.files_limit
+    }
+
+    pub(crate) fn accounts(&self) -> &[String] {
+        &self.accounts
+    }
+
+    /// Starts the daemon and makes the accounts.
+    pub fn start(self) -> Daemon {
+        Daemon::start_scene(self)
+    }
+
+    /// Writes the configuration.
+    pub(crate) fn write_config(&self) {
+        std::fs::write(self.config_file(), self.config_text()).unwrap();
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.dir.path().join("maddy.conf")
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// The whole configuration.
+    pub fn config_text(&self) -> String {
+        let Ports { smtp, submission, submissions, imap, imaps, remote } = self.ports;
+        let files = self.certificate();
+        let mut text = String::from("hostname \"mx.example.org\"\ndomains \"example.org\" \"example.net\"\n");
+        let _ = writeln!(text, "state-dir {:?}", self.state_dir());
+        let _ = writeln!(text, "tls {{ certificate {:?} key={:?} }}", files.chain, files.key);
+        for (node, lines) in [
+            ("dns", vec![format!("server \"{}\"", self.names.at()), "timeout \"1s\"".to_owned()]),
+            ("smtp", vec![format!("listen \"127.0.0.1:{smtp}\"")]),
+            (
+                "submission",
+                vec![
+                    format!("listen \"127.0.0.1:{submission}\""),
+                    format!("listen \"127.0.0.1:{submissions}\" tls=#true"),
+                    "insecure-auth #true".to_owned(),
+                ],
+            ),
+            (
+                "imap",
+                vec![
+                    format!("listen \"127.0.0.1:{imap}\""),
+                    format!("listen \"127.0.0.1:{imaps}\" tls=#true"),
+                    "insecure-auth #true".to_owned(),
+                ],
+            ),
+            ("delivery", vec![format!("port {remote}")]),
+            ("limits", vec![]),
+            ("storage", vec![]),
+            ("log", vec![]),
+        ] {
+            let more = self.options.get(node).into_iter().flatten().cloned();
+            let lines: Vec<String> = lines.into_iter().chain(more).collect();
+            if !lines.is_empty() {
+                let _ = writeln!(text, "{node} {{\n    {}\n}}", lines.join("\n    "));
+            }
+        }
+        for node in &self.nodes {
+            let _ = writeln!(text, "{node}");
+        }
+        text
+    }
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
