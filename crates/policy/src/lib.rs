@@ -1,1 +1,3 @@
 //! Evidence, then verdict: what arriving mail says about itself, checked, and judged by one pure function.
+
+pub mod spf;
