@@ -483,7 +483,11 @@ fn queue(rows: &mut Rows, package: &Package, job: &NewJob, body: i64, last: &mut
     id
 }
 
-async fn write(tx: &mut Tx, rows: Rows, last: &Last) -> Result<()> {
+async fn write(tx: &mut Tx, mut rows: Rows, last: &Last) -> Result<()> {
+    // No octets at all would be bound as NULL, and with it every empty prefix.
+    if rows.arena.is_empty() {
+        rows.arena.push(0);
+    }
     // Each statement names ?1, or ?1 and ?2: sqlx numbers the parameters of a statement without gaps.
     const SQL: &str = "
         UPDATE sequence SET last = j.value ->> 1
