@@ -22,6 +22,7 @@ mod tests;
 pub use describe::{Default, OptionDoc, describe, markdown};
 pub use files::TEXT_MAX;
 pub use kinds::Count;
+pub use lint::quote;
 pub use option::{Arg, Key, Opt};
 pub use problem::{Problem, Problems, Span, Spanned};
 pub use read::{DEPTH_MAX, FILES_MAX, INCLUDE_DEPTH_MAX, Tree};

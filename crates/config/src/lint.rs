@@ -2,6 +2,23 @@
 
 use std::ops::Range;
 
+/// Text as a quoted string of the configuration, in which nothing is put in.
+pub fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted.replace("$(", "$$(")
+}
+
 /// Deepest nesting of blocks or comments that is given to the parser, which
 /// recurses: unoptimised, about 50 levels fill a stack of 2 MiB.
 pub(crate) const NESTING_MAX: usize = 24;

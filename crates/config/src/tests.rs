@@ -421,3 +421,11 @@ fn lists_its_options() {
     );
     assert!(page.contains("| `patience` | duration | `\"5m\"` | Longest wait. |\n"), "{page}");
 }
+
+#[test]
+fn quotes_what_it_reads_back() {
+    for text in ["", "plain", "a \"b\" \\ c", "two\nlines\t.", "$(x) $ $$(y)", "é\u{7}", "//x"] {
+        let source = format!("hostname \"a.b\"\ndomains {}", crate::quote(text));
+        assert_eq!(read(&source).domains, [text], "{source}");
+    }
+}
