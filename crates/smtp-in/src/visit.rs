@@ -1,0 +1,204 @@
+//! What a stranger wants, question by question, and what it hears.
+
+use crate::data::Reception;
+use crate::door::Deps;
+use delivery::route::Sender;
+use delivery::{Accepted, Arrival};
+use mail::trace::{Charset, Greeting, Login, Peer, Received, Security, Tls, With};
+use mail::{Envelope, Mail, Message, Recipient, Reply, Status};
+use net::Conn;
+use smtp_proto::HelloKind;
+use smtp_proto::server::{Answer, MailFrom, Question};
+use std::net::IpAddr;
+use std::time::Duration;
+use storage::Folder;
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+/// Letters of a mail's id.
+const MAIL_ID_LETTERS: usize = 12;
+
+/// One connection's business.
+pub(crate) struct Visit<'a> {
+    deps: &'a Deps,
+    peer: IpAddr,
+    tls: Option<(&'static str, String)>,
+    hello: Option<(HelloKind, String)>,
+    transaction: Option<Transaction>,
+}
+
+struct Transaction {
+    id: String,
+    envelope: Envelope,
+    incoming: Option<Incoming>,
+}
+
+struct Incoming {
+    reception: Reception,
+    since: Instant,
+}
+
+impl<'a> Visit<'a> {
+    pub(crate) fn new(deps: &'a Deps, conn: &Conn) -> Self {
+        let mut visit = Self { deps, peer: conn.peer().ip(), tls: None, hello: None, transaction: None };
+        visit.note_tls(conn);
+        visit
+    }
+
+    /// TLS has begun: what was said before it counts no more (RFC 3207 §4.2).
+    pub(crate) fn tls_started(&mut self, conn: &Conn) {
+        self.hello = None;
+        self.forget();
+        self.note_tls(conn);
+    }
+
+    fn note_tls(&mut self, conn: &Conn) {
+        self.tls = conn.tls().map(|facts| (facts.version, facts.cipher.clone()));
+    }
+
+    /// Drops what has come of a message.
+    pub(crate) fn forget(&mut self) {
+        self.transaction = None;
+    }
+
+    /// Whether a message is coming in.
+    pub(crate) fn is_receiving(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| transaction.incoming.is_some())
+    }
+
+    /// When the message that comes in must be there.
+    pub(crate) fn deadline(&self, most: Duration) -> Option<Instant> {
+        let incoming = self.transaction.as_ref()?.incoming.as_ref()?;
+        incoming.since.checked_add(most)
+    }
+
+    pub(crate) async fn answer(&mut self, question: Question) -> Answer {
+        let reply = match question {
+            Question::Hello { kind, name } => self.hello(kind, name),
+            Question::Mail(mail) => self.mail(mail),
+            Question::Rcpt(recipient) => self.rcpt(recipient).await,
+            Question::Data => self.data(),
+            Question::EndOfData => self.end_of_data().await,
+            Question::Reset => {
+                if let Some(transaction) = self.transaction.take() {
+                    info!(mail = transaction.id, "dropped by its sender or as not acceptable");
+                }
+                return Answer::Noted;
+            }
+            // AUTH is not offered to strangers.
+            Question::AuthBegin { .. } | Question::AuthRespond(_) => {
+                Reply::new(502, Status::permanent(5, 1), "AUTH is not offered here")
+            }
+        };
+        reply.into()
+    }
+
+    fn hello(&mut self, kind: HelloKind, name: String) -> Reply {
+        debug!(name, "hello");
+        let reply = Reply::bare(250, format!("greets {name}"));
+        self.hello = Some((kind, name));
+        reply
+    }
+
+    fn mail(&mut self, mail: MailFrom) -> Reply {
+        let id = self.deps.world.random.word(MAIL_ID_LETTERS);
+        debug!(mail = id, from = %mail.from, "a transaction begins");
+        let envelope = Envelope { from: mail.from, params: mail.params, recipients: Vec::new() };
+        self.transaction = Some(Transaction { id, envelope, incoming: None });
+        Reply::new(250, Status::success(1, 0), "Sender taken")
+    }
+
+    /// Our own addresses, and nothing else: that is what keeps this from being an open relay.
+    async fn rcpt(&mut self, recipient: Recipient) -> Reply {
+        let Some(transaction) = &mut self.transaction else { return lost() };
+        let resolved = self.deps.intake.router().resolve(&recipient.address).await;
+        if let Some(reply) = resolved.refusal(&recipient.address, Sender::Stranger) {
+            let from = &transaction.envelope.from;
+            info!(mail = transaction.id, %from, to = %recipient.address, %reply, "recipient refused");
+            return reply;
+        }
+        transaction.envelope.recipients.push(recipient);
+        Reply::new(250, Status::success(1, 5), "Recipient taken")
+    }
+
+    fn data(&mut self) -> Reply {
+        let Some(transaction) = &mut self.transaction else { return lost() };
+        let reception = Reception::new(&self.deps.spool_dir);
+        transaction.incoming = Some(Incoming { reception, since: Instant::now() });
+        Reply::bare(354, "Send the message, and a line with a lone dot behind it")
+    }
+
+    /// The next octets of the message.
+    pub(crate) async fn receive(&mut self, octets: &[u8]) {
+        if let Some(incoming) = self.transaction.as_mut().and_then(|one| one.incoming.as_mut()) {
+            incoming.reception.push(octets).await;
+        }
+    }
+
+    async fn end_of_data(&mut self) -> Reply {
+        let Some(transaction) = self.transaction.take() else { return lost() };
+        let id = transaction.id.clone();
+        let from = transaction.envelope.from.clone();
+        let recipients = transaction.envelope.recipients.len();
+        match self.take(transaction).await {
+            Ok((octets, accepted)) => {
+                let Accepted { local, remote } = accepted;
+                info!(mail = id, %from, recipients, octets, local, remote, result = "accepted", "mail in");
+                Reply::new(250, Status::success(0, 0), format!("{id} accepted"))
+            }
+            Err(reply) => {
+                info!(mail = id, %from, recipients, result = %reply, "mail in");
+                reply
+            }
+        }
+    }
+
+    /// From the octets to the commit; `Ok` may be promised.
+    async fn take(&self, transaction: Transaction) -> Result<(u64, Accepted), Reply> {
+        let Transaction { id, envelope, incoming } = transaction;
+        let received = incoming.ok_or_else(lost)?.reception.finish().await?;
+        let octets = received.len();
+        let mut message = Message::new(received);
+        message.prepend(&self.received(&id, &envelope));
+        let arrival = Arrival { id, folder: Folder::Inbox };
+        let accepted = self.deps.intake.accept(Mail { envelope, message }, arrival).await?;
+        Ok((octets, accepted))
+    }
+
+    fn received(&self, id: &str, envelope: &Envelope) -> String {
+        let (kind, name) = match &self.hello {
+            Some((kind, name)) => (*kind, Some(name.as_str())),
+            None => (HelloKind::Helo, None),
+        };
+        let router = self.deps.intake.router();
+        let with = With {
+            greeting: match kind {
+                HelloKind::Helo => Greeting::Helo,
+                HelloKind::Ehlo => Greeting::Ehlo,
+            },
+            security: if self.tls.is_some() { Security::Tls } else { Security::Clear },
+            login: Login::Stranger,
+            charset: if envelope.params.utf8 { Charset::Utf8 } else { Charset::Ascii },
+        };
+        let recipient = match envelope.recipients.as_slice() {
+            [only] => Some(&only.address),
+            _ => None,
+        };
+        Received {
+            hello: name,
+            peer: Some(Peer { address: self.peer, name: None }),
+            by: router.hostname().as_str(),
+            with,
+            id,
+            tls: self.tls.as_ref().map(|(version, cipher)| Tls { version, cipher }),
+            recipient,
+            at: self.deps.world.clock.unix(),
+        }
+        .field()
+    }
+}
+
+/// Said where the session has a transaction and we have none, which cannot be.
+fn lost() -> Reply {
+    Reply::new(451, Status::transient(3, 0), "The transaction was lost on our side; try again")
+}
