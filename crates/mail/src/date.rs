@@ -103,6 +103,25 @@ pub fn parse_internal(text: &str) -> Option<Stamp> {
     stamp(number(year)?, month_number(month)?, number(day)?, time_of_day(time)?, offset(zone)?)
 }
 
+/// Reads `2026-11-20T07:30:00Z`, also with `+01:00`, with a blank for the `T`, and without seconds (RFC 3339 §5.6).
+/// Without a zone it is UTC; without a time, midnight.
+pub fn parse_iso(text: &str) -> Option<Stamp> {
+    let (date, rest) = text.trim().split_once(['T', 't', ' ']).unwrap_or((text.trim(), "00:00Z"));
+    let mut date = date.split('-');
+    let (year, month, day) = (date.next()?, date.next()?, date.next()?);
+    if date.next().is_some() || year.len() != 4 {
+        return None;
+    }
+    let at = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
+    let (time, zone) = rest.split_at(at);
+    let offset = match zone {
+        "" | "Z" | "z" => 0,
+        zone => offset(&zone.replacen(':', "", 1))?,
+    };
+    let month = number(month).filter(|month| (1..=12).contains(month))?;
+    stamp(number(year)?, month, number(day)?, time_of_day(time)?, offset)
+}
+
 /// Reads a date field (RFC 5322 §3.3) with its obsolete forms (RFC 5322 §4.3): comments, years of two or three digits,
 /// zones by name. A missing or unknown zone is UTC; a missing time is midnight.
 pub fn parse(text: &[u8]) -> Option<Stamp> {
@@ -241,6 +260,26 @@ mod tests {
             assert_eq!(print_iso(seconds), iso);
             assert_eq!(parse(text.as_bytes()), Some(Stamp { seconds, offset: 0 }));
             assert_eq!(parse_internal(internal), Some(Stamp { seconds, offset: 0 }));
+            assert_eq!(parse_iso(iso), Some(Stamp { seconds, offset: 0 }));
+        }
+    }
+
+    #[test]
+    fn reads_iso() {
+        let base = 1_795_159_800;
+        for (text, want) in [
+            ("2026-11-20T08:30:00+01:00", Some((base, 60))),
+            ("2026-11-20 02:00-0530", Some((base, -330))),
+            ("2026-11-20 07:30:00", Some((base, 0))),
+            ("2026-11-20", Some((base - 27_000, 0))),
+            ("2026-13-20", None),
+            ("2026-02-31", None),
+            ("2026-11-20T25:00Z", None),
+            ("2026-11-20T07:30:00 CET", None),
+            ("20 Nov 2026", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_iso(text).map(|stamp| (stamp.seconds, stamp.offset)), want, "{text}");
         }
     }
 
