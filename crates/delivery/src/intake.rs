@@ -1,13 +1,13 @@
 //! The way in: from a whole message with its envelope to rows that are on the disk.
 
 use crate::bounce::{About, Writer};
-use crate::plan::{Plan, Success};
+use crate::draft::{Draft, Look};
 use crate::refusal;
 use crate::router::Router;
-use mail::dsn::{Action, Report};
-use mail::{Address, Mail, Message, Recipient, Reply, ReversePath, Status, header, mime, trace};
+use mail::dsn::Report;
+use mail::{Mail, Message, Reply, ReversePath, Status, header, mime, trace};
 use std::sync::{Arc, PoisonError, RwLock};
-use storage::{Acceptance, Error, Filing, Flags, Folder, NewJob, Shape, Store};
+use storage::{Acceptance, Error, Folder, Shape, Store};
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 use world::World;
@@ -48,13 +48,6 @@ pub struct Accepted {
     pub local: usize,
     /// Remote recipients that it waits for.
     pub remote: usize,
-}
-
-/// What a look at the octets has found.
-struct Look {
-    /// The header as it was received.
-    header: Vec<u8>,
-    shape: Shape,
 }
 
 /// Whether a look takes in the MIME structure, which only mailboxes need.
@@ -253,135 +246,6 @@ impl Failed {
             }
         }
     }
-}
-
-/// A recipient that does not get the message, although others do.
-struct Refused {
-    recipient: Recipient,
-    reply: Reply,
-}
-
-/// A message as rows, before they are written.
-struct Draft {
-    acceptance: Acceptance,
-    remote: usize,
-    refused: Vec<Refused>,
-    told: Vec<crate::plan::Told>,
-}
-
-impl Draft {
-    fn lay_out(mail: &Mail, arrival: &Arrival, plan: Plan, look: Look, now: i64) -> Self {
-        let refused = plan
-            .refused
-            .into_iter()
-            .map(|refused| Refused { recipient: refused.recipient, reply: refused.reply })
-            .collect();
-        let acceptance = Acceptance {
-            mail_id: arrival.id.clone(),
-            received: mail.message.received.clone(),
-            shape: look.shape,
-            filings: Vec::with_capacity(plan.local.len()),
-            jobs: Vec::new(),
-        };
-        let mut draft = Self { acceptance, remote: 0, refused, told: plan.told };
-        for local in plan.local {
-            if trace::was_delivered_to(&look.header, &local.address) {
-                draft.circle(mail, &local.original, &local.address);
-                continue;
-            }
-            draft.acceptance.filings.push(Filing {
-                added: filing_prefix(mail, &local.address, &local.original),
-                account: local.account,
-                folder: arrival.folder.clone(),
-                flags: Flags::NONE,
-                keywords: Vec::new(),
-                date: now,
-            });
-        }
-        for remote in plan.remote {
-            match &remote.via {
-                Some(via) if trace::was_delivered_to(&look.header, via) => draft.circle(mail, via, via),
-                _ => draft.job(mail, remote, now),
-            }
-        }
-        draft
-    }
-
-    /// A recipient whom the message has reached before.
-    fn circle(&mut self, mail: &Mail, original: &Address, address: &Address) {
-        let recipient = mail.envelope.recipients.iter().find(|recipient| recipient.address == *original);
-        let recipient = recipient.cloned().unwrap_or_else(|| Recipient::plain(original.clone()));
-        self.told.retain(|told| told.recipient.address != recipient.address);
-        self.refused.push(Refused { recipient, reply: refusal::delivered_before(address) });
-    }
-
-    /// One job for each sender and forwarding address; a recipient more for a job that is there.
-    fn job(&mut self, mail: &Mail, remote: crate::plan::Remote, now: i64) {
-        self.remote += 1;
-        let mut message = Message::new(mail.message.received.clone());
-        message.added.clone_from(&mail.message.added);
-        if let Some(via) = &remote.via {
-            message.prepend(&trace::delivered_to(via));
-        }
-        let known = self
-            .acceptance
-            .jobs
-            .iter_mut()
-            .find(|job| job.envelope.from == remote.from && job.added == message.added);
-        match known {
-            Some(job) => job.envelope.recipients.push(remote.recipient),
-            None => self.acceptance.jobs.push(NewJob {
-                envelope: mail::Envelope {
-                    from: remote.from,
-                    params: mail.envelope.params.clone(),
-                    recipients: vec![remote.recipient],
-                },
-                added: message.added,
-                arrived: now,
-                due: now,
-            }),
-        }
-    }
-
-    /// What the sender is told at once.
-    fn reports(&self, now: i64) -> Vec<Report> {
-        let told = self.told.iter().map(|told| {
-            let action = match told.success {
-                Success::Delivered => Action::Delivered,
-                Success::Expanded => Action::Expanded,
-            };
-            (&told.recipient, action, Status::success(1, 5), None)
-        });
-        let refused =
-            self.refused.iter().filter(|refused| refused.recipient.notify.on_failure()).map(|refused| {
-                let status = refused.reply.status_or_general();
-                (&refused.recipient, Action::Failed, status, Some(refused.reply.clone()))
-            });
-        told.chain(refused)
-            .map(|(recipient, action, status, reply)| Report {
-                recipient: recipient.address.clone(),
-                original: recipient.original.clone(),
-                action,
-                status,
-                remote: None,
-                reply,
-                last_attempt: Some(now),
-                retry_until: None,
-            })
-            .collect()
-    }
-}
-
-/// The fields in front of one mailbox's copy: Return-Path on top (RFC 5321 §4.4), then where it was delivered.
-fn filing_prefix(mail: &Mail, address: &Address, original: &Address) -> Vec<u8> {
-    let mut message = Message::new(mail.message.received.clone());
-    message.added.clone_from(&mail.message.added);
-    if address != original {
-        message.prepend(&format!("X-Original-To: {original}"));
-    }
-    message.prepend(&trace::delivered_to(address));
-    message.prepend(&trace::return_path(&mail.envelope.from));
-    message.added
 }
 
 /// What the log says once the rows are on the disk.

@@ -3,16 +3,24 @@
 //! Floor 3. Knows the store and the wire, but no door.
 
 pub mod aliases;
+mod attempt;
 mod bounce;
 pub mod config;
+mod draft;
 pub mod intake;
+mod job;
+mod link;
 pub mod mx;
 pub mod plan;
+mod pool;
+pub mod reception;
 pub mod refusal;
 pub mod route;
 pub mod router;
 pub mod schedule;
+mod settle;
 pub mod srs;
+pub mod worker;
 
 #[cfg(test)]
 mod route_tests;
@@ -22,3 +30,4 @@ pub use config::Config;
 pub use intake::{Accepted, Arrival, Intake};
 pub use route::{Resolved, RouteConfig, Sender, Target};
 pub use router::Router;
+pub use worker::{Handle, Worker};

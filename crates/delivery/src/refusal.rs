@@ -19,15 +19,8 @@ pub fn of_store(error: &Error) -> Reply {
         Error::TooMany { .. } => {
             temporary(452, (5, 3), "Too many recipients: send the rest in another message")
         }
-        Error::NoSuchAccount(_)
-        | Error::NoSuchMailbox(_)
-        | Error::NoSuchCredential(_)
-        | Error::NoSuchJob(_)
-        | Error::Exists(_)
-        | Error::BadName(..)
-        | Error::NotAllowed(_)
-        | Error::NotSelectable(_)
-        | Error::LeaseLost => temporary(451, (2, 0), "The mailbox has just been changed: try again"),
+        // An account or mailbox came or went meanwhile; what else there is cannot come from taking mail.
+        _ => temporary(451, (2, 0), "The mailbox has just been changed: try again"),
     }
 }
 
@@ -40,8 +33,8 @@ fn of_trouble(trouble: &Trouble) -> Reply {
     }
 }
 
-/// The message itself could not be read back from the disk.
-pub(crate) fn of_disk(error: &std::io::Error) -> Reply {
+/// The message itself could not be written down, or not be read back from the disk.
+pub fn of_disk(error: &std::io::Error) -> Reply {
     match error.kind() {
         std::io::ErrorKind::StorageFull => of_trouble(&Trouble::Full),
         _ => of_trouble(&Trouble::Io(String::new())),

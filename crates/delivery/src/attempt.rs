@@ -1,0 +1,374 @@
+//! One attempt: a message to the recipients of one destination, host after host until each has its answer.
+
+use crate::config::{Config, Security, Smarthost};
+use crate::link::{Level, Link, OpenError, Place, TlsChoice, Way, unreachable};
+use crate::mx;
+use crate::pool::{Kept, Pool};
+use crate::schedule::Fate;
+use mail::{Domain, Envelope, MailParams, Message, Recipient, Reply, ReversePath};
+use net::Connector;
+use smtp_proto::client::{Connection, Credentials, Loss, Outcome, Report, Stage, Transaction};
+use smtp_proto::{Content, ContentKind, Extension, Offers, Secret};
+use std::net::SocketAddr;
+use tracing::{debug, info};
+use world::World;
+
+/// Most connections that one attempt opens. RFC 5321 §5.1 wants at least two addresses tried.
+const CONNECTIONS_MAX: usize = 8;
+/// Longest password in octets.
+const PASSWORD_MAX: usize = 1024;
+
+/// All that attempts share.
+pub(crate) struct Courier {
+    pub config: Config,
+    pub connector: Connector,
+    pub tls: TlsChoice,
+    /// The name for EHLO.
+    pub hello: Domain,
+    /// The name of this server in the DNS.
+    pub us: Domain,
+    pub pool: Pool,
+    pub world: World,
+}
+
+/// A message for one destination.
+pub(crate) struct Work<'a> {
+    pub mail_id: &'a str,
+    pub from: &'a ReversePath,
+    pub params: &'a MailParams,
+    pub domain: &'a Domain,
+    pub message: &'a Message,
+    pub content: Content,
+}
+
+/// What became of one recipient.
+#[derive(Clone, Debug)]
+pub(crate) struct Tried {
+    pub fate: Fate,
+    /// The host that answered; empty if we came to the result ourselves.
+    pub host: String,
+    pub reply: Reply,
+    pub notify: NotifyPassed,
+}
+
+/// Whether the next server has promised to report as the sender wished (RFC 3461 §5.2.1, §5.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotifyPassed {
+    Yes,
+    No,
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Fresh,
+    /// Kept from an earlier message: that it is gone by now says nothing about the host.
+    Kept,
+}
+
+impl Courier {
+    /// One attempt for `recipients`. `results` has one place for each; what is known stands there at once, so that an
+    /// attempt which is cut short loses nothing.
+    pub(crate) async fn attempt(
+        &self,
+        work: &Work<'_>,
+        recipients: &[Recipient],
+        results: &mut [Option<Tried>],
+    ) {
+        let destination = self.destination(work.domain);
+        let mut attempt =
+            Attempt { courier: self, work, recipients, results, notes: Vec::new(), destination, opened: 0 };
+        attempt.run().await;
+    }
+
+    /// What shares connections and limits: the smarthost, or the domain.
+    pub(crate) fn destination(&self, domain: &Domain) -> String {
+        match &self.config.smarthost {
+            Some(smarthost) => format!("{}:{}", smarthost.host, smarthost.port),
+            None => domain.to_string(),
+        }
+    }
+}
+
+struct Attempt<'a> {
+    courier: &'a Courier,
+    work: &'a Work<'a>,
+    recipients: &'a [Recipient],
+    results: &'a mut [Option<Tried>],
+    /// What hosts said that took nothing: host and reply.
+    notes: Vec<(String, Reply)>,
+    destination: String,
+    opened: usize,
+}
+
+impl Attempt<'_> {
+    async fn run(&mut self) {
+        // A kept connection may have gone meanwhile; each is used up or found good, so this ends.
+        while let Some(kept) = self.courier.pool.take(&self.destination) {
+            self.use_link(kept, Source::Kept).await;
+            if self.is_over() {
+                return;
+            }
+        }
+        match self.hosts().await {
+            Ok(hosts) => self.try_hosts(&hosts).await,
+            Err(reply) => self.notes.push((String::new(), reply)),
+        }
+        self.settle_the_rest();
+    }
+
+    fn is_over(&self) -> bool {
+        self.results.iter().all(Option::is_some)
+    }
+
+    async fn hosts(&self) -> Result<Vec<Domain>, Reply> {
+        let world = &self.courier.world;
+        match &self.courier.config.smarthost {
+            Some(smarthost) => Ok(vec![smarthost.host.clone()]),
+            None => {
+                mx::hosts(self.work.domain, &self.courier.us, world.dns.as_ref(), world.random.as_ref()).await
+            }
+        }
+    }
+
+    async fn try_hosts(&mut self, hosts: &[Domain]) {
+        let port =
+            self.courier.config.smarthost.as_ref().map_or(self.courier.config.port, |relay| relay.port);
+        for host in hosts {
+            let addresses = match mx::addresses(host, self.courier.world.dns.as_ref()).await {
+                Ok(addresses) => addresses,
+                Err(reply) => {
+                    self.notes.push((String::new(), self.softened(reply)));
+                    continue;
+                }
+            };
+            for ip in addresses {
+                if self.opened >= CONNECTIONS_MAX {
+                    return;
+                }
+                let place = Place { host: host.clone(), address: SocketAddr::new(ip, port) };
+                self.try_place(&place).await;
+                if self.is_over() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A smarthost that is not there or sends us away is a matter between us and it, and no fault of the recipient.
+    fn softened(&self, reply: Reply) -> Reply {
+        match &self.courier.config.smarthost {
+            Some(_) if reply.is_permanent() => unreachable(4, 4, reply.text),
+            _ => reply,
+        }
+    }
+
+    async fn try_place(&mut self, place: &Place) {
+        match self.open(place).await {
+            Ok(link) if self.is_ourselves(&link) => {
+                let mut link = link;
+                link.quit().await;
+                self.note(place, mx::loops(self.work.domain));
+            }
+            Ok(link) => self.use_link(Kept { link: Box::new(link), uses: 0 }, Source::Fresh).await,
+            Err(reply) => {
+                let reply = self.softened(reply);
+                self.note(place, reply);
+            }
+        }
+    }
+
+    fn note(&mut self, place: &Place, reply: Reply) {
+        info!(mail = self.work.mail_id, domain = %self.work.domain, host = %place.host,
+            address = %place.address, %reply, "attempt: no way through");
+        self.notes.push((place.host.to_string(), reply));
+    }
+
+    /// Mail that reaches ourselves by way of the DNS would go round (RFC 5321 §6.3).
+    fn is_ourselves(&self, link: &Link) -> bool {
+        self.courier.config.smarthost.is_none()
+            && link.peer_name().eq_ignore_ascii_case(self.courier.us.as_str())
+    }
+
+    /// A connection, without TLS if that is the only way and nobody demands it.
+    async fn open(&mut self, place: &Place) -> Result<Link, Reply> {
+        let courier = self.courier;
+        let smarthost = courier.config.smarthost.as_ref();
+        let login = credentials(smarthost).await?;
+        let security = smarthost.map_or(Security::Opportunistic, |smarthost| smarthost.security);
+        let way = |security| Way {
+            connector: &courier.connector,
+            tls: &courier.tls,
+            hello: &courier.hello,
+            security,
+            login: login.as_ref(),
+        };
+        self.opened += 1;
+        match Link::open(&way(security), place).await {
+            Ok(link) => Ok(link),
+            Err(OpenError::Handshake(reply)) if security == Security::Opportunistic => {
+                info!(mail = self.work.mail_id, host = %place.host, %reply, "TLS failed; once more in clear");
+                self.opened += 1;
+                Link::open(&way(Security::None), place).await.map_err(reply_of)
+            }
+            Err(error) => Err(reply_of(error)),
+        }
+    }
+
+    /// Sends over a connection until every open recipient has an answer or the connection is of no more use.
+    async fn use_link(&mut self, mut kept: Kept, source: Source) {
+        let mut usable = true;
+        while usable && kept.uses < crate::pool::USES_MAX {
+            let batch = self.next_batch(kept.link.offers());
+            if batch.is_empty() {
+                break;
+            }
+            let transaction = self.transaction(&batch, kept.link.offers());
+            let passed = match kept.link.offers().has(Extension::Dsn) {
+                true => NotifyPassed::Yes,
+                false => NotifyPassed::No,
+            };
+            kept.uses += 1;
+            let report = kept.link.send(transaction, self.work.message).await;
+            self.log(&kept.link, source, &report);
+            usable = report.connection == Connection::Usable;
+            let settled = self.take(&batch, report, &kept.link.place, passed, source);
+            if settled == 0 && usable {
+                return kept.link.quit().await;
+            }
+        }
+        if usable {
+            self.courier.pool.put(&self.destination, kept, self.courier.config.reuse);
+        }
+    }
+
+    /// Recipients without an answer, as many as one transaction may have.
+    fn next_batch(&self, offers: &Offers) -> Vec<usize> {
+        let most = offers.rcpt_max.unwrap_or(usize::MAX).min(self.courier.config.recipients).max(1);
+        let open = self.results.iter().enumerate().filter(|(_, result)| result.is_none());
+        open.map(|(at, _)| at).take(most).collect()
+    }
+
+    fn transaction(&self, batch: &[usize], offers: &Offers) -> Transaction {
+        let mut content = self.work.content;
+        // A message with octets over 127 goes out as it is to a server that does not announce 8BITMIME: every one in use
+        // today takes it, to convert it would break its signatures, and to return it would help nobody.
+        if content.kind == ContentKind::EightBit && !offers.has(Extension::EightBitMime) {
+            debug!(mail = self.work.mail_id, "8-bit message to a server without 8BITMIME");
+            content.kind = ContentKind::SevenBit;
+        }
+        // Raw octets in the header are SMTPUTF8 only if the sender said so (RFC 6531 §3.4); otherwise they are just broken.
+        content.utf8_header &= self.work.params.utf8;
+        let recipients = batch.iter().map(|at| self.recipients[*at].clone()).collect();
+        let envelope =
+            Envelope { from: self.work.from.clone(), params: self.work.params.clone(), recipients };
+        Transaction { envelope, content }
+    }
+
+    /// Notes the answers; says how many recipients have one now.
+    fn take(
+        &mut self,
+        batch: &[usize],
+        report: Report,
+        place: &Place,
+        notify: NotifyPassed,
+        source: Source,
+    ) -> usize {
+        let host = place.host.to_string();
+        let mut settled = 0;
+        for (at, outcome) in batch.iter().zip(report.outcomes) {
+            match judge(outcome, source) {
+                Judged::Result(fate, reply) => {
+                    settled += 1;
+                    self.results[*at] = Some(Tried { fate, host: host.clone(), reply, notify });
+                }
+                Judged::NextHost(reply) => self.notes.push((host.clone(), reply)),
+                Judged::Again => {}
+            }
+        }
+        settled
+    }
+
+    fn log(&self, link: &Link, source: Source, report: &Report) {
+        let accepted =
+            report.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Accepted(_))).count();
+        let reply = report.outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Accepted(reply) | Outcome::Refused { reply, .. } => Some(reply.to_string()),
+            Outcome::Unsupported(need) => Some(need.reply().to_string()),
+            Outcome::Lost { at, why } => Some(format!("{why} at {at}")),
+            Outcome::NotTried => None,
+        });
+        let tls: Level = link.level();
+        info!(mail = self.work.mail_id, conn = link.id(), domain = %self.work.domain, host = %link.place.host,
+            address = %link.place.address, %tls, kept = source == Source::Kept, recipients = report.outcomes.len(),
+            accepted, reply = reply.unwrap_or_default(), "attempt");
+    }
+
+    /// No host is left. If every one of them has said never, it is never; one that may come round is enough to wait.
+    fn settle_the_rest(&mut self) {
+        let softest = self.notes.iter().rev().find(|(_, reply)| !reply.is_permanent());
+        let (host, reply) = match softest.or(self.notes.last()) {
+            Some(note) => note.clone(),
+            None => (String::new(), unreachable(4, 2, "no host could be tried in this attempt".to_owned())),
+        };
+        let fate = if reply.is_permanent() { Fate::Failed } else { Fate::Deferred };
+        for result in self.results.iter_mut().filter(|result| result.is_none()) {
+            *result =
+                Some(Tried { fate, host: host.clone(), reply: reply.clone(), notify: NotifyPassed::No });
+        }
+    }
+}
+
+/// What an outcome means for the attempt.
+enum Judged {
+    Result(Fate, Reply),
+    /// The host is of no use now; another may be.
+    NextHost(Reply),
+    /// Another transaction will tell.
+    Again,
+}
+
+fn judge(outcome: Outcome, source: Source) -> Judged {
+    match outcome {
+        Outcome::Accepted(reply) => Judged::Result(Fate::Delivered, reply),
+        Outcome::Unsupported(need) => Judged::Result(Fate::Failed, need.reply()),
+        Outcome::NotTried => Judged::Again,
+        Outcome::Refused { reply, .. } if reply.is_permanent() => Judged::Result(Fate::Failed, reply),
+        // The host sends us away, or does not want to hear of the sender now: that is about the host.
+        Outcome::Refused { at: Stage::Mail, .. } if source == Source::Kept => Judged::Again,
+        Outcome::Refused { at: Stage::Mail, reply } => Judged::NextHost(reply),
+        Outcome::Refused { at: Stage::Rcpt | Stage::Data, reply } if reply.code == 421 => {
+            Judged::NextHost(reply)
+        }
+        Outcome::Refused { reply, .. } => Judged::Result(Fate::Deferred, reply),
+        Outcome::Lost { why: Loss::Content, .. } => Judged::Result(
+            Fate::Deferred,
+            unreachable(3, 0, "the message could not be read from our disk".into()),
+        ),
+        // The host may have taken it: not at once to another one, or there would be two for sure.
+        Outcome::Lost { at: Stage::Content, why } => Judged::Result(
+            Fate::Deferred,
+            unreachable(4, 2, format!("{why} before the message was confirmed")),
+        ),
+        Outcome::Lost { .. } if source == Source::Kept => Judged::Again,
+        Outcome::Lost { at, why } => Judged::NextHost(unreachable(4, 2, format!("{why} at {at}"))),
+    }
+}
+
+fn reply_of(error: OpenError) -> Reply {
+    match error {
+        OpenError::Handshake(reply) | OpenError::Refused(reply) => reply,
+    }
+}
+
+/// Name and password for a smarthost; the password is the first line of its file.
+async fn credentials(smarthost: Option<&Smarthost>) -> Result<Option<Credentials>, Reply> {
+    let Some(login) = smarthost.and_then(|smarthost| smarthost.login.as_ref()) else { return Ok(None) };
+    let text = tokio::fs::read(&login.password_file).await.map_err(|error| {
+        tracing::error!(file = %login.password_file.display(), %error, "the smarthost's password cannot be read");
+        unreachable(3, 5, "the password for the smarthost cannot be read".to_owned())
+    })?;
+    let line = text.split(|octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default();
+    let password = Secret::new(&line[..line.len().min(PASSWORD_MAX)]);
+    Ok(Some(Credentials { user: login.user.clone(), password }))
+}

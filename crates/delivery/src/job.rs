@@ -1,0 +1,163 @@
+//! One claim on its way: read, scanned, attempted, settled.
+
+use crate::attempt::{Courier, NotifyPassed, Tried, Work};
+use crate::intake::Intake;
+use crate::settle::{self, Settling};
+use mail::{Message, Recipient};
+use smtp_proto::{Content, Scan};
+use std::io::Read;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::{Claim, Store};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+/// How long a claim holds without being renewed: after a crash the next process waits at most this long, unless it
+/// knows that it is alone ([`Store::recover_queue`]).
+pub(crate) const LEASE: Duration = Duration::from_secs(600);
+/// How often a running attempt renews its claim.
+const RENEWAL: Duration = Duration::from_secs(200);
+/// Longest attempt. What has no answer by then is tried again later.
+const ATTEMPT_MAX: Duration = Duration::from_secs(3600);
+/// Most octets of a message that are looked at in one piece.
+const SCAN_PIECE: usize = 64 * 1024;
+
+/// Whether running attempts are to end at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    No,
+    Now,
+}
+
+/// One claim on its way.
+pub(crate) struct Job {
+    pub store: Store,
+    pub intake: Intake,
+    pub courier: Arc<Courier>,
+    pub cut: watch::Receiver<Cut>,
+}
+
+impl Job {
+    /// Attempts a claim that was taken `since` then, and writes down what came of it.
+    pub(crate) async fn run(mut self, claim: Claim, since: Instant) {
+        if since.elapsed() > RENEWAL && !self.is_still_ours(&claim).await {
+            return;
+        }
+        let message = match self.store.job_message(claim.job).await {
+            Ok(message) => message,
+            Err(storage::Error::NoSuchJob(_)) => return info!("the message was removed from the queue"),
+            Err(error) => {
+                // The lease runs out by itself; that is the wait before the next try.
+                return error!(%error, "a queued message cannot be read");
+            }
+        };
+        let content = match scan(&message).await {
+            Ok(content) => content,
+            Err(error) => return error!(%error, "a queued message cannot be read"),
+        };
+        let recipients: Vec<Recipient> = claim.recipients.iter().map(|one| one.recipient.clone()).collect();
+        let mut results: Vec<Option<Tried>> = vec![None; recipients.len()];
+        let whole = self.attempt(&claim, &message, content, &recipients, &mut results).await;
+        if whole == Whole::LeaseLost {
+            return warn!("somebody else has taken over the message");
+        }
+        self.settle(claim, message, results).await;
+    }
+
+    /// A claim that has waited for its turn may have been lost; nobody may send what somebody else sends.
+    async fn is_still_ours(&self, claim: &Claim) -> bool {
+        match self.store.renew(claim, self.courier.world.clock.unix(), LEASE).await {
+            Ok(()) => true,
+            Err(error) => {
+                warn!(%error, "the claim could not be renewed and is left");
+                false
+            }
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        claim: &Claim,
+        message: &Message,
+        content: Content,
+        recipients: &[Recipient],
+        results: &mut [Option<Tried>],
+    ) -> Whole {
+        let courier = self.courier.clone();
+        let work = Work {
+            mail_id: &claim.mail_id,
+            from: &claim.from,
+            params: &claim.params,
+            domain: &claim.domain,
+            message,
+            content,
+        };
+        let mut attempt = pin!(courier.attempt(&work, recipients, results));
+        let mut cut = self.cut.clone();
+        let mut cut_now = pin!(async move {
+            if cut.wait_for(|cut| *cut == Cut::Now).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        });
+        let end = Instant::now() + ATTEMPT_MAX;
+        loop {
+            tokio::select! {
+                () = &mut attempt => return Whole::Yes,
+                () = &mut cut_now => return Whole::No,
+                () = tokio::time::sleep_until(end) => return Whole::No,
+                () = tokio::time::sleep(RENEWAL) => {}
+            }
+            let now = courier.world.clock.unix();
+            match self.store.renew(claim, now, LEASE).await {
+                Ok(()) => {}
+                Err(storage::Error::LeaseLost) => return Whole::LeaseLost,
+                Err(error) => warn!(%error, "the claim cannot be renewed"),
+            }
+        }
+    }
+
+    async fn settle(self, claim: Claim, message: Message, results: Vec<Option<Tried>>) {
+        let settling = Settling {
+            store: &self.store,
+            intake: &self.intake,
+            world: &self.courier.world,
+            config: &self.courier.config,
+        };
+        settle::settle(&settling, claim, message, results).await;
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whole {
+    Yes,
+    /// Cut short: some recipients may have no result.
+    No,
+    LeaseLost,
+}
+
+/// Looks at what the message needs, off the async threads.
+async fn scan(message: &Message) -> std::io::Result<Content> {
+    let message = message.clone();
+    let look = move || {
+        let mut reader = message.reader();
+        let mut scan = Scan::new();
+        let mut piece = vec![0; SCAN_PIECE];
+        loop {
+            match reader.read(&mut piece)? {
+                0 => return Ok(scan.finish()),
+                n => scan.push(&piece[..n]),
+            }
+        }
+    };
+    tokio::task::spawn_blocking(look).await.map_err(std::io::Error::other)?
+}
+
+impl NotifyPassed {
+    /// Whether we owe the sender the notice of success (RFC 3461 §5.2.2 b).
+    pub(crate) fn is_ours(self) -> bool {
+        self == Self::No
+    }
+}

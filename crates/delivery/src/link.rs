@@ -1,0 +1,279 @@
+//! One connection to a mail host, ready for transactions: greeting, EHLO, TLS and login are behind it.
+
+use crate::config::Security;
+use mail::{Domain, Message, Reply, Status};
+use net::{ClientTls, Conn, Connector, Driven, Peer};
+use smtp_proto::client::{
+    Connection, Credentials, Event, Loss, Next, Options, Outcome, Question, Report, Session, Stage, Timeouts,
+    Transaction,
+};
+use smtp_proto::{Extension, Offers};
+use std::fmt;
+use std::net::SocketAddr;
+
+/// How far the words of the peer are followed before a connection is given up, in events of one set-up.
+const EVENTS_MAX: usize = 16;
+
+/// How a connection is to be made.
+pub(crate) struct Way<'a> {
+    pub connector: &'a Connector,
+    pub tls: &'a TlsChoice,
+    /// The name for EHLO.
+    pub hello: &'a Domain,
+    pub security: Security,
+    pub login: Option<&'a Credentials>,
+}
+
+/// Both kinds of TLS towards other servers.
+pub(crate) struct TlsChoice {
+    pub opportunistic: ClientTls,
+    pub authenticated: ClientTls,
+}
+
+/// A host and one of its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub host: Domain,
+    pub address: SocketAddr,
+}
+
+/// How well a connection is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    Clear,
+    /// Encrypted, but the certificate proves nothing.
+    Encrypted(String),
+    Verified(String),
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clear => f.write_str("none"),
+            Self::Encrypted(version) => write!(f, "{version} unverified"),
+            Self::Verified(version) => write!(f, "{version} verified"),
+        }
+    }
+}
+
+/// Why there is no link.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    /// TLS began and failed: without it, a new connection may work.
+    Handshake(Reply),
+    /// No connection, or none that is good for mail. The reply is the peer's, or ours in the peer's place.
+    Refused(Reply),
+}
+
+/// A connection whose peer waits for a transaction.
+pub(crate) struct Link {
+    conn: Conn,
+    session: Session,
+    pub place: Place,
+    /// STARTTLS was said: what breaks from then on may work without it.
+    tls_asked: bool,
+}
+
+impl Link {
+    /// Connects and comes as far as the first MAIL.
+    pub(crate) async fn open(way: &Way<'_>, place: &Place) -> Result<Self, OpenError> {
+        let mut conn = way.connector.connect(place.address).await.map_err(|error| {
+            OpenError::Refused(unreachable(4, 1, format!("{} at {}: {error}", place.host, place.address)))
+        })?;
+        if way.security == Security::Implicit {
+            handshake(&mut conn, &way.tls.authenticated, place).await?;
+        }
+        let options = Options { hello: way.hello.clone(), timeouts: Timeouts::default() };
+        let mut link = Self { conn, session: Session::new(options), place: place.clone(), tls_asked: false };
+        link.set_up(way).await?;
+        Ok(link)
+    }
+
+    async fn set_up(&mut self, way: &Way<'_>) -> Result<(), OpenError> {
+        let mut tls_refused = false;
+        let mut logged_in = false;
+        for _ in 0..EVENTS_MAX {
+            let event = self.event(way).await?;
+            match event {
+                Event::Hello => {}
+                Event::Authenticated(_) => logged_in = true,
+                Event::Refused { at: Stage::StartTls, reply } if way.security == Security::Opportunistic => {
+                    tracing::info!(host = %self.place.host, %reply, "STARTTLS was refused; going on in clear");
+                    tls_refused = true;
+                }
+                Event::Refused { at: Stage::Auth, reply } => {
+                    // A wrong password is our mistake, not the message's: it waits until somebody has put it right.
+                    self.quit().await;
+                    return Err(OpenError::Refused(not_logged_in(&self.place, &reply)));
+                }
+                Event::Refused { reply, .. } => {
+                    self.quit().await;
+                    return Err(OpenError::Refused(reply));
+                }
+                Event::Broken(breach) => return Err(self.broken(&breach.to_string())),
+                Event::Sent(_) => {
+                    return Err(OpenError::Refused(unreachable(3, 0, "out of order".to_owned())));
+                }
+            }
+            if self.conn.tls().is_none() && !tls_refused && self.wants_tls(way).await? {
+                self.session.next(Next::StartTls);
+                self.tls_asked = true;
+                continue;
+            }
+            match way.login.filter(|_| !logged_in) {
+                Some(credentials) => self.session.next(Next::Auth(credentials.clone())),
+                None => return Ok(()),
+            }
+        }
+        Err(OpenError::Refused(unreachable(5, 0, "the server goes in circles".to_owned())))
+    }
+
+    /// Whether STARTTLS comes next.
+    async fn wants_tls(&mut self, way: &Way<'_>) -> Result<bool, OpenError> {
+        let offered = self.offers().has(Extension::StartTls);
+        match way.security {
+            Security::None | Security::Implicit => Ok(false),
+            Security::Opportunistic => Ok(offered),
+            Security::Required if offered => Ok(true),
+            Security::Required => {
+                self.quit().await;
+                let text = format!("{} does not offer the STARTTLS that is demanded of it", self.place.host);
+                Err(OpenError::Refused(Reply::new(451, Status::transient(7, 10), text)))
+            }
+        }
+    }
+
+    /// Drives the session to its next event, with TLS on the way.
+    async fn event(&mut self, way: &Way<'_>) -> Result<Event, OpenError> {
+        loop {
+            match self.conn.drive(&mut self.session).await {
+                Driven::Ask(Question::Next(event)) => return Ok(event),
+                Driven::StartTls => {
+                    let tls = match way.security {
+                        Security::Required | Security::Implicit => &way.tls.authenticated,
+                        Security::Opportunistic | Security::None => &way.tls.opportunistic,
+                    };
+                    handshake(&mut self.conn, tls, &self.place).await?;
+                    self.session.tls_started();
+                }
+                Driven::Closed(closed) => return Err(self.broken(&closed.to_string())),
+                Driven::TimedOut => return Err(self.broken("it said nothing for too long")),
+                Driven::Stopping => {}
+                Driven::Ask(Question::Body { .. }) => self.session.body_failed(),
+                Driven::Body(_) => {}
+            }
+        }
+    }
+
+    fn broken(&self, why: &str) -> OpenError {
+        let reply = unreachable(4, 2, format!("{}: {why}", self.place.host));
+        if self.tls_asked { OpenError::Handshake(reply) } else { OpenError::Refused(reply) }
+    }
+
+    /// What the peer's last EHLO said.
+    pub(crate) fn offers(&self) -> &Offers {
+        self.session.offers()
+    }
+
+    /// What the peer calls itself.
+    pub(crate) fn peer_name(&self) -> &str {
+        self.session.peer_name()
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.conn.id()
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        match self.conn.tls() {
+            None => Level::Clear,
+            Some(facts) => match facts.peer {
+                Peer::Verified => Level::Verified(facts.version.to_owned()),
+                Peer::None | Peer::Unverified(_) => Level::Encrypted(facts.version.to_owned()),
+            },
+        }
+    }
+
+    /// One transaction. The report has one outcome for each of its recipients.
+    pub(crate) async fn send(&mut self, transaction: Transaction, message: &Message) -> Report {
+        let recipients = transaction.envelope.recipients.len();
+        self.session.next(Next::Send(transaction));
+        let mut offset = 0;
+        loop {
+            match self.conn.drive(&mut self.session).await {
+                Driven::Ask(Question::Next(Event::Sent(report))) => return report,
+                Driven::Ask(Question::Body { max }) => match octets(message, offset, max).await {
+                    Ok(octets) if !octets.is_empty() => {
+                        offset += octets.len() as u64;
+                        self.session.body(&octets);
+                    }
+                    Ok(_) => self.session.body_failed(),
+                    Err(error) => {
+                        tracing::error!(%error, "the message cannot be read while it is sent");
+                        self.session.body_failed();
+                    }
+                },
+                Driven::Stopping | Driven::Body(_) => {}
+                Driven::Ask(Question::Next(_)) | Driven::StartTls | Driven::Closed(_) | Driven::TimedOut => {
+                    return self.lost(recipients);
+                }
+            }
+        }
+    }
+
+    fn lost(&mut self, recipients: usize) -> Report {
+        self.session.abandon().unwrap_or_else(|| Report {
+            outcomes: vec![Outcome::Lost { at: Stage::Mail, why: Loss::Connection }; recipients],
+            connection: Connection::Over,
+        })
+    }
+
+    /// Says QUIT and waits shortly for the answer.
+    pub(crate) async fn quit(&mut self) {
+        self.session.next(Next::Quit);
+        for _ in 0..EVENTS_MAX {
+            match self.conn.drive(&mut self.session).await {
+                Driven::Closed(_) | Driven::TimedOut => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+async fn handshake(conn: &mut Conn, tls: &ClientTls, place: &Place) -> Result<(), OpenError> {
+    let name = match place.host.literal() {
+        Some(ip) => ip.to_string(),
+        None => place.host.to_string(),
+    };
+    conn.start_tls_client(tls, &name).await.map_err(|error| {
+        let text = format!("TLS with {} failed: {error}", place.host);
+        OpenError::Handshake(Reply::new(454, Status::transient(7, 5), text))
+    })
+}
+
+/// The next octets of a message. Those in memory are at hand; the others are read on a thread that may wait.
+async fn octets(message: &Message, offset: u64, most: usize) -> std::io::Result<Vec<u8>> {
+    let added = message.added.len() as u64;
+    if offset < added {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(message.added.len());
+        let end = start.saturating_add(most).min(message.added.len());
+        return Ok(message.added[start..end].to_vec());
+    }
+    let received = message.received.clone();
+    if received.as_memory().is_some() {
+        return received.read_at(offset - added, most);
+    }
+    tokio::task::spawn_blocking(move || received.read_at(offset - added, most))
+        .await
+        .map_err(std::io::Error::other)?
+}
+
+/// A reply of ours, for a peer that said nothing useful.
+pub(crate) fn unreachable(subject: u16, detail: u16, text: String) -> Reply {
+    Reply::new(451, Status::transient(subject, detail), text)
+}
+
+fn not_logged_in(place: &Place, reply: &Reply) -> Reply {
+    let text = format!("The login at {} was refused: {reply}", place.host);
+    Reply::new(454, Status::transient(7, 8), text)
+}

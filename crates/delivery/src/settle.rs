@@ -1,0 +1,205 @@
+//! What came of an attempt, written down: states, next times and the notice to the sender in one transaction.
+
+use crate::attempt::Tried;
+use crate::bounce::{About, Writer};
+use crate::config::Config;
+use crate::intake::Intake;
+use crate::schedule::{self, Fate, JITTER_STEPS, Past, Told};
+use mail::dsn::{Action, Report};
+use mail::{Message, Status};
+use std::time::Duration;
+use storage::{Acceptance, Claim, JobRecipient, Next, Outcome, Store};
+use tracing::{error, info, warn};
+use world::World;
+
+/// How often the outcome is offered to a store in trouble, before it is left to the lease.
+const WRITES_MAX: u32 = 8;
+/// Wait before it is offered again; each wait is twice the one before.
+const WRITE_WAIT: Duration = Duration::from_millis(500);
+/// Letters of the id of a notice, as of any message.
+const ID_LETTERS: usize = 12;
+/// Wait before a failure is told again whose notice could not be made.
+const NOTICE_WAIT: i64 = 300;
+
+/// What settling needs.
+pub(crate) struct Settling<'a> {
+    pub store: &'a Store,
+    pub intake: &'a Intake,
+    pub world: &'a World,
+    pub config: &'a Config,
+}
+
+/// Writes what is known. Recipients without a result are given back as they were.
+pub(crate) async fn settle(
+    settling: &Settling<'_>,
+    claim: Claim,
+    message: Message,
+    results: Vec<Option<Tried>>,
+) {
+    let (mut outcomes, reports) = decide(settling, &claim, results);
+    let notice = match settling.notice(&claim, message, reports).await {
+        Ok(notice) => notice,
+        Err(reason) => {
+            warn!(reason, "the notice to the sender cannot be made now; its recipients wait");
+            postpone(&mut outcomes, settling.world.clock.unix() + NOTICE_WAIT);
+            None
+        }
+    };
+    settling.write(claim, outcomes, notice).await;
+}
+
+/// The schedule's word for each result, and what the sender is told.
+fn decide(
+    settling: &Settling<'_>,
+    claim: &Claim,
+    results: Vec<Option<Tried>>,
+) -> (Vec<Outcome>, Vec<Report>) {
+    let now = settling.world.clock.unix();
+    // One jitter for all, so that recipients of one message stay together.
+    let jitter = settling.world.random.below(JITTER_STEPS + 1);
+    let (mut outcomes, mut reports) = (Vec::new(), Vec::new());
+    for (recipient, tried) in claim.recipients.iter().zip(results) {
+        let Some(tried) = tried else { continue };
+        let past = Past {
+            attempts: recipient.attempts.saturating_add(1),
+            age: Duration::from_secs(u64::try_from(now - claim.arrived).unwrap_or(0)),
+            told: if recipient.delay_told.is_some() { Told::Yes } else { Told::NotYet },
+        };
+        let step = schedule::next(tried.fate, past, &settling.config.retry, jitter);
+        let next = next_of(step, now);
+        log(claim, recipient, &tried, step);
+        if let Some((action, status)) = action(step, recipient, &tried) {
+            reports.push(Report {
+                recipient: recipient.recipient.address.clone(),
+                original: recipient.recipient.original.clone(),
+                action,
+                status,
+                remote: Some(tried.host.clone()).filter(|host| !host.is_empty()),
+                reply: Some(tried.reply.clone()),
+                last_attempt: Some(now),
+                retry_until: Some(claim.arrived + seconds(settling.config.retry.give_up)),
+            });
+        }
+        outcomes.push(Outcome {
+            recipient: recipient.id,
+            at: now,
+            host: tried.host,
+            reply: tried.reply,
+            next,
+        });
+    }
+    (outcomes, reports)
+}
+
+fn seconds(wait: Duration) -> i64 {
+    // A part of a second counts as a whole one: nothing is due before its time.
+    i64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(i64::MAX / 2)
+}
+
+fn next_of(step: schedule::Next, now: i64) -> Next {
+    match step {
+        schedule::Next::Done => Next::Delivered,
+        schedule::Next::GiveUp => Next::Failed,
+        schedule::Next::After(wait) => Next::Again { due: now + seconds(wait) },
+        schedule::Next::NoticeAndAfter(wait) => Next::AgainTold { due: now + seconds(wait) },
+    }
+}
+
+/// What the sender wished to be told of this (RFC 3461 §5.2.2, §5.2.5, §5.2.6).
+fn action(step: schedule::Next, recipient: &JobRecipient, tried: &Tried) -> Option<(Action, Status)> {
+    let notify = recipient.recipient.notify;
+    match step {
+        schedule::Next::Done if notify.on_success() && tried.notify.is_ours() => {
+            Some((Action::Relayed, tried.reply.status_or_general()))
+        }
+        schedule::Next::GiveUp if notify.on_failure() => {
+            let status = match tried.fate {
+                // Time has run out; what the host said last stands beside it.
+                Fate::Deferred => Status::permanent(4, 7),
+                Fate::Failed | Fate::Delivered => tried.reply.status_or_general(),
+            };
+            Some((Action::Failed, status))
+        }
+        schedule::Next::NoticeAndAfter(_) if notify.on_delay() => {
+            Some((Action::Delayed, tried.reply.status_or_general()))
+        }
+        _ => None,
+    }
+}
+
+fn log(claim: &Claim, recipient: &JobRecipient, tried: &Tried, step: schedule::Next) {
+    let fate = match (tried.fate, step) {
+        (Fate::Delivered, _) => "sent",
+        (Fate::Deferred, schedule::Next::GiveUp) => "given up",
+        (Fate::Deferred, _) => "deferred",
+        (Fate::Failed, _) => "failed",
+    };
+    let again = match step {
+        schedule::Next::After(wait) | schedule::Next::NoticeAndAfter(wait) => wait.as_secs(),
+        schedule::Next::Done | schedule::Next::GiveUp => 0,
+    };
+    info!(mail = claim.mail_id, from = %format_args!("<{}>", claim.from), recipient = %recipient.recipient.address,
+        host = tried.host, reply = %tried.reply, attempts = recipient.attempts.saturating_add(1),
+        again_in_seconds = again, "{fate}");
+}
+
+/// What waits for a notice that cannot be made goes on waiting; what is delivered stays delivered.
+fn postpone(outcomes: &mut [Outcome], due: i64) {
+    for outcome in outcomes {
+        match outcome.next {
+            Next::Failed | Next::AgainTold { .. } => outcome.next = Next::Again { due },
+            Next::Delivered | Next::Again { .. } => {}
+        }
+    }
+}
+
+impl Settling<'_> {
+    /// The notice as rows. `Err` if it is due but cannot be made at the moment.
+    async fn notice(
+        &self,
+        claim: &Claim,
+        message: Message,
+        reports: Vec<Report>,
+    ) -> Result<Option<Acceptance>, String> {
+        if reports.is_empty() {
+            return Ok(None);
+        }
+        if claim.from.is_null() {
+            warn!(mail = claim.mail_id, "nobody can be told: the message has no sender");
+            return Ok(None);
+        }
+        let router = self.intake.router();
+        let (world, full_max) = (self.world.clone(), self.config.notice_max);
+        let (from, params) = (claim.from.clone(), claim.params.clone());
+        let (mail_id, arrived) = (claim.mail_id.clone(), claim.arrived);
+        let compose = move || {
+            let about = About { from: &from, params: &params, mail_id: &mail_id, arrived, message: &message };
+            Writer { hostname: router.hostname(), world: &world, full_max }.notice(&about, &reports)
+        };
+        let composed = tokio::task::spawn_blocking(compose).await.map_err(|error| error.to_string())?;
+        let Some(notice) = composed.map_err(|error| error.to_string())? else { return Ok(None) };
+        let id = self.world.random.word(ID_LETTERS);
+        let drafted = self.intake.draft_notice(&notice, &id).await.map_err(|reply| reply.to_string())?;
+        if drafted.is_some() {
+            info!(mail = claim.mail_id, notice = id, to = %claim.from, "the sender is told");
+        }
+        Ok(drafted)
+    }
+
+    /// Writes until the store takes it: what has been delivered must not be sent again because a disk was full for a moment.
+    async fn write(&self, claim: Claim, outcomes: Vec<Outcome>, notice: Option<Acceptance>) {
+        let mut wait = WRITE_WAIT;
+        for _ in 0..WRITES_MAX {
+            match self.store.settle(claim.clone(), outcomes.clone(), notice.iter().cloned().collect()).await {
+                Ok(_) => return,
+                Err(storage::Error::LeaseLost | storage::Error::NoSuchJob(_)) => {
+                    return warn!(mail = claim.mail_id, "the message is no longer ours to settle");
+                }
+                Err(error) => error!(mail = claim.mail_id, %error, "the outcome cannot be written"),
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+        error!(mail = claim.mail_id, "the outcome could not be written; the message will be tried again");
+    }
+}

@@ -1,0 +1,247 @@
+//! The queue at work: claims what is due, has it attempted, and writes down what came of it.
+
+use crate::attempt::Courier;
+use crate::config::Config;
+use crate::intake::Intake;
+use crate::job::{Cut, Job, LEASE};
+use crate::link::TlsChoice;
+use crate::pool::Pool;
+use mail::Domain;
+use net::{ClientTls, Connector, Roots, TlsError};
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::{Claim, Store};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{Instrument, error, info, warn};
+use world::World;
+
+/// Longest wait without a look at the queue, in case the clock of the system is set.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Wait after trouble with the store.
+const TROUBLE_WAIT: Duration = Duration::from_secs(5);
+
+/// Delivers what waits in the queue.
+pub struct Worker {
+    intake: Intake,
+    store: Store,
+    world: World,
+    config: watch::Receiver<Arc<Courier>>,
+    handle: Handle,
+}
+
+/// Changes the options of a running worker. Cloning is cheap.
+#[derive(Clone)]
+pub struct Handle {
+    courier: watch::Sender<Arc<Courier>>,
+    intake: Intake,
+    world: World,
+}
+
+impl Handle {
+    /// New options, for attempts from now on. On an error the old ones stay.
+    pub fn set_config(&self, config: Config) -> Result<(), TlsError> {
+        let courier = courier(config, &self.intake, &self.world)?;
+        self.courier.send_replace(Arc::new(courier));
+        Ok(())
+    }
+}
+
+fn courier(config: Config, intake: &Intake, world: &World) -> Result<Courier, TlsError> {
+    let roots = config.ca_file.clone().map_or(Roots::WebPki, Roots::WebPkiAndFile);
+    let tls = TlsChoice {
+        opportunistic: ClientTls::opportunistic(&roots, world.clock.clone())?,
+        authenticated: ClientTls::authenticated(&roots, world.clock.clone())?,
+    };
+    let mut connector = Connector::new(world).patience(config.connect_timeout);
+    for ip in &config.source_addresses {
+        connector = connector.source(*ip);
+    }
+    let us = intake.router().hostname().clone();
+    let hello = config.hostname.clone().unwrap_or_else(|| us.clone());
+    Ok(Courier { config, connector, tls, hello, us, pool: Pool::default(), world: world.clone() })
+}
+
+impl Worker {
+    /// A worker that sends under these options. Fails if `ca-file` cannot be used.
+    pub fn new(config: Config, intake: Intake, store: Store, world: World) -> Result<Self, TlsError> {
+        let courier = courier(config, &intake, &world)?;
+        let (sender, receiver) = watch::channel(Arc::new(courier));
+        let handle = Handle { courier: sender, intake: intake.clone(), world: world.clone() };
+        Ok(Self { intake, store, world, config: receiver, handle })
+    }
+
+    /// Changes the options while the worker runs.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Works until `stop` is ready. Attempts that run then may go on for the time that `stop-grace` names; what they
+    /// have not done by then is given back to the queue.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) {
+        match self.store.recover_queue().await {
+            Ok(0) => {}
+            Ok(claims) => info!(claims, "the queue goes on where it was left"),
+            Err(error) => error!(%error, "the queue cannot be recovered"),
+        }
+        let (cut, cut_signal) = watch::channel(Cut::No);
+        let mut shift = Shift {
+            worker: &self,
+            running: JoinSet::new(),
+            tasks: HashMap::new(),
+            lanes: HashMap::new(),
+            cut: cut_signal,
+        };
+        let mut bell = self.store.watch_queue();
+        let mut stop = pin!(stop);
+        loop {
+            let wait = shift.fill().await;
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                _ = bell.changed() => {}
+                Some(ended) = shift.running.join_next_with_id() => shift.ended(ended),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        let courier = self.config.borrow().clone();
+        shift.finish(courier.config.stop_grace, &cut).await;
+        courier.pool.clear().await;
+    }
+}
+
+/// What goes to one destination at the moment.
+#[derive(Default)]
+struct Lane {
+    running: usize,
+    /// Claimed, but more than may run at the same time. While there are any, no more are claimed for the destination.
+    waiting: VecDeque<(Claim, Instant)>,
+}
+
+/// The attempts under way.
+struct Shift<'a> {
+    worker: &'a Worker,
+    running: JoinSet<()>,
+    /// The destination of each task.
+    tasks: HashMap<tokio::task::Id, String>,
+    lanes: HashMap<String, Lane>,
+    cut: watch::Receiver<Cut>,
+}
+
+impl Shift<'_> {
+    /// Claims as much as there is room for. Gives how long to wait for more.
+    async fn fill(&mut self) -> Duration {
+        let courier = self.worker.config.borrow().clone();
+        loop {
+            let free = courier.config.concurrency.saturating_sub(self.running.len());
+            let free = match &courier.config.smarthost {
+                Some(_) => free.min(courier.config.per_destination.saturating_sub(self.running.len())),
+                None => free,
+            };
+            if free == 0 {
+                return LOOK_EVERY;
+            }
+            let busy = self.busy(&courier);
+            let now = self.worker.world.clock.unix();
+            match self.worker.store.claim_due_except(now, free, LEASE, &busy).await {
+                Ok(claims) if claims.is_empty() => return self.until_due(now, &busy).await,
+                Ok(claims) => claims.into_iter().for_each(|claim| self.take(claim, &courier)),
+                Err(error) => {
+                    error!(%error, "the queue cannot be read");
+                    return TROUBLE_WAIT;
+                }
+            }
+        }
+    }
+
+    /// Domains that have as many attempts under way as they may have.
+    fn busy(&self, courier: &Courier) -> Vec<Domain> {
+        let is_full =
+            |lane: &Lane| lane.running >= courier.config.per_destination || !lane.waiting.is_empty();
+        let full = self.lanes.iter().filter(|(_, lane)| is_full(lane));
+        full.filter_map(|(destination, _)| Domain::parse(destination).ok()).collect()
+    }
+
+    async fn until_due(&self, now: i64, busy: &[Domain]) -> Duration {
+        match self.worker.store.next_due_except(busy).await {
+            Ok(Some(due)) => {
+                let wait = Duration::from_secs(u64::try_from(due.saturating_sub(now)).unwrap_or(0));
+                wait.clamp(Duration::from_secs(1), LOOK_EVERY)
+            }
+            Ok(None) => LOOK_EVERY,
+            Err(error) => {
+                error!(%error, "the queue cannot be read");
+                TROUBLE_WAIT
+            }
+        }
+    }
+
+    /// Starts a claim, or lets it wait for those before it.
+    fn take(&mut self, claim: Claim, courier: &Arc<Courier>) {
+        let destination = courier.destination(&claim.domain);
+        let lane = self.lanes.entry(destination.clone()).or_default();
+        if lane.running >= courier.config.per_destination {
+            lane.waiting.push_back((claim, Instant::now()));
+        } else {
+            lane.running += 1;
+            self.start(claim, Instant::now(), destination, courier);
+        }
+    }
+
+    fn start(&mut self, claim: Claim, since: Instant, destination: String, courier: &Arc<Courier>) {
+        let span = tracing::info_span!("delivery", job = %claim.job, mail = claim.mail_id);
+        let job = Job {
+            store: self.worker.store.clone(),
+            intake: self.worker.intake.clone(),
+            courier: courier.clone(),
+            cut: self.cut.clone(),
+        };
+        let task = self.running.spawn(job.run(claim, since).instrument(span));
+        self.tasks.insert(task.id(), destination);
+    }
+
+    /// Makes room for the next one of the same destination.
+    fn ended(&mut self, ended: Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
+        let id = match &ended {
+            Ok((id, ())) => *id,
+            Err(failed) => {
+                // The claim is not given back: after its lease it is tried again, and not at once in a circle.
+                error!(%failed, "an attempt ended in a panic");
+                failed.id()
+            }
+        };
+        let Some(destination) = self.tasks.remove(&id) else { return };
+        let Some(lane) = self.lanes.get_mut(&destination) else { return };
+        match lane.waiting.pop_front() {
+            Some((claim, since)) => {
+                let courier = self.worker.config.borrow().clone();
+                self.start(claim, since, destination, &courier);
+            }
+            None => {
+                lane.running -= 1;
+                if lane.running == 0 {
+                    self.lanes.remove(&destination);
+                }
+            }
+        }
+    }
+
+    /// Gives back what waits, and lets what runs come to its end for as long as `grace`.
+    async fn finish(mut self, grace: Duration, cut: &watch::Sender<Cut>) {
+        for (claim, _) in self.lanes.drain().flat_map(|(_, lane)| lane.waiting) {
+            if let Err(error) = self.worker.store.release(claim).await {
+                warn!(%error, "a claim could not be given back; it will be free when its lease ends");
+            }
+        }
+        let all = async { while self.running.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, all).await.is_err() {
+            warn!(attempts = self.running.len(), "running attempts are cut short");
+            cut.send_replace(Cut::Now);
+            while self.running.join_next().await.is_some() {}
+        }
+    }
+}
