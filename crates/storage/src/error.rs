@@ -20,6 +20,8 @@ pub enum Error {
     Exists(String),
     /// The name cannot be the name of a mailbox, account or credential; with the reason.
     BadName(String, &'static str),
+    /// Only a name that holds other mailboxes, which must go first (RFC 9051 §7.1 HASCHILDREN).
+    HasChildren(String),
     /// The rules of mailboxes forbid it; with the rule.
     NotAllowed(&'static str),
     /// The name only holds others and has no messages (\Noselect).
@@ -93,6 +95,7 @@ impl fmt::Display for Error {
             Self::NoSuchJob(id) => write!(f, "there is no message {id} in the queue"),
             Self::Exists(name) => write!(f, "{name} exists already"),
             Self::BadName(name, why) => write!(f, "{name:?} cannot be a name: {why}"),
+            Self::HasChildren(name) => write!(f, "{name} holds other mailboxes: delete those first"),
             Self::NotAllowed(rule) => f.write_str(rule),
             Self::NotSelectable(name) => write!(f, "{name} only holds other mailboxes"),
             Self::TooLarge { limit } => write!(f, "the message is larger than {limit} octets"),

@@ -20,11 +20,14 @@ mod marks;
 mod message;
 mod moving;
 mod package;
+mod queue;
+mod queue_list;
 mod queue_row;
 mod schema;
 mod sqlite;
 mod store;
 mod uidset;
+mod verify;
 mod wake;
 mod writer;
 
@@ -44,5 +47,7 @@ pub use message::{
     Snapshot, Stored, Which,
 };
 pub use package::{Accepted, Filed};
+pub use queue::{CLAIMS_MAX, Claim, JobEnd, Next, Outcome, Settled};
+pub use queue_list::{Job, JobRecipient, LastTry, QUEUE_PAGE_MAX, RecipientState};
 pub use store::Store;
 pub use uidset::UidSet;

@@ -254,7 +254,7 @@ async fn delete(tx: &mut Tx, account: AccountId, name: &str) -> Result<()> {
     }
     let mailbox = by_name(&mut tx.connection, account, name).await?;
     if mailbox.kind == MailboxKind::NoSelect && mailbox.has_children {
-        return Err(Error::NotAllowed("it only holds other mailboxes: delete those first"));
+        return Err(Error::HasChildren(name.to_owned()));
     }
     touch(tx, account).await?;
     remember(tx, &[mailbox.id.0]).await?;
@@ -327,7 +327,7 @@ async fn move_names(tx: &mut Tx, account: AccountId, renamed: &[(i64, String)]) 
         let first = fresh_uidvalidity(tx, stale.len()).await?;
         let fresh: Vec<Value> = (first..).zip(&stale).map(|(value, id)| json!([id, value])).collect();
         let sql =
-            "UPDATE mailbox SET uidvalidity = t.value ->> 1 FROM json_each(?1) t WHERE id = t.value ->> 0";
+            "UPDATE mailbox SET uidvalidity = t.value ->> 1 FROM json_each(?1) t WHERE mailbox.id = t.value ->> 0";
         sqlx::query(sql).bind(json!(fresh).to_string()).execute(&mut tx.connection).await?;
     }
     const SQL: &str = "

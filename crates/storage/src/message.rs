@@ -22,6 +22,15 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Of the octets as received, without the fields in front.
+    pub fn of(analysis: &mail::mime::Analysis) -> Self {
+        Self {
+            envelope: analysis.envelope.as_slice().into(),
+            bodystructure: analysis.bodystructure.as_slice().into(),
+            parts: analysis.parts.encode().into(),
+        }
+    }
+
     pub(crate) fn octets(&self) -> u64 {
         (self.envelope.len() + self.bodystructure.len() + self.parts.len()) as u64
     }

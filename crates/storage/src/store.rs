@@ -39,6 +39,7 @@ struct Inner {
     desk: Desk,
     wake: Arc<Wake>,
     bodies: Arc<Folder>,
+    queued: Arc<AtomicU64>,
     world: World,
     /// What ends when the store is closed, in order.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -60,13 +61,14 @@ impl Store {
         let mut connection = sqlite::open_writer(&places, &config).await?;
         schema::migrate(&mut connection).await?;
         let queued: i64 = sqlx::query_scalar("SELECT count(*) FROM job").fetch_one(&mut connection).await?;
+        let queued = Arc::new(AtomicU64::new(queued.unsigned_abs()));
         let readers = sqlite::open_readers(&places, &config).await?;
         let wake = Arc::new(Wake::new());
         let shared = Arc::new(Shared {
             wake: Arc::clone(&wake),
             written: watch::Sender::new(0),
             finish_checkpoint: AtomicBool::new(false),
-            queued: AtomicU64::new(queued.unsigned_abs()),
+            queued: Arc::clone(&queued),
             bodies: places.bodies.clone(),
         });
         let limits =
@@ -77,9 +79,18 @@ impl Store {
         let (desk, writing) = writer::start(connection, shared, limits, world.clone());
         let bodies = Arc::new(Folder::new(places.bodies.clone(), world.random.word(RUN_LETTERS)));
         tokio::spawn(sweep(Arc::clone(&bodies), readers.clone()));
-        let tasks = Mutex::new(vec![writing, checkpointing]);
-        let lock = Mutex::new(Some(lock));
-        Ok(Self { inner: Arc::new(Inner { places, readers, desk, wake, bodies, world, tasks, lock }) })
+        let inner = Inner {
+            places,
+            readers,
+            desk,
+            wake,
+            bodies,
+            queued,
+            world,
+            tasks: Mutex::new(vec![writing, checkpointing]),
+            lock: Mutex::new(Some(lock)),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Does what still waits, carries the log over, and lets go of the state directory. Later calls answer
@@ -118,6 +129,10 @@ impl Store {
 
     pub(crate) fn bodies(&self) -> &Folder {
         &self.inner.bodies
+    }
+
+    pub(crate) fn queued(&self) -> &AtomicU64 {
+        &self.inner.queued
     }
 
     pub(crate) fn world(&self) -> &World {

@@ -164,7 +164,8 @@ pub(crate) struct Shared {
     pub(crate) written: watch::Sender<u64>,
     /// The checkpointer wants the last pages carried over while nobody writes.
     pub(crate) finish_checkpoint: AtomicBool,
-    pub(crate) queued: AtomicU64,
+    /// Jobs in the queue.
+    pub(crate) queued: Arc<AtomicU64>,
     pub(crate) bodies: PathBuf,
 }
 

@@ -59,6 +59,31 @@ impl Bench {
         self.store.append(mailbox, vec![message(text)]).await.unwrap().uids[0]
     }
 
+    /// Names of the files of large bodies.
+    pub(crate) fn body_files(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut folders = vec![self.dir.path().join("bodies")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    names.push(entry.file_name().into_string().unwrap());
+                }
+            }
+        }
+        names.sort();
+        names
+    }
+
+    /// Waits until what goes on in the background has come to this.
+    pub(crate) async fn settle_down(&self, there: impl Fn(&Self) -> bool) {
+        while !there(self) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
     /// The whole message as text.
     pub(crate) async fn text(&self, mailbox: MailboxId, uid: Uid) -> Option<String> {
         let message = self.store.message(mailbox, uid).await.unwrap()?;

@@ -1,0 +1,168 @@
+//! The queue as people see it: listing, showing, hurrying and removing.
+
+use crate::error::{Error, Result};
+use crate::ids::{JobId, RecipientId, Unix};
+use crate::queue;
+use crate::queue_row;
+use crate::store::Store;
+use mail::{MailParams, Recipient, Reply, ReversePath};
+use serde_json::json;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, Row};
+use std::sync::atomic::Ordering;
+
+/// Most jobs that one call of [`Store::queue`] returns.
+pub const QUEUE_PAGE_MAX: usize = 1000;
+
+/// A message in the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub id: JobId,
+    pub mail_id: String,
+    pub from: ReversePath,
+    pub params: MailParams,
+    pub arrived: Unix,
+    /// Octets of the whole message.
+    pub size: u64,
+    /// All of them, those that are done with included.
+    pub recipients: Vec<JobRecipient>,
+}
+
+/// One recipient of a job, and how far it got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRecipient {
+    pub id: RecipientId,
+    pub recipient: Recipient,
+    pub state: RecipientState,
+    pub attempts: u32,
+    pub due: Unix,
+    pub last: Option<LastTry>,
+    /// When the sender was told that it takes longer.
+    pub delay_told: Option<Unix>,
+}
+
+/// The last attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastTry {
+    pub at: Unix,
+    /// Who answered; empty if nobody did.
+    pub host: String,
+    pub reply: Reply,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecipientState {
+    Waiting,
+    /// Somebody is at it.
+    Trying,
+    Delivered,
+    Failed,
+}
+
+/// Reads `id, address, notify, orcpt_kind, orcpt, state, attempts, due, delay_told, last_at, last_host, last_code,
+/// last_status, last_text` from column `at` on. `open` is the state of a row that is not done with.
+pub(crate) fn read_recipient(row: &SqliteRow, at: usize, open: RecipientState) -> Result<JobRecipient> {
+    let last_at: Option<i64> = row.try_get(at + 9)?;
+    let host: Option<String> = row.try_get(at + 10)?;
+    let last = match (last_at, queue_row::read_reply(row, at + 11)?) {
+        (Some(at), Some(reply)) => Some(LastTry { at, host: host.unwrap_or_default(), reply }),
+        _ => None,
+    };
+    Ok(JobRecipient {
+        id: RecipientId(row.try_get(at)?),
+        recipient: queue_row::read_recipient(row, at + 1)?,
+        state: match row.try_get::<i64, _>(at + 5)? {
+            0 => open,
+            1 => RecipientState::Delivered,
+            _ => RecipientState::Failed,
+        },
+        attempts: u32::try_from(row.try_get::<i64, _>(at + 6)?).unwrap_or(u32::MAX),
+        due: row.try_get(at + 7)?,
+        delay_told: row.try_get(at + 8)?,
+        last,
+    })
+}
+
+const JOBS: &str = "SELECT id, mail_id, sender, body_type, utf8, ret, envid, require_tls, arrived, size FROM job \
+    WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
+const RECIPIENTS: &str = "SELECT job, lease, id, address, notify, orcpt_kind, orcpt, state, attempts, due, \
+    delay_told, last_at, last_host, last_code, last_status, last_text FROM job_recipient \
+    WHERE job IN (SELECT value FROM json_each(?1)) ORDER BY job, id";
+
+impl Store {
+    /// Jobs in the order in which they came, up to `page` (at most [`QUEUE_PAGE_MAX`]) after `after`.
+    pub async fn queue(&self, after: Option<JobId>, page: usize) -> Result<Vec<Job>> {
+        let page = page.clamp(1, QUEUE_PAGE_MAX);
+        self.read_jobs(after.map_or(0, |job| job.0), i64::MAX, page).await
+    }
+
+    pub async fn job(&self, id: JobId) -> Result<Job> {
+        let mut jobs = self.read_jobs(id.0 - 1, id.0, 1).await?;
+        jobs.pop().ok_or(Error::NoSuchJob(id))
+    }
+
+    /// Messages in the queue.
+    pub async fn queue_length(&self) -> Result<u64> {
+        Ok(self.queued().load(Ordering::SeqCst))
+    }
+
+    /// Makes what waits due at `now`: of one job, or of all. Returns how many recipients that are. What somebody is at
+    /// is left to them.
+    pub async fn retry_now(&self, job: Option<JobId>, now: Unix) -> Result<u64> {
+        self.write(0, move |tx| {
+            Box::pin(async move {
+                if let Some(id) = job {
+                    let sql = "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1)";
+                    if !sqlx::query_scalar::<_, bool>(sql).bind(id.0).fetch_one(&mut tx.connection).await? {
+                        return Err(Error::NoSuchJob(id));
+                    }
+                }
+                let sql = "UPDATE job_recipient SET due = ?1 \
+                           WHERE state = 0 AND lease_until <= ?1 AND (?2 IS NULL OR job = ?2)";
+                let query = sqlx::query(sql).bind(now).bind(job.map(|job| job.0));
+                let hurried = query.execute(&mut tx.connection).await?.rows_affected();
+                tx.effects.rings.queue = true;
+                Ok(hurried)
+            })
+        })
+        .await
+    }
+
+    /// Takes a job away; nobody is told. Whoever is at it finds that the lease is lost.
+    pub async fn remove_job(&self, job: JobId) -> Result<()> {
+        self.write(0, move |tx| Box::pin(async move { queue::remove(tx, job).await })).await
+    }
+
+    async fn read_jobs(&self, after: i64, to: i64, page: usize) -> Result<Vec<Job>> {
+        let mut reader = self.readers().acquire().await?;
+        let mut view = reader.begin().await?;
+        let page = i64::try_from(page).unwrap_or(i64::MAX);
+        let rows = sqlx::query(JOBS).bind(after).bind(to).bind(page).fetch_all(&mut *view).await?;
+        let mut jobs = rows.iter().map(read_job).collect::<Result<Vec<_>>>()?;
+        let ids: Vec<i64> = jobs.iter().map(|job| job.id.0).collect();
+        let rows = sqlx::query(RECIPIENTS).bind(json!(ids).to_string()).fetch_all(&mut *view).await?;
+        view.commit().await?;
+        for row in &rows {
+            let id = JobId(row.try_get(0)?);
+            let open =
+                if row.try_get::<i64, _>(1)? == 0 { RecipientState::Waiting } else { RecipientState::Trying };
+            if let Ok(at) = jobs.binary_search_by_key(&id, |job| job.id) {
+                jobs[at].recipients.push(read_recipient(row, 2, open)?);
+            }
+        }
+        Ok(jobs)
+    }
+}
+
+fn read_job(row: &SqliteRow) -> Result<Job> {
+    let (from, params) = queue_row::read_sender(row, 2)?;
+    Ok(Job {
+        id: JobId(row.try_get(0)?),
+        mail_id: row.try_get(1)?,
+        from,
+        params,
+        arrived: row.try_get(8)?,
+        size: row.try_get::<i64, _>(9)?.unsigned_abs(),
+        recipients: Vec::new(),
+    })
+}
