@@ -1,7 +1,6 @@
 //! The door for strangers: SMTP on port 25. Takes mail for our own addresses and for nobody else.
 
 pub mod config;
-mod data;
 mod door;
 mod visit;
 

@@ -1,7 +1,7 @@
 //! What a stranger wants, question by question, and what it hears.
 
-use crate::data::Reception;
 use crate::door::Deps;
+use delivery::reception::Reception;
 use delivery::route::Sender;
 use delivery::{Accepted, Arrival};
 use mail::trace::{Charset, Greeting, Login, Peer, Received, Security, Tls, With};

@@ -1,0 +1,189 @@
+//! The door for strangers over loopback, down to the rows in a real store.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic like the tests themselves")]
+
+mod house;
+
+use house::{Client, House};
+use net::{Listener, Stop, Stopper};
+use smtp_in::{Config, Deps, Door};
+use std::sync::Arc;
+use std::time::Duration;
+
+const MESSAGE: &str = "From: x@s.ex\r\nSubject: hello\r\n\r\n..how are you?\r\n.\r\n";
+
+fn door(house: &House, config: Config) -> Arc<Door> {
+    let spool_dir = house.store.spool_dir().to_owned();
+    Arc::new(Door::new(config, Deps { intake: house.intake.clone(), world: house.world.clone(), spool_dir }))
+}
+
+async fn open(house: &House, config: Config) -> Client {
+    let listener = house.listen(Stop::never());
+    serve_one(house, &listener, config).await
+}
+
+async fn serve_one(house: &House, listener: &Listener, config: Config) -> Client {
+    let door = door(house, config);
+    let serve = async {
+        let conn = listener.accept().await.unwrap();
+        tokio::spawn(async move { door.serve(conn).await })
+    };
+    tokio::join!(house.client(listener), serve).0
+}
+
+#[tokio::test]
+async fn a_message_for_us_is_in_the_mailbox_when_250_is_said() {
+    let house = House::build().await;
+    let mut client = open(&house, Config::default()).await;
+    client
+        .play(
+            "EHLO c.ex => 250-mx.o.ex greets c.ex/250-PIPELINING/250-SIZE 52428800/250-STARTTLS/250-8BITMIME
+             MAIL FROM:<x@s.ex> SIZE=100 => 250 2.1.0
+             RCPT TO:<Alice+tag@O.ex> => 250 2.1.5
+             DATA => 354",
+        )
+        .await;
+    let reply = client.send(MESSAGE).await;
+    let id =
+        reply.strip_prefix("250 2.0.0 ").and_then(|rest| rest.strip_suffix(" accepted")).unwrap().to_owned();
+    let inbox = house.inbox("alice@o.ex").await;
+    assert_eq!(inbox.len(), 1);
+    let text = inbox[0].replace("\r\n\t", " ").replace("\r\n ", " ");
+    assert!(text.starts_with("Return-Path: <x@s.ex>\r\nDelivered-To: "), "{text}");
+    assert!(text.contains(&format!("by mx.o.ex with ESMTP id {id}")), "{text}");
+    assert!(text.contains("from c.ex ([127.0.0.1])"), "{text}");
+    assert!(text.contains("for <Alice+tag@o.ex>;"), "{text}");
+    assert!(text.ends_with("From: x@s.ex\r\nSubject: hello\r\n\r\n.how are you?\r\n"), "{text}");
+    client.play("QUIT => 221").await;
+    assert_eq!(client.hear().await, "closed");
+}
+
+#[tokio::test]
+async fn strangers_reach_our_addresses_only() {
+    let house = House::build().await;
+    let mut client = open(&house, Config::default()).await;
+    client
+        .play(
+            "HELO c.ex => 250
+             MAIL FROM:<> => 250
+             RCPT TO:<someone@elsewhere.ex> => 550 5.7.1
+             RCPT TO:<nobody@o.ex> => 550 5.1.1
+             RCPT TO:<someone%elsewhere.ex@o.ex> => 550 5.1.1
+             RCPT TO:<\"someone@elsewhere.ex\"@o.ex> => 550 5.1.1
+             RCPT TO:<@o.ex:someone@elsewhere.ex> => 550 5.7.1
+             DATA => 554 5.5.1
+             RCPT TO:<postmaster> => 250
+             RCPT TO:<anything@c.ex> => 250
+             RCPT TO:<sales@o.ex> => 250
+             AUTH PLAIN AGEAYg== => 502
+             BDAT 2 LAST\\r\\n => 250 2.0.0",
+        )
+        .await;
+    assert_eq!(house.inbox("bob@o.ex").await.len(), 1);
+    let queue = house.queue().await;
+    assert_eq!(queue.len(), 1);
+    assert!(queue[0].ends_with(" far@e.ex"), "{queue:?}");
+    let inbox = house.inbox("bob@o.ex").await;
+    assert!(!inbox[0].contains(" for <"), "no recipient learns of another: {}", inbox[0]);
+}
+
+#[tokio::test]
+async fn tls_is_told_in_the_trace() {
+    let house = House::build().await;
+    let mut client = open(&house, Config::default()).await;
+    client.play("EHLO before.ex => 250\nMAIL FROM:<evil@s.ex> => 250\nRCPT TO:<bob@o.ex> => 250").await;
+    client.start_tls().await;
+    client
+        .play(
+            "RCPT TO:<alice@o.ex> => 503
+             MAIL FROM:<x@s.ex> => 503
+             EHLO c.ex => 250-mx.o.ex greets c.ex/250-PIPELINING/250-SIZE 52428800/250-8BITMIME
+             MAIL FROM:<x@s.ex> => 250
+             RCPT TO:<alice@o.ex> => 250
+             DATA => 354
+             From: x@s.ex\\r\\n\\r\\nhi\\r\\n. => 250",
+        )
+        .await;
+    let text = house.inbox("alice@o.ex").await[0].replace("\r\n\t", " ").replace("\r\n ", " ");
+    assert!(text.contains("using TLSv1.3 with ") && text.contains("with ESMTPS id"), "{text}");
+    assert!(house.inbox("bob@o.ex").await.is_empty());
+}
+
+#[tokio::test]
+async fn large_messages_go_through_the_spool() {
+    let house = House::build().await;
+    let mut client = open(&house, Config::default()).await;
+    let body = "0123456789012345678901234567890123456789\r\n".repeat(20_000);
+    client.play("EHLO c.ex => 250\nMAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 250\nDATA => 354").await;
+    let reply = client.send(&format!("From: x@s.ex\r\n\r\n{body}.\r\n")).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    assert!(house.inbox("bob@o.ex").await[0].ends_with(&body));
+}
+
+#[tokio::test]
+async fn too_large_and_smuggled_messages_leave_nothing() {
+    let house = House::build().await;
+    let config = Config { max_message_size: 64 * 1024, ..Config::default() };
+    let mut client = open(&house, config).await;
+    client.play("EHLO c.ex => 250\nMAIL FROM:<x@s.ex> SIZE=70000 => 552 5.3.4").await;
+    let begin = "MAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 250\nDATA => 354";
+    client.play(begin).await;
+    let large = "x".repeat(70_000);
+    assert!(client.send(&format!("{large}\r\n.\r\n")).await.starts_with("552 5.3.4"));
+    client.play(begin).await;
+    let smuggled = "hi\n.\nMAIL FROM:<evil@s.ex>\nRCPT TO:<alice@o.ex>\nDATA\nevil\r\n.\r\n";
+    assert!(client.send(smuggled).await.starts_with("550 5.6.0"));
+    assert!(house.inbox("bob@o.ex").await.is_empty());
+    assert!(house.inbox("alice@o.ex").await.is_empty());
+    client.play("NOOP => 250").await;
+}
+
+#[tokio::test]
+async fn a_message_in_a_circle_is_refused() {
+    let house = House::build().await;
+    let mut client = open(&house, Config::default()).await;
+    client.play("EHLO c.ex => 250\nMAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 250\nDATA => 354").await;
+    let trace = "Received: from a by b\r\n".repeat(101);
+    let reply = client.send(&format!("{trace}From: x@s.ex\r\n\r\nhi\r\n.\r\n")).await;
+    assert!(reply.starts_with("554 5.4.6"), "{reply}");
+}
+
+#[tokio::test]
+async fn silence_and_slowness_end_the_connection() {
+    let house = House::build().await;
+    let config = Config { command_timeout: Duration::from_millis(50), ..Config::default() };
+    let mut client = open(&house, config).await;
+    assert!(client.hear().await.starts_with("421 4.4.2"));
+    assert_eq!(client.hear().await, "closed");
+
+    let config = Config { message_timeout: Duration::from_millis(50), ..Config::default() };
+    let mut client = open(&house, config).await;
+    client.play("EHLO c.ex => 250\nMAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 250\nDATA => 354").await;
+    assert!(client.hear().await.starts_with("421 4.4.2"));
+    assert!(house.inbox("bob@o.ex").await.is_empty());
+}
+
+#[tokio::test]
+async fn stopping_waits_for_a_message_that_is_half_here() {
+    let house = House::build().await;
+    let (stopper, stop) = Stopper::new();
+    let listener = house.listen(stop);
+    let mut idle = serve_one(&house, &listener, Config::default()).await;
+    let mut busy = serve_one(&house, &listener, Config::default()).await;
+    busy.play("EHLO c.ex => 250\nMAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 250\nDATA => 354").await;
+    stopper.stop();
+    assert!(idle.hear().await.starts_with("421 4.3.2"));
+    assert!(busy.send("From: x@s.ex\r\n\r\nhi\r\n.\r\n").await.starts_with("250 2.0.0"));
+    assert!(busy.hear().await.starts_with("421 4.3.2"));
+    assert_eq!(house.inbox("bob@o.ex").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_means_later() {
+    let house = House::build().await;
+    let mut client = open(&house, Config::default()).await;
+    client.play("EHLO c.ex => 250\nMAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 250\nDATA => 354").await;
+    house.store.close().await;
+    let reply = client.send("From: x@s.ex\r\n\r\nhi\r\n.\r\n").await;
+    assert!(reply.starts_with("45"), "{reply}");
+    client.play("MAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 45").await;
+}
