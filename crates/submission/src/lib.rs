@@ -1,1 +1,11 @@
-//! Placeholder while the room is furnished.
+//! The door for our own senders: SMTP submission (RFC 6409) on ports 587 and 465 (RFC 8314).
+
+pub mod config;
+mod door;
+pub mod identity;
+mod login;
+pub mod prepare;
+mod visit;
+
+pub use config::{Config, InsecureAuth, Listen, ListenTls};
+pub use door::{BUSY, Deps, Door};

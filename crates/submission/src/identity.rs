@@ -1,0 +1,142 @@
+//! Whether a sender may use the addresses that stand in envelope and header (RFC 6409 §6.1).
+
+use delivery::Router;
+use mail::address_list::mailboxes;
+use mail::header::{Field, fields};
+use mail::{Address, Reply, ReversePath, Status};
+
+/// Most addresses in From and Sender together.
+pub const AUTHORS_MAX: usize = 50;
+
+/// The envelope sender must belong to the account. The null path is for notices that may not be answered
+/// by notices: read receipts and the like (RFC 8098 §3.1).
+pub async fn authorize(router: &Router, account: &str, from: &ReversePath) -> Result<(), Reply> {
+    match from {
+        ReversePath::Null => Ok(()),
+        ReversePath::Address(address) => owned(router, account, address, "the sender").await,
+    }
+}
+
+/// Every address of From and Sender must belong to the account.
+pub async fn authorize_header(router: &Router, account: &str, header: &[u8]) -> Result<(), Reply> {
+    for address in authors(header)? {
+        owned(router, account, &address, "the address in From or Sender").await?;
+    }
+    Ok(())
+}
+
+async fn owned(router: &Router, account: &str, address: &Address, what: &str) -> Result<(), Reply> {
+    if router.owns(account, address).await? {
+        return Ok(());
+    }
+    let text =
+        format!("<{address}>, {what}, does not belong to {account}: use an address or alias of your account");
+    Err(Reply::new(550, Status::permanent(7, 1), text))
+}
+
+/// The addresses that From and Sender claim, each once. An error if a reader might find others there.
+pub fn authors(header: &[u8]) -> Result<Vec<Address>, Reply> {
+    let mut found: Vec<Address> = Vec::new();
+    for field in fields(header).filter(|field| field.is("From") || field.is("Sender")) {
+        for address in claimed(&field)? {
+            if !found.contains(&address) {
+                found.push(address);
+            }
+            if found.len() > AUTHORS_MAX {
+                return Err(unclear(&field, "it has too many addresses"));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn claimed(field: &Field<'_>) -> Result<Vec<Address>, Reply> {
+    let mut out = Vec::new();
+    for mailbox in mailboxes(field.value) {
+        let address = mailbox.address().ok_or_else(|| unclear(field, "it has what is no address"))?;
+        out.push(address);
+    }
+    if out.is_empty() {
+        return Err(unclear(field, "it has no address"));
+    }
+    for word in loose_addresses(&field.unfolded()) {
+        match Address::parse(&word) {
+            Ok(address) => out.push(address),
+            Err(_) => return Err(unclear(field, "an @ stands where no address is; put names in quotes")),
+        }
+    }
+    Ok(out)
+}
+
+/// Words with an `@` outside quotes and comments. In a plain field they are the addresses themselves; a name
+/// like `boss@bank.example <me@here.example>` is one too, and readers may show only that.
+fn loose_addresses(value: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(value);
+    let mut words = vec![String::new()];
+    let (mut quoted, mut depth, mut escaped) = (false, 0_u32, false);
+    for c in text.chars() {
+        let is_hidden = quoted || depth > 0;
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if is_hidden => escaped = true,
+            '"' if depth == 0 => {
+                quoted = !quoted;
+                // The end of a quoted local part: what follows belongs to it, and the parser has read it.
+                push(&mut words, '"');
+            }
+            '(' if !quoted => depth += 1,
+            ')' if depth > 0 => depth -= 1,
+            _ if is_hidden => {}
+            ' ' | '\t' | ',' | ';' | ':' | '<' | '>' => words.push(String::new()),
+            c => push(&mut words, c),
+        }
+    }
+    words.retain(|word| word.contains('@') && !word.contains("\"@"));
+    words
+}
+
+fn push(words: &mut [String], c: char) {
+    if let Some(word) = words.last_mut() {
+        word.push(c);
+    }
+}
+
+fn unclear(field: &Field<'_>, why: &str) -> Reply {
+    let name = String::from_utf8_lossy(field.name);
+    Reply::new(550, Status::permanent(6, 0), format!("The field {name} cannot be understood: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_claimed_is_found() {
+        for (value, want) in [
+            ("a@b.example", "a@b.example"),
+            ("Ann <a@b.example>", "a@b.example"),
+            ("<a@b.example>, B <c@d.example>", "a@b.example c@d.example"),
+            ("group: a@b.example, c@d.example;", "a@b.example c@d.example"),
+            ("\"boss@bank.example\" <a@b.example>", "a@b.example"),
+            ("boss@bank.example <a@b.example>", "a@b.example boss@bank.example"),
+            ("a@b.example (boss@bank.example)", "a@b.example"),
+            ("\"a b\"@c.example", "\"a b\"@c.example"),
+            ("Ann\r\n <a@b.example>", "a@b.example"),
+        ] {
+            let header = format!("From: {value}\r\nTo: x@y.example\r\n\r\n");
+            let found: Vec<String> =
+                authors(header.as_bytes()).unwrap().iter().map(Address::to_string).collect();
+            assert_eq!(found.join(" "), want, "{value}");
+        }
+        let header = b"From: a@b.example\r\nSender: c@d.example\r\nFrom: e@f.example\r\n\r\n";
+        assert_eq!(authors(header).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_is_unclear_is_refused() {
+        for value in ["", "nobody", "undisclosed:;", "a@", "a@b.example @", "@b.example <a@b.example>"] {
+            let header = format!("From: {value}\r\n\r\n");
+            assert_eq!(authors(header.as_bytes()).unwrap_err().code, 550, "{value}");
+        }
+    }
+}
