@@ -11,7 +11,7 @@ const WORD_MAX: usize = 75;
 const WORD_OCTETS: usize = 36;
 
 /// Longest encoded word in octets that is read. Many programs do not keep to [`WORD_MAX`].
-pub(crate) const WORD_READ_MAX: usize = 2048;
+pub(crate) const WORD_READ_MAX: usize = 1024;
 
 /// Turns octets in a charset into text. An unknown or missing charset is taken as UTF-8 where it is that,
 /// as Latin-1 where not.
