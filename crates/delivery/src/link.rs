@@ -95,7 +95,7 @@ impl Link {
         for _ in 0..EVENTS_MAX {
             let event = self.event(way).await?;
             match event {
-                Event::Hello => {}
+                Event::Hello => self.tls_asked = false,
                 Event::Authenticated(_) => logged_in = true,
                 Event::Refused { at: Stage::StartTls, reply } if way.security == Security::Opportunistic => {
                     tracing::info!(host = %self.place.host, %reply, "STARTTLS was refused; going on in clear");

@@ -11,7 +11,7 @@ pub(crate) const USES_MAX: u32 = 100;
 /// Most idle connections in all.
 const IDLE_MAX: usize = 50;
 /// Most idle connections to one destination.
-const IDLE_PER_DESTINATION: usize = 2;
+const IDLE_PER_DESTINATION: usize = 5;
 
 /// How long farewells may take when the server stops.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);

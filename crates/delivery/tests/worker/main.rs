@@ -3,10 +3,12 @@
 
 mod fake_mx;
 mod house;
+mod relay;
 
 use crate::fake_mx::{DROP, FakeMx, SILENCE};
-use crate::house::{House, config};
-use delivery::config::Config;
+use crate::house::{House, config, domain};
+use crate::relay::{Begin, Relay};
+use delivery::config::{Config, Login, Security, Smarthost};
 use mail::Notify;
 use std::time::Duration;
 
@@ -330,5 +332,68 @@ async fn options_can_change_while_it_runs() {
     assert_eq!(mx.messages(), [TEXT]);
     let bad = Config { ca_file: Some(house.dir.path().join("none.pem")), ..config };
     assert!(handle.set_config(bad).is_err());
+    house.stop().await;
+}
+
+/// Options to send all through the relay, which calls itself mx1.e.ex in the DNS.
+fn by_relay(relay: &Relay, house: &House, host: &str, security: Security, password: &str) -> Config {
+    let password_file = house.dir.path().join("relay-password");
+    std::fs::write(&password_file, password).unwrap();
+    let login = Some(Login { user: "me".into(), password_file });
+    let smarthost = Smarthost { host: domain(host), port: relay.address.port(), security, login };
+    Config { smarthost: Some(smarthost), ca_file: Some(relay.ca.clone()), ..config(1) }
+}
+
+#[tokio::test]
+async fn a_smarthost_takes_all() {
+    for (begin, security) in [(Begin::WhenAsked, Security::Required), (Begin::AtOnce, Security::Implicit)] {
+        let mut house = House::build().await;
+        let relay = Relay::start(house.dir.path(), "mx1.e.ex", begin, &house.world).await;
+        house.send("alice@o.ex", &["a@e.ex", "a@null.ex", "b@gone.ex"], TEXT).await;
+        house.work(Config {
+            per_destination: 1,
+            ..by_relay(&relay, &house, "mx1.e.ex", security, "secret\nx")
+        });
+        house.queue_is(&[]).await;
+        let heard = relay.heard.lock().unwrap().clone();
+        let once = ["MAIL <alice@o.ex> tls", "message"];
+        let want = [&["AUTH PLAIN AG1lAHNlY3JldA=="][..], &once, &once, &once].concat();
+        assert_eq!(heard, want);
+        house.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_smarthost_must_be_who_it_says() {
+    for (name, host, password, want) in [
+        ("other.ex", "mx1.e.ex", "secret", "454 4.7.5 TLS with mx1.e.ex failed"),
+        (
+            "mx1.e.ex",
+            "mx1.e.ex",
+            "wrong",
+            "454 4.7.8 The login at mx1.e.ex was refused: 535 5.7.8 wrong password",
+        ),
+        ("mx1.e.ex", "gone.ex", "secret", "451 4.4.4 The mail host gone.ex has no address"),
+        ("mx1.e.ex", "mx2.e.ex", "secret", "451 4.4.1 mx2.e.ex at 127.0.0.3"),
+    ] {
+        let mut house = House::build().await;
+        let relay = Relay::start(house.dir.path(), name, Begin::WhenAsked, &house.world).await;
+        house.send("alice@o.ex", &["a@e.ex"], TEXT).await;
+        house.work(by_relay(&relay, &house, host, Security::Required, password));
+        house.queue_is(&[want]).await;
+        let heard = relay.heard.lock().unwrap().clone();
+        assert!(!heard.iter().any(|line| line.starts_with("MAIL")), "{heard:?}");
+        house.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn strangers_are_spoken_to_in_tls_whatever_their_certificate() {
+    let mut house = House::build().await;
+    let relay = Relay::start(house.dir.path(), "somebody.else.ex", Begin::WhenAsked, &house.world).await;
+    house.send("alice@o.ex", &["a@e.ex"], TEXT).await;
+    house.work(config(relay.address.port()));
+    house.queue_is(&[]).await;
+    assert_eq!(relay.heard.lock().unwrap().clone(), ["MAIL <alice@o.ex> tls", "message"]);
     house.stop().await;
 }
