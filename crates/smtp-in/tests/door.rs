@@ -25,7 +25,7 @@ async fn serve_one(house: &House, listener: &Listener, config: Config) -> Client
     let door = door(house, config);
     let serve = async {
         let conn = listener.accept().await.unwrap();
-        tokio::spawn(async move { door.serve(conn).await })
+        tokio::spawn(async move { door.serve(conn).await });
     };
     tokio::join!(house.client(listener), serve).0
 }

@@ -33,7 +33,7 @@ async fn open(house: &House, config: Config) -> Client {
     let listener = house.listen(Stop::never());
     let serve = async {
         let conn = listener.accept().await.unwrap();
-        tokio::spawn(async move { door.serve(conn).await })
+        tokio::spawn(async move { door.serve(conn).await });
     };
     tokio::join!(house.client(&listener), serve).0
 }
