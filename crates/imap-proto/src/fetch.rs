@@ -3,9 +3,8 @@
 use crate::command::{Partial, Section, SectionText};
 use crate::response::string;
 
-/// Writes a FETCH response into `out`. The octets behind [`FetchLine::literal`] are the caller's to add.
-pub struct FetchLine<'a> {
-    out: &'a mut Vec<u8>,
+/// A FETCH response under way. The octets behind [`FetchLine::literal`] are the caller's to add.
+pub struct FetchLine {
     first: bool,
 }
 
@@ -17,55 +16,50 @@ pub enum LiteralKind {
     Binary,
 }
 
-impl<'a> FetchLine<'a> {
-    pub fn begin(number: u32, out: &'a mut Vec<u8>) -> Self {
+impl FetchLine {
+    pub fn begin(number: u32, out: &mut Vec<u8>) -> Self {
         out.extend_from_slice(format!("* {number} FETCH (").as_bytes());
-        Self { out, first: true }
-    }
-
-    /// Goes on with a response whose octets so far were taken out of `out`.
-    pub fn resume(out: &'a mut Vec<u8>) -> Self {
-        Self { out, first: false }
+        Self { first: true }
     }
 
     /// An item with its value ready to send.
-    pub fn item(&mut self, name: &str, value: &[u8]) {
+    pub fn item(&mut self, out: &mut Vec<u8>, name: &str, value: &[u8]) {
         if !std::mem::replace(&mut self.first, false) {
-            self.out.push(b' ');
+            out.push(b' ');
         }
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.push(b' ');
-        self.out.extend_from_slice(value);
+        out.extend_from_slice(name.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(value);
     }
 
-    pub fn number(&mut self, name: &str, value: u64) {
-        self.item(name, value.to_string().as_bytes());
+    pub fn number(&mut self, out: &mut Vec<u8>, name: &str, value: u64) {
+        self.item(out, name, value.to_string().as_bytes());
     }
 
-    pub fn flags(&mut self, flags: &[impl AsRef<str>]) {
+    pub fn flags(&mut self, out: &mut Vec<u8>, flags: &[impl AsRef<str>]) {
         let words: Vec<&str> = flags.iter().map(AsRef::as_ref).collect();
-        self.item("FLAGS", format!("({})", words.join(" ")).as_bytes());
+        self.item(out, "FLAGS", format!("({})", words.join(" ")).as_bytes());
     }
 
     /// `value` as a string.
-    pub fn string(&mut self, name: &str, value: &[u8]) {
+    pub fn string(&mut self, out: &mut Vec<u8>, name: &str, value: &[u8]) {
         let mut text = Vec::with_capacity(value.len() + 2);
         string(value, &mut text);
-        self.item(name, &text);
+        self.item(out, name, &text);
     }
 
     /// The head of a literal of `len` octets, which the caller sends next. Nothing at all is `""`: a literal of
     /// no octets stops the parser of Apple Mail.
-    pub fn literal(&mut self, name: &str, len: u64, kind: LiteralKind) {
+    pub fn literal(&mut self, out: &mut Vec<u8>, name: &str, len: u64, kind: LiteralKind) {
         if len == 0 {
-            return self.item(name, b"\"\"");
+            return self.item(out, name, b"\"\"");
         }
         let tilde = if kind == LiteralKind::Binary { "~" } else { "" };
-        self.item(name, format!("{tilde}{{{len}}}\r\n").as_bytes());
+        self.item(out, name, format!("{tilde}{{{len}}}\r\n").as_bytes());
     }
 
-    pub fn end(self) {
-        self.out.extend_from_slice(b")\r\n");
+    pub fn end(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b")\r\n");
     }
 }
 

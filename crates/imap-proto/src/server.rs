@@ -186,7 +186,9 @@ impl Session {
 
     /// Answers the question that was asked last.
     pub fn answer(&mut self, answer: Answer) {
-        let Mode::Asked(task) = std::mem::replace(&mut self.mode, Mode::Ready) else { return };
+        let Mode::Asked(task) = &self.mode else { return };
+        let task = task.clone();
+        self.mode = Mode::Ready;
         self.asks.clear();
         match answer {
             Answer::Go => self.go(&task),

@@ -83,13 +83,13 @@ fn untagged_responses() {
 fn a_fetch_response_item_by_item() {
     let mut out = Vec::new();
     let mut fetch = FetchLine::begin(4, &mut out);
-    fetch.number("UID", 9);
-    fetch.flags(&["\\Seen"]);
-    fetch.string("X", "\u{fc}\0".as_bytes());
-    fetch.literal("BODY[]<5>", 0, LiteralKind::Plain);
-    fetch.literal("BINARY[1]", 3, LiteralKind::Binary);
+    fetch.number(&mut out, "UID", 9);
+    fetch.flags(&mut out, &["\\Seen"]);
+    fetch.string(&mut out, "X", "\u{fc}\0".as_bytes());
+    fetch.literal(&mut out, "BODY[]<5>", 0, LiteralKind::Plain);
+    fetch.literal(&mut out, "BINARY[1]", 3, LiteralKind::Binary);
     out.extend_from_slice(b"a\0b");
-    FetchLine::resume(&mut out).end();
+    fetch.end(&mut out);
     assert_eq!(
         String::from_utf8(out).unwrap(),
         "* 4 FETCH (UID 9 FLAGS (\\Seen) X {2}\r\nü BODY[]<5> \"\" BINARY[1] ~{3}\r\na\0b)\r\n"
