@@ -1,1 +1,19 @@
-//! Placeholder while the room is furnished.
+//! The door for readers: IMAP4rev1 and IMAP4rev2 over the store.
+//!
+//! Floor 4. `\Recent` (RFC 3501 §2.3.2) is not kept, as RFC 9051 has dropped it: RECENT is always 0.
+
+mod body;
+mod client;
+mod command;
+mod config;
+mod door;
+mod flags;
+mod literal;
+mod pattern;
+mod picture;
+mod refusal;
+mod search;
+mod view;
+
+pub use config::{Config, InsecureAuth, Listen, ListenTls, decode};
+pub use door::{BUSY, Door};

@@ -1,0 +1,241 @@
+//! One connection from its greeting to its end.
+
+use crate::command;
+use crate::command::append::Incoming;
+use crate::config::{Config, InsecureAuth};
+use crate::door::{House, Seat};
+use crate::picture::Shared;
+use crate::view::{Expunges, View};
+use auth::{Exchange, Mechanism};
+use imap_proto::response::Response;
+use imap_proto::server::{ClearLogin, Privacy};
+use imap_proto::{Answer, Command, Options, Question, Session, Untagged};
+use net::{Closed, Conn, Driven};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::{AccountId, Error, MailboxId, ModSeq, UidSet};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+/// How often a client in IDLE hears something, so that no router between forgets the connection.
+pub(crate) const STILL_HERE: Duration = Duration::from_secs(2 * 60);
+
+/// The connection is over; nothing more can be said.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+/// What a command comes to.
+pub(crate) type Outcome = Result<Response, Gone>;
+
+/// One connection and all it knows.
+pub(crate) struct Client {
+    pub(crate) house: Arc<House>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) conn: Conn,
+    pub(crate) session: Session,
+    pub(crate) exchange: Option<Exchange>,
+    pub(crate) failures: u32,
+    pub(crate) account: Option<Account>,
+    pub(crate) selected: Option<Selected>,
+    pub(crate) incoming: Option<Incoming>,
+}
+
+/// Who is logged in.
+pub(crate) struct Account {
+    pub(crate) id: AccountId,
+    pub(crate) name: String,
+    pub(crate) bell: watch::Receiver<ModSeq>,
+    /// Largest message for this account, in octets.
+    pub(crate) append_limit: u64,
+    pub(crate) _seat: Seat,
+}
+
+/// The selected mailbox.
+pub(crate) struct Selected {
+    pub(crate) mailbox: MailboxId,
+    pub(crate) access: imap_proto::command::Access,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) view: View,
+    /// What `$` stands for (RFC 9051 §6.4.4.1).
+    pub(crate) saved: UidSet,
+}
+
+impl Client {
+    pub(crate) fn new(house: Arc<House>, conn: Conn) -> Self {
+        let config = house.config();
+        let privacy = match (conn.tls().is_some(), conn.offers_tls()) {
+            (true, _) => Privacy::Tls,
+            (false, true) => Privacy::StartTls,
+            (false, false) => Privacy::Clear,
+        };
+        let session = Session::new(Options {
+            privacy,
+            clear_login: match config.insecure_auth {
+                InsecureAuth::Allowed => ClearLogin::Allowed,
+                InsecureAuth::Refused => ClearLogin::Refused,
+            },
+            mechanisms: Mechanism::ALL.iter().map(|mechanism| mechanism.name()).collect(),
+            append_limit: config.append_limit,
+            greeting: format!("{} is ready.", house.hostname),
+        });
+        Self {
+            house,
+            config,
+            conn,
+            session,
+            exchange: None,
+            failures: 0,
+            account: None,
+            selected: None,
+            incoming: None,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        loop {
+            let step = match self.next().await {
+                Driven::Ask(question) => self.on_question(question).await,
+                Driven::Body(octets) => {
+                    command::append::push(&mut self, &octets).await;
+                    Ok(())
+                }
+                Driven::StartTls => self.start_tls().await,
+                Driven::Closed(closed) => {
+                    self.log_end(&closed);
+                    return;
+                }
+                Driven::TimedOut => {
+                    self.session.bye(None, "You were silent for too long.");
+                    Ok(())
+                }
+                Driven::Stopping => {
+                    self.session.bye(Some("UNAVAILABLE"), "The server is going down; come back later.");
+                    Ok(())
+                }
+            };
+            if step.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn log_end(&self, closed: &Closed) {
+        let account = self.account.as_ref().map(|account| account.name.as_str());
+        debug!(account, %closed, "session ended");
+    }
+
+    async fn start_tls(&mut self) -> Result<(), Gone> {
+        if let Err(error) = self.conn.start_tls().await {
+            info!(%error, "TLS could not begin");
+            return Err(Gone);
+        }
+        self.session.tls_started();
+        Ok(())
+    }
+
+    /// Drives the connection; in IDLE news of the mailbox are told meanwhile (RFC 9051 §6.3.13).
+    async fn next(&mut self) -> Driven<Question> {
+        loop {
+            if !self.session.is_idling() {
+                return self.conn.drive(&mut self.session).await;
+            }
+            let Some(account) = &mut self.account else {
+                return self.conn.drive(&mut self.session).await;
+            };
+            tokio::select! {
+                driven = self.conn.drive(&mut self.session) => return driven,
+                Ok(()) = account.bell.changed() => self.sync().await,
+                () = tokio::time::sleep(STILL_HERE) => {
+                    let _ = self.session.tell(&Untagged::Status(Response::ok("Still here.")));
+                }
+            }
+        }
+    }
+
+    async fn on_question(&mut self, question: Question) -> Result<(), Gone> {
+        match question {
+            // What IDLE is told at once is what the client could have learned just before.
+            Question::Command(Command::Idle) => {
+                self.session.answer(Answer::Go);
+                self.sync().await;
+                return Ok(());
+            }
+            Question::Command(command) => {
+                let response = command::run(self, command).await?;
+                self.finish(response).await;
+            }
+            Question::Authenticate { mechanism, initial } => {
+                command::login::begin(self, &mechanism, initial).await;
+            }
+            Question::Exchange(line) => command::login::go_on(self, line).await,
+            Question::Append(head) => command::append::begin(self, head).await,
+            Question::AppendEnd => {
+                let response = command::append::end(self).await;
+                self.finish(response).await;
+            }
+            Question::IdleEnd => self.finish(Response::ok("IDLE is over.")).await,
+            Question::Continue => {}
+        }
+        if self.account.is_none() && self.failures >= self.config.login_failures {
+            self.session.bye(None, "Too many failed logins.");
+        }
+        Ok(())
+    }
+
+    /// Ends a command: what others did meanwhile is told first.
+    async fn finish(&mut self, response: Response) {
+        self.sync().await;
+        self.session.answer(Answer::Done(response));
+    }
+
+    /// Tells what became of the selected mailbox, as far as it may be told now.
+    pub(crate) async fn sync(&mut self) {
+        let expunges = if self.session.may_expunge() { Expunges::Told } else { Expunges::HeldBack };
+        match self.refresh(0).await {
+            Ok(()) => {}
+            Err(Error::NoSuchMailbox(_) | Error::NoSuchAccount(_)) => {
+                return self.session.bye(None, "The selected mailbox was deleted.");
+            }
+            Err(error) => {
+                warn!(%error, "changes of the mailbox could not be read");
+                return;
+            }
+        }
+        let Some(selected) = &mut self.selected else { return };
+        let lines = selected.view.apply(&selected.shared.look(), expunges);
+        for line in lines {
+            // Whether EXPUNGE may go was asked above; nothing else is ever too early.
+            let _ = self.session.tell(&line);
+        }
+    }
+
+    /// Brings the shared picture up to the bell, and up to `modseq` if that is newer.
+    pub(crate) async fn refresh(&mut self, modseq: ModSeq) -> storage::Result<()> {
+        let (Some(account), Some(selected)) = (&mut self.account, &self.selected) else { return Ok(()) };
+        let rung = (*account.bell.borrow_and_update()).max(modseq);
+        selected.shared.refresh(&self.house.store, rung).await
+    }
+
+    /// Lets output go when much of it waits, so that a large answer is never whole in memory.
+    pub(crate) async fn relieve(&mut self) -> Result<(), Gone> {
+        if !self.session.is_full() {
+            return Ok(());
+        }
+        match self.conn.drive(&mut self.session).await {
+            Driven::Ask(Question::Continue) => Ok(()),
+            Driven::Closed(closed) => {
+                self.log_end(&closed);
+                Err(Gone)
+            }
+            other => {
+                warn!(?other, "the session asked out of turn");
+                Err(Gone)
+            }
+        }
+    }
+
+    /// The account; a session asks for nothing that needs one before login.
+    pub(crate) fn account_id(&self) -> Option<AccountId> {
+        self.account.as_ref().map(|account| account.id)
+    }
+}

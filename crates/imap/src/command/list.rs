@@ -1,0 +1,182 @@
+//! LIST, plain and extended, and LSUB (RFC 9051 §6.3.9, RFC 3501 §6.3.9).
+
+use super::status;
+use crate::client::{Client, Gone, Outcome};
+use crate::pattern::Pattern;
+use crate::refusal;
+use imap_proto::command::{List, ListForm, ListReturn, ListSelect};
+use imap_proto::response::Listed;
+use imap_proto::{Response, Untagged};
+use std::collections::{BTreeMap, HashSet};
+use storage::{AccountId, DELIMITER, Listing, Mailbox, MailboxKind};
+
+/// A name that may be listed.
+struct Entry<'a> {
+    /// `None`: it is only subscribed to, or stands above such a name.
+    mailbox: Option<&'a Mailbox>,
+    subscribed: bool,
+}
+
+/// All names of an account, also those that exist only as wishes.
+struct Names<'a> {
+    entries: BTreeMap<(bool, &'a str), Entry<'a>>,
+    /// Names that stand above something subscribed.
+    above: HashSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn new(listing: &'a Listing) -> Self {
+        let mut names = Self { entries: BTreeMap::new(), above: HashSet::new() };
+        for mailbox in &listing.mailboxes {
+            let entry = Entry { mailbox: Some(mailbox), subscribed: mailbox.subscribed };
+            names.entries.insert(order(&mailbox.name), entry);
+        }
+        let wishes = listing.subscribed_only.iter().map(String::as_str);
+        for name in wishes.clone() {
+            let entry = names.entries.entry(order(name)).or_insert(Entry { mailbox: None, subscribed: true });
+            entry.subscribed = true;
+        }
+        let exist = listing.mailboxes.iter().filter(|mailbox| mailbox.subscribed).map(|m| m.name.as_str());
+        for name in exist.chain(wishes) {
+            for parent in parents(name) {
+                names.above.insert(parent);
+                names.entries.entry(order(parent)).or_insert(Entry { mailbox: None, subscribed: false });
+            }
+        }
+        names
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'a str, &Entry<'a>)> {
+        self.entries.iter().map(|((_, name), entry)| (*name, entry))
+    }
+
+    /// Whether something subscribed below `name` is not listed by itself.
+    fn hides_below(&self, name: &str, patterns: &[Pattern]) -> bool {
+        let below = |other: &str| other.strip_prefix(name).is_some_and(|rest| rest.starts_with(DELIMITER));
+        self.iter().any(|(other, entry)| entry.subscribed && below(other) && !fits(patterns, other))
+    }
+}
+
+/// INBOX first, then by name.
+fn order(name: &str) -> (bool, &str) {
+    (name != "INBOX", name)
+}
+
+fn parents(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices(DELIMITER).map(|(at, _)| &name[..at])
+}
+
+fn fits(patterns: &[Pattern], name: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(name))
+}
+
+pub(super) async fn run(client: &mut Client, account: AccountId, list: List) -> Outcome {
+    if list.form == ListForm::Plain && list.patterns.iter().all(String::is_empty) {
+        return Ok(root(client));
+    }
+    let listing = match client.house.store.list(account).await {
+        Ok(listing) => listing,
+        Err(error) => return Ok(refusal::response(&error)),
+    };
+    let names = Names::new(&listing);
+    let patterns: Vec<Pattern> =
+        list.patterns.iter().map(|pattern| Pattern::new(&list.reference, pattern)).collect();
+    let status = list.give.iter().find_map(|give| match give {
+        ListReturn::Status(items) => Some(items),
+        _ => None,
+    });
+    for (name, entry) in names.iter().filter(|(name, _)| fits(&patterns, name)) {
+        let Some(line) = choose(&list, &names, &patterns, name, entry) else { continue };
+        let _ = client.session.tell(&Untagged::List(line));
+        if let (Some(items), Some(mailbox)) = (status, entry.mailbox)
+            && mailbox.kind == MailboxKind::Selectable
+        {
+            let line = status::line(client, mailbox, items);
+            let _ = client.session.tell(&line);
+        }
+        client.relieve().await?;
+    }
+    Ok(Response::ok("Listed."))
+}
+
+/// `LIST "" ""` asks for the delimiter (RFC 9051 §6.3.9).
+fn root(client: &mut Client) -> Response {
+    let root =
+        Listed { attributes: vec!["\\Noselect".into()], delimiter: Some(DELIMITER), ..Listed::default() };
+    super::tell(client, Untagged::List(root), "Listed.")
+}
+
+/// The line for a name that fits a pattern, if the selection options let it through.
+fn choose(
+    list: &List,
+    names: &Names<'_>,
+    patterns: &[Pattern],
+    name: &str,
+    entry: &Entry<'_>,
+) -> Option<Listed> {
+    let subscribed = list.select.contains(&ListSelect::Subscribed);
+    let special = list.select.contains(&ListSelect::SpecialUse);
+    let recursive = list.select.contains(&ListSelect::RecursiveMatch);
+    let chosen = (!subscribed || entry.subscribed)
+        && (!special || entry.mailbox.is_some_and(|mailbox| mailbox.special_use.is_some()))
+        && (subscribed || entry.mailbox.is_some());
+    let child_info = recursive && subscribed && names.above.contains(name);
+    let for_children = child_info && names.hides_below(name, patterns);
+    if !chosen && !for_children {
+        return None;
+    }
+    let mut line = match entry.mailbox {
+        Some(mailbox) => listed(mailbox),
+        None => Listed {
+            attributes: vec!["\\NonExistent".into()],
+            delimiter: Some(DELIMITER),
+            name: name.to_owned(),
+            child_info: false,
+        },
+    };
+    if entry.subscribed && (subscribed || list.give.contains(&ListReturn::Subscribed)) {
+        line.attributes.push("\\Subscribed".into());
+    }
+    line.child_info = child_info;
+    Some(line)
+}
+
+/// A mailbox with what is always told: children and special use as well, since clients look for them in any LIST.
+pub(super) fn listed(mailbox: &Mailbox) -> Listed {
+    let mut attributes = Vec::new();
+    if mailbox.kind == MailboxKind::NoSelect {
+        attributes.push("\\Noselect".into());
+    }
+    attributes.push(if mailbox.has_children { "\\HasChildren".into() } else { "\\HasNoChildren".into() });
+    if let Some(special) = mailbox.special_use {
+        attributes.push(special.as_str().into());
+    }
+    Listed { attributes, delimiter: Some(DELIMITER), name: mailbox.name.clone(), child_info: false }
+}
+
+/// LSUB: with `%` a name above something subscribed is told as `\Noselect` (RFC 3501 §6.3.9).
+pub(super) async fn lsub(client: &mut Client, account: AccountId, reference: &str, pattern: &str) -> Outcome {
+    let listing = match client.house.store.list(account).await {
+        Ok(listing) => listing,
+        Err(error) => return Ok(refusal::response(&error)),
+    };
+    let names = Names::new(&listing);
+    let patterns = [Pattern::new(reference, pattern)];
+    for (name, entry) in names.iter().filter(|(name, _)| fits(&patterns, name)) {
+        if !entry.subscribed && !names.hides_below(name, &patterns) {
+            continue;
+        }
+        let mut line = entry.mailbox.map(listed).unwrap_or_default();
+        line.name = name.to_owned();
+        line.delimiter = Some(DELIMITER);
+        if !entry.subscribed && !line.attributes.iter().any(|attribute| attribute == "\\Noselect") {
+            line.attributes.insert(0, "\\Noselect".into());
+        }
+        let told: Result<(), Gone> = {
+            let _ = client.session.tell(&Untagged::Lsub(line));
+            client.relieve().await
+        };
+        told?;
+    }
+    Ok(Response::ok("Listed."))
+}

@@ -1,0 +1,90 @@
+//! One file per verb.
+
+pub(crate) mod append;
+mod copy;
+mod expunge;
+mod fetch;
+mod folder;
+mod identify;
+mod list;
+pub(crate) mod login;
+mod search;
+mod select;
+mod status;
+mod store;
+
+use crate::client::{Client, Outcome, Selected};
+use crate::view::Target;
+use imap_proto::command::{By, Command};
+use imap_proto::{Response, Set, Untagged};
+use storage::DELIMITER;
+
+/// Carries out a command that the session let through.
+pub(crate) async fn run(client: &mut Client, command: Command) -> Outcome {
+    let Some(account) = client.account_id() else { return Ok(before_login(client, command).await) };
+    Ok(match command {
+        Command::Noop => Response::ok("Nothing was done."),
+        Command::Check => Response::ok("Everything is on disk already."),
+        Command::Id(pairs) => identify::run(client, &pairs),
+        Command::Namespace => tell(client, Untagged::Namespace(DELIMITER), "That is all."),
+        Command::Select { mailbox, access } => select::run(client, account, &mailbox, access).await,
+        Command::Close => select::close(client).await,
+        Command::Unselect => select::unselect(client),
+        Command::Create { mailbox, uses } => folder::create(client, account, &mailbox, &uses).await,
+        Command::Delete { mailbox } => folder::delete(client, account, &mailbox).await,
+        Command::Rename { from, to } => folder::rename(client, account, &from, &to).await,
+        Command::Subscribe { mailbox } => folder::subscribe(client, account, &mailbox).await,
+        Command::Unsubscribe { mailbox } => folder::unsubscribe(client, account, &mailbox).await,
+        Command::List(list) => list::run(client, account, list).await?,
+        Command::Lsub { reference, pattern } => list::lsub(client, account, &reference, &pattern).await?,
+        Command::Status { mailbox, items } => status::run(client, account, &mailbox, &items).await,
+        Command::Expunge(set) => expunge::run(client, set.as_ref()).await,
+        Command::Search(search) => search::run(client, search).await?,
+        Command::Fetch { set, by, items } => fetch::run(client, &set, by, &items).await?,
+        Command::Store(store) => store::run(client, &store).await?,
+        Command::Copy { set, by, mailbox } => {
+            copy::run(client, account, &set, by, &mailbox, copy::Transfer::Copy).await
+        }
+        Command::Move { set, by, mailbox } => {
+            copy::run(client, account, &set, by, &mailbox, copy::Transfer::Move).await
+        }
+        Command::Login { .. } | Command::Idle => Response::bad("This command does not belong here."),
+    })
+}
+
+async fn before_login(client: &mut Client, command: Command) -> Response {
+    match command {
+        Command::Noop => Response::ok("Nothing was done."),
+        Command::Id(pairs) => identify::run(client, &pairs),
+        Command::Login { user, password } => login::run(client, &user, &password).await,
+        _ => Response::bad("Log in first."),
+    }
+}
+
+fn tell(client: &mut Client, untagged: Untagged, text: &'static str) -> Response {
+    // Only EXPUNGE can be too early.
+    let _ = client.session.tell(&untagged);
+    Response::ok(text)
+}
+
+/// The messages that a command names, or why it cannot be carried out.
+fn targets(selected: &Selected, set: &Set, by: By) -> Result<Vec<Target>, Response> {
+    match by {
+        By::Uid => Ok(selected.view.by_uid(set, &selected.saved)),
+        By::Sequence => selected
+            .view
+            .by_number(set, &selected.saved)
+            .ok_or_else(|| Response::bad("The mailbox has fewer messages than that.")),
+    }
+}
+
+/// For states that the session does not let happen.
+fn not_selected() -> Response {
+    Response::bad("Select a mailbox first.")
+}
+
+/// How a command ends that did not find all the messages it was to work on: others expunged them, and the client
+/// may not be told yet (RFC 5530 §3).
+fn some_are_gone() -> Response {
+    Response::ok("Done, but some of the messages are gone.").word("EXPUNGEISSUED")
+}

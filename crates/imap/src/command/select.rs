@@ -1,0 +1,93 @@
+//! SELECT, EXAMINE, CLOSE and UNSELECT.
+
+use crate::client::{Client, Selected};
+use crate::flags;
+use crate::refusal;
+use crate::view::View;
+use imap_proto::command::Access;
+use imap_proto::{Code, Response, Untagged};
+use storage::{AccountId, Error, Flags, Mailbox, MailboxKind, UidSet, Which};
+
+pub(super) async fn run(client: &mut Client, account: AccountId, name: &str, access: Access) -> Response {
+    client.selected = None;
+    match open(client, account, name, access).await {
+        Ok(mailbox) => {
+            announce(client, &mailbox);
+            match access {
+                Access::ReadWrite => Response::ok("Selected.").word("READ-WRITE"),
+                Access::ReadOnly => Response::ok("Selected; nothing can be changed.").word("READ-ONLY"),
+            }
+        }
+        Err(error) => refusal::response(&error),
+    }
+}
+
+async fn open(client: &mut Client, account: AccountId, name: &str, access: Access) -> Result<Mailbox, Error> {
+    let house = &client.house;
+    let mailbox = house.store.mailbox(account, name).await?;
+    if mailbox.kind == MailboxKind::NoSelect {
+        return Err(Error::NotSelectable(mailbox.name));
+    }
+    let rung = client.account.as_mut().map_or(0, |account| *account.bell.borrow_and_update());
+    let shared = house.pictures.open(&house.store, mailbox.id, rung).await?;
+    let view = View::new(&shared.look());
+    client.selected = Some(Selected { mailbox: mailbox.id, access, shared, view, saved: UidSet::new() });
+    Ok(mailbox)
+}
+
+/// What SELECT tells (RFC 9051 §6.3.2); RECENT and UNSEEN only to those who have not moved on (RFC 3501 §6.3.1).
+fn announce(client: &mut Client, mailbox: &Mailbox) {
+    let rev2 = client.session.is_rev2();
+    let Some(selected) = &client.selected else { return };
+    let mut lines = Vec::new();
+    {
+        let picture = selected.shared.look();
+        let known = flags::all(&picture.keywords);
+        let permanent = match selected.access {
+            Access::ReadWrite => known.iter().cloned().chain(["\\*".to_owned()]).collect(),
+            Access::ReadOnly => Vec::new(),
+        };
+        lines.push(Untagged::Flags(known));
+        lines.push(Untagged::Exists(selected.view.len()));
+        let code = |code, text: &'static str| Untagged::Status(Response::ok(text).with(code));
+        if !rev2 {
+            lines.push(Untagged::Recent(0));
+            let unseen = (1..).zip(&picture.marks).find(|(_, mark)| !mark.flags.contains(Flags::SEEN));
+            if let Some((number, _)) = unseen {
+                lines.push(code(Code::Unseen(number), "The first message that is not seen."));
+            }
+        }
+        lines.push(code(Code::PermanentFlags(permanent), "Flags that are kept."));
+        lines.push(code(Code::UidNext(picture.uidnext), "The next UID."));
+        lines.push(code(Code::UidValidity(mailbox.uidvalidity), "UIDs are valid."));
+    }
+    if rev2 {
+        lines.push(Untagged::List(super::list::listed(mailbox)));
+    }
+    for line in lines {
+        // Only EXPUNGE can be too early.
+        let _ = client.session.tell(&line);
+    }
+}
+
+/// CLOSE expunges without a word, unless the mailbox was selected read-only (RFC 9051 §6.4.1).
+pub(super) async fn close(client: &mut Client) -> Response {
+    if let Some(selected) = client.selected.take()
+        && selected.access == Access::ReadWrite
+    {
+        let done = client.house.store.expunge(selected.mailbox, &UidSet::all(), Which::Deleted).await;
+        match done {
+            Ok(_) | Err(Error::NoSuchMailbox(_)) => {}
+            Err(error) => {
+                client.selected = Some(selected);
+                return refusal::response(&error);
+            }
+        }
+    }
+    Response::ok("Closed.")
+}
+
+pub(super) fn unselect(client: &mut Client) -> Response {
+    client.selected = None;
+    Response::ok("No mailbox is selected now.")
+}

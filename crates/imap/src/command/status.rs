@@ -1,0 +1,43 @@
+//! STATUS (RFC 9051 §6.3.11): read from counters, never by looking at messages.
+
+use crate::client::Client;
+use crate::refusal;
+use imap_proto::command::StatusItem;
+use imap_proto::{Response, Untagged};
+use storage::{AccountId, Error, Mailbox, MailboxKind};
+
+pub(super) async fn run(
+    client: &mut Client,
+    account: AccountId,
+    name: &str,
+    items: &[StatusItem],
+) -> Response {
+    let mailbox = match client.house.store.mailbox(account, name).await {
+        Ok(mailbox) if mailbox.kind == MailboxKind::NoSelect => {
+            return refusal::response(&Error::NotSelectable(mailbox.name));
+        }
+        Ok(mailbox) => mailbox,
+        Err(error) => return refusal::response(&error),
+    };
+    let line = line(client, &mailbox, items);
+    super::tell(client, line, "That is all.")
+}
+
+/// The answer for one mailbox.
+pub(super) fn line(client: &Client, mailbox: &Mailbox, items: &[StatusItem]) -> Untagged {
+    let limit = client.account.as_ref().map_or(client.config.append_limit, |account| account.append_limit);
+    let value = |item: &StatusItem| match item {
+        StatusItem::Messages => u64::from(mailbox.messages),
+        StatusItem::Recent => 0,
+        StatusItem::UidNext => u64::from(mailbox.uidnext),
+        StatusItem::UidValidity => u64::from(mailbox.uidvalidity),
+        StatusItem::Unseen => u64::from(mailbox.unseen),
+        StatusItem::Deleted => u64::from(mailbox.deleted),
+        StatusItem::Size => mailbox.size,
+        StatusItem::AppendLimit => limit,
+    };
+    Untagged::MailboxStatus {
+        name: mailbox.name.clone(),
+        items: items.iter().map(|item| (*item, value(item))).collect(),
+    }
+}

@@ -1,0 +1,178 @@
+//! SEARCH: first what flags and numbers can tell, then, for the messages that are still open, what stands in them.
+
+mod text;
+
+use crate::picture::Picture;
+use crate::view::{Target, View};
+use imap_proto::command::{Day, Key};
+use imap_proto::{Ranges, Set};
+use storage::{Columns, Flags, Keywords, Mark, Row, UidSet};
+pub(crate) use text::Haystack;
+use text::fold;
+
+/// A criterion made ready: sets are numbers, texts are folded, keywords are bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Test {
+    All,
+    None,
+    And(Vec<Test>),
+    Or(Vec<Test>),
+    Not(Box<Test>),
+    Numbers(Ranges),
+    Uids(Ranges),
+    Saved(UidSet),
+    Flag(Flags),
+    /// Number of the keyword's bit.
+    Keyword(usize),
+    Row(RowTest),
+    Text(TextTest),
+}
+
+/// What a row tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowTest {
+    Before(Day),
+    On(Day),
+    Since(Day),
+    Larger(u64),
+    Smaller(u64),
+}
+
+/// What only the octets of the message tell. Texts are folded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TextTest {
+    SentBefore(Day),
+    SentOn(Day),
+    SentSince(Day),
+    /// Name of the field in lower case.
+    Header(String, String),
+    Body(String),
+    Text(String),
+}
+
+/// What must be read of messages that flags and numbers do not decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Depth {
+    Row,
+    Header,
+    Body,
+}
+
+impl Depth {
+    pub(crate) fn columns(self) -> Columns {
+        if self == Self::Row { Columns::NONE } else { Columns::MESSAGE | Columns::PARTS }
+    }
+}
+
+/// A message as far as it is known.
+pub(crate) struct Known<'a> {
+    pub(crate) target: Target,
+    pub(crate) flags: Flags,
+    pub(crate) keywords: Keywords,
+    pub(crate) row: Option<&'a Row>,
+    pub(crate) text: Option<&'a Haystack>,
+}
+
+impl<'a> Known<'a> {
+    pub(crate) fn from_mark(target: Target, mark: &Mark) -> Self {
+        Self { target, flags: mark.flags, keywords: mark.keywords, row: None, text: None }
+    }
+}
+
+impl Test {
+    pub(crate) fn new(key: &Key, view: &View, picture: &Picture, saved: &UidSet) -> Self {
+        let each = |keys: &[Key]| keys.iter().map(|key| Self::new(key, view, picture, saved)).collect();
+        match key {
+            Key::All => Self::All,
+            Key::And(keys) => Self::And(each(keys)),
+            Key::Or(keys) => Self::Or(each(keys)),
+            Key::Not(key) => Self::Not(Box::new(Self::new(key, view, picture, saved))),
+            Key::Sequence(Set::Saved) | Key::Uid(Set::Saved) => Self::Saved(saved.clone()),
+            Key::Sequence(set) => Self::Numbers(set.resolve(view.len())),
+            Key::Uid(set) => Self::Uids(set.resolve(view.all().last().map_or(0, |target| target.uid))),
+            Key::Flag(name) => flag(name, picture),
+            Key::Before(day) => Self::Row(RowTest::Before(*day)),
+            Key::On(day) => Self::Row(RowTest::On(*day)),
+            Key::Since(day) => Self::Row(RowTest::Since(*day)),
+            Key::Larger(size) => Self::Row(RowTest::Larger(*size)),
+            Key::Smaller(size) => Self::Row(RowTest::Smaller(*size)),
+            Key::SentBefore(day) => Self::Text(TextTest::SentBefore(*day)),
+            Key::SentOn(day) => Self::Text(TextTest::SentOn(*day)),
+            Key::SentSince(day) => Self::Text(TextTest::SentSince(*day)),
+            Key::Header(name, text) => Self::Text(TextTest::Header(name.to_lowercase(), fold(text))),
+            Key::Body(text) => Self::Text(TextTest::Body(fold(text))),
+            Key::Text(text) => Self::Text(TextTest::Text(fold(text))),
+        }
+    }
+
+    /// How far messages must be read for this test; `None`: not at all.
+    pub(crate) fn depth(&self) -> Option<Depth> {
+        match self {
+            Self::And(tests) | Self::Or(tests) => tests.iter().filter_map(Self::depth).max(),
+            Self::Not(test) => test.depth(),
+            Self::Row(_) => Some(Depth::Row),
+            Self::Text(TextTest::Body(_) | TextTest::Text(_)) => Some(Depth::Body),
+            Self::Text(_) => Some(Depth::Header),
+            _ => None,
+        }
+    }
+
+    /// The verdict; `None` if what is known does not decide it.
+    pub(crate) fn judge(&self, known: &Known<'_>) -> Option<bool> {
+        match self {
+            Self::All => Some(true),
+            Self::None => Some(false),
+            Self::And(tests) => all(tests, known, true),
+            Self::Or(tests) => all(tests, known, false),
+            Self::Not(test) => test.judge(known).map(|verdict| !verdict),
+            Self::Numbers(ranges) => Some(ranges.contains(known.target.number)),
+            Self::Uids(ranges) => Some(ranges.contains(known.target.uid)),
+            Self::Saved(saved) => Some(saved.contains(known.target.uid)),
+            Self::Flag(flag) => Some(known.flags.contains(*flag)),
+            Self::Keyword(bit) => Some(known.keywords.contains(*bit)),
+            Self::Row(test) => known.row.map(|row| test.judge(row)),
+            Self::Text(test) => known.text.map(|text| text.judge(test)),
+        }
+    }
+}
+
+/// AND if `wanted` is true, OR if it is false: decided by the first test that says otherwise.
+fn all(tests: &[Test], known: &Known<'_>, wanted: bool) -> Option<bool> {
+    let mut verdict = Some(wanted);
+    for test in tests {
+        match test.judge(known) {
+            Some(judged) if judged != wanted => return Some(judged),
+            Some(_) => {}
+            None => verdict = None,
+        }
+    }
+    verdict
+}
+
+fn flag(name: &str, picture: &Picture) -> Test {
+    match crate::flags::system_flag(name) {
+        Some(flag) => Test::Flag(flag),
+        None => match picture.keywords.iter().position(|known| known.eq_ignore_ascii_case(name)) {
+            Some(bit) => Test::Keyword(bit),
+            // Nobody ever set it here.
+            None => Test::None,
+        },
+    }
+}
+
+impl RowTest {
+    /// Days are compared without time and zone (RFC 9051 §6.4.4); INTERNALDATE is told in UTC.
+    fn judge(self, row: &Row) -> bool {
+        let day = || {
+            let day = mail::date::day_of(row.received);
+            Day { year: day.year, month: day.month, day: day.day }
+        };
+        match self {
+            Self::Before(wanted) => day() < wanted,
+            Self::On(wanted) => day() == wanted,
+            Self::Since(wanted) => day() >= wanted,
+            Self::Larger(size) => row.size > size,
+            Self::Smaller(size) => row.size < size,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What one session knows of its mailbox: its own sequence numbers, and what it was told. Pure: a picture goes in,
+//! untagged responses come out.
+
+use crate::flags;
+use crate::picture::Picture;
+use imap_proto::sequence::Bound;
+use imap_proto::{Set, Untagged};
+use std::collections::HashMap;
+use storage::{Mark, ModSeq, Uid, UidSet};
+
+/// Whether EXPUNGE may be told now (RFC 9051 §7.5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expunges {
+    Told,
+    HeldBack,
+}
+
+/// A message as its session names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Message sequence number, from 1.
+    pub(crate) number: u32,
+    pub(crate) uid: Uid,
+}
+
+/// One session's view.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// UIDs by sequence number, those included whose EXPUNGE is held back.
+    told: Vec<Uid>,
+    /// Up to here flags were told.
+    modseq: ModSeq,
+    keywords: usize,
+    /// Whether an EXPUNGE is held back.
+    behind: bool,
+    /// Flags that the client knows without being told: it set them itself, or was just sent them.
+    known: HashMap<Uid, ModSeq>,
+}
+
+impl View {
+    /// As SELECT tells it.
+    pub(crate) fn new(picture: &Picture) -> Self {
+        Self {
+            told: picture.marks.iter().map(|mark| mark.uid).collect(),
+            modseq: picture.modseq,
+            keywords: picture.keywords.len(),
+            behind: false,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Messages, those included whose EXPUNGE is held back.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.told.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The sequence number of a message.
+    pub(crate) fn number(&self, uid: Uid) -> Option<u32> {
+        self.told.binary_search(&uid).ok().and_then(|at| u32::try_from(at + 1).ok())
+    }
+
+    /// The client knows the flags of `uid` as of `modseq`.
+    pub(crate) fn knows(&mut self, uid: Uid, modseq: ModSeq) {
+        self.known.insert(uid, modseq);
+    }
+
+    /// All messages.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Target> + '_ {
+        (1..).zip(&self.told).map(|(number, uid)| Target { number, uid: *uid })
+    }
+
+    /// Messages by UID; those that do not exist are passed over (RFC 9051 §6.4.9).
+    pub(crate) fn by_uid(&self, set: &Set, saved: &UidSet) -> Vec<Target> {
+        match set {
+            Set::Saved => self.saved(saved),
+            Set::Ranges(_) => {
+                let ranges = set.resolve(self.told.last().copied().unwrap_or(0));
+                let mut targets = Vec::new();
+                for (from, to) in ranges.as_slice() {
+                    let start = self.told.partition_point(|uid| uid < from);
+                    let end = self.told.partition_point(|uid| uid <= to);
+                    targets.extend(self.targets(start, end));
+                }
+                targets
+            }
+        }
+    }
+
+    /// Messages by sequence number; `None` if one is named that is not there.
+    pub(crate) fn by_number(&self, set: &Set, saved: &UidSet) -> Option<Vec<Target>> {
+        let Set::Ranges(named) = set else { return Some(self.saved(saved)) };
+        let beyond = |bound: Bound| matches!(bound, Bound::Number(n) if n > self.len());
+        // `5:*` in a mailbox of three is what clients ask to see what is new; only plain numbers are an error.
+        let starred = |(from, to): (Bound, Bound)| from == Bound::Last || to == Bound::Last;
+        if named.iter().any(|range| !starred(*range) && (beyond(range.0) || beyond(range.1))) {
+            return None;
+        }
+        let mut targets = Vec::new();
+        for (from, to) in set.resolve(self.len()).as_slice() {
+            let start = usize::try_from(*from).unwrap_or(usize::MAX).saturating_sub(1);
+            let end = usize::try_from(*to).unwrap_or(usize::MAX).min(self.told.len());
+            targets.extend(self.targets(start, end));
+        }
+        Some(targets)
+    }
+
+    fn targets(&self, start: usize, end: usize) -> impl Iterator<Item = Target> + '_ {
+        let uids = self.told.get(start..end.max(start)).unwrap_or_default();
+        (start + 1..)
+            .zip(uids)
+            .map(|(n, uid)| Target { number: u32::try_from(n).unwrap_or(u32::MAX), uid: *uid })
+    }
+
+    fn saved(&self, saved: &UidSet) -> Vec<Target> {
+        self.all().filter(|target| saved.contains(target.uid)).collect()
+    }
+
+    /// Brings the session up to the picture; what comes back is to be told in this order.
+    pub(crate) fn apply(&mut self, picture: &Picture, expunges: Expunges) -> Vec<Untagged> {
+        let mut lines = Vec::new();
+        if picture.modseq == self.modseq && !self.behind {
+            return lines;
+        }
+        self.apply_expunges(picture, expunges, &mut lines);
+        let last = self.told.last().copied().unwrap_or(0);
+        self.apply_new(picture, last, &mut lines);
+        if picture.keywords.len() != self.keywords {
+            self.keywords = picture.keywords.len();
+            lines.push(Untagged::Flags(flags::all(&picture.keywords)));
+        }
+        let changed = picture.marks.iter().filter(|mark| mark.modseq > self.modseq && mark.uid <= last);
+        for mark in changed {
+            if self.known.get(&mark.uid).is_some_and(|known| *known >= mark.modseq) {
+                continue;
+            }
+            if let Some(number) = self.number(mark.uid) {
+                lines.push(told_flags(number, mark, &picture.keywords));
+            }
+        }
+        self.known.clear();
+        self.modseq = picture.modseq;
+        lines
+    }
+
+    /// EXPUNGE for what is gone, each number as it is after the ones before (RFC 9051 §7.5.1).
+    fn apply_expunges(&mut self, picture: &Picture, expunges: Expunges, lines: &mut Vec<Untagged>) {
+        let mut marks = picture.marks.iter().map(|mark| mark.uid).peekable();
+        let mut is_gone = |uid: Uid| {
+            while marks.next_if(|mark| *mark < uid).is_some() {}
+            marks.peek() != Some(&uid)
+        };
+        if expunges == Expunges::HeldBack {
+            self.behind = self.told.iter().any(|uid| is_gone(*uid));
+            return;
+        }
+        let mut number = 0;
+        self.told.retain(|uid| {
+            let gone = is_gone(*uid);
+            if gone {
+                lines.push(Untagged::Expunge(number + 1));
+            } else {
+                number += 1;
+            }
+            !gone
+        });
+        self.behind = false;
+    }
+
+    fn apply_new(&mut self, picture: &Picture, last: Uid, lines: &mut Vec<Untagged>) {
+        let start = picture.marks.partition_point(|mark| mark.uid <= last);
+        if start < picture.marks.len() {
+            self.told.extend(picture.marks[start..].iter().map(|mark| mark.uid));
+            lines.push(Untagged::Exists(self.len()));
+        }
+    }
+}
+
+/// The flags of a message that the client did not ask for: with its UID (RFC 9051 §7.5.2).
+pub(crate) fn told_flags(number: u32, mark: &Mark, keywords: &[String]) -> Untagged {
+    let names = flags::names(mark.flags, mark.keywords, keywords);
+    Untagged::FetchFlags {
+        number,
+        uid: Some(mark.uid),
+        flags: names.into_iter().map(str::to_owned).collect(),
+    }
+}
+
+/// The UIDs of some messages.
+pub(crate) fn uids(targets: &[Target]) -> UidSet {
+    targets.iter().map(|target| target.uid).collect()
+}
+
+#[cfg(test)]
+mod tests;

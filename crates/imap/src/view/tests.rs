@@ -1,0 +1,124 @@
+//! Pictures in, lines out.
+
+use super::*;
+use crate::picture::Picture;
+use imap_proto::Names;
+use storage::{Flags, Keywords};
+
+/// `1 2s 5sk@9`: UIDs; `s` seen, `d` deleted, `k` the keyword; the number behind `@` is the mod-sequence.
+fn picture(modseq: ModSeq, text: &str) -> Picture {
+    let marks: Vec<Mark> = text
+        .split_whitespace()
+        .map(|word| {
+            let (word, changed) = word.split_once('@').unwrap_or((word, "1"));
+            let letters = word.trim_start_matches(|c: char| c.is_ascii_digit());
+            let uid = word[..word.len() - letters.len()].parse().unwrap();
+            let mut flags = Flags::NONE;
+            let mut keywords = Keywords::NONE;
+            for letter in letters.chars() {
+                match letter {
+                    's' => flags = flags | Flags::SEEN,
+                    'd' => flags = flags | Flags::DELETED,
+                    'k' => keywords = keywords.with(0),
+                    other => panic!("unknown letter {other}"),
+                }
+            }
+            Mark { modseq: changed.parse().unwrap(), keywords, uid, flags }
+        })
+        .collect();
+    let uidnext = marks.last().map_or(1, |mark| mark.uid + 1);
+    let keywords = if text.contains('k') { vec!["$x".to_owned()] } else { Vec::new() };
+    Picture { keywords, marks, modseq, uidnext }
+}
+
+fn say(lines: Vec<Untagged>) -> String {
+    let mut out = Vec::new();
+    for line in lines {
+        line.encode(Names::Utf7, &mut out);
+    }
+    String::from_utf8(out).unwrap().replace("\r\n", " | ")
+}
+
+#[test]
+fn what_others_did_is_told_in_order() {
+    for (before, after, want) in [
+        ("1 2 3", "1 2 3", ""),
+        ("1 2 3", "1 2 3 4 7", "* 5 EXISTS | "),
+        ("1 2 3", "1 3", "* 2 EXPUNGE | "),
+        ("1 2 3 4", "3", "* 1 EXPUNGE | * 1 EXPUNGE | * 2 EXPUNGE | "),
+        ("1 2 3", "", "* 1 EXPUNGE | * 1 EXPUNGE | * 1 EXPUNGE | "),
+        ("", "5", "* 1 EXISTS | "),
+        ("1 2 3", "1 2s@2 3", "* 2 FETCH (UID 2 FLAGS (\\Seen)) | "),
+        ("1 2 3", "2d@2 3 4@2", "* 1 EXPUNGE | * 3 EXISTS | * 1 FETCH (UID 2 FLAGS (\\Deleted)) | "),
+        ("1 2 3", "1 2 4@2", "* 3 EXPUNGE | * 3 EXISTS | "),
+        (
+            "1",
+            "1k@2",
+            "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $x) | * 1 FETCH (UID 1 FLAGS ($x)) | ",
+        ),
+    ] {
+        let mut view = View::new(&picture(1, before));
+        let after = picture(2, after);
+        assert_eq!(say(view.apply(&after, Expunges::Told)), want, "{before} -> {after:?}");
+        assert_eq!(say(view.apply(&after, Expunges::Told)), "", "told twice");
+        let uids: Vec<Uid> = view.all().map(|target| target.uid).collect();
+        assert_eq!(uids, after.marks.iter().map(|mark| mark.uid).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn expunges_are_held_back_and_numbers_stay() {
+    let mut view = View::new(&picture(1, "1 2 3"));
+    let news = picture(2, "2s@2 3 4@2");
+    let told = say(view.apply(&news, Expunges::HeldBack));
+    assert_eq!(told, "* 4 EXISTS | * 2 FETCH (UID 2 FLAGS (\\Seen)) | ");
+    assert_eq!(view.number(2), Some(2));
+    assert_eq!(view.number(1), Some(1), "not yet told");
+    assert_eq!(say(view.apply(&news, Expunges::HeldBack)), "");
+    assert_eq!(say(view.apply(&news, Expunges::Told)), "* 1 EXPUNGE | ");
+    assert_eq!(view.number(2), Some(1));
+}
+
+#[test]
+fn what_the_client_knows_is_not_told_again() {
+    let mut view = View::new(&picture(1, "1 2 3"));
+    view.knows(1, 2);
+    view.knows(2, 2);
+    let told = say(view.apply(&picture(3, "1s@2 2s@3 3"), Expunges::Told));
+    assert_eq!(told, "* 2 FETCH (UID 2 FLAGS (\\Seen)) | ", "2 was changed again by somebody else");
+}
+
+#[test]
+fn sets_name_messages() {
+    let view = View::new(&picture(1, "2 4 6 9"));
+    let saved: UidSet = [4, 5, 9].into_iter().collect();
+    let ranges = |ranges: &[(u32, u32)]| {
+        let bound = |n: u32| if n == 0 { Bound::Last } else { Bound::Number(n) };
+        Set::Ranges(ranges.iter().map(|(from, to)| (bound(*from), bound(*to))).collect())
+    };
+    let uids = |targets: Vec<Target>| targets.iter().map(|target| target.uid).collect::<Vec<_>>();
+    for (set, want) in [
+        (ranges(&[(1, 4)]), vec![2, 4]),
+        (ranges(&[(100, 0)]), vec![9]),
+        (ranges(&[(0, 0)]), vec![9]),
+        (ranges(&[(9, 9), (1, 2)]), vec![2, 9]),
+        (ranges(&[(3, 3)]), vec![]),
+        (Set::Saved, vec![4, 9]),
+    ] {
+        assert_eq!(uids(view.by_uid(&set, &saved)), want, "{set:?}");
+    }
+    for (set, want) in [
+        (ranges(&[(1, 2)]), Some(vec![2, 4])),
+        (ranges(&[(3, 0)]), Some(vec![6, 9])),
+        (ranges(&[(7, 0)]), Some(vec![9])),
+        (ranges(&[(5, 5)]), None),
+        (ranges(&[(1, 5)]), None),
+        (Set::Saved, Some(vec![4, 9])),
+    ] {
+        assert_eq!(view.by_number(&set, &saved).map(uids), want, "{set:?}");
+    }
+    let empty = View::new(&picture(1, ""));
+    assert_eq!(empty.by_number(&ranges(&[(1, 0)]), &saved), Some(vec![]));
+    assert_eq!(empty.by_number(&ranges(&[(1, 1)]), &saved), None);
+    assert_eq!(empty.by_uid(&ranges(&[(1, 0)]), &saved), vec![]);
+}

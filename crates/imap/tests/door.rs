@@ -1,0 +1,54 @@
+//! The door over loopback, with a real store in a temporary directory. The chats are in `chats/`.
+//!
+//! Each line says who: `A: a NOOP` is sent by client A with CRLF, `A+ …` without; `A< * OK …` is the next line that
+//! A must hear. `…` stands for anything. `A: connect` opens the connection and logs in, `A: dial` only opens it.
+//! `! deliver INBOX text` files a message by another way than IMAP.
+
+#![allow(clippy::unwrap_used, reason = "tests and their stage fail by panic")]
+
+mod chat;
+
+use chat::Stage;
+
+/// Runs every chat; each has a store of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn chats() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chats");
+    let mut names: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    let mut failed = Vec::new();
+    for path in &names {
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut stage = Stage::new().await;
+        if let Err(error) = stage.play(&text).await {
+            failed.push(format!("{}: {error}", path.file_name().unwrap().to_string_lossy()));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(names.len() >= 10, "only {} chats were found", names.len());
+}
+
+/// 20 MiB in and out: whole, in slices, and as the client sees it in pieces.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_goes_in_and_out() {
+    let mut stage = Stage::new().await;
+    stage.play("A: connect").await.unwrap();
+    let line = "0123456789abcdefghijklmnopqrstuvwxyz 0123456789\r\n";
+    let mut message = "From: a@example.org\r\nSubject: large\r\n\r\n".to_owned();
+    while message.len() < 20 * 1024 * 1024 {
+        message.push_str(line);
+    }
+    message.push('.');
+    let len = message.len();
+    stage
+        .play(&format!("A: a APPEND INBOX {{{len}}}\nA< + OK\nA: {message}\nA< a OK [APPENDUID … 1] Appended.\nA: b SELECT INBOX"))
+        .await
+        .unwrap();
+    stage.until("A", "b OK").await.unwrap();
+    stage.play("A: c UID FETCH 1 (BODY.PEEK[])").await.unwrap();
+    stage.play(&format!("A< * 1 FETCH (UID 1 BODY[] {{{len}}}")).await.unwrap();
+    assert_eq!(stage.octets("A", len).await.unwrap(), message.as_bytes());
+    stage.play("A< )\nA< c OK …").await.unwrap();
+    stage.play(&format!("A: d UID FETCH 1 (BODY.PEEK[TEXT]<{}.60>)", len - 200)).await.unwrap();
+    stage.until("A", "d OK").await.unwrap();
+}
