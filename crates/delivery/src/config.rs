@@ -1,5 +1,6 @@
 //! The `delivery { … }` node: ports, schedule, smarthost, limits.
 
+use crate::route::Exit;
 use crate::schedule::{FACTOR_MAX, Retry};
 use config::{Arg, Section};
 use mail::Domain;
@@ -15,6 +16,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Checked options of outgoing mail.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// Whether mail may leave this server at all.
+    pub exit: Exit,
     /// Port of the mail hosts that the DNS names.
     pub port: u16,
     /// The name that we say in EHLO; without it, the server's own.
@@ -45,6 +48,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            exit: Exit::Open,
             port: 25,
             hostname: None,
             smarthost: None,
@@ -130,7 +134,11 @@ impl HostPort {
 /// Reads the node.
 pub fn decode(section: &mut Section<'_>) -> Config {
     let usual = Config::default();
+    let remote = section
+        .flag("remote", "Whether mail may leave; without it this server delivers to its own domains only.")
+        .or(usual.exit == Exit::Open);
     Config {
+        exit: if remote { Exit::Open } else { Exit::Closed },
         port: section
             .count("port", "Port of the mail hosts that the DNS names.")
             .within(1..=u16::MAX)
@@ -317,7 +325,7 @@ mod tests {
         std::fs::write(&secret, "x\n").unwrap();
         let got = read(&format!(
             r#"delivery {{
-                port 2525
+                remote #false; port 2525
                 hostname "Out.example.org"
                 smarthost "smtp.relay.example:587" {{ user "me"; password-file "{0}" }}
                 retry {{ first "10s"; factor 1.5; max "1h"; give-up "2d"; delay-notice "0s" }}
@@ -329,6 +337,7 @@ mod tests {
             secret.display()
         ));
         let want = Config {
+            exit: Exit::Closed,
             port: 2525,
             hostname: Some(Domain::parse("out.example.org").unwrap()),
             smarthost: Some(Smarthost {

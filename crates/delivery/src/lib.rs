@@ -28,6 +28,6 @@ mod route_tests;
 pub use aliases::{AliasKey, Aliases};
 pub use config::Config;
 pub use intake::{Accepted, Arrival, Intake};
-pub use route::{Resolved, RouteConfig, Sender, Target};
+pub use route::{Exit, Resolved, RouteConfig, Sender, Target};
 pub use router::Router;
 pub use worker::{Handle, Worker};

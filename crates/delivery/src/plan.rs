@@ -69,7 +69,7 @@ impl Rules {
                 Resolved::Temporary(reply) => return Err(reply),
                 Resolved::Remote => planner.remote(recipient.clone(), None),
                 Resolved::Ours(targets) => planner.ours(recipient, targets),
-                Resolved::Unknown | Resolved::AliasLoop => {
+                Resolved::Unknown | Resolved::AliasLoop | Resolved::Closed => {
                     if let Some(reply) = resolved.refusal(&recipient.address, Sender::Own) {
                         planner.plan.refused.push(Refused { recipient: recipient.clone(), reply });
                     }

@@ -71,6 +71,8 @@ pub enum Resolved {
     Ours(Vec<Target>),
     /// Not a domain of ours.
     Remote,
+    /// It is elsewhere or leads there, and mail does not leave this server.
+    Closed,
     /// A domain of ours, but nobody there.
     Unknown,
     /// Its aliases lead in a circle, too far or to too many.
@@ -101,6 +103,11 @@ impl Resolved {
                     "<{address}> is no address of ours, and relaying is only for our own users: log in first"
                 ),
             )),
+            Self::Closed => Some(Reply::new(
+                550,
+                Status::permanent(7, 1),
+                format!("<{address}> is elsewhere, and this server delivers to its own domains only"),
+            )),
             Self::Unknown => Some(Reply::new(
                 550,
                 Status::permanent(1, 1),
@@ -121,6 +128,14 @@ impl Resolved {
 pub struct Rules {
     config: RouteConfig,
     srs: Srs,
+    exit: Exit,
+}
+
+/// Whether mail may leave this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Open,
+    Closed,
 }
 
 /// Where one step leads.
@@ -137,7 +152,12 @@ enum Hop<'a> {
 impl Rules {
     /// Rules made of settings; `srs` holds the secret under which senders are rewritten.
     pub fn new(config: RouteConfig, srs: Srs) -> Self {
-        Self { config, srs }
+        Self { config, srs, exit: Exit::Open }
+    }
+
+    /// The same rules for a server that mail may leave, or not.
+    pub fn with_exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
     }
 
     pub fn config(&self) -> &RouteConfig {
@@ -198,7 +218,9 @@ impl Rules {
     pub fn resolve(&self, address: &Address, known: &Known, now: i64) -> Resolved {
         let mut walk = Walk { rules: self, known, now, path: Vec::new(), targets: Vec::new(), followed: 0 };
         match walk.follow(address, None) {
+            Err(Stop::Remote) if self.exit == Exit::Closed => Resolved::Closed,
             Err(Stop::Remote) => Resolved::Remote,
+            Err(Stop::Closed) => Resolved::Closed,
             Err(Stop::Loop) => Resolved::AliasLoop,
             Err(Stop::NoAccounts) => Resolved::Temporary(Reply::new(
                 450,
@@ -280,6 +302,8 @@ fn is_postmaster(address: &Address) -> bool {
 
 enum Stop {
     Remote,
+    /// An alias leads elsewhere, and mail may not leave.
+    Closed,
     Unknown,
     Loop,
     NoAccounts,
@@ -358,6 +382,9 @@ impl Walk<'_> {
     }
 
     fn remote(&mut self, address: Address, via: Address) -> Result<(), Stop> {
+        if self.rules.exit == Exit::Closed {
+            return Err(Stop::Closed);
+        }
         let is_new = !self
             .targets
             .iter()

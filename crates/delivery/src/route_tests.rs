@@ -2,7 +2,7 @@
 
 use crate::aliases::{AliasKey, Aliases};
 use crate::plan::{Plan, Success};
-use crate::route::{First, Known, Resolved, RouteConfig, Rules, Target};
+use crate::route::{Exit, First, Known, Resolved, RouteConfig, Rules, Target};
 use crate::srs::Srs;
 use mail::{Address, Domain, Envelope, MailParams, Notify, Recipient, ReversePath};
 
@@ -117,6 +117,29 @@ fn where_an_address_leads() {
         let known = known(&rules, ACCOUNTS, [&input]);
         assert_eq!(shown(&rules.resolve(&input, &known, NOW)), want, "{input}");
     }
+}
+
+#[test]
+fn nothing_leaves_a_closed_server() {
+    let rules = rules(None, "").with_exit(Exit::Closed);
+    for (input, want) in [
+        ("x@elsewhere.ex", "closed"),
+        ("out@o.ex", "closed"),
+        ("b@r.ex", "closed"),
+        // What can be delivered here is.
+        ("sales@o.ex", "alice@o.ex"),
+        ("alice@o.ex", "alice@o.ex"),
+        ("nobody@o.ex", "unknown"),
+    ] {
+        let input = address(input);
+        let known = known(&rules, ACCOUNTS, [&input]);
+        assert_eq!(shown(&rules.resolve(&input, &known, NOW)), want, "{input}");
+    }
+    let text = Resolved::Closed.refusal(&address("x@elsewhere.ex"), crate::Sender::Own).unwrap().to_string();
+    assert_eq!(
+        text,
+        "550 5.7.1 <x@elsewhere.ex> is elsewhere, and this server delivers to its own domains only"
+    );
 }
 
 #[test]

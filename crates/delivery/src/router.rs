@@ -2,7 +2,7 @@
 
 use crate::plan::Plan;
 use crate::refusal;
-use crate::route::{Known, Resolved, RouteConfig, Rules};
+use crate::route::{Exit, Known, Resolved, RouteConfig, Rules};
 use crate::srs::Srs;
 use mail::{Address, Domain, Envelope, Reply};
 use storage::Store;
@@ -28,6 +28,11 @@ impl Router {
         let octets = secret.len().min(SRS_KEY_OCTETS);
         key[..octets].copy_from_slice(&secret[..octets]);
         Ok(Self { rules: Rules::new(config, Srs::new(key)), store, world })
+    }
+
+    /// The same router for a server that mail may leave, or not.
+    pub fn with_exit(self, exit: Exit) -> Self {
+        Self { rules: self.rules.with_exit(exit), ..self }
     }
 
     /// Whether the domain is one of those whose mail ends here.
