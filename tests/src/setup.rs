@@ -46,6 +46,8 @@ impl Setup {
         setup.option("delivery", r#"retry first="1s" factor=1 max="1s" give-up="2m" delay-notice="1m""#);
         setup.option("delivery", r#"connect-timeout "5s""#);
         setup.option("limits", "exempt-loopback #true");
+        setup.option("submission", "insecure-auth #true");
+        setup.option("imap", "insecure-auth #true");
         setup
     }
 
@@ -154,7 +156,6 @@ impl Setup {
                 vec![
                     format!("listen \"127.0.0.1:{submission}\""),
                     format!("listen \"127.0.0.1:{submissions}\" tls=#true"),
-                    "insecure-auth #true".to_owned(),
                 ],
             ),
             (
@@ -162,7 +163,6 @@ impl Setup {
                 vec![
                     format!("listen \"127.0.0.1:{imap}\""),
                     format!("listen \"127.0.0.1:{imaps}\" tls=#true"),
-                    "insecure-auth #true".to_owned(),
                 ],
             ),
             ("delivery", vec![format!("port {remote}")]),
