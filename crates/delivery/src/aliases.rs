@@ -272,4 +272,24 @@ mod tests {
             assert_eq!(got.join("; "), want, "{text}");
         }
     }
+
+    #[test]
+    fn the_node() {
+        let read = |text: &str| {
+            config::Tree::from_text("test", text, &|_| None)
+                .decode(|top| top.child("aliases", "", decode))
+                .map_err(|problems| problems.to_string())
+        };
+        let text = "aliases { \"Sales@o.ex\" \"a@o.ex\" \"b@x.ex\"; \"*@p.ex\" \"a@o.ex\"; \"sales@O.ex\" \"b@x.ex\" \"c@o.ex\" }";
+        assert_eq!(read(text).unwrap(), aliases("sales@o.ex: a@o.ex b@x.ex c@o.ex; *@p.ex: a@o.ex"));
+        assert!(read("").unwrap().is_empty());
+        for (text, want) in [
+            ("aliases { \"sales\" \"a@o.ex\" }", "test:1:11: sales is no alias: the address has no @"),
+            ("aliases { \"a@o.ex\" \"b\" }", "test:1:20: "),
+            ("aliases { \"*@\" \"a@o.ex\" }", "*@ is no alias: the domain is empty"),
+        ] {
+            let got = read(text).unwrap_err();
+            assert!(got.contains(want), "{text}\n{got}");
+        }
+    }
 }

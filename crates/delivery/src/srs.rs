@@ -180,6 +180,8 @@ fn read_day(text: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
+    use world::Random as _;
+
     const NOW: i64 = 1_763_000_000;
 
     fn address(text: &str) -> Address {
@@ -264,5 +266,31 @@ mod tests {
         let got = srs.forward(&long, &Domain::parse("ours.example").unwrap(), NOW);
         assert_eq!(got, Err(AddressError::LocalTooLong));
         assert!(!format!("{srs:?}").contains('7'));
+    }
+
+    #[test]
+    fn strange_addresses_do_no_harm() {
+        let seed = world::system::SystemRandom.u64();
+        let random = world::fake::world(seed).random;
+        let srs = Srs::new([7; 32]);
+        let pieces =
+            ["SRS0", "SRS1", "srs0", "=", "==", "+", "-", "a", "é", "ABCDEF", "AA", "x.example", " ", "ß"];
+        for round in 0..5000 {
+            let count = 1 + random.below(8);
+            let local: String =
+                (0..count).map(|_| pieces[random.below(pieces.len() as u64) as usize]).collect();
+            let Ok(sender) = Address::new(&local, Domain::parse("s.example").unwrap()) else { continue };
+            assert!(
+                !matches!(srs.reverse(&sender, NOW), Some(Ok(_))),
+                "seed {seed}, round {round}: {sender}"
+            );
+            if let Ok(there) = srs.forward(&sender, &Domain::parse("ours.example").unwrap(), NOW) {
+                let back = srs.reverse(&there, NOW).expect("a rewritten address has the form");
+                assert!(
+                    matches!(back, Ok(_) | Err(ReverseError::Malformed)),
+                    "seed {seed}, round {round}: {sender} -> {there} -> {back:?}"
+                );
+            }
+        }
     }
 }

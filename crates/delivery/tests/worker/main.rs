@@ -9,8 +9,13 @@ use crate::fake_mx::{DROP, FakeMx, SILENCE};
 use crate::house::{House, config, domain};
 use crate::relay::{Begin, Relay};
 use delivery::config::{Config, Login, Security, Smarthost};
-use mail::Notify;
+use mail::{Domain, Notify};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use world::resolver::Answering;
+use world::{Mx, Resolver};
 
 const TEXT: &str = "Subject: hello\r\n\r\n.dot\r\n";
 const HOUR: u64 = 3600;
@@ -395,5 +400,54 @@ async fn strangers_are_spoken_to_in_tls_whatever_their_certificate() {
     house.work(config(relay.address.port()));
     house.queue_is(&[]).await;
     assert_eq!(relay.heard.lock().unwrap().clone(), ["MAIL <alice@o.ex> tls", "message"]);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_dead_process_held_goes_on() {
+    let (mut house, mx, config) = one_host().await;
+    house.send("alice@o.ex", &["a@e.ex"], TEXT).await;
+    let now = house.world.clock.unix();
+    let held = house.store.claim_due(now, 10, Duration::from_secs(3600)).await.unwrap();
+    assert_eq!(held.len(), 1);
+    house.work(config);
+    house.queue_is(&[]).await;
+    assert_eq!(mx.messages(), [TEXT]);
+    house.stop().await;
+}
+
+/// Breaks when it is asked for one domain.
+struct Trap(Arc<dyn Resolver>);
+
+impl Resolver for Trap {
+    fn mx<'a>(&'a self, domain: &'a Domain) -> Answering<'a, Vec<Mx>> {
+        assert_ne!(domain.as_str(), "trap.ex", "the trap has snapped");
+        self.0.mx(domain)
+    }
+
+    fn addresses<'a>(&'a self, host: &'a Domain) -> Answering<'a, Vec<IpAddr>> {
+        self.0.addresses(host)
+    }
+
+    fn txt<'a>(&'a self, name: &'a str) -> Answering<'a, Vec<String>> {
+        self.0.txt(name)
+    }
+
+    fn names(&self, ip: IpAddr) -> Answering<'_, Vec<Domain>> {
+        self.0.names(ip)
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_attempt_only() {
+    let (mut house, mx, config) = one_host().await;
+    house.world.dns = Arc::new(Trap(house.world.dns.clone()));
+    for _ in 0..3 {
+        house.send("alice@o.ex", &["a@trap.ex", "a@e.ex"], TEXT).await;
+    }
+    // One place: it must be free again after each panic.
+    house.work(Config { concurrency: 1, per_destination: 1, ..config });
+    house.queue_is(&["a@trap.ex 0 -"; 3]).await;
+    assert_eq!(mx.messages().len(), 3);
     house.stop().await;
 }
