@@ -143,10 +143,25 @@ impl Chat {
     pub fn expect_end(&mut self) {
         match self.try_hear() {
             Ok(Some(line)) => panic!("wanted the end, heard {line}\n{}", self.said),
-            // A reset is an end as well.
             Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-            Err(error) => panic!("wanted the end: {error}\n{}", self.said),
+            Err(error) if is_time_out(&error) => panic!("wanted the end: {error}\n{}", self.said),
+            // A reset is an end as well.
+            Err(_) => {}
+        }
+    }
+
+    /// All lines until the other side ends the conversation, which it must.
+    #[track_caller]
+    pub fn hear_rest(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            match self.try_hear() {
+                Ok(Some(line)) => lines.push(line),
+                Ok(None) => return lines,
+                Err(error) if is_time_out(&error) => panic!("wanted the end: {error}\n{}", self.said),
+                // A reset, or TLS that never came about, is an end as well.
+                Err(_) => return lines,
+            }
         }
     }
 
@@ -159,4 +174,8 @@ impl Chat {
     pub fn said(&self) -> &str {
         &self.said
     }
+}
+
+fn is_time_out(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

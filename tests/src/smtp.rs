@@ -32,6 +32,11 @@ impl Smtp {
     /// Hears the greeting and says EHLO.
     pub fn begin(mut chat: Chat) -> Self {
         chat.expect("220*");
+        Self::after_greeting(chat)
+    }
+
+    /// Says EHLO; the greeting was heard before.
+    pub fn after_greeting(chat: Chat) -> Self {
         let mut smtp = Self { chat, offers: Vec::new() };
         smtp.hello();
         smtp

@@ -1,0 +1,18 @@
+//! Stories: the real daemon, its clients and other mail servers, from end to end. One file each.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story fails by panicking")]
+
+mod alias_catchall_subaddress;
+mod cli_on_live_daemon;
+mod disk_full;
+mod first_mx_down;
+mod forward_with_srs;
+mod greylisting_remote;
+mod inbound_reaches_idle;
+mod kill9_mid_delivery;
+mod limits_hold;
+mod open_relay_refused;
+mod reload_keeps_connections;
+mod restart_with_full_queue;
+mod smuggling_refused;
+mod starttls_injection;
+mod submission_to_remote_and_dsn_back;

@@ -1,0 +1,42 @@
+//! SMTP smuggling: only CRLF.CRLF ends a message, and a bare CR or LF is refused, so that no second message can hide
+//! in a first.
+
+use tests::{Setup, message};
+
+#[test]
+fn no_other_end_of_data_is_an_end_of_data() {
+    let mut setup = Setup::new();
+    setup.account("alice@example.org");
+    let maddy = setup.start();
+    for end in ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\n.\r", "\r\r\n.\r\r\n"] {
+        let mut eve = maddy.smtp();
+        eve.command("MAIL FROM:<eve@remote.test>", "250*");
+        eve.command("RCPT TO:<alice@example.org>", "250*");
+        eve.command("DATA", "354*");
+        let hidden = message("admin@example.org", "alice@example.org", "Smuggled", "text");
+        let commands = "MAIL FROM:<admin@example.org>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n";
+        eve.send(format!("Subject: carrier\r\n\r\ntext{end}{commands}{hidden}\r\n.\r\n").as_bytes());
+        let reply = eve.reply();
+        assert!(reply.starts_with("550 5.6.0"), "{end:?}: {reply}");
+        // One end of data, one reply.
+        eve.command("NOOP", "250 2.0.0*");
+    }
+    assert_eq!(maddy.imap("alice@example.org").count("INBOX"), 0);
+}
+
+#[test]
+fn bare_line_ends_in_a_chunk_are_no_line_ends() {
+    let mut setup = Setup::new();
+    setup.account("alice@example.org");
+    let maddy = setup.start();
+    let mut eve = maddy.smtp();
+    assert!(eve.offers.iter().any(|offer| offer == "CHUNKING"));
+    eve.command("MAIL FROM:<eve@remote.test>", "250*");
+    eve.command("RCPT TO:<alice@example.org>", "250*");
+    let text = "Subject: one\r\n\r\ntext\r\n.\r\nMAIL FROM:<admin@example.org>\r\n";
+    eve.send(format!("BDAT {} LAST\r\n{text}", text.len()).as_bytes());
+    assert!(eve.reply().starts_with("250"));
+    let stored = maddy.imap("alice@example.org").texts("INBOX");
+    assert_eq!(stored.len(), 1, "a chunk is as long as it says, whatever it holds");
+    assert!(stored[0].ends_with(text));
+}
