@@ -204,7 +204,7 @@ impl Session {
         let goes_on = matches!(self.phase, Phase::Data(_) | Phase::Chunk { .. });
         if self.counts.drained > most && goes_on {
             if let Some(reply) = self.refused.take() {
-                self.push(reply);
+                self.refuse(reply);
             }
             self.close();
         }

@@ -1,7 +1,9 @@
 //! The server's side: what it asks, what it may be answered, what can be set.
 
+mod answer;
 mod content;
 mod order;
+mod pace;
 mod session;
 
 pub use session::Session;

@@ -29,13 +29,13 @@ impl Session {
         };
         match Command::parse(line, offered) {
             Ok(command) => self.obey(command),
-            Err(fault) => self.refuse(&fault),
+            Err(fault) => self.misunderstood(&fault),
         }
     }
 
-    fn refuse(&mut self, fault: &Fault) {
+    fn misunderstood(&mut self, fault: &Fault) {
         if matches!(fault, Fault::Http | Fault::BadChunk) {
-            self.push(fault.reply());
+            self.refuse(fault.reply());
             return self.close();
         }
         self.error(fault.reply());
@@ -164,13 +164,13 @@ impl Session {
         let limits = &self.options.limits;
         if self.counts.mails >= limits.mails {
             let text = "Enough messages on one connection; open another for the rest";
-            self.push(Reply::new(421, Status::transient(5, 0), text));
+            self.refuse(Reply::new(421, Status::transient(5, 0), text));
             return self.close();
         }
         if args.size.is_some_and(|size| size > limits.message_size) {
             let reply = self.too_big();
             self.counts.refusals += 1;
-            return self.push(reply);
+            return self.refuse(reply);
         }
         let MailArgs { params, size } = args;
         let asked = Asked::Mail { body: params.body, utf8: params.utf8 };
@@ -192,7 +192,7 @@ impl Session {
         if transaction.recipients >= self.options.limits.recipients {
             let text = "Too many recipients; send the rest in another transaction";
             self.counts.refusals += 1;
-            return self.push(Reply::new(452, Status::transient(5, 3), text));
+            return self.refuse(Reply::new(452, Status::transient(5, 3), text));
         }
         match to.into_address(&self.options.home) {
             Ok(address) => {
@@ -236,7 +236,7 @@ impl Session {
         // had come over TLS (RFC 3207 §6).
         if self.has_input() {
             let text = "Nothing may be sent behind STARTTLS before its reply; closing";
-            self.push(Reply::new(554, Status::permanent(5, 0), text));
+            self.refuse(Reply::new(554, Status::permanent(5, 0), text));
             return self.close();
         }
         self.reset();

@@ -1,7 +1,9 @@
 //! The server's session as a machine: input, output, questions, and what comes next.
 
+use super::answer::trouble;
 use super::content::Incoming;
-use super::{Answer, Channel, Options, Question};
+use super::pace::Pace;
+use super::{Channel, Options, Question};
 use crate::command::{AUTH_LINE_MAX, HelloKind};
 use crate::data::Decoder;
 use crate::ext::Extension;
@@ -10,17 +12,12 @@ use mail::{Body, Reply, Status};
 use std::collections::VecDeque;
 use std::time::Duration;
 use wire::{Line, Machine, Step, take_line};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Replies are sent when this many octets of them wait, even if more commands do.
 const OUT_MAX: usize = 8 * 1024;
-/// The shortest patience with somebody who sends a line in many small pieces.
-const PATIENCE_MIN: Duration = Duration::from_secs(2);
-/// After this many reads of one message the size of the pieces is looked at.
-const SLOW_READS: u64 = 128;
-/// Pieces smaller than this on average, in octets, cost the sender our patience.
-const SLOW_PIECE: u64 = 32;
-/// Patience with such a sender.
-const SLOW_PATIENCE: Duration = Duration::from_secs(10);
+/// Refusals of the session's own that are kept for the owner's log; more are not told.
+const TOLD_MAX: usize = 32;
 
 /// One connection, seen by the server.
 #[derive(Debug)]
@@ -33,7 +30,7 @@ pub struct Session {
     /// Output may not wait for more (RFC 2920 §3.2 (5), (6)).
     flush: bool,
     asks: VecDeque<(Question, Asked)>,
-    asked: Option<Asked>,
+    pub(super) asked: Option<Asked>,
     pub(super) hello: Option<HelloKind>,
     pub(super) is_authenticated: bool,
     pub(super) transaction: Option<Transaction>,
@@ -43,6 +40,7 @@ pub struct Session {
     pub(super) chunk_size: u64,
     pub(super) counts: Counts,
     pace: Pace,
+    told: Vec<Reply>,
 }
 
 /// Where the octets that come next belong.
@@ -97,13 +95,6 @@ pub(super) struct Counts {
     pub(super) drained: u64,
 }
 
-/// How fast the peer is, without a clock: in how many pieces something comes.
-#[derive(Debug, Default)]
-struct Pace {
-    reads: u64,
-    octets: u64,
-}
-
 impl Session {
     /// The first step writes the greeting.
     pub fn new(options: Options, channel: Channel) -> Self {
@@ -123,7 +114,14 @@ impl Session {
             chunk_size: 0,
             counts: Counts::default(),
             pace: Pace::default(),
+            told: Vec::new(),
         }
+    }
+
+    /// What the session itself has refused since the last call, for the owner's log: faults of grammar and order,
+    /// and limits.
+    pub fn take_refusals(&mut self) -> Vec<Reply> {
+        std::mem::take(&mut self.told)
     }
 
     /// The owner has begun TLS. All that was known is forgotten (RFC 3207 §4.2).
@@ -142,70 +140,6 @@ impl Session {
         self.asked = None;
         self.push(reply);
         self.close();
-    }
-
-    /// Answers the question that was asked last.
-    pub fn answer(&mut self, answer: impl Into<Answer>) {
-        let Some(asked) = self.asked.take() else {
-            debug_assert!(false, "an answer without a question");
-            return;
-        };
-        match (asked, answer.into()) {
-            (Asked::Reset, _) => {}
-            (Asked::Auth, Answer::Challenge(base64)) => self.challenge(&base64),
-            (asked, Answer::Reply(reply)) => self.answered(asked, reply),
-            (asked, Answer::Challenge(_) | Answer::Noted) => {
-                debug_assert!(false, "not an answer to {asked:?}");
-                self.answered(asked, trouble());
-            }
-        }
-    }
-
-    fn answered(&mut self, asked: Asked, reply: Reply) {
-        let is_done = reply.is_done();
-        if !is_done && reply.verdict() != Verdict::GoOn {
-            self.counts.refusals += 1;
-        }
-        match asked {
-            Asked::Hello(kind) if is_done => {
-                self.hello = Some(kind);
-                let reply = self.welcome(kind, &reply.text);
-                self.push_now(reply);
-            }
-            Asked::Hello(_) => self.push_now(reply),
-            Asked::Auth => {
-                self.is_authenticated = is_done;
-                self.phase = Phase::Command;
-                self.push_now(reply);
-            }
-            Asked::Mail { body, utf8 } => {
-                if is_done {
-                    self.transaction = Some(Transaction { body, utf8, recipients: 0, incoming: None });
-                }
-                self.push(reply);
-            }
-            Asked::Rcpt => {
-                if let Some(transaction) = self.transaction.as_mut().filter(|_| is_done) {
-                    transaction.recipients += 1;
-                }
-                self.push(reply);
-            }
-            Asked::Data => self.data_allowed(reply),
-            Asked::FirstChunk { size, last } => self.chunk_allowed(size, last, reply),
-            Asked::EndOfData => self.message_answered(reply),
-            Asked::Reset => {}
-        }
-        self.close_if_over_limits();
-    }
-
-    fn message_answered(&mut self, reply: Reply) {
-        self.counts.mails += 1;
-        if reply.is_done() {
-            (self.counts.refusals, self.counts.idle) = (0, 0);
-        }
-        self.transaction = None;
-        self.phase = Phase::Command;
-        self.push_now(reply);
     }
 
     pub(super) fn ask(&mut self, question: Question, asked: Asked) {
@@ -243,8 +177,17 @@ impl Session {
     /// A fault of grammar or order.
     pub(super) fn error(&mut self, reply: Reply) {
         self.counts.errors += 1;
-        self.push_now(reply);
+        self.refuse(reply);
+        self.flush = true;
         self.close_if_over_limits();
+    }
+
+    /// A refusal of the session's own.
+    pub(super) fn refuse(&mut self, reply: Reply) {
+        if self.told.len() < TOLD_MAX {
+            self.told.push(reply.clone());
+        }
+        self.push(reply);
     }
 
     /// Ends the connection once all output is sent. Nothing more is decided.
@@ -254,7 +197,7 @@ impl Session {
         self.flush = true;
     }
 
-    fn close_if_over_limits(&mut self) {
+    pub(super) fn close_if_over_limits(&mut self) {
         let limits = &self.options.limits;
         let too_many = if self.counts.errors >= limits.errors {
             "errors"
@@ -268,7 +211,7 @@ impl Session {
         // Not in the midst of content: its end has to be seen first.
         if matches!(self.phase, Phase::Command) {
             let text = format!("Too many {too_many} on this connection; closing");
-            self.push(Reply::new(421, Status::transient(7, 0), text));
+            self.refuse(Reply::new(421, Status::transient(7, 0), text));
             self.close();
         }
     }
@@ -306,8 +249,10 @@ impl Session {
         let line = match take_line(&self.input, AUTH_LINE_MAX) {
             Line::Partial => return Some(self.read()),
             Line::Whole(line, used) => {
+                // It may be a password.
+                self.input[..used].zeroize();
                 self.input.drain(..used);
-                Some(line)
+                Some(Zeroizing::new(line))
             }
             Line::Bare(used) => {
                 self.input.drain(..used);
@@ -316,7 +261,7 @@ impl Session {
             Line::TooLong => {
                 self.input.clear();
                 let text = format!("The line is longer than {AUTH_LINE_MAX} octets; closing");
-                self.push(Reply::new(500, Status::permanent(5, 2), text));
+                self.refuse(Reply::new(500, Status::permanent(5, 2), text));
                 self.close();
                 return None;
             }
@@ -371,8 +316,7 @@ impl Machine for Session {
         if matches!(self.phase, Phase::Closing) {
             return;
         }
-        self.pace.reads += 1;
-        self.pace.octets += octets.len() as u64;
+        self.pace.read(octets.len());
         self.input.extend_from_slice(octets);
     }
 
@@ -398,21 +342,8 @@ impl Machine for Session {
     fn patience(&self) -> Duration {
         let limits = &self.options.limits;
         match self.phase {
-            Phase::Data(_) | Phase::Chunk { .. } => {
-                let is_slow = self.pace.reads > SLOW_READS && self.pace.octets / self.pace.reads < SLOW_PIECE;
-                if is_slow { SLOW_PATIENCE.min(limits.data_patience) } else { limits.data_patience }
-            }
-            _ => {
-                // Each piece of a line halves the patience: a line in single octets does not take hours.
-                let halvings = u32::try_from(self.pace.reads).unwrap_or(u32::MAX).min(16);
-                let patience = limits.command_patience / (1 << halvings);
-                patience.max(PATIENCE_MIN.min(limits.command_patience))
-            }
+            Phase::Data(_) | Phase::Chunk { .. } => self.pace.for_content(limits.data_patience),
+            _ => self.pace.for_line(limits.command_patience),
         }
     }
-}
-
-/// What is said when the owner gives no proper answer.
-fn trouble() -> Reply {
-    Reply::new(451, Status::transient(3, 0), "Trouble on our side; try again later")
 }
