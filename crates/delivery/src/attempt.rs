@@ -4,6 +4,7 @@ use crate::config::{Config, Security, Smarthost};
 use crate::link::{Level, Link, OpenError, Place, TlsChoice, Way, unreachable};
 use crate::mx;
 use crate::pool::{Kept, Pool};
+use crate::route::Exit;
 use crate::schedule::Fate;
 use mail::{Domain, Envelope, MailParams, Message, Recipient, Reply, ReversePath};
 use net::Connector;
@@ -66,6 +67,13 @@ enum Source {
     Kept,
 }
 
+impl Tried {
+    /// A wait for which nobody else is to blame.
+    pub(crate) fn deferred(reply: Reply) -> Self {
+        Self { fate: Fate::Deferred, host: String::new(), reply, notify: NotifyPassed::No }
+    }
+}
+
 impl Courier {
     /// One attempt for `recipients`. `results` has one place for each; what is known stands there at once, so that an
     /// attempt which is cut short loses nothing.
@@ -103,6 +111,11 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn run(&mut self) {
+        if self.courier.config.exit == Exit::Closed {
+            let text = "this server is set up not to send mail to others".to_owned();
+            self.notes.push((String::new(), unreachable(7, 1, text)));
+            return self.settle_the_rest();
+        }
         // A kept connection may have gone meanwhile; each is used up or found good, so this ends.
         while let Some(kept) = self.courier.pool.take(&self.destination) {
             self.use_link(kept, Source::Kept).await;
@@ -333,9 +346,10 @@ fn judge(outcome: Outcome, source: Source) -> Judged {
         Outcome::Accepted(reply) => Judged::Result(Fate::Delivered, reply),
         Outcome::Unsupported(need) => Judged::Result(Fate::Failed, need.reply()),
         Outcome::NotTried => Judged::Again,
+        // It may be tired of this connection; over a new one it says what it means.
+        Outcome::Refused { at: Stage::Mail, .. } if source == Source::Kept => Judged::Again,
         Outcome::Refused { reply, .. } if reply.is_permanent() => Judged::Result(Fate::Failed, reply),
         // The host sends us away, or does not want to hear of the sender now: that is about the host.
-        Outcome::Refused { at: Stage::Mail, .. } if source == Source::Kept => Judged::Again,
         Outcome::Refused { at: Stage::Mail, reply } => Judged::NextHost(reply),
         Outcome::Refused { at: Stage::Rcpt | Stage::Data, reply } if reply.code == 421 => {
             Judged::NextHost(reply)

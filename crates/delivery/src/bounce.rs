@@ -16,7 +16,6 @@ pub(crate) struct About<'a> {
     pub mail_id: &'a str,
     /// Seconds since 1970 at which it was accepted.
     pub arrived: i64,
-    pub message: &'a Message,
 }
 
 /// Who writes notices.
@@ -30,7 +29,12 @@ pub(crate) struct Writer<'a> {
 impl Writer<'_> {
     /// The notice to the sender of a message; `None` if nobody is to be told: a null sender (RFC 5321 §4.5.5) or nothing
     /// to report. Reads the message, so it may block on the disk.
-    pub(crate) fn notice(&self, about: &About<'_>, reports: &[Report]) -> io::Result<Option<Mail>> {
+    pub(crate) fn notice(
+        &self,
+        about: &About<'_>,
+        message: &Message,
+        reports: &[Report],
+    ) -> io::Result<Option<Mail>> {
         let Some(to) = about.from.address().filter(|_| !reports.is_empty()) else { return Ok(None) };
         let Ok(from) = Address::new(NOTIFIER, self.hostname.clone()) else { return Ok(None) };
         let notice = Notice {
@@ -44,7 +48,7 @@ impl Writer<'_> {
             queue_id: Some(about.mail_id),
             ret: about.params.ret.unwrap_or(Ret::Full),
             full_max: self.full_max,
-            original: about.message,
+            original: message,
             recipients: reports,
         };
         let composed = dsn::compose(&notice)?;

@@ -172,10 +172,9 @@ impl Intake {
                 params: &mail.envelope.params,
                 mail_id: &id,
                 arrived: world.clock.unix(),
-                message: &mail.message,
             };
             let writer = Writer { hostname: router.hostname(), world, full_max: NOTICE_FULL_MAX };
-            writer.notice(&about, &reports)
+            writer.notice(&about, &mail.message, &reports)
         })
         .await
     }

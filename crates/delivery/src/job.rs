@@ -2,8 +2,9 @@
 
 use crate::attempt::{Courier, NotifyPassed, Tried, Work};
 use crate::intake::Intake;
+use crate::link::unreachable;
 use crate::settle::{self, Settling};
-use mail::{Message, Recipient};
+use mail::{Blob, Message, Recipient};
 use smtp_proto::{Content, Scan};
 use std::io::Read;
 use std::pin::pin;
@@ -45,25 +46,41 @@ impl Job {
         if since.elapsed() > RENEWAL && !self.is_still_ours(&claim).await {
             return;
         }
-        let message = match self.store.job_message(claim.job).await {
-            Ok(message) => message,
-            Err(storage::Error::NoSuchJob(_)) => return info!("the message was removed from the queue"),
-            Err(error) => {
-                // The lease runs out by itself; that is the wait before the next try.
-                return error!(%error, "a queued message cannot be read");
+        let (message, content) = match self.read(&claim).await {
+            Ok(Some(read)) => read,
+            Ok(None) => return info!("the message was removed from the queue"),
+            Err(cause) => {
+                error!(%cause, "a queued message cannot be read");
+                let reply = unreachable(3, 0, "the message cannot be read from our disk".to_owned());
+                let results = vec![Some(Tried::deferred(reply)); claim.recipients.len()];
+                return self.settle(claim, Message::new(Blob::from_bytes(*b"")), results).await;
             }
-        };
-        let content = match scan(&message).await {
-            Ok(content) => content,
-            Err(error) => return error!(%error, "a queued message cannot be read"),
         };
         let recipients: Vec<Recipient> = claim.recipients.iter().map(|one| one.recipient.clone()).collect();
         let mut results: Vec<Option<Tried>> = vec![None; recipients.len()];
         let whole = self.attempt(&claim, &message, content, &recipients, &mut results).await;
-        if whole == Whole::LeaseLost {
-            return warn!("somebody else has taken over the message");
+        match whole {
+            Whole::Yes | Whole::CutShort => {}
+            Whole::LeaseLost => return warn!("somebody else has taken over the message"),
+            Whole::TimeUp => {
+                let reply = unreachable(4, 7, "the attempt took too long".to_owned());
+                results.iter_mut().for_each(|result| {
+                    result.get_or_insert_with(|| Tried::deferred(reply.clone()));
+                });
+            }
         }
         self.settle(claim, message, results).await;
+    }
+
+    /// The message and what it needs of the next server; `None` if it is not in the queue any more.
+    async fn read(&self, claim: &Claim) -> Result<Option<(Message, Content)>, String> {
+        let message = match self.store.job_message(claim.job).await {
+            Ok(message) => message,
+            Err(storage::Error::NoSuchJob(_)) => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let content = scan(&message).await.map_err(|error| error.to_string())?;
+        Ok(Some((message, content)))
     }
 
     /// A claim that has waited for its turn may have been lost; nobody may send what somebody else sends.
@@ -105,8 +122,8 @@ impl Job {
         loop {
             tokio::select! {
                 () = &mut attempt => return Whole::Yes,
-                () = &mut cut_now => return Whole::No,
-                () = tokio::time::sleep_until(end) => return Whole::No,
+                () = &mut cut_now => return Whole::CutShort,
+                () = tokio::time::sleep_until(end) => return Whole::TimeUp,
                 () = tokio::time::sleep(RENEWAL) => {}
             }
             let now = courier.world.clock.unix();
@@ -133,8 +150,10 @@ impl Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whole {
     Yes,
-    /// Cut short: some recipients may have no result.
-    No,
+    /// The server stops: some recipients may have no result.
+    CutShort,
+    /// Longer than [`ATTEMPT_MAX`].
+    TimeUp,
     LeaseLost,
 }
 

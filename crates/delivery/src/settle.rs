@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::intake::Intake;
 use crate::schedule::{self, Fate, JITTER_STEPS, Past, Told};
 use mail::dsn::{Action, Report};
-use mail::{Message, Status};
+use mail::{Blob, Message, Status};
 use std::time::Duration;
 use storage::{Acceptance, Claim, JobRecipient, Next, Outcome, Store};
 use tracing::{error, info, warn};
@@ -173,8 +173,13 @@ impl Settling<'_> {
         let (from, params) = (claim.from.clone(), claim.params.clone());
         let (mail_id, arrived) = (claim.mail_id.clone(), claim.arrived);
         let compose = move || {
-            let about = About { from: &from, params: &params, mail_id: &mail_id, arrived, message: &message };
-            Writer { hostname: router.hostname(), world: &world, full_max }.notice(&about, &reports)
+            let writer = Writer { hostname: router.hostname(), world: &world, full_max };
+            let about = About { from: &from, params: &params, mail_id: &mail_id, arrived };
+            // What cannot be read cannot go back, but its sender is to know all the same.
+            writer.notice(&about, &message, &reports).or_else(|error| {
+                error!(%error, "the message cannot be read for the notice about it");
+                writer.notice(&about, &Message::new(Blob::from_bytes(*b"")), &reports)
+            })
         };
         let composed = tokio::task::spawn_blocking(compose).await.map_err(|error| error.to_string())?;
         let Some(notice) = composed.map_err(|error| error.to_string())? else { return Ok(None) };

@@ -8,6 +8,7 @@ mod relay;
 use crate::fake_mx::{DROP, FakeMx, SILENCE};
 use crate::house::{House, config, domain};
 use crate::relay::{Begin, Relay};
+use delivery::Exit;
 use delivery::config::{Config, Login, Security, Smarthost};
 use mail::{Domain, Notify};
 use std::net::IpAddr;
@@ -449,5 +450,42 @@ async fn a_panic_ends_one_attempt_only() {
     house.work(Config { concurrency: 1, per_destination: 1, ..config });
     house.queue_is(&["a@trap.ex 0 -"; 3]).await;
     assert_eq!(mx.messages().len(), 3);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_closed_server_keeps_what_waits() {
+    let (mut house, mx, config) = one_host().await;
+    house.send("alice@o.ex", &["a@e.ex"], TEXT).await;
+    let handle = house.work(Config { exit: Exit::Closed, ..config.clone() });
+    house.queue_is(&["a@e.ex 1 451 4.7.1"]).await;
+    assert!(mx.heard().is_empty());
+    handle.set_config(config).unwrap();
+    house.later(300).await;
+    house.queue_is(&[]).await;
+    assert_eq!(mx.messages(), [TEXT]);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_damaged_waits_and_then_its_sender_knows() {
+    let (mut house, mx, config) = one_host().await;
+    let large = format!("{TEXT}{}", "a line of some length, again and again\r\n".repeat(10_000));
+    house.send("alice@o.ex", &["a@e.ex"], &large).await;
+    let mut folders = vec![house.dir.path().join("bodies")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => std::fs::remove_file(entry.path()).unwrap(),
+            }
+        }
+    }
+    house.work(config);
+    house.queue_is(&["a@e.ex 1 451 4.3.0"]).await;
+    house.later(5 * 24 * HOUR).await;
+    house.queue_is(&[]).await;
+    assert_eq!(house.notices().await, ["a@e.ex failed 5.4.7"]);
+    assert!(mx.heard().is_empty());
     house.stop().await;
 }
