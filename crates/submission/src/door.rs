@@ -54,7 +54,11 @@ impl Door {
         let mut visit = Visit::new(&self.deps, &conn, config.failure_delay);
         let mut is_stopping = false;
         loop {
-            match next(&mut conn, &mut session, visit.deadline(config.message_timeout)).await {
+            let driven = next(&mut conn, &mut session, visit.deadline(config.message_timeout)).await;
+            for reply in session.take_refusals() {
+                info!(%reply, "refused");
+            }
+            match driven {
                 Driven::Ask(question) => {
                     session.answer(visit.answer(question).await);
                     if visit.login_failures() >= config.login_failures {

@@ -19,6 +19,8 @@ use tracing::{debug, error, info};
 
 /// Letters of a mail's id.
 const MAIL_ID_LETTERS: usize = 12;
+/// Messages up to this many octets are worked on without another thread: handing them over would take longer.
+const WORK_HERE_MAX: u64 = 64 * 1024;
 
 /// One connection's business.
 pub(crate) struct Visit<'a> {
@@ -162,7 +164,7 @@ impl<'a> Visit<'a> {
     async fn take(&self, transaction: Transaction) -> Result<(u64, Accepted), Reply> {
         let Transaction { id, account, envelope, incoming } = transaction;
         let received = incoming.ok_or_else(lost)?.reception.finish().await?;
-        let (received, header) = blocking(move || {
+        let (received, header) = work(received, |received| {
             let header = read_header(&received)?;
             Ok((received, header))
         })
@@ -182,7 +184,7 @@ impl<'a> Visit<'a> {
         let world = self.deps.world.clone();
         let hostname = self.deps.intake.router().hostname().clone();
         let spool_dir = self.deps.spool_dir.clone();
-        blocking(move || {
+        work(received, move |received| {
             let means = Means {
                 now: world.clock.unix(),
                 random: world.random.as_ref(),
@@ -220,12 +222,19 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// Work that may wait for the disk, and what the sender hears if it fails.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
+/// Work on a message, and what the sender hears if it fails: on the spot while the message is small and in memory,
+/// else on a thread that may wait for the disk.
+async fn work<T: Send + 'static>(
+    received: Blob,
+    work: impl FnOnce(Blob) -> Result<T, Trouble> + Send + 'static,
 ) -> Result<T, Reply> {
-    let done = tokio::task::spawn_blocking(work).await;
-    match done.map_err(|error| Trouble::Disk(io::Error::other(error))).flatten() {
+    let done = if received.as_memory().is_some() && received.len() <= WORK_HERE_MAX {
+        work(received)
+    } else {
+        let done = tokio::task::spawn_blocking(move || work(received)).await;
+        done.map_err(|error| Trouble::Disk(io::Error::other(error))).flatten()
+    };
+    match done {
         Ok(value) => Ok(value),
         Err(Trouble::Refused(reply)) => Err(reply),
         Err(Trouble::Disk(cause)) => {
