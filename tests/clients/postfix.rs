@@ -227,6 +227,28 @@ fn mail_goes_out_to_postfix_over_tls() {
     let log = postfix.log();
     assert_eq!(log.matches("nrcpt=2 (queue active)").count(), 1, "{log}");
     assert!(log.contains("TLS connection established from"), "{log}");
+    // Postfix offers CHUNKING, and so there are no dots to double.
+    let log = eventually("Postfix notes the end of the connection", || {
+        let log = postfix.log();
+        log.contains(" bdat=1 ").then_some(log)
+    });
+    assert!(!log.contains(" data="), "{log}");
+}
+
+#[test]
+fn a_header_in_utf8_travels_with_smtputf8() {
+    if is_impossible("a_header_in_utf8_travels_with_smtputf8") {
+        return;
+    }
+    let (maddy, postfix) = start();
+    let text = tests::message("alice@example.org", "bob@postfix.test", "Grüße", "x");
+    let mut smtp = sender(&maddy);
+    smtp.command("MAIL FROM:<alice@example.org> SMTPUTF8 BODY=8BITMIME", "250*");
+    smtp.command("RCPT TO:<bob@postfix.test>", "250*");
+    smtp.data(&text, "250*");
+    let mail = postfix.wait_mails("bob", 1).remove(0);
+    assert!(mail.contains("\nSubject: Grüße\n"), "{mail}");
+    assert!(mail.contains("with UTF8SMTPS id "), "{mail}");
 }
 
 #[test]
