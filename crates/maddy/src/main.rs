@@ -1,2 +1,22 @@
-//! The program.
-fn main() {}
+//! The program: one binary that serves mail and manages the server.
+
+mod admin;
+mod cli;
+mod config;
+mod control;
+mod daemon;
+mod demo;
+mod dns;
+mod doors;
+mod listeners;
+mod logging;
+mod login;
+mod reload;
+mod run;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(cli::Cli::parse())
+}

@@ -1,0 +1,107 @@
+//! The mailboxes of an account, without its login.
+
+use crate::admin::{Context, Operation, account_name, address_name, failure};
+use serde::{Deserialize, Serialize};
+use storage::Account;
+use web::Failure;
+
+/// An account as listings show it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AccountInfo {
+    pub(crate) name: String,
+    /// It has a password.
+    pub(crate) login: bool,
+    /// When the mailboxes were made, in seconds since 1970; none: there are only credentials.
+    pub(crate) created: Option<i64>,
+    pub(crate) mailboxes: u64,
+    pub(crate) messages: u64,
+    /// Octets of all messages.
+    pub(crate) size: u64,
+    /// Largest message that a client may put into a mailbox, in octets, where the account has its own limit.
+    pub(crate) append_limit: Option<u64>,
+}
+
+impl AccountInfo {
+    pub(crate) fn of(account: Account) -> Self {
+        Self {
+            name: account.name,
+            login: false,
+            created: Some(account.created),
+            mailboxes: account.mailboxes,
+            messages: account.messages,
+            size: account.octets,
+            append_limit: account.append_limit,
+        }
+    }
+
+    pub(crate) fn only_login(name: String) -> Self {
+        Self { name, login: true, created: None, mailboxes: 0, messages: 0, size: 0, append_limit: None }
+    }
+}
+
+/// New mailboxes for an address that cannot log in yet.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AcctCreate {
+    pub(crate) name: String,
+}
+
+impl Operation for AcctCreate {
+    const NAME: &'static str = "imap-acct-create";
+    type Answer = String;
+
+    async fn run(self, context: &Context) -> Result<String, Failure> {
+        let name = address_name(&self.name)?;
+        context.store.create_account(&name).await.map_err(failure)?;
+        Ok(name)
+    }
+}
+
+/// All mailboxes and messages of an account; its login stays.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AcctRemove {
+    pub(crate) name: String,
+}
+
+impl Operation for AcctRemove {
+    const NAME: &'static str = "imap-acct-remove";
+    type Answer = ();
+
+    async fn run(self, context: &Context) -> Result<(), Failure> {
+        context.store.remove_account(&account_name(&self.name)).await.map_err(failure)
+    }
+}
+
+/// One account and its size.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AcctStat {
+    pub(crate) name: String,
+}
+
+impl Operation for AcctStat {
+    const NAME: &'static str = "imap-acct-stat";
+    type Answer = AccountInfo;
+
+    async fn run(self, context: &Context) -> Result<AccountInfo, Failure> {
+        let name = account_name(&self.name);
+        let account = context.store.account(&name).await.map_err(failure)?;
+        let account = account.ok_or_else(|| failure(storage::Error::NoSuchAccount(name.clone())))?;
+        let login = context.store.credential(&name).await.map_err(failure)?.is_some();
+        Ok(AccountInfo { login, ..AccountInfo::of(account) })
+    }
+}
+
+/// Sets or lifts the account's own limit for messages that clients put into mailboxes, in octets.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AcctLimit {
+    pub(crate) name: String,
+    pub(crate) limit: Option<u64>,
+}
+
+impl Operation for AcctLimit {
+    const NAME: &'static str = "imap-acct-appendlimit";
+    type Answer = ();
+
+    async fn run(self, context: &Context) -> Result<(), Failure> {
+        context.store.set_append_limit(&account_name(&self.name), self.limit).await.map_err(failure)
+    }
+}

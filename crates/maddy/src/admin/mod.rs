@@ -1,0 +1,125 @@
+//! What can be done to a mail server from outside, as typed operations.
+//!
+//! The daemon carries them out when they come in over its control socket; the command line carries them out itself
+//! when no daemon runs. Both run the same code on a [`Store`], so that both give the same answer.
+
+mod account;
+mod acct;
+mod creds;
+mod mboxes;
+mod messages;
+mod names;
+mod queue;
+mod selection;
+
+pub(crate) use account::{AccountAdd, AccountList, AccountRemove, AccountRename};
+pub(crate) use acct::{AccountInfo, AcctCreate, AcctLimit, AcctRemove, AcctStat};
+pub(crate) use creds::{CredsCreate, CredsList, CredsPassword, CredsRemove, CredsVerify, Password};
+pub(crate) use mboxes::{MailboxInfo, MboxesCreate, MboxesList, MboxesRemove, MboxesRename};
+pub(crate) use messages::{
+    MESSAGE_MAX, MessagesAdd, MessagesCopy, MessagesFlag, MessagesList, MessagesPiece, MessagesRemove, Mode,
+    Way,
+};
+pub(crate) use names::{account_name, address_name};
+pub(crate) use queue::{JobInfo, QueueList, QueueRemove, QueueRetry, QueueShow};
+pub(crate) use selection::{By, Selection};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::future::Future;
+use storage::{Error, Store};
+use web::{Answer, Failure, Kind};
+use world::World;
+
+/// What operations work on.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) store: Store,
+    pub(crate) world: World,
+}
+
+impl Context {
+    pub(crate) fn now(&self) -> i64 {
+        self.world.clock.unix()
+    }
+}
+
+/// One thing that can be done. The value is its arguments.
+pub(crate) trait Operation: Serialize + DeserializeOwned + Send + 'static {
+    /// Its name on the control socket: `POST /v1/<name>`.
+    const NAME: &'static str;
+    type Answer: Serialize + DeserializeOwned + Send;
+
+    fn run(self, context: &Context) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
+}
+
+/// Carries out an operation that came as JSON. `None` if there is none of that name.
+pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) -> Option<Answer> {
+    macro_rules! operations {
+        ($($operation:ty),* $(,)?) => {
+            match name {
+                $(<$operation>::NAME => Some(carry_out::<$operation>(arguments, context).await),)*
+                _ => None,
+            }
+        };
+    }
+    operations![
+        AccountAdd,
+        AccountList,
+        AccountRemove,
+        AccountRename,
+        AcctCreate,
+        AcctLimit,
+        AcctRemove,
+        AcctStat,
+        CredsCreate,
+        CredsList,
+        CredsPassword,
+        CredsRemove,
+        CredsVerify,
+        MboxesCreate,
+        MboxesList,
+        MboxesRemove,
+        MboxesRename,
+        MessagesAdd,
+        MessagesCopy,
+        MessagesFlag,
+        MessagesList,
+        MessagesPiece,
+        MessagesRemove,
+        QueueList,
+        QueueRemove,
+        QueueRetry,
+        QueueShow,
+    ]
+}
+
+async fn carry_out<O: Operation>(arguments: Value, context: &Context) -> Answer {
+    let operation: O = serde_json::from_value(arguments)
+        .map_err(|error| Failure::new(Kind::BadRequest, format!("{}: {error}", O::NAME)))?;
+    let answer = operation.run(context).await?;
+    serde_json::to_value(answer).map_err(|error| Failure::new(Kind::Broken, error.to_string()))
+}
+
+/// Says an error of the store in the words of the command line.
+pub(crate) fn failure(error: Error) -> Failure {
+    let kind = match &error {
+        Error::NoSuchAccount(_)
+        | Error::NoSuchCredential(_)
+        | Error::NoSuchMailbox(_)
+        | Error::NoSuchJob(_) => Kind::NotFound,
+        Error::Exists(_) => Kind::Exists,
+        Error::Trouble(storage::Trouble::Bug(_)) => Kind::Broken,
+        Error::Trouble(_) | Error::QueueFull { .. } | Error::LeaseLost => Kind::Unavailable,
+        _ => Kind::Refused,
+    };
+    let advice = match &error {
+        Error::NoSuchAccount(_) => "; `maddy account list` shows those that there are",
+        Error::NoSuchCredential(_) => "; `maddy creds list` shows those that there are",
+        Error::NoSuchMailbox(_) => "; `maddy imap-mboxes list` shows those that there are",
+        Error::NoSuchJob(_) => "; it may have been delivered meanwhile: see `maddy queue list`",
+        _ => "",
+    };
+    Failure::new(kind, format!("{error}{advice}"))
+}

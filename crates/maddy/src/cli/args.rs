@@ -1,0 +1,345 @@
+//! The grammar of the command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Shown by `maddy` and `maddy --help`. Fits one screen; a test holds it to that and to the commands that there are.
+pub(crate) const HELP: &str = "\
+maddy, the all-in-one mail server
+
+Usage: maddy [options] <command>
+
+Server
+  run            serve mail as the configuration says
+  demo           a complete private mail server on this machine, to try things out
+  config check   explain what the configuration says, and everything that is wrong with it
+  reload         have the running server read its configuration again
+
+Accounts
+  account        add, list, remove, rename, password: an account with its login and mailboxes
+  creds          create, list, remove, password, verify: the login alone
+  imap-acct      create, list, remove, stat, appendlimit: the mailboxes alone
+  hash           turn a password into what is stored of it
+
+Mail
+  imap-mboxes    list, create, remove, rename
+  imap-msgs      list, add, dump, copy, move, remove, add-flags, rem-flags, set-flags
+  queue          list, show, retry, remove: mail that waits to go out
+
+Options
+  -c, --config FILE      the configuration [$MADDY_CONFIG, or /etc/maddy/maddy.conf]
+  -s, --state-dir DIR    work on this state directory, without a configuration
+      --json             print JSON, for programs
+  -h, --help             after a command: help for that command
+  -V, --version
+";
+
+#[derive(Debug, Parser)]
+#[command(name = "maddy", version, override_help = HELP, disable_help_subcommand = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// The configuration file
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "MADDY_CONFIG",
+        default_value = "/etc/maddy/maddy.conf",
+        hide_default_value = true,
+        hide_env = true
+    )]
+    pub(crate) config: PathBuf,
+    /// Work on this state directory, without a configuration
+    #[arg(short, long, global = true, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve mail as the configuration says
+    Run,
+    /// A complete private mail server on this machine, to try things out
+    ///
+    /// Needs no configuration, no DNS and no rights. Takes mail for demo.test from anyone on this machine, keeps it in
+    /// the state directory, and delivers to demo.test only. Ctrl-C ends it; the mail stays for the next time.
+    Demo(Demo),
+    /// Work with the configuration file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Have the running server read its configuration again
+    ///
+    /// Connections stay. If anything is wrong with the new configuration, the old one stays and the problems are shown.
+    Reload,
+    /// Accounts: the login and the mailboxes at once
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Credentials: who may log in, and with which password
+    #[command(subcommand)]
+    Creds(CredsCommand),
+    /// The mailboxes of an account, without its login
+    #[command(subcommand)]
+    ImapAcct(AcctCommand),
+    /// Mailboxes
+    #[command(subcommand)]
+    ImapMboxes(MboxesCommand),
+    /// Messages
+    #[command(subcommand)]
+    ImapMsgs(MsgsCommand),
+    /// Mail that waits to go out
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Turn a password into what is stored of it
+    Hash,
+    /// Print the version
+    Version,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Demo {
+    /// Each port is this number plus the well-known one: 2000 gives SMTP on 2025
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u16).range(1..=64_542))]
+    pub(crate) port_base: u16,
+    /// Allow logins without TLS, for tools on this machine
+    #[arg(long)]
+    pub(crate) insecure_auth: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Explain what the configuration says, and everything that is wrong with it
+    Check,
+    /// List every option with its default
+    Options,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Name {
+    /// The account, an address like alice@example.org
+    pub(crate) account: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Removal {
+    /// The account, an address like alice@example.org
+    pub(crate) account: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Add an account; asks for its password, or reads it from standard input
+    Add(Name),
+    /// List all accounts
+    List,
+    /// Remove an account with all its mail
+    Remove(Removal),
+    /// Give an account another address; mail and password stay
+    Rename {
+        /// The account as it is
+        account: String,
+        /// Its new address
+        to: String,
+    },
+    /// Set a new password; asks for it, or reads it from standard input
+    Password(Name),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum CredsCommand {
+    /// Create credentials; asks for the password, or reads it from standard input
+    Create(Name),
+    /// List all credentials
+    List,
+    /// Remove credentials; the mail stays
+    Remove(Removal),
+    /// Set a new password; asks for it, or reads it from standard input
+    Password(Name),
+    /// Check a password; exit status 1 if it is wrong
+    Verify(Name),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum AcctCommand {
+    /// Create mailboxes for an address that cannot log in yet
+    Create(Name),
+    /// List all accounts
+    List,
+    /// Remove all mailboxes and messages; the login stays
+    Remove(Removal),
+    /// Show one account and its size
+    Stat(Name),
+    /// Show or set the largest message that clients may put into mailboxes
+    Appendlimit {
+        account: String,
+        /// A size like 50MiB, or none
+        limit: Option<String>,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum MboxesCommand {
+    /// List the mailboxes of an account
+    List {
+        account: String,
+        /// Only those that are subscribed
+        #[arg(long, visible_alias = "subscribed-only")]
+        subscribed: bool,
+    },
+    /// Create a mailbox, and those above it
+    Create {
+        account: String,
+        mailbox: String,
+        /// drafts, sent, archive, junk, trash, flagged or all
+        #[arg(long, value_name = "USE")]
+        special: Option<String>,
+    },
+    /// Remove a mailbox and its messages
+    Remove {
+        account: String,
+        mailbox: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Rename a mailbox, with those below it
+    Rename { account: String, mailbox: String, to: String },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Messages {
+    pub(crate) account: String,
+    pub(crate) mailbox: String,
+    /// Which messages: 5, or 2:4,7, or 10:*
+    pub(crate) set: String,
+    /// The numbers are UIDs
+    #[arg(short, long)]
+    pub(crate) uid: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Flagging {
+    #[command(flatten)]
+    pub(crate) messages: Messages,
+    /// seen, answered, flagged, deleted, draft, or any keyword
+    #[arg(required = true)]
+    pub(crate) flags: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Copying {
+    #[command(flatten)]
+    pub(crate) messages: Messages,
+    /// The mailbox where they go
+    pub(crate) to: String,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum MsgsCommand {
+    /// List messages
+    List {
+        account: String,
+        mailbox: String,
+        /// Which messages: 5, or 2:4,7, or 10:*
+        #[arg(default_value = "1:*")]
+        set: String,
+        /// The numbers are UIDs
+        #[arg(short, long)]
+        uid: bool,
+    },
+    /// Add a message that is read from standard input; prints its UID
+    Add {
+        account: String,
+        mailbox: String,
+        /// seen, answered, flagged, deleted, draft, or any keyword; may be given several times
+        #[arg(short, long = "flag", value_name = "FLAG")]
+        flags: Vec<String>,
+        /// When it came in, like 2026-01-31T12:00:00Z; now, if not given
+        #[arg(short, long, value_name = "TIME")]
+        date: Option<String>,
+    },
+    /// Print messages as they are stored
+    Dump(Messages),
+    /// Copy messages to another mailbox
+    Copy(Copying),
+    /// Move messages to another mailbox
+    Move(Copying),
+    /// Remove messages for good
+    Remove {
+        #[command(flatten)]
+        messages: Messages,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Add flags to messages
+    AddFlags(Flagging),
+    /// Take flags off messages
+    RemFlags(Flagging),
+    /// Replace all flags of messages
+    SetFlags(Flagging),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// List what waits
+    List,
+    /// Show one message with its recipients and what happened so far
+    Show {
+        /// The number from `maddy queue list`
+        id: i64,
+    },
+    /// Try again at once
+    Retry {
+        /// The number from `maddy queue list`; all, if not given
+        id: Option<i64>,
+    },
+    /// Take a message out of the queue; its sender is not told
+    Remove {
+        /// The number from `maddy queue list`
+        id: i64,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    /// The help is written by hand so that it can be grouped: hold it to the commands that there are.
+    #[test]
+    fn the_help_names_every_command_and_fits_a_screen() {
+        assert!(HELP.lines().count() <= 32, "{} lines", HELP.lines().count());
+        assert!(HELP.lines().all(|line| line.chars().count() <= 100));
+        for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "version") {
+            let line = HELP.lines().find(|line| line.trim_start().starts_with(command.get_name()));
+            let line = line.unwrap_or_else(|| panic!("{} is missing", command.get_name()));
+            if command.get_name() != "config" {
+                for inner in command.get_subcommands() {
+                    assert!(line.contains(inner.get_name()), "{} {}", command.get_name(), inner.get_name());
+                }
+            }
+        }
+    }
+}

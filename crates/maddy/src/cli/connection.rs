@@ -1,0 +1,144 @@
+//! The way to the mail server: through its daemon where one runs, otherwise straight to its database.
+
+use crate::admin::{Context, Operation};
+use crate::cli::Trouble;
+use crate::cli::args::Global;
+use crate::config::{Place, Source};
+use mail::Address;
+use serde_json::Value;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+use storage::{Error, Store};
+use web::CallError;
+
+/// Tries to reach a daemon that holds the lock and does not listen yet, or any more.
+const TRIES: u32 = 10;
+/// Pause between them.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The daemon's operation that reads the configuration again.
+pub(crate) const RELOAD: &str = "reload";
+/// The daemon's operation that says that it is there.
+pub(crate) const STATUS: &str = "status";
+
+/// The mail server that a command works on.
+pub(crate) struct Connection {
+    place: Place,
+    way: Way,
+}
+
+/// Where operations are carried out.
+enum Way {
+    Daemon,
+    /// Here. We hold the lock of the state directory meanwhile, so that no daemon can start.
+    Direct(Context),
+}
+
+impl Connection {
+    pub(crate) async fn open(global: &Global) -> Result<Self, Trouble> {
+        let source = Source { config: global.config.clone(), state_dir: global.state_dir.clone() };
+        let place = source.place()?;
+        for _ in 0..TRIES {
+            match web::call(&place.socket, STATUS, &Value::Null).await {
+                Ok(_) => return Ok(Self { place, way: Way::Daemon }),
+                Err(CallError::NotListening(error)) if is_absent(&error) => {}
+                Err(error) => return Err(unreachable(&place.socket, &error)),
+            }
+            match open_store(&place).await {
+                Ok(context) => return Ok(Self { place, way: Way::Direct(context) }),
+                Err(Error::Trouble(storage::Trouble::InUse)) => tokio::time::sleep(PAUSE).await,
+                Err(error) => {
+                    let dir = place.storage.dir.display();
+                    return Err(Trouble::new(format!("the state directory {dir} cannot be opened: {error}")));
+                }
+            }
+        }
+        Err(Trouble::new(format!(
+            "another process holds {}, and no daemon answers at {}: if a daemon runs with another `runtime-dir`, name \
+             its configuration with --config; otherwise wait for the other command to end",
+            place.storage.dir.join("maddy.lock").display(),
+            place.socket.display(),
+        )))
+    }
+
+    /// Carries out an operation.
+    pub(crate) async fn call<O: Operation>(&self, operation: O) -> Result<O::Answer, Trouble> {
+        match &self.way {
+            Way::Direct(context) => Ok(operation.run(context).await?),
+            Way::Daemon => {
+                let broken = |error: serde_json::Error| Trouble::new(error.to_string());
+                let arguments = serde_json::to_value(operation).map_err(broken)?;
+                let answer = call_daemon(&self.place.socket, O::NAME, &arguments).await?;
+                serde_json::from_value(answer).map_err(|error| {
+                    Trouble::new(format!(
+                        "the daemon answers in another way ({error}); restart it after an update"
+                    ))
+                })
+            }
+        }
+    }
+
+    /// Tells the person if no mail can reach an address, because its domain is not one of ours.
+    pub(crate) fn note_domain(&self, name: &str) {
+        let (Some(domains), Ok(address)) = (&self.place.domains, Address::parse(name)) else { return };
+        if !domains.contains(address.domain()) {
+            eprintln!(
+                "note: {} is not in `domains`, so no mail from outside reaches {name}",
+                address.domain()
+            );
+        }
+    }
+
+    /// Ends the connection; what was written directly is carried over into the database.
+    pub(crate) async fn close(self) {
+        if let Way::Direct(context) = self.way {
+            context.store.close().await;
+        }
+    }
+}
+
+async fn open_store(place: &Place) -> Result<Context, Error> {
+    let world = world::system::without_dns();
+    let store = Store::open(place.storage.clone(), world.clone()).await?;
+    Ok(Context { store, world })
+}
+
+async fn call_daemon(socket: &Path, operation: &str, arguments: &Value) -> Result<Value, Trouble> {
+    web::call(socket, operation, arguments).await.map_err(|error| match error {
+        CallError::Failed(failure) => failure.into(),
+        other => unreachable(socket, &other),
+    })
+}
+
+/// Has the daemon read its configuration again.
+pub(crate) async fn reload(source: &Source) -> Result<(), Trouble> {
+    let place = source.place()?;
+    match web::call(&place.socket, RELOAD, &Value::Null).await {
+        Ok(answer) => crate::cli::output::line(answer.as_str().unwrap_or("reloaded")),
+        Err(CallError::NotListening(error)) if is_absent(&error) => {
+            let socket = place.socket.display();
+            Err(Trouble::new(format!(
+                "no daemon runs: nobody answers at {socket}; start it with `maddy run`"
+            )))
+        }
+        Err(CallError::Failed(failure)) => Err(failure.into()),
+        Err(error) => Err(unreachable(&place.socket, &error)),
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+fn unreachable(socket: &Path, error: &CallError) -> Trouble {
+    let denied =
+        matches!(error, CallError::NotListening(error) if error.kind() == io::ErrorKind::PermissionDenied);
+    let socket = socket.display();
+    if denied {
+        return Trouble::new(format!(
+            "{socket} may be used by root and by the daemon's own user only; try sudo"
+        ));
+    }
+    Trouble::new(format!("the daemon at {socket} cannot be asked: {error}"))
+}

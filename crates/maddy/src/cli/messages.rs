@@ -1,0 +1,187 @@
+//! `imap-msgs`.
+
+use crate::admin::{
+    By, MESSAGE_MAX, MessagesAdd, MessagesCopy, MessagesFlag, MessagesList, MessagesPiece, MessagesRemove,
+    Mode, Selection, Way,
+};
+use crate::cli::args::{Copying, Flagging, Global, Messages, MsgsCommand};
+use crate::cli::{Connection, Trouble, ask, output};
+use mail::mime::decode;
+use serde_json::json;
+use std::io::{self, Read};
+
+/// Widest column of a name or subject in listings.
+const COLUMN_MAX: usize = 48;
+
+pub(crate) async fn run(command: &MsgsCommand, global: &Global) -> Result<(), Trouble> {
+    let connection = Connection::open(global).await?;
+    let result = carry_out(command, &connection, global).await;
+    connection.close().await;
+    result
+}
+
+async fn carry_out(command: &MsgsCommand, connection: &Connection, global: &Global) -> Result<(), Trouble> {
+    match command {
+        MsgsCommand::List { account, mailbox, set, uid } => {
+            let (account, mailbox, set) = (account.clone(), mailbox.clone(), set.clone());
+            list(connection, &Messages { account, mailbox, set, uid: *uid }, global).await
+        }
+        MsgsCommand::Add { account, mailbox, flags, date } => {
+            let received = date.as_deref().map(read_time).transpose()?;
+            let (account, mailbox, flags) = (account.clone(), mailbox.clone(), flags.clone());
+            let message = read_message()?;
+            let uid = connection.call(MessagesAdd { account, mailbox, flags, received, message }).await?;
+            output::done(global, &json!({ "uid": uid }), &uid.to_string())
+        }
+        MsgsCommand::Dump(messages) => dump(connection, messages).await,
+        MsgsCommand::Copy(copying) => copy(connection, copying, Way::Copy, global).await,
+        MsgsCommand::Move(copying) => copy(connection, copying, Way::Move, global).await,
+        MsgsCommand::Remove { messages, yes } => {
+            let question =
+                format!("Messages {} of {} will be gone for good.", messages.set, messages.mailbox);
+            ask::confirm(&question, *yes)?;
+            let (account, mailbox) = (messages.account.clone(), messages.mailbox.clone());
+            let gone =
+                connection.call(MessagesRemove { account, mailbox, selection: selection(messages) }).await?;
+            counted(global, "removed", gone)
+        }
+        MsgsCommand::AddFlags(flagging) => flag(connection, flagging, Mode::Add, global).await,
+        MsgsCommand::RemFlags(flagging) => flag(connection, flagging, Mode::Remove, global).await,
+        MsgsCommand::SetFlags(flagging) => flag(connection, flagging, Mode::Set, global).await,
+    }
+}
+
+fn selection(messages: &Messages) -> Selection {
+    let by = if messages.uid { By::Uid } else { By::Number };
+    Selection { set: messages.set.clone(), by }
+}
+
+fn counted(global: &Global, what: &str, count: u64) -> Result<(), Trouble> {
+    let plural = if count == 1 { "" } else { "s" };
+    output::done(global, &json!({ what: count }), &format!("{count} message{plural} {what}"))
+}
+
+async fn list(connection: &Connection, messages: &Messages, global: &Global) -> Result<(), Trouble> {
+    let mut all = Vec::new();
+    let mut after = 0;
+    loop {
+        let (account, mailbox) = (messages.account.clone(), messages.mailbox.clone());
+        let page =
+            connection.call(MessagesList { account, mailbox, selection: selection(messages), after }).await?;
+        let Some(last) = page.last() else { break };
+        after = last.uid;
+        all.extend(page);
+    }
+    let head = ["no", "uid", "received", "size", "flags", "from", "subject"];
+    output::list(
+        global,
+        &all,
+        &head,
+        |message| {
+            vec![
+                message.number.to_string(),
+                message.uid.to_string(),
+                output::time(message.received),
+                output::size(message.size),
+                message.flags.join(" "),
+                output::shorten(bare(&message.from), COLUMN_MAX),
+                output::shorten(&message.subject, COLUMN_MAX),
+            ]
+        },
+        "there are no such messages",
+    )
+}
+
+/// An address that stands alone, without its brackets.
+fn bare(from: &str) -> &str {
+    from.strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'))
+        .filter(|one| !one.contains('<'))
+        .unwrap_or(from)
+}
+
+fn read_time(text: &str) -> Result<i64, Trouble> {
+    mail::date::parse_iso(text)
+        .map(|stamp| stamp.seconds)
+        .ok_or_else(|| Trouble::usage(format!("{text:?} is no time; write it like 2026-01-31T12:00:00Z")))
+}
+
+fn read_message() -> Result<String, Trouble> {
+    let mut octets = Vec::new();
+    io::stdin().lock().take(MESSAGE_MAX + 1).read_to_end(&mut octets)?;
+    if octets.len() as u64 > MESSAGE_MAX {
+        let most = ::config::print_size(MESSAGE_MAX);
+        return Err(Trouble::new(format!("the message is larger than {most}; add it with a mail client")));
+    }
+    if octets.is_empty() {
+        return Err(Trouble::new("no message came on standard input"));
+    }
+    Ok(decode::to_base64(&octets))
+}
+
+async fn dump(connection: &Connection, messages: &Messages) -> Result<(), Trouble> {
+    let (account, mailbox) = (&messages.account, &messages.mailbox);
+    let mut after = 0;
+    let mut found = false;
+    loop {
+        let call = MessagesList {
+            account: account.clone(),
+            mailbox: mailbox.clone(),
+            selection: selection(messages),
+            after,
+        };
+        let page = connection.call(call).await?;
+        let Some(last) = page.last() else { break };
+        after = last.uid;
+        found = true;
+        for message in &page {
+            dump_one(connection, account, mailbox, message.uid).await?;
+        }
+    }
+    if found { Ok(()) } else { Err(Trouble::new(format!("{mailbox} has no message {}", messages.set))) }
+}
+
+async fn dump_one(connection: &Connection, account: &str, mailbox: &str, uid: u32) -> Result<(), Trouble> {
+    let mut offset = 0;
+    loop {
+        let (account, mailbox) = (account.to_owned(), mailbox.to_owned());
+        let piece = connection.call(MessagesPiece { account, mailbox, uid, offset }).await?;
+        let octets = decode::base64(piece.as_bytes());
+        if octets.is_empty() {
+            return Ok(());
+        }
+        offset += octets.len() as u64;
+        output::octets(&octets)?;
+    }
+}
+
+async fn copy(connection: &Connection, copying: &Copying, way: Way, global: &Global) -> Result<(), Trouble> {
+    let messages = &copying.messages;
+    let call = MessagesCopy {
+        account: messages.account.clone(),
+        mailbox: messages.mailbox.clone(),
+        selection: selection(messages),
+        to: copying.to.clone(),
+        way,
+    };
+    let count = connection.call(call).await?;
+    counted(global, if way == Way::Copy { "copied" } else { "moved" }, count as u64)
+}
+
+async fn flag(
+    connection: &Connection,
+    flagging: &Flagging,
+    mode: Mode,
+    global: &Global,
+) -> Result<(), Trouble> {
+    let messages = &flagging.messages;
+    let call = MessagesFlag {
+        account: messages.account.clone(),
+        mailbox: messages.mailbox.clone(),
+        selection: selection(messages),
+        mode,
+        flags: flagging.flags.clone(),
+    };
+    let count = connection.call(call).await?;
+    counted(global, "changed", count as u64)
+}

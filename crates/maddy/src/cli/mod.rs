@@ -1,0 +1,109 @@
+//! The command line.
+
+mod account;
+pub(crate) mod args;
+mod ask;
+mod check;
+mod connection;
+mod mailboxes;
+mod messages;
+mod output;
+mod queue;
+
+pub(crate) use args::{Cli, Command};
+pub(crate) use connection::{Connection, RELOAD, STATUS};
+
+use crate::config::Source;
+use args::{ConfigCommand, Global};
+use std::fmt;
+use std::process::ExitCode;
+use web::Failure;
+
+/// Exit status for a configuration with problems, and for a command line that makes no sense (as clap has it).
+const USAGE: u8 = 2;
+
+/// Why a command did not do what was asked: a sentence that says what to do, and the exit status.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    message: String,
+    status: u8,
+}
+
+impl Trouble {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), status: 1 }
+    }
+
+    /// What stands in the configuration or on the command line is wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), status: USAGE }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message.trim_end())
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::new(failure.message)
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<::config::Problems> for Trouble {
+    fn from(problems: ::config::Problems) -> Self {
+        let count = problems.0.len();
+        let plural = if count == 1 { "" } else { "s" };
+        Self::usage(format!("{problems}{count} problem{plural}; nothing was changed"))
+    }
+}
+
+/// Carries out a command, and says on standard error what went wrong.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) if trouble.message.is_empty() => ExitCode::from(trouble.status),
+        Err(trouble) => {
+            eprintln!("maddy: {trouble}");
+            ExitCode::from(trouble.status)
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<(), Trouble> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Run => crate::run::run(&source(&global)),
+        Command::Demo(demo) => crate::demo::run(&demo, &global),
+        Command::Version => output::version(&global),
+        Command::Hash => account::hash(&global),
+        Command::Config(ConfigCommand::Check) => check::check(&source(&global), &global),
+        Command::Config(ConfigCommand::Options) => check::options_list(&global),
+        Command::Reload => on_runtime(connection::reload(&source(&global))),
+        Command::Account(command) => on_runtime(account::account(&command, &global)),
+        Command::Creds(command) => on_runtime(account::creds(&command, &global)),
+        Command::ImapAcct(command) => on_runtime(account::acct(&command, &global)),
+        Command::ImapMboxes(command) => on_runtime(mailboxes::run(&command, &global)),
+        Command::ImapMsgs(command) => on_runtime(messages::run(&command, &global)),
+        Command::Queue(command) => on_runtime(queue::run(&command, &global)),
+    }
+}
+
+/// Where the settings come from that a command needs.
+fn source(global: &Global) -> Source {
+    Source { config: global.config.clone(), state_dir: global.state_dir.clone() }
+}
+
+/// Commands are small: one thread carries them.
+fn on_runtime(work: impl Future<Output = Result<(), Trouble>>) -> Result<(), Trouble> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(work)
+}

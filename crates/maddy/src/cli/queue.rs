@@ -1,0 +1,100 @@
+//! `queue`.
+
+use crate::admin::{JobInfo, QueueList, QueueRemove, QueueRetry, QueueShow};
+use crate::cli::args::{Global, QueueCommand};
+use crate::cli::{Connection, Trouble, ask, output};
+use serde_json::json;
+
+/// Widest column of addresses in listings.
+const COLUMN_MAX: usize = 60;
+
+pub(crate) async fn run(command: &QueueCommand, global: &Global) -> Result<(), Trouble> {
+    let connection = Connection::open(global).await?;
+    let result = carry_out(command, &connection, global).await;
+    connection.close().await;
+    result
+}
+
+async fn carry_out(command: &QueueCommand, connection: &Connection, global: &Global) -> Result<(), Trouble> {
+    match *command {
+        QueueCommand::List => list(connection, global).await,
+        QueueCommand::Show { id } => {
+            let job = connection.call(QueueShow { id }).await?;
+            output::done(global, &job, describe(&job).trim_end())
+        }
+        QueueCommand::Retry { id } => {
+            let due = connection.call(QueueRetry { id }).await?;
+            let plural = if due == 1 { "" } else { "s" };
+            output::done(
+                global,
+                &json!({ "recipients": due }),
+                &format!("{due} recipient{plural} will be tried now"),
+            )
+        }
+        QueueCommand::Remove { id, yes } => {
+            ask::confirm(&format!("Message {id} will not be delivered, and its sender not told."), yes)?;
+            connection.call(QueueRemove { id }).await?;
+            output::done(global, &json!({ "removed": id }), &format!("message {id} is gone"))
+        }
+    }
+}
+
+async fn list(connection: &Connection, global: &Global) -> Result<(), Trouble> {
+    let mut all: Vec<JobInfo> = Vec::new();
+    loop {
+        let page = connection.call(QueueList { after: all.last().map(|job| job.id) }).await?;
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page);
+    }
+    let head = ["id", "mail", "arrived", "size", "next try", "from", "to"];
+    output::list(global, &all, &head, row, "the queue is empty")
+}
+
+fn row(job: &JobInfo) -> Vec<String> {
+    let waiting = || job.recipients.iter().filter(|recipient| recipient.state == "waiting");
+    let to: Vec<&str> = job.recipients.iter().map(|recipient| recipient.address.as_str()).collect();
+    vec![
+        job.id.to_string(),
+        job.mail_id.clone(),
+        output::time(job.arrived),
+        output::size(job.size),
+        waiting().map(|recipient| recipient.due).min().map_or("now".to_owned(), output::time),
+        sender(job).to_owned(),
+        output::shorten(&to.join(" "), COLUMN_MAX),
+    ]
+}
+
+fn sender(job: &JobInfo) -> &str {
+    if job.from.is_empty() { "<>" } else { &job.from }
+}
+
+fn describe(job: &JobInfo) -> String {
+    let mut text = format!(
+        "message   {} (mail {})\nfrom      {}\narrived   {}\nsize      {}\n",
+        job.id,
+        job.mail_id,
+        output::printable(sender(job)),
+        output::time(job.arrived),
+        output::size(job.size)
+    );
+    for recipient in &job.recipients {
+        let next = if recipient.state == "waiting" {
+            format!(", next try {}", output::time(recipient.due))
+        } else {
+            String::new()
+        };
+        let address = output::printable(&recipient.address);
+        text.push_str(&format!("\n{address}\n  {}, {} tries{next}\n", recipient.state, recipient.attempts));
+        if let Some(last) = &recipient.last {
+            let reply = output::printable(&last.reply);
+            text.push_str(&format!(
+                "  {} {}: {reply}\n",
+                output::time(last.at),
+                output::printable(&last.host)
+            ));
+        }
+    }
+    text
+}

@@ -1,0 +1,352 @@
+//! The whole configuration: the order of its top-level nodes, and what can only be judged when all is known.
+
+use crate::cli::Trouble;
+use ::config::{OptionDoc, Problems, Section, Tree};
+use delivery::Aliases;
+use mail::{Address, Domain};
+use net::{Limits, TlsOptions};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use world::DnsOptions;
+
+/// Where the state is when nothing else is said.
+const STATE_DIR: &str = "/var/lib/maddy";
+/// Name of the control socket in the runtime directory.
+const SOCKET: &str = "control.sock";
+/// How long sessions and deliveries may go on when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The checked configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) hostname: Domain,
+    /// The domains whose mail ends here; never empty.
+    pub(crate) domains: Vec<Domain>,
+    pub(crate) tls: TlsOptions,
+    pub(crate) postmaster: Option<Address>,
+    pub(crate) subaddress: Option<char>,
+    pub(crate) aliases: Aliases,
+    pub(crate) log: Log,
+    pub(crate) dns: DnsOptions,
+    pub(crate) runtime_dir: PathBuf,
+    pub(crate) stop_timeout: Duration,
+    pub(crate) smtp: smtp_in::Config,
+    pub(crate) submission: submission::Config,
+    pub(crate) imap: imap::Config,
+    pub(crate) delivery: delivery::Config,
+    pub(crate) limits: Limits,
+    pub(crate) storage: storage::Config,
+}
+
+/// How the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) level: Level,
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: Level::Info, format: Format::Text }
+    }
+}
+
+/// Where settings come from: a file, or for commands a state directory alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) config: PathBuf,
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// What a command must know of a mail server: where its daemon listens and where its state is.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) socket: PathBuf,
+    pub(crate) storage: storage::Config,
+    /// The domains whose mail ends here, where a configuration tells.
+    pub(crate) domains: Option<Vec<Domain>>,
+}
+
+impl Source {
+    /// Reads the file with all that it includes.
+    pub(crate) fn read(&self) -> Result<Config, Problems> {
+        Config::from_tree(&Tree::read(&self.config, &environment))
+    }
+
+    pub(crate) fn place(&self) -> Result<Place, Trouble> {
+        match &self.state_dir {
+            Some(dir) if !dir.is_dir() => {
+                let dir = dir.display();
+                Err(Trouble::usage(format!(
+                    "there is no directory {dir}; --state-dir names one that a server made"
+                )))
+            }
+            Some(dir) => {
+                Ok(Place { socket: dir.join(SOCKET), storage: storage::Config::new(dir), domains: None })
+            }
+            None => Ok(self.read()?.place()),
+        }
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+impl Config {
+    pub(crate) fn from_tree(tree: &Tree) -> Result<Self, Problems> {
+        // What is missing was reported, so `None` is never seen together with a tree without problems.
+        match tree.decode(decode)? {
+            Some(config) => Ok(config),
+            None => Err(Problems(Vec::new())),
+        }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place { socket: self.socket(), storage: self.storage.clone(), domains: Some(self.domains.clone()) }
+    }
+
+    /// The path of the control socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.runtime_dir.join(SOCKET)
+    }
+
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.storage.dir
+    }
+}
+
+/// Every option there is, in the order in which they are read.
+pub(crate) fn options() -> Vec<OptionDoc> {
+    ::config::describe(decode)
+}
+
+/// Reads the file. `None` where something that has no default is missing.
+fn decode(section: &mut Section<'_>) -> Option<Config> {
+    let hostname = hostname(section);
+    let domains = domains(section);
+    let tls = section.child("tls", "Certificates.", net::config::decode_tls);
+    let postmaster = postmaster(section);
+    let subaddress = subaddress(section);
+    let aliases = section.child("aliases", "Other addresses, and where their mail goes.", |aliases| {
+        decode_aliases(aliases, &domains)
+    });
+    let state_dir =
+        section.path("state-dir", "Where mail, accounts and queue are kept.").or(PathBuf::from(STATE_DIR));
+    let runtime_dir = section
+        .path("runtime-dir", "Where the control socket is made; the state directory if not given.")
+        .optional();
+    let stop_timeout = section
+        .duration("stop-timeout", "How long sessions and deliveries may go on when the server stops.")
+        .within(Duration::ZERO..=Duration::from_secs(600))
+        .or(STOP_TIMEOUT);
+    let log = section.child("log", "The log, on standard error.", decode_log);
+    let dns = section.child("dns", "How the DNS is asked.", decode_dns);
+    let smtp = section.child("smtp", "The door for mail from other servers.", smtp_in::config::decode);
+    let submission =
+        section.child("submission", "The door for mail from our own users.", submission::config::decode);
+    let imap = section.child("imap", "The door for readers.", imap::decode);
+    let delivery = section.child("delivery", "Mail that goes to other servers.", delivery::config::decode);
+    let limits = section.child("limits", "How many connections there may be.", net::config::decode_limits);
+    let storage = section
+        .child("storage", "The database.", |storage| storage::Config::decode(storage, state_dir.clone()));
+    let config = Config {
+        hostname: hostname?,
+        domains: Some(domains).filter(|domains| !domains.is_empty())?,
+        tls,
+        postmaster,
+        subaddress,
+        aliases,
+        log,
+        dns,
+        runtime_dir: runtime_dir.unwrap_or(state_dir),
+        stop_timeout,
+        smtp,
+        submission,
+        imap,
+        delivery,
+        limits,
+        storage,
+    };
+    refuse_shared_addresses(section, &config);
+    Some(config)
+}
+
+fn hostname(section: &mut Section<'_>) -> Option<Domain> {
+    section
+        .parsed(
+            "hostname",
+            "a domain name",
+            full_name,
+            "The name of this server, to which its address in the DNS leads back.",
+        )
+        .required()
+}
+
+fn postmaster(section: &mut Section<'_>) -> Option<Address> {
+    section
+        .parsed(
+            "postmaster",
+            "an address",
+            Address::parse,
+            "Who gets the mail to postmaster; the first account if not given.",
+        )
+        .optional()
+}
+
+fn subaddress(section: &mut Section<'_>) -> Option<char> {
+    section
+        .parsed(
+            "subaddress",
+            "one character, or \"\" for none",
+            Separator::parse,
+            "What divides name and tag in name+tag@domain.",
+        )
+        .or(Separator(Some('+')))
+        .0
+}
+
+/// The aliases, and what is wrong with them among themselves.
+fn decode_aliases(section: &mut Section<'_>, domains: &[Domain]) -> Aliases {
+    let list = delivery::aliases::decode(section);
+    for problem in list.check(domains) {
+        section.problem(section.child_span(problem.alias()), problem.to_string(), "");
+    }
+    list
+}
+
+/// The local domains. None at all is a problem, and so is one that is given twice.
+fn domains(section: &mut Section<'_>) -> Vec<Domain> {
+    let list = section
+        .parsed(
+            "domains",
+            "a domain name",
+            full_name,
+            "The domains whose mail ends here; the first is the main one.",
+        )
+        .spanned()
+        .many();
+    let mut known: Vec<Domain> = Vec::new();
+    for domain in &list {
+        if known.contains(domain) {
+            section.problem(domain.span, format!("the domain {} is given twice", domain.value), "remove one");
+        } else {
+            known.push(domain.value.clone());
+        }
+    }
+    if list.is_empty() {
+        let help = "name the domains whose mail ends here: domains \"example.org\" \"example.net\"";
+        section.problem(section.child_span("domains"), "`domains` is missing", help);
+    }
+    known
+}
+
+/// A domain name with a dot in it.
+fn full_name(text: &str) -> Result<Domain, String> {
+    let domain = Domain::parse(text).map_err(|error| error.to_string())?;
+    let name = domain.to_string();
+    if name.starts_with('[') || !name.contains('.') && name != "localhost" {
+        return Err("write the full name, like mx.example.org".to_owned());
+    }
+    Ok(domain)
+}
+
+/// The character of subaddresses, if they are on.
+struct Separator(Option<char>);
+
+impl Separator {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(c), None) if "+-_=.#!~".contains(c) => Ok(Self(Some(c))),
+            _ => Err("use one of + - _ = . # ! ~".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Separator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.map_or(Ok(()), |c| write!(f, "{c}"))
+    }
+}
+
+fn decode_log(section: &mut Section<'_>) -> Log {
+    let usual = Log::default();
+    let levels = [
+        ("error", Level::Error),
+        ("warn", Level::Warn),
+        ("info", Level::Info),
+        ("debug", Level::Debug),
+        ("trace", Level::Trace),
+    ];
+    let formats = [("text", Format::Text), ("json", Format::Json)];
+    Log {
+        level: section.choice("level", &levels, "How much is said.").or(usual.level),
+        format: section
+            .choice("format", &formats, "Lines for people or objects for programs.")
+            .or(usual.format),
+    }
+}
+
+fn decode_dns(section: &mut Section<'_>) -> DnsOptions {
+    let usual = DnsOptions::default();
+    let seconds = Duration::from_secs;
+    DnsOptions {
+        servers: section
+            .socket(
+                "server",
+                "A name server with its port, may repeat; those of /etc/resolv.conf if not given.",
+            )
+            .many(),
+        timeout: section
+            .duration("timeout", "How long one try at one name server may take.")
+            .within(Duration::from_millis(10)..=seconds(60))
+            .or(usual.timeout),
+        retries: section.count("retries", "Tries after the first.").within(0..=10).or(usual.retries),
+        patience: section
+            .duration("patience", "How long one question may take in all.")
+            .within(Duration::from_millis(10)..=seconds(300))
+            .or(usual.patience),
+        cache: section
+            .count("cache", "Most answers that are kept in memory.")
+            .within(0..=10_000_000)
+            .or(usual.cache),
+    }
+}
+
+/// Two doors cannot share an address.
+fn refuse_shared_addresses(section: &Section<'_>, config: &Config) {
+    let mut taken: BTreeMap<SocketAddr, &str> = BTreeMap::new();
+    for listening in crate::listeners::wanted(config) {
+        let door = listening.door.name();
+        if listening.address.port() == 0 {
+            continue;
+        }
+        if let Some(other) = taken.insert(listening.address, door) {
+            let message = format!("{} is given to {other} and to {door}", listening.address);
+            section.problem(section.child_span(door), message, "each address can be listened on once");
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,79 @@
+//! The control socket's operations: those of `admin`, and those that only a daemon can do.
+
+use crate::admin::{self, Context};
+use crate::cli::{RELOAD, STATUS};
+use crate::config::Source;
+use crate::logging::Logging;
+use crate::reload::Running;
+use serde_json::{Value, json};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use tracing::info;
+use web::{Answer, Failure, Kind, Service};
+
+/// Where a reload finds the new configuration.
+pub(crate) struct Reloading {
+    pub(crate) source: Source,
+    pub(crate) logging: Logging,
+}
+
+/// Answers the control socket.
+pub(crate) struct Control {
+    context: Context,
+    running: Arc<Running>,
+    /// Set when the daemon runs by a file; the demo does not.
+    reloading: OnceLock<Reloading>,
+}
+
+impl Control {
+    pub(crate) fn new(context: Context, running: Arc<Running>) -> Self {
+        Self { context, running, reloading: OnceLock::new() }
+    }
+
+    pub(crate) fn reload_from(&self, reloading: Reloading) {
+        let _ = self.reloading.set(reloading);
+    }
+
+    /// Reads the configuration again. The failure has all problems.
+    pub(crate) async fn reload(&self) -> Result<(), Failure> {
+        let refused = |message: String| Failure::new(Kind::Refused, message);
+        let Some(reloading) = self.reloading.get() else {
+            return Err(refused("this server runs without a configuration file".to_owned()));
+        };
+        let source = reloading.source.clone();
+        let read = tokio::task::spawn_blocking(move || source.read());
+        let config = read.await.map_err(|error| Failure::new(Kind::Broken, error.to_string()))?.map_err(
+            |problems| refused(format!("the configuration has problems, so the old one stays\n{problems}")),
+        )?;
+        let done = self.running.reload(config, Some(&reloading.logging)).await;
+        done.map_err(|why| refused(format!("{why}; the old configuration stays")))
+    }
+
+    fn status(&self) -> Value {
+        let config = self.running.config();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "hostname": config.hostname.to_string(),
+            "connections": self.running.live(),
+        })
+    }
+}
+
+impl Service for Control {
+    fn call(&self, operation: String, arguments: Value) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
+        Box::pin(async move {
+            match operation.as_str() {
+                STATUS => Ok(self.status()),
+                RELOAD => self.reload().await.map(|()| json!("the configuration was read again")),
+                name => {
+                    let answer = admin::dispatch(name, arguments, &self.context).await;
+                    let unknown =
+                        || Err(Failure::new(Kind::NotFound, format!("there is no operation {name}")));
+                    let answer = answer.unwrap_or_else(unknown);
+                    info!(operation = name, done = answer.is_ok(), "control");
+                    answer
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,205 @@
+//! The daemon: everything that runs while the server runs, put together and taken apart in order.
+
+use crate::admin::Context;
+use crate::config::Config;
+use crate::control::Control;
+use crate::dns::Exchangeable;
+use crate::doors::Doors;
+use crate::listeners::{BindError, Ground, Listeners, wanted};
+use crate::reload::Running;
+use delivery::{Intake, RouteConfig, Router, Worker};
+use net::{CertFiles, Gate, LocalListener, ServerTls, Stop, Stopper, TlsOptions};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::{Store, Trouble};
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+use world::World;
+
+/// Directory of the certificate that we made ourselves, in the state directory.
+const SELF_SIGNED_DIR: &str = "tls";
+/// How much longer than the sessions the delivery worker and the control socket may take to end.
+const STOP_SLACK: Duration = Duration::from_secs(5);
+
+/// Why the daemon did not start. `Display` says what to do.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// An address cannot be listened on.
+    Bind(BindError),
+    /// Another process has the state directory.
+    InUse,
+    Other(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(error) => error.fmt(f),
+            Self::InUse => f.write_str(
+                "another maddy runs on this state directory; stop it first, or give this one another state directory",
+            ),
+            Self::Other(sentence) => f.write_str(sentence),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+fn other(error: impl fmt::Display) -> StartError {
+    StartError::Other(error.to_string())
+}
+
+/// A daemon that runs.
+pub(crate) struct Daemon {
+    running: Arc<Running>,
+    control: Arc<Control>,
+    stopper: Stopper,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+impl Daemon {
+    /// Opens the state, binds everything and begins to serve. When this returns every socket listens.
+    pub(crate) async fn start(
+        config: Config,
+        world: World,
+        dns: Option<Arc<Exchangeable>>,
+    ) -> Result<Self, StartError> {
+        make_directory(config.state_dir())?;
+        make_directory(&config.runtime_dir)?;
+        let store = open_store(&config, &world).await?;
+        match Self::start_with(config, world, dns, store.clone()).await {
+            Ok(daemon) => Ok(daemon),
+            Err(error) => {
+                store.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_with(
+        config: Config,
+        world: World,
+        dns: Option<Arc<Exchangeable>>,
+        store: Store,
+    ) -> Result<Self, StartError> {
+        let tls =
+            ServerTls::from_files(&certificates(&config, &world)?, world.clock.clone()).map_err(other)?;
+        let (stopper, stop) = Stopper::new();
+        let gate = Gate::new(config.limits);
+        let ground = Ground { gate, tls, world: world.clone(), stop: stop.clone() };
+        let router = load_router(&config, &store, &world).await.map_err(other)?;
+        let intake = Intake::new(Arc::new(router), store.clone(), world.clone());
+        let doors = Doors::new(&config, &store, &intake, &world);
+        let listeners = Listeners::default();
+        let change = listeners.prepare(&wanted(&config), &ground).map_err(StartError::Bind)?;
+        let socket = LocalListener::bind(config.socket()).map_err(|error| {
+            other(format!("the control socket {} cannot be made: {error}", config.socket().display()))
+        })?;
+
+        let worker = Worker::new(config.delivery.clone(), intake.clone(), store.clone(), world.clone())
+            .map_err(|error| other(format!("mail cannot go out: {error}")))?;
+        let running = Arc::new(Running::new(config, ground, doors, listeners, intake, worker.handle(), dns));
+        running.open(change);
+        let context = Context { store, world };
+        let control = Arc::new(Control::new(context, running.clone()));
+        let tasks = background(&running, worker, control.clone(), socket, &stop);
+        Ok(Self { running, control, stopper, tasks })
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.running.store()
+    }
+
+    /// The control socket's operations, for reloads that come as a signal.
+    pub(crate) fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// Stops in order: no new connections, sessions end at their next pause, deliveries end or give back their work, the
+    /// store is closed. After the time limit what is left is cut off; nothing that was promised is lost by that.
+    pub(crate) async fn stop(self) {
+        let limit = self.running.stop_timeout();
+        info!("stopping");
+        self.stopper.stop();
+        if tokio::time::timeout(limit, self.running.drained()).await.is_err() {
+            warn!(live = self.running.live(), "some sessions did not end in time");
+        }
+        for (name, task) in self.tasks {
+            let abort = task.abort_handle();
+            match tokio::time::timeout(STOP_SLACK, task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => error!(task = name, %error, "a part of the server ended badly"),
+                Err(_) => abort.abort(),
+            }
+        }
+        self.running.store().close().await;
+        info!("stopped");
+    }
+}
+
+/// Begins what runs beside the listeners.
+fn background(
+    running: &Arc<Running>,
+    worker: Worker,
+    control: Arc<Control>,
+    socket: LocalListener,
+    stop: &Stop,
+) -> Vec<(&'static str, JoinHandle<()>)> {
+    let mut until = stop.clone();
+    let delivery = tokio::spawn(worker.run(async move { until.wait().await }));
+    let certificates = tokio::spawn(running.tls().watch(stop.clone()));
+    let until = stop.clone();
+    let control = tokio::spawn(async move {
+        if let Err(error) = web::serve(socket, control, until).await {
+            error!(%error, "the control socket ended");
+        }
+    });
+    vec![("delivery", delivery), ("certificates", certificates), ("control", control)]
+}
+
+async fn open_store(config: &Config, world: &World) -> Result<Store, StartError> {
+    Store::open(config.storage.clone(), world.clone()).await.map_err(|error| match error {
+        storage::Error::Trouble(Trouble::InUse) => StartError::InUse,
+        error => {
+            other(format!("the state directory {} cannot be opened: {error}", config.state_dir().display()))
+        }
+    })
+}
+
+pub(crate) async fn load_router(config: &Config, store: &Store, world: &World) -> storage::Result<Router> {
+    let route = RouteConfig {
+        hostname: config.hostname.clone(),
+        local_domains: config.domains.clone(),
+        aliases: config.aliases.clone(),
+        subaddress: config.subaddress,
+        postmaster: config.postmaster.clone(),
+    };
+    let router = Router::load(route, store.clone(), world.clone()).await?;
+    Ok(router.with_exit(config.delivery.exit))
+}
+
+/// The certificates that the configuration names, or one of our own.
+pub(crate) fn certificates(config: &Config, world: &World) -> Result<Vec<CertFiles>, StartError> {
+    match &config.tls {
+        TlsOptions::Files(files) => Ok(files.clone()),
+        TlsOptions::SelfSigned => {
+            let dir: PathBuf = config.state_dir().join(SELF_SIGNED_DIR);
+            let mut names = vec![config.hostname.to_string()];
+            names.extend(config.domains.iter().map(ToString::to_string));
+            let files = net::self_signed(&dir, &names, world.clock.as_ref())
+                .map_err(|error| other(format!("no certificate can be made: {error}")))?;
+            Ok(vec![files])
+        }
+    }
+}
+
+/// Makes a directory that only we can read, if it is not there.
+pub(crate) fn make_directory(path: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+        let path = path.display();
+        other(format!("the directory {path} cannot be made: {error}; make it, and let this user write to it"))
+    })
+}

@@ -1,0 +1,108 @@
+//! The doors, and their new options when the configuration changes.
+
+use crate::config::Config;
+use crate::listeners::{DoorName, Serve};
+use crate::login::Judge;
+use delivery::Intake;
+use mail::Domain;
+use std::sync::{Arc, PoisonError, RwLock};
+use storage::Store;
+use world::World;
+
+/// The doors through which new connections go. Connections keep the options they came with.
+pub(crate) struct Doors {
+    smtp: Arc<smtp_in::Door>,
+    submission: Arc<submission::Door>,
+    imap: Arc<RwLock<Reading>>,
+    store: Store,
+    judge: Arc<Judge>,
+    world: World,
+}
+
+/// The door of readers, which greets with our name.
+struct Reading {
+    hostname: Domain,
+    door: Arc<imap::Door>,
+}
+
+impl Doors {
+    pub(crate) fn new(config: &Config, store: &Store, intake: &Intake, world: &World) -> Self {
+        let judge = Arc::new(Judge::new(store.clone(), world));
+        let spool_dir = store.spool_dir().to_owned();
+        let smtp =
+            smtp_in::Deps { intake: intake.clone(), world: world.clone(), spool_dir: spool_dir.clone() };
+        let submission = submission::Deps {
+            intake: intake.clone(),
+            world: world.clone(),
+            spool_dir,
+            authenticate: judge.clone(),
+        };
+        let reading = Reading::new(config, store, &judge, world);
+        Self {
+            smtp: Arc::new(smtp_in::Door::new(config.smtp.clone(), smtp)),
+            submission: Arc::new(submission::Door::new(config.submission.clone(), submission)),
+            imap: Arc::new(RwLock::new(reading)),
+            store: store.clone(),
+            judge,
+            world: world.clone(),
+        }
+    }
+
+    /// From now on new connections find doors with these options.
+    pub(crate) fn change(&self, config: &Config) {
+        self.smtp.reconfigure(config.smtp.clone());
+        self.submission.reconfigure(config.submission.clone());
+        let mut reading = self.imap.write().unwrap_or_else(PoisonError::into_inner);
+        // The door holds the pictures of mailboxes that all connections share: it is kept where it can be.
+        if reading.hostname == config.hostname {
+            reading.door.reconfigure(config.imap.clone());
+        } else {
+            *reading = Reading::new(config, &self.store, &self.judge, &self.world);
+        }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What a listener of a door calls for each connection.
+    pub(crate) fn serve(&self, door: DoorName) -> Serve {
+        match door {
+            DoorName::Smtp => {
+                let door = self.smtp.clone();
+                Arc::new(move |conn| {
+                    let door = door.clone();
+                    Box::pin(async move { door.serve(conn).await })
+                })
+            }
+            DoorName::Submission => {
+                let door = self.submission.clone();
+                Arc::new(move |conn| {
+                    let door = door.clone();
+                    Box::pin(async move { door.serve(conn).await })
+                })
+            }
+            DoorName::Imap => {
+                let reading = self.imap.clone();
+                Arc::new(move |conn| {
+                    let door = reading.read().unwrap_or_else(PoisonError::into_inner).door.clone();
+                    Box::pin(async move { door.serve(conn).await })
+                })
+            }
+        }
+    }
+}
+
+impl Reading {
+    fn new(config: &Config, store: &Store, judge: &Arc<Judge>, world: &World) -> Self {
+        let hostname = config.hostname.clone();
+        let door = imap::Door::new(
+            config.imap.clone(),
+            hostname.clone(),
+            store.clone(),
+            judge.clone(),
+            world.clone(),
+        );
+        Self { hostname, door: Arc::new(door) }
+    }
+}

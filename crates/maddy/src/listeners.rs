@@ -1,0 +1,187 @@
+//! The listening sockets: which there should be, and getting from those that are to those that should be.
+
+use crate::config::Config;
+use net::{Conn, Family, Gate, ListenOptions, Listener, ServerTls, Stop, Tls};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tracing::info;
+use world::World;
+
+/// The doors of the house.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum DoorName {
+    Smtp,
+    Submission,
+    Imap,
+}
+
+impl DoorName {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Submission => "submission",
+            Self::Imap => "imap",
+        }
+    }
+
+    /// What is said to those for whom there is no room.
+    fn busy(self) -> &'static [u8] {
+        match self {
+            Self::Smtp => smtp_in::BUSY,
+            Self::Submission => submission::BUSY,
+            Self::Imap => imap::BUSY,
+        }
+    }
+}
+
+/// When TLS begins on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum TlsStart {
+    OnRequest,
+    AtOnce,
+}
+
+/// A socket that should listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Listening {
+    pub(crate) door: DoorName,
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: TlsStart,
+    /// Whether `[::]` takes IPv4 too: not where IPv4 with the same port is bound beside it.
+    both: bool,
+}
+
+/// All sockets that a configuration asks for.
+pub(crate) fn wanted(config: &Config) -> Vec<Listening> {
+    let mut list = Vec::new();
+    let mut add = |door, address, implicit| {
+        let tls = if implicit { TlsStart::AtOnce } else { TlsStart::OnRequest };
+        list.push(Listening { door, address, tls, both: true });
+    };
+    for listen in &config.smtp.listen {
+        add(DoorName::Smtp, listen.address, listen.tls == smtp_in::ListenTls::Implicit);
+    }
+    for listen in &config.submission.listen {
+        add(DoorName::Submission, listen.address, listen.tls == submission::ListenTls::Implicit);
+    }
+    for listen in &config.imap.listen {
+        add(DoorName::Imap, listen.address, listen.tls == imap::ListenTls::Implicit);
+    }
+    let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let v4: Vec<u16> =
+        list.iter().map(|one| one.address).filter(|at| at.ip() == any).map(|at| at.port()).collect();
+    for listening in &mut list {
+        listening.both = !v4.contains(&listening.address.port());
+    }
+    list
+}
+
+/// Serves one connection.
+pub(crate) type Serve = Arc<dyn Fn(Conn) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// What a listener needs besides its address.
+#[derive(Clone)]
+pub(crate) struct Ground {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) tls: ServerTls,
+    pub(crate) world: World,
+    pub(crate) stop: Stop,
+}
+
+/// The sockets that listen.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    open: HashMap<Listening, JoinHandle<()>>,
+}
+
+/// Sockets that are bound and do not accept yet, and those that shall be closed: the change from one configuration to
+/// the next, which can still be dropped.
+pub(crate) struct Change {
+    bound: Vec<(Listening, Listener)>,
+    closing: Vec<Listening>,
+}
+
+impl Listeners {
+    /// Binds what is new. Nothing has changed yet when this fails or its result is dropped.
+    pub(crate) fn prepare(&self, wanted: &[Listening], ground: &Ground) -> Result<Change, BindError> {
+        let taken = |new: &&Listening| {
+            self.open.keys().any(|open| open.address == new.address && !wanted.contains(open))
+        };
+        if let Some(listening) = wanted.iter().find(taken) {
+            let error = io::Error::other("it is used in another way so far, which needs a restart to change");
+            return Err(BindError { listening: *listening, error });
+        }
+        let closing = self.open.keys().filter(|open| !wanted.contains(open)).copied().collect();
+        let mut bound = Vec::new();
+        for listening in wanted.iter().filter(|listening| !self.open.contains_key(listening)) {
+            let listener =
+                bind(*listening, ground).map_err(|error| BindError { listening: *listening, error })?;
+            bound.push((*listening, listener));
+        }
+        Ok(Change { bound, closing })
+    }
+
+    /// Accepts on what is new and closes what is not wanted any more; sessions go on.
+    pub(crate) fn apply(&mut self, change: Change, serve: impl Fn(DoorName) -> Serve) {
+        for listening in change.closing {
+            if let Some(task) = self.open.remove(&listening) {
+                task.abort();
+                info!(door = listening.door.name(), address = %listening.address, "closed");
+            }
+        }
+        for (listening, listener) in change.bound {
+            let address = listener.local_addr().unwrap_or(listening.address);
+            info!(door = listening.door.name(), %address, tls = listening.tls == TlsStart::AtOnce, "listening");
+            let serve = serve(listening.door);
+            let task = tokio::spawn(listener.run(move |conn| serve(conn)));
+            self.open.insert(listening, task);
+        }
+    }
+}
+
+fn bind(listening: Listening, ground: &Ground) -> io::Result<Listener> {
+    let tls = match listening.tls {
+        TlsStart::OnRequest => Tls::StartTls(ground.tls.clone()),
+        TlsStart::AtOnce => Tls::Implicit(ground.tls.clone()),
+    };
+    let options = ListenOptions {
+        name: listening.door.name(),
+        address: listening.address,
+        family: if listening.both { Family::Both } else { Family::Own },
+        tls,
+        busy: listening.door.busy(),
+    };
+    Listener::bind(options, ground.gate.clone(), &ground.world, ground.stop.clone())
+}
+
+/// A socket that cannot be had.
+#[derive(Debug)]
+pub(crate) struct BindError {
+    pub(crate) listening: Listening,
+    pub(crate) error: io::Error,
+}
+
+impl std::fmt::Display for BindError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Listening { door, address, .. } = self.listening;
+        let door = door.name();
+        match self.error.kind() {
+            io::ErrorKind::AddrInUse => write!(
+                f,
+                "{address} ({door}) is taken by another program; stop that program, or give {door} another address"
+            ),
+            io::ErrorKind::PermissionDenied => write!(
+                f,
+                "{address} ({door}) may not be used: ports below 1024 need root or the capability CAP_NET_BIND_SERVICE"
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                write!(f, "{address} ({door}) is no address of this machine; see `ip address`")
+            }
+            _ => write!(f, "{address} ({door}) cannot be listened on: {}", self.error),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The log: one line per event on standard error, for people or for programs.
+
+use crate::config::{Format, Level, Log};
+use std::io::{self, IsTerminal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{Handle, Layer as Reloaded};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+/// Changes the level while the server runs.
+#[derive(Clone)]
+pub(crate) struct Logging {
+    filter: Handle<Targets, Registry>,
+    format: Format,
+}
+
+impl Logging {
+    /// Begins the log of this process. Can be done once.
+    pub(crate) fn start(log: Log) -> Result<Self, String> {
+        let (filter, handle) = Reloaded::new(targets(log.level));
+        let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+        let lines = match log.format {
+            Format::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+            Format::Json => {
+                lines.json().flatten_event(true).with_current_span(false).with_span_list(true).boxed()
+            }
+        };
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(lines)
+            .try_init()
+            .map_err(|error| format!("the log cannot begin: {error}"))?;
+        Ok(Self { filter: handle, format: log.format })
+    }
+
+    /// Takes over a new level. Whether the format is the same, which cannot change while the server runs.
+    pub(crate) fn change(&self, log: Log) -> bool {
+        let _ = self.filter.reload(targets(log.level));
+        self.format == log.format
+    }
+}
+
+/// Our own events at the wanted level; of the libraries only what is wrong, unless everything is wanted.
+fn targets(level: Level) -> Targets {
+    let level = match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => return Targets::new().with_default(LevelFilter::TRACE),
+    };
+    let ours =
+        ["maddy", "net", "world", "storage", "delivery", "smtp_in", "submission", "imap", "web", "policy"];
+    Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        .with_targets(ours.map(|name| (name, level)))
+        // They tell as warnings what happens every day: slow statements, name servers that do not answer.
+        .with_targets(
+            ["sqlx", "hickory_resolver", "hickory_net", "hickory_proto"]
+                .map(|name| (name, LevelFilter::ERROR)),
+        )
+}

@@ -1,0 +1,169 @@
+//! From one configuration to the next while the server runs: all of it, or nothing.
+
+use crate::config::Config;
+use crate::daemon::{certificates, load_router};
+use crate::dns::Exchangeable;
+use crate::doors::Doors;
+use crate::listeners::{Change, Ground, Listeners, wanted};
+use crate::logging::Logging;
+use delivery::Intake;
+use net::ServerTls;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use storage::Store;
+use tracing::{info, warn};
+use world::{Resolver, SystemResolver};
+
+/// What runs, with the configuration it runs by.
+pub(crate) struct Running {
+    config: Mutex<Config>,
+    ground: Ground,
+    doors: Doors,
+    listeners: Mutex<Listeners>,
+    intake: Intake,
+    worker: delivery::Handle,
+    /// `None`: the DNS is not asked, whatever the configuration says.
+    dns: Option<Arc<Exchangeable>>,
+    /// One reload at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// Why the old configuration stays.
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Running {
+    pub(crate) fn new(
+        config: Config,
+        ground: Ground,
+        doors: Doors,
+        listeners: Listeners,
+        intake: Intake,
+        worker: delivery::Handle,
+        dns: Option<Arc<Exchangeable>>,
+    ) -> Self {
+        Self {
+            config: Mutex::new(config),
+            ground,
+            doors,
+            listeners: Mutex::new(listeners),
+            intake,
+            worker,
+            dns,
+            turn: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Accepts connections on the sockets of a change.
+    pub(crate) fn open(&self, change: Change) {
+        self.listeners().apply(change, |door| self.doors.serve(door));
+    }
+
+    /// Takes over another configuration. Everything that can fail is done first; when something does, nothing has
+    /// changed. Connections stay as they are.
+    pub(crate) async fn reload(&self, new: Config, logging: Option<&Logging>) -> Result<(), Refused> {
+        let _turn = self.turn.lock().await;
+        let old = self.config();
+        refuse_what_needs_a_restart(&old, &new)?;
+        let dns = self.new_resolver(&old, &new)?;
+        let change = self
+            .listeners()
+            .prepare(&wanted(&new), &self.ground)
+            .map_err(|error| Refused(error.to_string()))?;
+        let router = load_router(&new, self.store(), &self.ground.world)
+            .await
+            .map_err(|error| Refused(format!("the database cannot be asked: {error}")))?;
+        let files = certificates(&new, &self.ground.world).map_err(|error| Refused(error.to_string()))?;
+        self.ground.tls.replace(&files).map_err(|error| Refused(error.to_string()))?;
+        let old_router = self.intake.router();
+        self.intake.set_router(Arc::new(router));
+        if let Err(error) = self.worker.set_config(new.delivery.clone()) {
+            self.intake.set_router(old_router);
+            self.restore_certificates(&old);
+            return Err(Refused(error.to_string()));
+        }
+
+        if let (Some(place), Some(resolver)) = (&self.dns, dns) {
+            place.set(resolver);
+        }
+        self.ground.gate.set(new.limits);
+        self.doors.change(&new);
+        self.open(change);
+        if let Some(logging) = logging
+            && !logging.change(new.log)
+        {
+            warn!("another log format needs a restart");
+        }
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        info!("the configuration was read again");
+        Ok(())
+    }
+
+    /// Goes back to the certificates that were in use a moment ago.
+    fn restore_certificates(&self, old: &Config) {
+        let files = certificates(old, &self.ground.world);
+        if let Err(error) = files.map(|files| self.ground.tls.replace(&files)) {
+            warn!(%error, "the certificates of the old configuration cannot be read any more");
+        }
+    }
+
+    fn new_resolver(&self, old: &Config, new: &Config) -> Result<Option<Arc<dyn Resolver>>, Refused> {
+        if self.dns.is_none() || old.dns == new.dns {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(SystemResolver::new(&new.dns).map_err(Refused)?)))
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stop_timeout(&self) -> Duration {
+        self.config().stop_timeout
+    }
+
+    pub(crate) fn tls(&self) -> ServerTls {
+        self.ground.tls.clone()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.doors.store()
+    }
+
+    /// Connections that live.
+    pub(crate) fn live(&self) -> usize {
+        self.ground.gate.live()
+    }
+
+    /// Waits until no connection lives.
+    pub(crate) async fn drained(&self) {
+        self.ground.gate.drained().await;
+    }
+}
+
+fn refuse_what_needs_a_restart(old: &Config, new: &Config) -> Result<(), Refused> {
+    let changed = [
+        ("state-dir", old.storage.dir != new.storage.dir),
+        ("runtime-dir", old.runtime_dir != new.runtime_dir),
+        ("storage", old.storage != new.storage),
+    ];
+    match changed.iter().find(|(_, differs)| *differs) {
+        Some((name, _)) => Err(Refused(format!(
+            "`{name}` has changed, which needs a restart; nothing of the new file is used"
+        ))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,103 @@
+//! `maddy run`: the daemon until a signal ends it.
+
+use crate::cli::Trouble;
+use crate::config::{Config, Source};
+use crate::control::Reloading;
+use crate::daemon::Daemon;
+use crate::dns::Exchangeable;
+use crate::logging::Logging;
+use nix::sys::stat::{Mode, umask};
+use std::sync::Arc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+use world::{SystemResolver, World};
+
+/// What we make is for us alone.
+const UMASK: Mode = Mode::S_IRWXG.union(Mode::S_IRWXO);
+
+pub(crate) fn run(source: &Source) -> Result<(), Trouble> {
+    if source.state_dir.is_some() {
+        return Err(Trouble::usage(
+            "run goes by a configuration: set `state-dir` in it instead of --state-dir",
+        ));
+    }
+    let config = source.read()?;
+    umask(UMASK);
+    let logging = Logging::start(config.log).map_err(Trouble::new)?;
+    on_threads(serve(source.clone(), config, logging))
+}
+
+/// Runs work on as many threads as there are processors.
+pub(crate) fn on_threads(work: impl Future<Output = Result<(), Trouble>>) -> Result<(), Trouble> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // Whatever still runs was given its time.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(source: Source, config: Config, logging: Logging) -> Result<(), Trouble> {
+    let mut signals = Signals::new()?;
+    let resolver = SystemResolver::new(&config.dns).map_err(Trouble::new)?;
+    let dns = Arc::new(Exchangeable::new(Arc::new(resolver)));
+    let world = World { dns: dns.clone(), ..world::system::without_dns() };
+    let hostname = config.hostname.to_string();
+    let daemon =
+        Daemon::start(config, world, Some(dns)).await.map_err(|error| Trouble::new(error.to_string()))?;
+    daemon.control().reload_from(Reloading { source, logging });
+    info!(version = env!("CARGO_PKG_VERSION"), hostname, "ready");
+    loop {
+        match signals.next().await {
+            Order::Reload => {
+                if let Err(failure) = daemon.control().reload().await {
+                    error!("{failure}");
+                }
+            }
+            Order::Stop => return stop(daemon, signals).await,
+        }
+    }
+}
+
+/// Stops in order; a second signal ends at once.
+pub(crate) async fn stop(daemon: Daemon, mut signals: Signals) -> Result<(), Trouble> {
+    let again = async { while signals.next().await != Order::Stop {} };
+    tokio::select! {
+        () = daemon.stop() => Ok(()),
+        () = again => {
+            warn!("a second signal: ending at once");
+            Err(Trouble::new(""))
+        }
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Reload,
+    Stop,
+}
+
+/// The signals that we obey.
+pub(crate) struct Signals {
+    hang_up: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    pub(crate) async fn next(&mut self) -> Order {
+        tokio::select! {
+            _ = self.hang_up.recv() => Order::Reload,
+            _ = self.terminate.recv() => Order::Stop,
+            _ = self.interrupt.recv() => Order::Stop,
+        }
+    }
+}
