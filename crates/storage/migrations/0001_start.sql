@@ -52,7 +52,6 @@ CREATE TABLE mailbox (
     UNIQUE (account, name)
 ) STRICT;
 CREATE INDEX mailbox_special_use ON mailbox (account, special_use) WHERE special_use IS NOT NULL;
-CREATE INDEX mailbox_gone ON mailbox (id) WHERE account IS NULL;
 
 -- The highest UIDVALIDITY that a name had before it was deleted or renamed away.
 CREATE TABLE former_name (
@@ -180,6 +179,6 @@ CREATE TABLE job_recipient (
     last_status TEXT,
     last_text TEXT
 ) STRICT;
-CREATE INDEX job_recipient_job ON job_recipient (job);
+CREATE INDEX job_recipient_job ON job_recipient (job, domain);
 -- When a row can next be taken: at its due time, or when its lease has run out.
 CREATE INDEX job_recipient_due ON job_recipient (max(due, lease_until)) WHERE state = 0;

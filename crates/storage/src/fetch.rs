@@ -15,6 +15,8 @@ use sqlx::sqlite::SqliteRow;
 pub const PAGE_MAX: usize = 1000;
 /// After this many octets a page ends, with at least one row.
 pub const PAGE_OCTETS: u64 = 4 * 1024 * 1024;
+/// What a message in an open file counts for, so that a page holds few of them open.
+const FILE_OCTETS: u64 = PAGE_OCTETS / 16;
 
 const FLAT: &str = "SELECT m.uid, m.flags, m.keywords, m.modseq, m.received, m.saved, m.size, m.content, \
     length(c.prefix) \
@@ -102,13 +104,13 @@ impl Store {
     }
 }
 
-/// Octets that a row holds in memory.
+/// Octets that a row holds in memory, about.
 fn weight(message: &Message) -> u64 {
     let blobs = [&message.envelope, &message.bodystructure, &message.parts, &message.prefix];
     let blobs: usize = blobs.iter().filter_map(|blob| blob.as_ref()).map(Vec::len).sum();
-    let whole = message
-        .message
-        .as_ref()
-        .map_or(0, |message| message.added.len() + message.received.as_memory().map_or(0, <[u8]>::len));
-    (blobs + whole) as u64
+    let whole = message.message.as_ref().map_or(0, |message| {
+        let received = message.received.as_memory().map_or(FILE_OCTETS, |octets| octets.len() as u64);
+        message.added.len() as u64 + received
+    });
+    blobs as u64 + whole
 }

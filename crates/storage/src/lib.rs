@@ -26,6 +26,8 @@ mod queue_row;
 mod schema;
 mod sqlite;
 mod store;
+#[cfg(test)]
+mod tests;
 mod uidset;
 mod verify;
 mod wake;

@@ -211,8 +211,8 @@ mod tests {
                 Err(why) => assert_eq!(got, Err(Error::BadName(name.to_owned(), why))),
             }
         }
-        assert!(check(&"a/".repeat(32).trim_end_matches('/').to_owned()).is_ok());
-        assert!(check(&"a/".repeat(33).trim_end_matches('/').to_owned()).is_err());
+        assert!(check("a/".repeat(32).trim_end_matches('/')).is_ok());
+        assert!(check("a/".repeat(33).trim_end_matches('/')).is_err());
         assert_eq!(parents("a/b/c").collect::<Vec<_>>(), ["a", "a/b"]);
         assert_eq!(parents("a").count(), 0);
     }

@@ -326,8 +326,7 @@ async fn move_names(tx: &mut Tx, account: AccountId, renamed: &[(i64, String)]) 
     if !stale.is_empty() {
         let first = fresh_uidvalidity(tx, stale.len()).await?;
         let fresh: Vec<Value> = (first..).zip(&stale).map(|(value, id)| json!([id, value])).collect();
-        let sql =
-            "UPDATE mailbox SET uidvalidity = t.value ->> 1 FROM json_each(?1) t WHERE mailbox.id = t.value ->> 0";
+        let sql = "UPDATE mailbox SET uidvalidity = t.value ->> 1 FROM json_each(?1) t WHERE mailbox.id = t.value ->> 0";
         sqlx::query(sql).bind(json!(fresh).to_string()).execute(&mut tx.connection).await?;
     }
     const SQL: &str = "

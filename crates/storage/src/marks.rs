@@ -131,19 +131,20 @@ async fn write(
     modseq: ModSeq,
     (unseen, deleted): (i64, i64),
 ) -> Result<()> {
+    // The mailbox stands in every row, so that the rows lead and the messages are looked up.
     const SQL: &str = "
-        UPDATE message SET flags = t.value ->> 1, keywords = t.value ->> 2, modseq = ?2
-            FROM json_each(?3) t WHERE message.mailbox = ?1 AND message.uid = t.value ->> 0;
+        UPDATE message SET flags = t.value ->> 2, keywords = t.value ->> 3, modseq = ?2 FROM json_each(?1) t
+            WHERE message.mailbox = t.value ->> 0 AND message.uid = t.value ->> 1;
         UPDATE mailbox SET modseq = ?2, unseen = unseen + ?4, deleted = deleted + ?5
-            WHERE id = ?1 AND ?3 IS NOT NULL;";
+            WHERE id = ?3 AND ?1 IS NOT NULL;";
     let rows: Vec<Value> = marks
         .iter()
-        .map(|mark| json!([mark.uid, mark.flags.bits(), mark.keywords.bits().cast_signed()]))
+        .map(|mark| json!([mailbox.0, mark.uid, mark.flags.bits(), mark.keywords.bits().cast_signed()]))
         .collect();
     sqlx::query(SQL)
-        .bind(mailbox.0)
-        .bind(modseq.cast_signed())
         .bind(Value::Array(rows).to_string())
+        .bind(modseq.cast_signed())
+        .bind(mailbox.0)
         .bind(unseen)
         .bind(deleted)
         .execute(&mut tx.connection)

@@ -14,6 +14,9 @@ use sqlx::Row;
 use std::collections::HashMap;
 use std::io::Read;
 
+/// Octets after which the rows so far are written, within the same transaction: SQLite takes no value of a gigabyte.
+const ARENA_MAX: usize = 16 * 1024 * 1024;
+
 /// A body, the mailboxes that get it, and the jobs that carry it further.
 pub(crate) struct Package {
     pub(crate) body: Prepared,
@@ -152,6 +155,9 @@ pub(crate) async fn store(tx: &mut Tx, groups: &[&[Package]]) -> Result<Vec<Resu
             let jobs =
                 package.jobs.iter().map(|job| queue(&mut rows, package, job, body, &mut last)).collect();
             accepted.push(Accepted { filed, jobs });
+            if rows.arena.len() > ARENA_MAX {
+                write(state.tx, std::mem::take(&mut rows), &last).await?;
+            }
         }
         outcomes.push(Ok(accepted));
     }

@@ -295,7 +295,8 @@ async fn write_outcomes(tx: &mut Tx, job: JobId, outcomes: &[Outcome]) -> Result
     const SQL: &str = "UPDATE job_recipient SET state = t.value ->> 1, due = coalesce(t.value ->> 2, due), \
         attempts = attempts + 1, last_at = t.value ->> 3, last_host = t.value ->> 4, last_code = t.value ->> 5, \
         last_status = t.value ->> 6, last_text = t.value ->> 7, delay_told = coalesce(t.value ->> 8, delay_told) \
-        FROM json_each(?2) t WHERE job_recipient.id = t.value ->> 0 AND job_recipient.job = ?1";
+        FROM json_each(?2) t WHERE job_recipient.id = t.value ->> 0 AND +job_recipient.job = ?1";
+    // The plus keeps SQLite from going through all recipients of the job for each outcome.
     // The last word counts if a recipient is named twice.
     let outcomes: HashMap<RecipientId, &Outcome> =
         outcomes.iter().map(|outcome| (outcome.recipient, outcome)).collect();

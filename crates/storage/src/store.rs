@@ -16,7 +16,7 @@ use mail::Blob;
 use sqlx::SqlitePool;
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -40,6 +40,7 @@ struct Inner {
     wake: Arc<Wake>,
     bodies: Arc<Folder>,
     queued: Arc<AtomicU64>,
+    commits: Arc<AtomicU64>,
     world: World,
     /// What ends when the store is closed, in order.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -62,6 +63,7 @@ impl Store {
         schema::migrate(&mut connection).await?;
         let queued: i64 = sqlx::query_scalar("SELECT count(*) FROM job").fetch_one(&mut connection).await?;
         let queued = Arc::new(AtomicU64::new(queued.unsigned_abs()));
+        let commits = Arc::new(AtomicU64::new(0));
         let readers = sqlite::open_readers(&places, &config).await?;
         let wake = Arc::new(Wake::new());
         let shared = Arc::new(Shared {
@@ -69,6 +71,7 @@ impl Store {
             written: watch::Sender::new(0),
             finish_checkpoint: AtomicBool::new(false),
             queued: Arc::clone(&queued),
+            commits: Arc::clone(&commits),
             bodies: places.bodies.clone(),
         });
         let limits =
@@ -86,6 +89,7 @@ impl Store {
             wake,
             bodies,
             queued,
+            commits,
             world,
             tasks: Mutex::new(vec![writing, checkpointing]),
             lock: Mutex::new(Some(lock)),
@@ -121,6 +125,11 @@ impl Store {
     /// The bell of the queue: rings when jobs came, or became due earlier.
     pub fn watch_queue(&self) -> watch::Receiver<u64> {
         self.inner.wake.watch_queue()
+    }
+
+    /// Commits since the store was opened, for metrics: work divided by it is how many shared one flush.
+    pub fn commits(&self) -> u64 {
+        self.inner.commits.load(Ordering::Relaxed)
     }
 
     pub(crate) fn readers(&self) -> &SqlitePool {

@@ -166,6 +166,8 @@ pub(crate) struct Shared {
     pub(crate) finish_checkpoint: AtomicBool,
     /// Jobs in the queue.
     pub(crate) queued: Arc<AtomicU64>,
+    /// Commits since the start.
+    pub(crate) commits: Arc<AtomicU64>,
     pub(crate) bodies: PathBuf,
 }
 
@@ -180,6 +182,8 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     limits: Limits,
     world: World,
+    /// Closed with the desk.
+    room: Arc<Semaphore>,
     collecting: bool,
     collected: Instant,
 }
@@ -194,7 +198,7 @@ pub(crate) fn start(
     let (entries, inbox) = mpsc::channel(WAITING_MAX);
     let closing = Arc::new(Notify::new());
     let room = Arc::new(Semaphore::new(WAITING_KIB_MAX as usize));
-    let desk = Desk { entries, room, closing: Arc::clone(&closing) };
+    let desk = Desk { entries, room: Arc::clone(&room), closing: Arc::clone(&closing) };
     let tx = Tx {
         connection,
         effects: Effects::default(),
@@ -203,7 +207,7 @@ pub(crate) fn start(
         queue_max: limits.queue_max,
     };
     // Whatever an earlier process left loose is looked at first.
-    let writer = Writer { tx, shared, limits, world, collecting: true, collected: Instant::now() };
+    let writer = Writer { tx, shared, limits, world, room, collecting: true, collected: Instant::now() };
     (desk, tokio::spawn(writer.run(inbox, closing)))
 }
 
@@ -211,6 +215,11 @@ impl Writer {
     async fn run(mut self, mut inbox: mpsc::Receiver<Entry>, closing: Arc<Notify>) {
         let mut waiting = VecDeque::new();
         loop {
+            if self.room.is_closed() {
+                // What is loose can wait for the next start; callers cannot.
+                inbox.close();
+                self.collecting = false;
+            }
             // While there is something to collect a moment without work is used for that.
             if waiting.is_empty() && !self.collecting && !wait(&mut inbox, &mut waiting, &closing).await {
                 break;
@@ -323,8 +332,7 @@ impl Writer {
                 outcomes
             }
         };
-        let replies = pending.into_iter().map(|(packages, reply)| (packages, reply));
-        for ((packages, reply), outcome) in replies.zip(outcomes) {
+        for ((packages, reply), outcome) in pending.into_iter().zip(outcomes) {
             done.stored.push((packages, reply, outcome));
         }
     }
@@ -362,6 +370,7 @@ impl Writer {
                 done.effects.keep.iter().for_each(|file| file.keep());
             }
         } else {
+            self.shared.commits.fetch_add(1, Ordering::Relaxed);
             self.shared.queued.store(self.tx.queued, Ordering::SeqCst);
             self.after_commit(done.effects);
         }

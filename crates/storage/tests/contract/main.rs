@@ -1,5 +1,12 @@
 //! What the store promises, as one suite against its face, so that a second engine can be held to it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::wildcard_imports,
+    reason = "this is all test code, and the suite is about the whole face of the crate"
+)]
+
 mod accept;
 mod directory;
 mod help;
