@@ -10,6 +10,8 @@ use mail::{Address, Domain};
 
 /// Days that a rewritten address may still be answered.
 pub const VALID_DAYS: i64 = 21;
+/// Longest local part that is made here, in octets: what everybody must take (RFC 5321 §4.5.3.1.1).
+pub const REWRITTEN_MAX: usize = 64;
 /// The day is kept modulo this: two letters of base32.
 const DAYS: i64 = 1024;
 /// Letters of the hash: 30 bits, enough against guessing one address within its 21 days.
@@ -53,8 +55,7 @@ impl Srs {
 
     /// The sender under which a message of `sender` is forwarded from `domain`. `now` in seconds since 1970.
     ///
-    /// Fails where the result would not be an address: a long sender does not fit into 64 octets (RFC 5321
-    /// §4.5.3.1.1).
+    /// Fails where the result would be longer than [`REWRITTEN_MAX`].
     pub fn forward(&self, sender: &Address, domain: &Domain, now: i64) -> Result<Address, AddressError> {
         let local = match form(sender.local()) {
             Some((Form::Zero, rest)) => {
@@ -71,6 +72,9 @@ impl Srs {
                 format!("SRS0={}={body}", self.hash(&body))
             }
         };
+        if local.len() > REWRITTEN_MAX {
+            return Err(AddressError::LocalTooLong);
+        }
         Address::new(&local, domain.clone())
     }
 
