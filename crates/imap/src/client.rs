@@ -15,10 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::{AccountId, Error, MailboxId, ModSeq, UidSet};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
 /// How often a client in IDLE hears something, so that no router between forgets the connection.
 pub(crate) const STILL_HERE: Duration = Duration::from_secs(2 * 60);
+
+/// How long a connection may take to log in, however busily it talks.
+pub(crate) const LOGIN_DEADLINE: Duration = Duration::from_secs(5 * 60);
 
 /// The connection is over; nothing more can be said.
 #[derive(Debug)]
@@ -38,6 +42,7 @@ pub(crate) struct Client {
     pub(crate) account: Option<Account>,
     pub(crate) selected: Option<Selected>,
     pub(crate) incoming: Option<Incoming>,
+    login_until: Instant,
 }
 
 /// Who is logged in.
@@ -88,6 +93,7 @@ impl Client {
             account: None,
             selected: None,
             incoming: None,
+            login_until: Instant::now() + LOGIN_DEADLINE,
         }
     }
 
@@ -105,7 +111,7 @@ impl Client {
                     return;
                 }
                 Driven::TimedOut => {
-                    self.session.bye(None, "You were silent for too long.");
+                    self.session.bye(None, "That took too long.");
                     Ok(())
                 }
                 Driven::Stopping => {
@@ -136,12 +142,17 @@ impl Client {
     /// Drives the connection; in IDLE news of the mailbox are told meanwhile (RFC 9051 §6.3.13).
     async fn next(&mut self) -> Driven<Question> {
         loop {
+            let Some(account) = &mut self.account else {
+                let driven = timeout_at(self.login_until, self.conn.drive(&mut self.session)).await;
+                return driven.unwrap_or_else(|_| {
+                    // The farewell needs time as well.
+                    self.login_until += LOGIN_DEADLINE;
+                    Driven::TimedOut
+                });
+            };
             if !self.session.is_idling() {
                 return self.conn.drive(&mut self.session).await;
             }
-            let Some(account) = &mut self.account else {
-                return self.conn.drive(&mut self.session).await;
-            };
             tokio::select! {
                 driven = self.conn.drive(&mut self.session) => return driven,
                 Ok(()) = account.bell.changed() => self.sync().await,

@@ -13,8 +13,10 @@ use imap_proto::{Response, Set};
 use storage::{Columns, FlagChange, FlagMode, Flags, Row, UidSet};
 use tracing::warn;
 
-/// Most messages of one read from the store.
-const PAGE: usize = 200;
+/// Most messages of one read from the store, where only small things are asked for.
+const PAGE: usize = 1000;
+/// The same where octets of the messages are read.
+const PAGE_OF_BODIES: usize = 100;
 /// Messages whose flags are written in one go, without reading from the store.
 const FLAGS_AT_ONCE: usize = 500;
 
@@ -142,9 +144,10 @@ async fn from_store(
 ) -> Result<Result<(), Response>, Gone> {
     let mut rest = uids(targets);
     let mut found = 0;
+    let most = if plan.columns.contains(Columns::MESSAGE) { PAGE_OF_BODIES } else { PAGE };
     while !rest.is_empty() {
         let Some(selected) = &client.selected else { return Ok(Err(not_selected())) };
-        let page = client.house.store.fetch(selected.mailbox, &rest, plan.columns, PAGE).await;
+        let page = client.house.store.fetch(selected.mailbox, &rest, plan.columns, most).await;
         let rows = match page {
             Ok(rows) => rows,
             Err(error) => return Ok(Err(refusal::response(&error))),

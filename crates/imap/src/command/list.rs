@@ -52,8 +52,12 @@ impl<'a> Names<'a> {
 
     /// Whether something subscribed below `name` is not listed by itself.
     fn hides_below(&self, name: &str, patterns: &[Pattern]) -> bool {
-        let below = |other: &str| other.strip_prefix(name).is_some_and(|rest| rest.starts_with(DELIMITER));
-        self.iter().any(|(other, entry)| entry.subscribed && below(other) && !fits(patterns, other))
+        let prefix = format!("{name}{DELIMITER}");
+        // What lies below a name stands together behind it.
+        let below = self.entries.range((true, prefix.as_str())..);
+        below
+            .take_while(|((_, other), _)| other.starts_with(&prefix))
+            .any(|((_, other), entry)| entry.subscribed && !fits(patterns, other))
     }
 }
 

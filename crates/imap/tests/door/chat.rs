@@ -19,7 +19,7 @@ type Step = Result<(), String>;
 /// A door, its store, and clients by name.
 pub(crate) struct Stage {
     pub(crate) store: Store,
-    address: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
     clients: HashMap<String, BufReader<TcpStream>>,
     stopper: Stopper,
     _dir: TempDir,
@@ -88,9 +88,13 @@ impl Stage {
     /// Things that happen without a client.
     async fn act(&mut self, what: &str) -> Step {
         let account = self.store.account("alice@example.org").await.unwrap().unwrap().id;
-        let (verb, rest) = what.split_once(' ').unwrap_or((what, ""));
+        let (verb, rest) = match what {
+            "close the store" => (what, ""),
+            _ => what.split_once(' ').unwrap_or((what, "")),
+        };
         match verb {
             "stop" => self.stopper.stop(),
+            "close the store" => self.store.close().await,
             "delete" => self.store.delete_mailbox(account, rest).await.map_err(|error| error.to_string())?,
             "deliver" => {
                 let (mailbox, text) = rest.split_once(' ').unwrap();

@@ -1,0 +1,222 @@
+//! Several clients act at random on one mailbox at the same time. Each keeps a model of what it was told; when all
+//! have caught up, every model must equal what the store has, and no model was ever told what it may not be told.
+
+use crate::chat::Stage;
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+const CLIENTS: u64 = 4;
+const ROUNDS: usize = 8;
+const STEPS: usize = 30;
+const FLAGS: [&str; 4] = ["\\Seen", "\\Flagged", "\\Deleted", "$x"];
+
+/// A small generator, so that a failure can be run again from its seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % end as u64).unwrap()
+    }
+}
+
+/// Flags of a message as far as the client knows them.
+type Flags = Option<BTreeSet<String>>;
+
+struct Model {
+    stream: BufReader<TcpStream>,
+    dice: Dice,
+    /// UIDs by number, where they are known.
+    messages: Vec<Option<u32>>,
+    flags: HashMap<u32, Flags>,
+    /// Whether EXPUNGE would be against the rules now (RFC 9051 §7.5.1).
+    numbered: bool,
+    log: Vec<String>,
+}
+
+impl Model {
+    async fn connect(address: SocketAddr, seed: u64) -> Self {
+        let stream = BufReader::new(TcpStream::connect(address).await.unwrap());
+        let mut model = Self {
+            stream,
+            dice: Dice(seed),
+            messages: Vec::new(),
+            flags: HashMap::new(),
+            numbered: false,
+            log: Vec::new(),
+        };
+        model.line().await;
+        model.run("LOGIN alice@example.org secret").await;
+        model.run("SELECT INBOX").await;
+        model
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = self.stream.read_line(&mut line);
+        tokio::time::timeout(std::time::Duration::from_secs(20), read).await.expect("heard nothing").unwrap();
+        assert!(line.ends_with("\r\n"), "{line:?} after {:?}", self.log);
+        line.trim_end().to_owned()
+    }
+
+    /// Runs a command, taking in all that is told; gives the tagged line and the UIDs whose flags were told.
+    async fn run(&mut self, command: &str) -> (String, BTreeSet<u32>) {
+        self.log.push(command.to_owned());
+        let first = command.split(' ').next().unwrap();
+        self.numbered = ["FETCH", "STORE", "SEARCH"].contains(&first);
+        self.stream.write_all(format!("t {command}\r\n").as_bytes()).await.unwrap();
+        let mut told = BTreeSet::new();
+        loop {
+            let line = self.line().await;
+            self.log.push(line.clone());
+            if let Some(tagged) = line.strip_prefix("t ") {
+                assert!(!tagged.starts_with("BAD"), "{:#?}", self.log);
+                return (tagged.to_owned(), told);
+            }
+            told.extend(self.take_in(&line));
+        }
+    }
+
+    fn take_in(&mut self, line: &str) -> Option<u32> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let number: usize = words.get(1)?.parse().ok()?;
+        match *words.get(2)? {
+            "EXISTS" => {
+                assert!(number >= self.messages.len(), "EXISTS shrinks: {:#?}", self.log);
+                self.messages.resize(number, None);
+                None
+            }
+            "EXPUNGE" => {
+                assert!(!self.numbered, "EXPUNGE too early: {:#?}", self.log);
+                assert!((1..=self.messages.len()).contains(&number), "{:#?}", self.log);
+                self.messages.remove(number - 1);
+                None
+            }
+            "FETCH" => {
+                assert!((1..=self.messages.len()).contains(&number), "{:#?}", self.log);
+                let uid: u32 =
+                    between(line, "UID ", ' ').or_else(|| between(line, "UID ", ')'))?.parse().unwrap();
+                let known = self.messages[number - 1].get_or_insert(uid);
+                assert_eq!(*known, uid, "another UID for a number: {:#?}", self.log);
+                let flags = between(line, "FLAGS (", ')')?;
+                let flags = flags.split_whitespace().map(str::to_owned).collect();
+                self.flags.insert(uid, Some(flags));
+                Some(uid)
+            }
+            _ => None,
+        }
+    }
+
+    async fn step(&mut self) {
+        let flag = FLAGS[self.dice.below(FLAGS.len())];
+        let sign = ["+", "-", ""][self.dice.below(3)];
+        if self.messages.is_empty() || self.dice.below(6) == 0 {
+            self.run(&format!("APPEND INBOX ({flag}) {{7+}}\r\nA: b\r\n\r")).await;
+            return;
+        }
+        let number = self.dice.below(self.messages.len()) + 1;
+        match self.dice.below(12) {
+            0 => drop(self.run("NOOP").await),
+            1 => drop(self.run("EXPUNGE").await),
+            2 => drop(self.run(&format!("COPY {number} INBOX")).await),
+            3 => drop(self.run(&format!("MOVE {number} Trash")).await),
+            4 => drop(self.run(&format!("FETCH {number}:* (UID FLAGS)")).await),
+            5 => drop(self.run(&format!("FETCH {number} (UID BODY[]<0.1>)")).await),
+            6 => drop(self.run(&format!("UID FETCH {number}:* (FLAGS RFC822.SIZE)")).await),
+            7 => drop(self.run("SEARCH UNSEEN").await),
+            8 | 9 => drop(self.run(&format!("STORE {number} {sign}FLAGS ({flag})")).await),
+            10 => drop(self.run(&format!("UID STORE {number}:* {sign}FLAGS ({flag})")).await),
+            _ => self.store_silently(number, sign, flag).await,
+        }
+    }
+
+    /// `.SILENT`: the model works out the flags by itself, unless it is told of them meanwhile.
+    async fn store_silently(&mut self, number: usize, sign: &str, flag: &str) {
+        let Some(uid) = self.messages[number - 1] else { return };
+        let (tagged, told) = self.run(&format!("UID STORE {uid} {sign}FLAGS.SILENT ({flag})")).await;
+        let Some(flags) = self.flags.get_mut(&uid) else { return };
+        match flags {
+            Some(flags) if tagged.starts_with("OK") && !told.contains(&uid) => match sign {
+                "+" => drop(flags.insert(flag.to_owned())),
+                "-" => drop(flags.remove(flag)),
+                _ => *flags = [flag.to_owned()].into(),
+            },
+            unknown => *unknown = None,
+        }
+    }
+
+    /// Catches up, and says what it believes.
+    async fn belief(&mut self) -> Vec<(Option<u32>, Flags)> {
+        self.run("NOOP").await;
+        let flags = |uid: &u32| self.flags.get(uid).cloned().flatten();
+        self.messages.iter().map(|uid| (*uid, uid.as_ref().and_then(flags))).collect()
+    }
+}
+
+fn between<'a>(text: &'a str, start: &str, end: char) -> Option<&'a str> {
+    let rest = &text[text.find(start)? + start.len()..];
+    let found = &rest[..rest.find(end)?];
+    (!found.contains('(')).then_some(found)
+}
+
+async fn truth(stage: &Stage) -> Vec<(u32, BTreeSet<String>)> {
+    let account = stage.store.account("alice@example.org").await.unwrap().unwrap();
+    let mailbox = stage.store.mailbox(account.id, "INBOX").await.unwrap();
+    let snapshot = stage.store.snapshot(mailbox.id).await.unwrap();
+    let bits = [storage::Flags::SEEN, storage::Flags::FLAGGED, storage::Flags::DELETED];
+    let flags = |mark: &storage::Mark| {
+        let system =
+            FLAGS.iter().zip(bits).filter(|(_, bit)| mark.flags.contains(*bit)).map(|(name, _)| *name);
+        let keywords = mark.keywords.iter().map(|bit| snapshot.keywords[bit].as_str());
+        system.chain(keywords).map(str::to_owned).collect()
+    };
+    snapshot.marks.iter().map(|mark| (mark.uid, flags(mark))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_never_disagree() {
+    let seed = 0x5851_f42d_4c95_7f2d;
+    let stage = Stage::new().await;
+    let mut models = Vec::new();
+    for client in 1..=CLIENTS {
+        models.push(Model::connect(stage.address, seed ^ (client << 32)).await);
+    }
+    for round in 0..ROUNDS {
+        let tasks: Vec<_> = models
+            .drain(..)
+            .map(|mut model| {
+                tokio::spawn(async move {
+                    for _ in 0..STEPS {
+                        model.step().await;
+                    }
+                    model
+                })
+            })
+            .collect();
+        for task in tasks {
+            models.push(task.await.unwrap());
+        }
+        let truth = truth(&stage).await;
+        for model in &mut models {
+            let belief = model.belief().await;
+            let log = std::mem::take(&mut model.log);
+            let uids: Vec<Option<u32>> = belief.iter().map(|(uid, _)| *uid).collect();
+            assert_eq!(
+                belief.len(),
+                truth.len(),
+                "seed {seed:x}, round {round}: {uids:?} {truth:?} {log:#?}"
+            );
+            for ((uid, flags), (true_uid, true_flags)) in belief.iter().zip(&truth) {
+                assert!(uid.is_none_or(|uid| uid == *true_uid), "seed {seed:x}, round {round}: {log:#?}");
+                assert!(
+                    flags.as_ref().is_none_or(|flags| flags == true_flags),
+                    "seed {seed:x}, round {round}: UID {true_uid} has {true_flags:?}, believed {flags:?}: {log:#?}"
+                );
+            }
+        }
+    }
+}
