@@ -99,15 +99,18 @@ pub struct Received<'a> {
 impl Received<'_> {
     /// The whole field without its last line break.
     pub fn field(&self) -> String {
-        let mut clauses = Vec::new();
-        if let Some(from) = self.origin() {
-            clauses.push(from);
-        }
-        if let Some(Tls { version, cipher }) = self.tls {
-            clauses.push(format!("(using {} with {})", clean(version), clean(cipher)));
-        }
-        let id = clean(self.id);
-        clauses.push(format!("by {} with {} id {id}", clean(self.by), self.with.name()));
+        let tls = self
+            .tls
+            .map(|Tls { version, cipher }| format!("(using {} with {})", clean(version), clean(cipher)));
+        let by = format!("by {}", clean(self.by));
+        let with = format!("with {} id {}", self.with.name(), clean(self.id));
+        let mut clauses = match (self.origin(), tls) {
+            (Some(from), Some(tls)) => vec![from, tls, format!("{by} {with}")],
+            (Some(from), None) => vec![from, format!("{by} {with}")],
+            // A comment may stand before any clause but the first.
+            (None, Some(tls)) => vec![by, tls, with],
+            (None, None) => vec![format!("{by} {with}")],
+        };
         if let Some(recipient) = self.recipient {
             clauses.push(format!("for <{recipient}>"));
         }
@@ -248,6 +251,9 @@ mod tests {
         received.hello = None;
         received.peer = None;
         assert!(received.field().starts_with("Received: by mx.example.org with"));
+        received.tls = Some(Tls { version: "TLSv1.3", cipher: "X" });
+        let start = "Received: by mx.example.org\r\n\t(using TLSv1.3 with X)\r\n\twith ESMTPS id";
+        assert!(received.field().starts_with(start));
         let long = "x".repeat(60) + ".example";
         received.hello = Some(&long);
         received.peer = Some(Peer { address: "2001:db8::1".parse().unwrap(), name: Some(&long) });
