@@ -25,7 +25,8 @@ pub enum HelloKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// The name is printable ASCII, not empty, and as a rule a domain or an address literal; many that are
-    /// neither do exist, and refusing them is not for the grammar.
+    /// neither do exist, and refusing them is not for the grammar. Each character of a computer's name that
+    /// no domain could have is a `?` here.
     Hello {
         kind: HelloKind,
         name: String,
@@ -138,7 +139,15 @@ const HTTP: [&str; 9] = ["GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "PA
 impl Command {
     /// Reads a line without its CRLF. `offered` says which parameters are known.
     pub fn parse(line: &[u8], offered: ExtensionSet) -> Result<Self, Fault> {
-        let line = std::str::from_utf8(line).map_err(|_| Fault::BadOctets)?;
+        let lossy;
+        let line = match std::str::from_utf8(line) {
+            Ok(line) => line,
+            Err(_) if is_hello(line) => {
+                lossy = String::from_utf8_lossy(line);
+                lossy.as_ref()
+            }
+            Err(_) => return Err(Fault::BadOctets),
+        };
         if line.chars().any(|c| c.is_control() && c != '\t') {
             return Err(Fault::BadOctets);
         }
@@ -175,6 +184,12 @@ fn alone(command: Command, rest: &str, usage: &'static str) -> Result<Command, F
     if rest.is_empty() { Ok(command) } else { Err(Fault::Syntax { usage }) }
 }
 
+/// Computers with names in old charsets do log in for people who cannot help it.
+fn is_hello(line: &[u8]) -> bool {
+    line.get(..5)
+        .is_some_and(|head| head.eq_ignore_ascii_case(b"EHLO ") || head.eq_ignore_ascii_case(b"HELO "))
+}
+
 fn hello(kind: HelloKind, name: &str) -> Result<Command, Fault> {
     let usage = match kind {
         HelloKind::Helo => "HELO hostname",
@@ -182,10 +197,10 @@ fn hello(kind: HelloKind, name: &str) -> Result<Command, Fault> {
     };
     // A name and nothing else; words behind it were once allowed (RFC 821) and are ignored.
     let name = name.split_ascii_whitespace().next().unwrap_or_default();
-    if name.is_empty() || name.len() > HELLO_MAX || !name.bytes().all(|b| b.is_ascii_graphic()) {
+    if name.is_empty() || name.len() > HELLO_MAX {
         return Err(Fault::Syntax { usage });
     }
-    Ok(Command::Hello { kind, name: name.to_owned() })
+    Ok(Command::Hello { kind, name: name.replace(|c: char| !c.is_ascii_graphic(), "?") })
 }
 
 /// Takes `FROM:` or `TO:` off, in any case; a blank before and after the colon is let pass.

@@ -31,6 +31,7 @@ fn simple_commands() {
         ("HELO a.example", hello(HelloKind::Helo, "a.example")),
         ("ehlo  [192.0.2.1] ", hello(HelloKind::Ehlo, "[192.0.2.1]")),
         ("EHLO my computer", hello(HelloKind::Ehlo, "my")),
+        ("EHLO Büro-PC", hello(HelloKind::Ehlo, "B?ro-PC")),
         ("DATA", Command::Data),
         ("DATA ", Command::Data),
         ("data", Command::Data),
@@ -49,6 +50,13 @@ fn simple_commands() {
     ] {
         assert_eq!(parse(line), Ok(want), "{line}");
     }
+}
+
+#[test]
+fn a_name_in_an_old_charset_is_no_reason_to_refuse() {
+    let parsed = Command::parse(b"EHLO B\xfcro", offered()).unwrap();
+    assert_eq!(parsed, Command::Hello { kind: HelloKind::Ehlo, name: "B?ro".to_owned() });
+    assert_eq!(Command::parse(b"NOOP B\xfcro", offered()), Err(Fault::BadOctets));
 }
 
 #[test]
@@ -131,7 +139,6 @@ fn faults() {
         ("", 500, "5.5.1"),
         ("FOO", 500, "5.5.1"),
         ("EHLO", 501, "5.5.4"),
-        ("EHLO bücher.example", 501, "5.5.4"),
         ("DATA x", 501, "5.5.4"),
         ("QUIT x", 501, "5.5.4"),
         ("MAIL", 501, "5.5.4"),
