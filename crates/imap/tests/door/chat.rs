@@ -26,7 +26,19 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// In clear text, with logins allowed.
     pub(crate) async fn new() -> Self {
+        Self::with(InsecureAuth::Allowed, net::Tls::None).await
+    }
+
+    /// As it is on port 143.
+    pub(crate) async fn with_tls(certificate: &net::CertFiles) -> Self {
+        let clock = world::fake::world(7).clock;
+        let tls = net::ServerTls::from_files(std::slice::from_ref(certificate), clock).unwrap();
+        Self::with(InsecureAuth::Refused, net::Tls::StartTls(tls)).await
+    }
+
+    async fn with(insecure_auth: InsecureAuth, tls: net::Tls) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let world = world::fake::world(7);
         let store = Store::open(storage::Config::new(dir.path()), world.clone()).await.unwrap();
@@ -34,7 +46,7 @@ impl Stage {
         let accounts =
             auth::fake::accounts(&[("alice@example.org", "secret"), ("ghost@example.org", "secret")]);
         let config = Config {
-            insecure_auth: InsecureAuth::Allowed,
+            insecure_auth,
             append_limit: 30 * 1024 * 1024,
             connections_per_account: 5,
             login_failures: 3,
@@ -44,7 +56,7 @@ impl Stage {
         let hostname = Domain::parse("mx.example.org").unwrap();
         let door = Arc::new(Door::new(config, hostname, store.clone(), accounts, world.clone()));
         let (stopper, stop) = Stopper::new();
-        let address = listen(door, &world, stop);
+        let address = listen(door, tls, &world, stop);
         Self { store, address, clients: HashMap::new(), stopper, _dir: dir }
     }
 
@@ -175,12 +187,12 @@ impl Stage {
     }
 }
 
-fn listen(door: Arc<Door>, world: &world::World, stop: Stop) -> std::net::SocketAddr {
+fn listen(door: Arc<Door>, tls: net::Tls, world: &world::World, stop: Stop) -> std::net::SocketAddr {
     let options = ListenOptions {
         name: "imap",
         address: "127.0.0.1:0".parse().unwrap(),
         family: net::Family::default(),
-        tls: net::Tls::None,
+        tls,
         busy: imap::BUSY,
     };
     let listener = Listener::bind(options, Gate::new(net::Limits::default()), world, stop).unwrap();

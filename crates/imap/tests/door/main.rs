@@ -8,6 +8,7 @@
 
 mod chat;
 mod model;
+mod tls;
 
 use chat::Stage;
 

@@ -58,7 +58,7 @@ impl Model {
     async fn line(&mut self) -> String {
         let mut line = String::new();
         let read = self.stream.read_line(&mut line);
-        tokio::time::timeout(std::time::Duration::from_secs(20), read).await.expect("heard nothing").unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(20), read).await.unwrap().unwrap();
         assert!(line.ends_with("\r\n"), "{line:?} after {:?}", self.log);
         line.trim_end().to_owned()
     }
