@@ -1,0 +1,57 @@
+//! What the documents say is what the program says.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What stands in docs/config.md before the list that the program prints.
+const MARK: &str = "<!-- What follows is printed by `maddy config options`. -->\n";
+
+fn document(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The standard output of the program.
+fn maddy(arguments: &[&str]) -> String {
+    let beside = || std::env::current_exe().unwrap().parent().and_then(Path::parent).unwrap().join("maddy");
+    let binary = std::env::var_os("MADDY_BIN").map_or_else(beside, PathBuf::from);
+    let output = Command::new(&binary).args(arguments).output();
+    let output = output
+        .unwrap_or_else(|error| panic!("{}: {error}: run `cargo build -p maddy` first", binary.display()));
+    assert!(output.status.success(), "maddy {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn every_option_is_in_the_document() {
+    let document = document("docs/config.md");
+    let (_, listed) = document.split_once(MARK).expect("docs/config.md has the mark");
+    let printed = maddy(&["config", "options"]);
+    assert_eq!(listed.trim(), printed.trim(), "put the output of `maddy config options` behind the mark");
+}
+
+/// The words behind `maddy` in the code blocks of the documents are commands that there are.
+#[test]
+fn every_command_in_the_documents_is_one() {
+    let help = maddy(&["--help"]);
+    for name in ["README.md", "docs/config.md", "docs/flow.md", "docs/architecture.md"] {
+        let text = document(name);
+        let blocks = text.split("```").skip(1).step_by(2);
+        for line in blocks.flat_map(str::lines) {
+            let command = line.trim_start_matches(['$', ' ']);
+            let Some(rest) = command.strip_prefix("maddy ") else { continue };
+            let mut words = rest.split_whitespace();
+            // Options that stand before the command take a value each.
+            let verb = loop {
+                match words.next() {
+                    Some("--json") => {}
+                    Some(option) if option.starts_with('-') => drop(words.next()),
+                    other => break other.unwrap_or_default(),
+                }
+            };
+            let known = help.lines().any(|line| line.split_whitespace().next() == Some(verb));
+            assert!(known, "{name}: `{line}`: there is no command {verb}");
+        }
+    }
+}
