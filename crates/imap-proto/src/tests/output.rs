@@ -110,3 +110,60 @@ fn section_names_are_echoed_with_the_origin_alone() {
         assert_eq!(section_name(&Section { part, what }, partial), want);
     }
 }
+
+/// imap-codec reads what we write, as far as its grammar reaches (it has no ESEARCH and no CHILDINFO).
+#[test]
+fn imap_codec_reads_what_is_written() {
+    use imap_codec::ResponseCodec;
+    use imap_codec::decode::Decoder;
+    let listed = Listed {
+        attributes: vec!["\\HasChildren".into(), "\\Sent".into()],
+        delimiter: Some('/'),
+        name: "Entwürfe \"x\" & y".into(),
+        child_info: false,
+    };
+    let mut written: Vec<Vec<u8>> = [
+        Untagged::Exists(0),
+        Untagged::Recent(0),
+        Untagged::Expunge(7),
+        Untagged::Flags(vec!["\\Seen".into(), "$Junk".into()]),
+        Untagged::FetchFlags { number: 1, uid: Some(2), flags: Vec::new() },
+        Untagged::List(listed.clone()),
+        Untagged::Lsub(Listed { delimiter: None, ..listed }),
+        Untagged::MailboxStatus {
+            name: "a".into(),
+            items: vec![(StatusItem::Messages, 1), (StatusItem::UidNext, 2), (StatusItem::Deleted, 0)],
+        },
+        Untagged::Search(vec![]),
+        Untagged::Search(vec![1, 5]),
+        Untagged::Capability("IMAP4rev1 IDLE APPENDLIMIT=5".into()),
+        Untagged::Enabled(vec!["CONDSTORE".into()]),
+        Untagged::Namespace('/'),
+        Untagged::Id(vec![("name".into(), "a \"b\"".into())]),
+        Untagged::Bye(Some(Code::Word("UNAVAILABLE")), "Later.".into()),
+        Untagged::Status(Response::ok("x").with(Code::PermanentFlags(vec!["\\Seen".into(), "\\*".into()]))),
+        Untagged::Status(Response::no("x").with(Code::AppendUid { validity: 3, uid: 4 })),
+        Untagged::Status(Response::ok("").with(Code::CopyUid {
+            validity: 3,
+            from: Ranges::new([(1, 4), (9, 9)]),
+            to: Ranges::new([(2, 6)]),
+        })),
+    ]
+    .iter()
+    .map(|untagged| line(untagged, Names::Utf7).into_bytes())
+    .collect();
+    let mut out = Vec::new();
+    let mut fetch = FetchLine::begin(4, &mut out);
+    fetch.number(&mut out, "UID", 9);
+    fetch.string(&mut out, "INTERNALDATE", b" 1-Jan-2026 10:00:00 +0000");
+    fetch.literal(&mut out, "BODY[1.HEADER.FIELDS (a b)]", 0, LiteralKind::Plain);
+    fetch.literal(&mut out, "BODY[]<5>", 3, LiteralKind::Plain);
+    out.extend_from_slice(b"abc");
+    fetch.end(&mut out);
+    written.push(out);
+    for octets in written {
+        let text = String::from_utf8_lossy(&octets).into_owned();
+        let read = ResponseCodec::default().decode(&octets);
+        assert!(matches!(read, Ok(([], _))), "{text:?}: {read:?}");
+    }
+}
