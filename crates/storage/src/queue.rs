@@ -12,7 +12,7 @@ use mail::{Domain, MailParams, Message, Reply, ReversePath};
 use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// Most claims that one call of [`Store::claim_due`] returns.
@@ -121,6 +121,7 @@ impl Store {
         self.write(0, move |tx| {
             Box::pin(async move {
                 check_lease(tx, &ids, claim.lease).await?;
+                tx.effects.rings.queue = true;
                 end_leases(tx, &ids).await
             })
         })
@@ -155,6 +156,9 @@ impl Store {
                 let ids = ids(&claim);
                 check_lease(tx, &ids, claim.lease).await?;
                 end_leases(tx, &ids).await?;
+                // Whoever settles knows of the new due times; only what is due at once again is rung for.
+                let told: HashSet<i64> = outcomes.iter().map(|outcome| outcome.recipient.0).collect();
+                tx.effects.rings.queue |= !ids.iter().all(|id| told.contains(id));
                 write_outcomes(tx, claim.job, &outcomes).await?;
                 let job = finish(tx, claim.job).await?;
                 let notices = if packages.is_empty() {
@@ -216,7 +220,6 @@ async fn end_leases(tx: &mut Tx, ids: &[i64]) -> Result<()> {
     let sql =
         "UPDATE job_recipient SET lease = 0, lease_until = 0 WHERE id IN (SELECT value FROM json_each(?1))";
     sqlx::query(sql).bind(json!(ids).to_string()).execute(&mut tx.connection).await?;
-    tx.effects.rings.queue = true;
     Ok(())
 }
 
@@ -258,12 +261,21 @@ async fn claim(
     for row in &rows {
         let job = JobId(row.try_get(0)?);
         let domain: &str = row.try_get(10)?;
-        let recipient = crate::queue_list::read_recipient(row, 11, RecipientState::Trying)?;
-        match claims.last_mut() {
-            Some(last) if last.job == job && last.domain.as_str() == domain => {
-                last.recipients.push(recipient)
+        let open = claims.last_mut().filter(|last| last.job == job && last.domain.as_str() == domain);
+        let read = crate::queue_list::read_recipient(row, 11, RecipientState::Trying);
+        let read = match (open, read) {
+            (Some(last), Ok(recipient)) => {
+                last.recipients.push(recipient);
+                Ok(())
             }
-            _ => claims.push(read_claim(row, job, domain, recipient, token)?),
+            (None, Ok(recipient)) => {
+                read_claim(row, job, domain, recipient, token).map(|claim| claims.push(claim))
+            }
+            (_, Err(error)) => Err(error),
+        };
+        if let Err(error) = read {
+            // It stays leased, and is told of again when that has run out; the rest of the queue goes on.
+            tracing::error!(%job, %error, "a row of the queue cannot be read");
         }
     }
     Ok(claims)

@@ -3,6 +3,7 @@
 use crate::body::{Folder, Prepared};
 use crate::checkpoint;
 use crate::config::Config;
+use crate::desk::Desk;
 use crate::error::Result;
 use crate::ids::{AccountId, ModSeq};
 use crate::message::Shape;
@@ -10,7 +11,7 @@ use crate::package::{Accepted, Package};
 use crate::schema;
 use crate::sqlite::{self, Places};
 use crate::wake::Wake;
-use crate::writer::{self, Desk, Limits, Shared, Tx};
+use crate::writer::{self, Limits, Shared, Tx};
 use futures_util::future::BoxFuture;
 use mail::Blob;
 use sqlx::SqlitePool;

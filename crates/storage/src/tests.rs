@@ -1,8 +1,9 @@
 //! What can only be seen from inside: the writer when work panics or breaks, and the size of the log.
 
-use crate::{Config, Error, Store, Trouble};
+use crate::{Acceptance, Config, Error, NewJob, Shape, Store, Trouble};
 use futures_util::FutureExt;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use world::fake;
 
@@ -129,6 +130,42 @@ async fn many_callers_share_one_commit() {
     assert_eq!(store.accounts().await.unwrap().len(), 100);
     let commits = store.commits();
     assert!(commits < 20, "{commits} commits for 101 pieces of work");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_does_not_stop_the_queue() {
+    let (_dir, store) = open(|_| {}).await;
+    let envelope = |to: &str| mail::Envelope {
+        from: mail::ReversePath::Null,
+        params: mail::MailParams::default(),
+        recipients: vec![mail::Recipient::plain(mail::Address::parse(to).unwrap())],
+    };
+    let jobs = ["a@x.example", "b@x.example"]
+        .map(|to| NewJob { envelope: envelope(to), added: Vec::new(), arrived: 0, due: 0 })
+        .to_vec();
+    let acceptance = Acceptance {
+        mail_id: "m".to_owned(),
+        received: mail::Blob::from_bytes(*b"x"),
+        shape: Shape::default(),
+        filings: Vec::new(),
+        jobs,
+    };
+    store.accept(acceptance).await.unwrap();
+    store
+        .write(0, |tx| {
+            Box::pin(async move {
+                let sql = "UPDATE job_recipient SET address = 'rubbish' WHERE id = 1";
+                sqlx::query(sql).execute(&mut tx.connection).await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+    let claims = store.claim_due(0, 10, Duration::from_secs(60)).await.unwrap();
+    let to: Vec<String> =
+        claims.iter().map(|claim| claim.recipients[0].recipient.address.to_string()).collect();
+    assert_eq!(to, ["b@x.example"]);
+    assert_eq!(store.next_due().await, Ok(Some(60)));
 }
 
 #[test]

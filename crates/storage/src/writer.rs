@@ -2,13 +2,13 @@
 
 use crate::body::FileGuard;
 use crate::collect;
+use crate::desk::{self, Desk, Entry, Inbox, Job, Kind, PackageReply};
 use crate::error::{Error, Result, Trouble};
 use crate::ids::{AccountId, ModSeq, Unix};
 use crate::package::{self, Accepted, Package};
 use crate::sqlite;
 use crate::wake::{Rings, Wake};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use sqlx::sqlite::SqliteConnection;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -16,13 +16,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::watch;
 use world::World;
 
-/// Pieces of work that may wait for the writer; beyond that callers wait for room.
-const WAITING_MAX: usize = 4096;
-/// Octets, in KiB, that waiting work may hold in memory.
-const WAITING_KIB_MAX: u32 = 128 * 1024;
 /// After this long a commit takes no further work, so that those who came first are answered.
 const BATCH_TIME: Duration = Duration::from_millis(50);
 /// What a piece of work adds to the log besides its octets: a guess, for the timing of checkpoints.
@@ -67,96 +63,6 @@ impl Effects {
     }
 }
 
-/// Work of any kind, its answer hidden.
-trait Job: Send {
-    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<()>>;
-    /// Tells the caller what came of it; `Err` if the batch as a whole failed.
-    fn answer(self: Box<Self>, batch: std::result::Result<(), Error>);
-}
-
-struct Work<F, T> {
-    work: Option<F>,
-    outcome: Result<T>,
-    reply: oneshot::Sender<Result<T>>,
-}
-
-impl<F, T> Job for Work<F, T>
-where
-    F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T>> + Send,
-    T: Send,
-{
-    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let Some(work) = self.work.take() else { return Ok(()) };
-            self.outcome = Err(Error::bug("the work panicked"));
-            self.outcome = work(tx).await;
-            self.outcome.as_ref().map(|_| ()).map_err(Clone::clone)
-        })
-    }
-
-    fn answer(self: Box<Self>, batch: std::result::Result<(), Error>) {
-        // A caller that has gone does not want the answer.
-        let _ = self.reply.send(batch.and(self.outcome));
-    }
-}
-
-type PackageReply = oneshot::Sender<Result<Vec<Accepted>>>;
-
-enum Kind {
-    Job(Box<dyn Job>),
-    /// Messages that come in: all that wait are stored with the same few statements.
-    Packages(Vec<Package>, PackageReply),
-}
-
-struct Entry {
-    kind: Kind,
-    octets: u64,
-    _room: OwnedSemaphorePermit,
-}
-
-/// The callers' end of the writer.
-#[derive(Clone)]
-pub(crate) struct Desk {
-    entries: mpsc::Sender<Entry>,
-    room: Arc<Semaphore>,
-    closing: Arc<Notify>,
-}
-
-impl Desk {
-    async fn submit(&self, kind: Kind, octets: u64) -> Result<()> {
-        let kib = u32::try_from(octets / 1024).unwrap_or(u32::MAX).clamp(1, WAITING_KIB_MAX);
-        let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| Trouble::Closed)?;
-        let entry = Entry { kind, octets, _room: room };
-        self.entries.send(entry).await.map_err(|_| Trouble::Closed.into())
-    }
-
-    /// Runs `work` within the next commit, and returns once that is on disk. `octets` is about what it writes.
-    pub(crate) async fn write<T, F>(&self, octets: u64, work: F) -> Result<T>
-    where
-        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T>> + Send + 'static,
-        T: Send + 'static,
-    {
-        let (reply, answer) = oneshot::channel();
-        let work = Work { work: Some(work), outcome: Err(Trouble::Closed.into()), reply };
-        self.submit(Kind::Job(Box::new(work)), octets).await?;
-        answer.await.unwrap_or_else(|_| Err(Trouble::Closed.into()))
-    }
-
-    /// Stores all of `packages` in one commit, or none.
-    pub(crate) async fn store(&self, packages: Vec<Package>) -> Result<Vec<Accepted>> {
-        let octets = packages.iter().map(Package::octets).sum();
-        let (reply, answer) = oneshot::channel();
-        self.submit(Kind::Packages(packages, reply), octets).await?;
-        answer.await.unwrap_or_else(|_| Err(Trouble::Closed.into()))
-    }
-
-    /// No further work; what waits is still done.
-    pub(crate) fn close(&self) {
-        self.room.close();
-        self.closing.notify_one();
-    }
-}
-
 /// What the writer and those around it share.
 pub(crate) struct Shared {
     pub(crate) wake: Arc<Wake>,
@@ -182,8 +88,6 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     limits: Limits,
     world: World,
-    /// Closed with the desk.
-    room: Arc<Semaphore>,
     collecting: bool,
     collected: Instant,
 }
@@ -195,10 +99,7 @@ pub(crate) fn start(
     limits: Limits,
     world: World,
 ) -> (Desk, tokio::task::JoinHandle<()>) {
-    let (entries, inbox) = mpsc::channel(WAITING_MAX);
-    let closing = Arc::new(Notify::new());
-    let room = Arc::new(Semaphore::new(WAITING_KIB_MAX as usize));
-    let desk = Desk { entries, room: Arc::clone(&room), closing: Arc::clone(&closing) };
+    let (desk, inbox) = desk::desk();
     let tx = Tx {
         connection,
         effects: Effects::default(),
@@ -207,25 +108,26 @@ pub(crate) fn start(
         queue_max: limits.queue_max,
     };
     // Whatever an earlier process left loose is looked at first.
-    let writer = Writer { tx, shared, limits, world, room, collecting: true, collected: Instant::now() };
-    (desk, tokio::spawn(writer.run(inbox, closing)))
+    let writer = Writer { tx, shared, limits, world, collecting: true, collected: Instant::now() };
+    (desk, tokio::spawn(writer.run(inbox)))
 }
 
 impl Writer {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Entry>, closing: Arc<Notify>) {
+    async fn run(mut self, mut inbox: Inbox) {
         let mut waiting = VecDeque::new();
         loop {
-            if self.room.is_closed() {
+            if inbox.is_closed() {
                 // What is loose can wait for the next start; callers cannot.
-                inbox.close();
                 self.collecting = false;
             }
             // While there is something to collect a moment without work is used for that.
-            if waiting.is_empty() && !self.collecting && !wait(&mut inbox, &mut waiting, &closing).await {
-                break;
+            if waiting.is_empty() && !self.collecting {
+                let Some(entry) = inbox.next().await else { break };
+                waiting.push_back(entry);
             }
-            while waiting.len() < self.limits.jobs {
-                let Ok(entry) = inbox.try_recv() else { break };
+            while waiting.len() < self.limits.jobs
+                && let Some(entry) = inbox.try_next()
+            {
                 waiting.push_back(entry);
             }
             if !waiting.is_empty() {
@@ -249,7 +151,7 @@ impl Writer {
         self.tx.queued = self.shared.queued.load(Ordering::SeqCst);
         if let Err(error) = self.execute("BEGIN IMMEDIATE").await {
             for entry in waiting.drain(..) {
-                refuse(entry.kind, &error);
+                entry.kind.refuse(&error);
             }
             return;
         }
@@ -428,20 +330,6 @@ impl Writer {
     }
 }
 
-/// Waits for work. `false`: there will be no more.
-async fn wait(inbox: &mut mpsc::Receiver<Entry>, waiting: &mut VecDeque<Entry>, closing: &Notify) -> bool {
-    loop {
-        tokio::select! {
-            entry = inbox.recv() => {
-                let Some(entry) = entry else { return false };
-                waiting.push_back(entry);
-                return true;
-            }
-            () = closing.notified() => inbox.close(),
-        }
-    }
-}
-
 /// What became of a batch before its commit.
 #[derive(Default)]
 struct Batch {
@@ -455,13 +343,4 @@ struct Batch {
 
 fn only<T>(outcomes: Vec<Result<T>>) -> Result<T> {
     outcomes.into_iter().next().unwrap_or_else(|| Err(Error::bug("no outcome")))
-}
-
-fn refuse(kind: Kind, error: &Error) {
-    match kind {
-        Kind::Job(job) => job.answer(Err(error.clone())),
-        Kind::Packages(_, reply) => {
-            let _ = reply.send(Err(error.clone()));
-        }
-    }
 }

@@ -211,3 +211,43 @@ async fn a_full_queue_says_so() {
     bench.store.accept(acceptance("three", &[], &["a@x.example"])).await.unwrap();
     assert_eq!(bench.store.queue_length().await, Ok(2));
 }
+
+#[tokio::test]
+async fn some_destinations_are_left_alone() {
+    let bench = Bench::new().await;
+    bench.store.accept(acceptance("one", &[], &["a@x.example", "b@y.example"])).await.unwrap();
+    let busy = [mail::Domain::parse("X.example").unwrap()];
+    let claims = bench.store.claim_due_except(NOW, 10, LEASE, &busy).await.unwrap();
+    assert_eq!(claims.iter().map(|claim| claim.domain.as_str()).collect::<Vec<_>>(), ["y.example"]);
+    assert_eq!(bench.store.next_due_except(&busy).await, Ok(Some(NOW + 600)));
+    assert_eq!(bench.store.next_due().await, Ok(Some(NOW)));
+    assert_eq!(bench.store.claim_due_except(NOW, 10, LEASE, &busy).await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn the_bell_rings_for_what_is_due_earlier_only() {
+    let bench = Bench::new().await;
+    let mut bell = bench.store.watch_queue();
+    let mut rang = || {
+        let rang = bell.has_changed().unwrap();
+        bell.mark_unchanged();
+        rang
+    };
+    bench.store.accept(acceptance("one", &["none@a.example"], &[])).await.unwrap_err();
+    bench.store.create_account("a@a.example").await.unwrap();
+    assert!(!rang());
+    bench.store.accept(acceptance("one", &[], &["a@x.example", "b@x.example"])).await.unwrap();
+    assert!(rang());
+    let claim = bench.store.claim_due(NOW, 10, LEASE).await.unwrap().remove(0);
+    assert!(!rang());
+    bench.store.release(claim).await.unwrap();
+    assert!(rang());
+    let claim = bench.store.claim_due(NOW, 10, LEASE).await.unwrap().remove(0);
+    let outcomes = claim.recipients.iter().map(|r| outcome(r, Next::Again { due: NOW + 60 })).collect();
+    bench.store.settle(claim, outcomes, vec![]).await.unwrap();
+    assert!(!rang());
+    let claim = bench.store.claim_due(NOW + 60, 10, LEASE).await.unwrap().remove(0);
+    let outcomes = vec![outcome(&claim.recipients[0], Next::Delivered)];
+    bench.store.settle(claim, outcomes, vec![]).await.unwrap();
+    assert!(rang());
+}

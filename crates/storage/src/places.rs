@@ -1,0 +1,168 @@
+//! Where messages are to go: which mailboxes are meant, and whether they may take them. All is read and checked before
+//! anything is written.
+
+use crate::error::{Error, Result};
+use crate::flags::Keywords;
+use crate::ids::{AccountId, MailboxId, ModSeq};
+use crate::keyword::{self, Unknown};
+use crate::package::{Filing, Package, Target};
+use crate::writer::Tx;
+use serde_json::{Value, json};
+use sqlx::Row;
+use std::collections::{HashMap, HashSet, VecDeque};
+
+/// A mailbox that gets something, and its account, as the transaction has them.
+pub(crate) struct Place {
+    pub(crate) account: AccountId,
+    append_limit: Option<u64>,
+    pub(crate) mailbox: MailboxId,
+    kind: i64,
+    name: String,
+    pub(crate) uidvalidity: u32,
+    /// Next UID.
+    pub(crate) uidnext: i64,
+    /// Of the account.
+    pub(crate) modseq: ModSeq,
+}
+
+/// One question for all mailboxes that are meant. What is not there is missing from the answer.
+pub(crate) async fn find(tx: &mut Tx, groups: &[&[Package]]) -> Result<HashMap<Target, Place>> {
+    const SQL: &str = "
+        SELECT 0, t.key, a.id, a.append_limit, m.id, m.kind, m.name, m.uidvalidity, m.uidnext, a.modseq
+        FROM json_each(?1) t
+        JOIN account a ON a.name = t.value ->> 0
+        JOIN mailbox m ON m.id = coalesce(
+            (SELECT id FROM mailbox WHERE account = a.id AND name = t.value ->> 1 AND kind = 0),
+            (SELECT id FROM mailbox WHERE account = a.id AND special_use = t.value ->> 2 AND kind = 0),
+            (SELECT id FROM mailbox WHERE account = a.id AND name = 'INBOX'))
+        UNION ALL
+        SELECT 1, t.key, a.id, a.append_limit, m.id, m.kind, m.name, m.uidvalidity, m.uidnext, a.modseq
+        FROM json_each(?2) t
+        JOIN mailbox m ON m.id = t.value
+        JOIN account a ON a.id = m.account";
+    let mut targets: Vec<&Target> = Vec::new();
+    let mut seen = HashSet::new();
+    for filing in groups.iter().flat_map(|group| group.iter()).flat_map(|package| &package.filings) {
+        if seen.insert(&filing.target) {
+            targets.push(&filing.target);
+        }
+    }
+    if targets.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (mut names, mut name_targets, mut ids, mut id_targets) = (vec![], vec![], vec![], vec![]);
+    for target in targets {
+        match target {
+            Target::Account(account, folder, special) => {
+                names.push(json!([account, folder, special]));
+                name_targets.push(target);
+            }
+            Target::Mailbox(id) => {
+                ids.push(id.0);
+                id_targets.push(target);
+            }
+        }
+    }
+    let rows = sqlx::query(SQL)
+        .bind(Value::Array(names).to_string())
+        .bind(json!(ids).to_string())
+        .fetch_all(&mut tx.connection)
+        .await?;
+    let mut places = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let list = if row.try_get::<i64, _>(0)? == 0 { &name_targets } else { &id_targets };
+        let key = usize::try_from(row.try_get::<i64, _>(1)?).unwrap_or(usize::MAX);
+        let Some(target) = list.get(key) else { continue };
+        let place = Place {
+            account: AccountId(row.try_get(2)?),
+            append_limit: row.try_get::<Option<i64>, _>(3)?.map(i64::unsigned_abs),
+            mailbox: MailboxId(row.try_get(4)?),
+            kind: row.try_get(5)?,
+            name: row.try_get(6)?,
+            uidvalidity: u32::try_from(row.try_get::<i64, _>(7)?).unwrap_or(u32::MAX),
+            uidnext: row.try_get(8)?,
+            modseq: row.try_get::<i64, _>(9)?.unsigned_abs(),
+        };
+        places.insert((*target).clone(), place);
+    }
+    Ok(places)
+}
+
+/// What is known of each group before anything is written: a refusal, or the keywords of its filings in order.
+pub(crate) async fn check(
+    tx: &mut Tx,
+    groups: &[&[Package]],
+    places: &HashMap<Target, Place>,
+) -> Result<Vec<Result<VecDeque<Keywords>>>> {
+    let mut checked: Vec<Result<VecDeque<Keywords>>> = Vec::with_capacity(groups.len());
+    for group in groups {
+        let mut filings = group.iter().flat_map(|package| package.filings.iter().map(move |f| (package, f)));
+        let outcome = filings.try_for_each(|(package, filing)| check_filing(package, filing, places));
+        checked.push(outcome.map(|()| VecDeque::new()));
+    }
+    find_keywords(tx, groups, places, &mut checked).await?;
+    for (group, outcome) in groups.iter().zip(&mut checked).filter(|(_, outcome)| outcome.is_ok()) {
+        if let Err(refusal) = check_queue(tx, group) {
+            *outcome = Err(refusal);
+        }
+    }
+    Ok(checked)
+}
+
+/// Takes the group's places in the queue.
+fn check_queue(tx: &mut Tx, group: &[Package]) -> Result<()> {
+    let jobs: u64 = group.iter().map(|package| package.jobs.len() as u64).sum();
+    if jobs == 0 {
+        return Ok(());
+    }
+    if tx.queued + jobs > tx.queue_max {
+        return Err(Error::QueueFull { limit: tx.queue_max });
+    }
+    tx.queued += jobs;
+    tx.effects.rings.queue = true;
+    Ok(())
+}
+
+fn check_filing(package: &Package, filing: &Filing, places: &HashMap<Target, Place>) -> Result<()> {
+    let Some(place) = places.get(&filing.target) else {
+        return Err(match &filing.target {
+            Target::Account(name, ..) => Error::NoSuchAccount(name.clone()),
+            Target::Mailbox(id) => Error::NoSuchMailbox(id.to_string()),
+        });
+    };
+    if place.kind != 0 {
+        return Err(Error::NotSelectable(place.name.clone()));
+    }
+    let size = package.body.size + filing.prefix.len() as u64;
+    match (&filing.target, place.append_limit) {
+        (Target::Mailbox(_), Some(limit)) if size > limit => Err(Error::TooLarge { limit }),
+        _ => Ok(()),
+    }
+}
+
+/// The bits of all filings; a refusal is noted for its group.
+async fn find_keywords(
+    tx: &mut Tx,
+    groups: &[&[Package]],
+    places: &HashMap<Target, Place>,
+    checked: &mut [Result<VecDeque<Keywords>>],
+) -> Result<()> {
+    let mut wanted = Vec::new();
+    let mut of_group = Vec::new();
+    for (number, group) in groups.iter().enumerate().filter(|(number, _)| checked[*number].is_ok()) {
+        for filing in group.iter().flat_map(|package| &package.filings) {
+            let Some(place) = places.get(&filing.target) else { continue };
+            wanted.push((place.mailbox, filing.keywords.as_slice()));
+            of_group.push(number);
+        }
+    }
+    let found = keyword::resolve(tx, &wanted, Unknown::Make).await?;
+    for (outcome, number) in found.into_iter().zip(of_group) {
+        match (&mut checked[number], outcome) {
+            (Ok(keywords), Ok(bits)) => keywords.push_back(bits),
+            (Ok(_), Err(refusal)) => checked[number] = Err(refusal),
+            (Err(_), _) => {}
+        }
+    }
+    Ok(())
+}
