@@ -27,7 +27,8 @@ impl Reception {
     /// Takes the next octets. Trouble shows in [`Reception::finish`].
     pub async fn push(&mut self, octets: &[u8]) {
         let Some(spool) = &mut self.spool else { return };
-        if spool.len() + octets.len() as u64 <= MEMORY_MAX as u64 {
+        // What waits to be written comes first: from the first octet that waits on, all go the same way.
+        if self.waiting.is_empty() && spool.len() + octets.len() as u64 <= MEMORY_MAX as u64 {
             // Memory only: nothing here can wait.
             if let Err(error) = spool.push(octets) {
                 self.fail(error);
@@ -80,12 +81,20 @@ mod tests {
     #[test]
     fn small_and_large_come_out_as_they_went_in() {
         let dir = std::env::temp_dir();
+        // Pieces of many sizes, so that small ones come right after those that fill the memory.
+        let sizes = [16 * 1024, 1, 9000, 3, 16 * 1024, 500];
         for size in [0, 1, MEMORY_MAX, MEMORY_MAX + 1, 3 * MEMORY_MAX + 7] {
             let octets: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
             let blob = runtime().block_on(async {
                 let mut reception = Reception::new(&dir);
-                for piece in octets.chunks(16 * 1024) {
+                let mut rest = octets.as_slice();
+                for most in sizes.iter().cycle() {
+                    let (piece, tail) = rest.split_at(rest.len().min(*most));
                     reception.push(piece).await;
+                    rest = tail;
+                    if rest.is_empty() {
+                        break;
+                    }
                 }
                 reception.finish().await.unwrap()
             });
