@@ -2,6 +2,7 @@
 
 pub mod author;
 pub mod dkim;
+pub mod dmarc;
 mod head;
 pub mod spf;
 mod tags;
