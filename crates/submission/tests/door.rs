@@ -4,8 +4,11 @@
 #[path = "../../smtp-in/tests/house/mod.rs"]
 mod house;
 
+use auth::{Authenticate, Denied, Login, Verdict};
 use house::{Client, House};
 use net::Stop;
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use submission::{Config, Deps, Door, InsecureAuth};
@@ -23,11 +26,16 @@ fn clear() -> Config {
 }
 
 async fn open(house: &House, config: Config) -> Client {
+    let accounts = auth::fake::accounts(&[("alice@o.ex", "secret"), ("bob@o.ex", "other")]);
+    open_with(house, config, accounts).await
+}
+
+async fn open_with(house: &House, config: Config, authenticate: Arc<dyn Authenticate>) -> Client {
     let deps = Deps {
         intake: house.intake.clone(),
         world: house.world.clone(),
         spool_dir: house.store.spool_dir().to_owned(),
-        authenticate: auth::fake::accounts(&[("alice@o.ex", "secret"), ("bob@o.ex", "other")]),
+        authenticate,
     };
     let door = Arc::new(Door::new(config, deps));
     let listener = house.listen(Stop::never());
@@ -185,4 +193,28 @@ async fn a_store_that_is_gone_means_later() {
     client.play("MAIL FROM:<alice@o.ex> => 250\nRCPT TO:<far@e.ex> => 250\nDATA => 354").await;
     house.store.close().await;
     client.play("From: alice@o.ex\\r\\n\\r\\nhi\\r\\n. => 45\nMAIL FROM:<alice@o.ex> => 45").await;
+}
+
+/// Cannot say who anybody is.
+struct Speechless;
+
+impl Authenticate for Speechless {
+    fn authenticate<'a>(&'a self, _: Login, _: IpAddr) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>> {
+        Box::pin(async { Err(Denied::Unavailable("the store is locked".to_owned())) })
+    }
+}
+
+#[tokio::test]
+async fn trouble_with_logins_is_not_the_clients_fault() {
+    let house = House::build().await;
+    let config = Config { login_failures: 1, ..clear() };
+    let mut client = open_with(&house, config, Arc::new(Speechless)).await;
+    client
+        .play(&format!(
+            "EHLO c.ex => 250
+             {LOGIN} => 454 4.7.0
+             {LOGIN} => 454 4.7.0
+             MAIL FROM:<alice@o.ex> => 530"
+        ))
+        .await;
 }
