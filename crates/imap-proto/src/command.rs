@@ -16,8 +16,6 @@ pub enum RefusalKind {
     Bad,
     /// It is well formed, but can never succeed: `NO [CANNOT]` (RFC 5530 §3).
     Cannot,
-    /// `NO [BADCHARSET (…)]` (RFC 9051 §7.1).
-    BadCharset,
     /// The mailbox is selected read-only: plain `NO`.
     ReadOnly,
     /// `NO [PRIVACYREQUIRED]` (RFC 5530 §3).
@@ -284,9 +282,19 @@ pub enum SectionText {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
     pub by: By,
+    pub charset: Charset,
     /// `None`: no RETURN was written. An empty `RETURN ()` is `[All]`.
     pub give: Option<Vec<SearchReturn>>,
     pub key: Key,
+}
+
+/// The charset of the texts in a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charset {
+    /// UTF-8 or US-ASCII.
+    Known,
+    /// Another: the criteria were not read, and the answer is `NO [BADCHARSET (…)]` (RFC 9051 §7.1).
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,6 +36,11 @@ impl<'a> Lexer<'a> {
         self.rest.is_empty()
     }
 
+    /// Leaves what is left unread.
+    pub(crate) fn skip_rest(&mut self) {
+        self.rest = &[];
+    }
+
     /// All that is left.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest

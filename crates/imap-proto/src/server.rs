@@ -342,7 +342,6 @@ fn refused(refusal: Refusal) -> Response {
         RefusalKind::Bad => Response::bad(refusal.text),
         RefusalKind::ReadOnly => Response::no(refusal.text),
         RefusalKind::Cannot => Response::no(refusal.text).word("CANNOT"),
-        RefusalKind::BadCharset => Response::no(refusal.text).with(Code::BadCharset("US-ASCII UTF-8")),
         RefusalKind::PrivacyRequired => Response::no(refusal.text).word("PRIVACYREQUIRED"),
     }
 }

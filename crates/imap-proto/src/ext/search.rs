@@ -3,7 +3,7 @@
 //! imap-codec gives up at eight chained ORs, since it recurses. Here open groups are on a stack of our own, and
 //! chains of OR become one flat list, so that a filter over hundreds of senders is shallow.
 
-use crate::command::{By, Command, Day, Key, Refusal, RefusalKind, Search, SearchReturn};
+use crate::command::{By, Charset, Command, Day, Key, Refusal, Search, SearchReturn};
 use crate::lex::{Lexed, Lexer};
 use crate::sequence;
 
@@ -27,12 +27,13 @@ pub(crate) fn search(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
     if lexer.take_word("CHARSET") {
         lexer.space()?;
         let charset = lexer.astring()?;
-        if !charset.eq_ignore_ascii_case(b"UTF-8") && !charset.eq_ignore_ascii_case(b"US-ASCII") {
-            return Err(Refusal { kind: RefusalKind::BadCharset, text: "SEARCH knows UTF-8 and US-ASCII." });
-        }
         lexer.space()?;
+        if !charset.eq_ignore_ascii_case(b"UTF-8") && !charset.eq_ignore_ascii_case(b"US-ASCII") {
+            lexer.skip_rest();
+            return Ok(Command::Search(Search { by, charset: Charset::Unknown, give, key: Key::All }));
+        }
     }
-    Ok(Command::Search(Search { by, give, key: keys(lexer)? }))
+    Ok(Command::Search(Search { by, charset: Charset::Known, give, key: keys(lexer)? }))
 }
 
 fn return_option(lexer: &mut Lexer<'_>) -> Lexed<SearchReturn> {

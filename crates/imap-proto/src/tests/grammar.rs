@@ -36,16 +36,22 @@ fn criteria() {
     ] {
         assert_eq!(
             read(&format!("SEARCH {text}")),
-            format!("Search(Search {{ by: Sequence, give: None, key: {want} }})"),
+            format!("Search(Search {{ by: Sequence, charset: Known, give: None, key: {want} }})"),
             "{text}"
         );
     }
-    assert_eq!(read("UID SEARCH RETURN () ALL"), "Search(Search { by: Uid, give: Some([All]), key: All })");
+    assert_eq!(
+        read("UID SEARCH RETURN () ALL"),
+        "Search(Search { by: Uid, charset: Known, give: Some([All]), key: All })"
+    );
     assert_eq!(
         read("SEARCH RETURN (MIN COUNT SAVE) ALL"),
-        "Search(Search { by: Sequence, give: Some([Min, Count, Save]), key: All })"
+        "Search(Search { by: Sequence, charset: Known, give: Some([Min, Count, Save]), key: All })"
     );
-    assert_eq!(read("SEARCH CHARSET KOI8-R TEXT x"), "BadCharset");
+    assert_eq!(
+        read("SEARCH RETURN (SAVE) CHARSET KOI8-R TEXT x"),
+        "Search(Search { by: Sequence, charset: Unknown, give: Some([Save]), key: All })"
+    );
     for text in [
         "",
         " ",

@@ -5,9 +5,9 @@ use crate::client::{Client, Gone, Outcome};
 use crate::refusal;
 use crate::search::{Depth, Haystack, Known, Test};
 use crate::view::Target;
-use imap_proto::command::{By, Search, SearchReturn};
+use imap_proto::command::{By, Charset, Search, SearchReturn};
 use imap_proto::response::Esearch;
-use imap_proto::{Ranges, Response, Untagged};
+use imap_proto::{Code, Ranges, Response, Untagged};
 use std::collections::HashMap;
 use std::sync::Arc;
 use storage::{MailboxId, Row, Uid, UidSet};
@@ -86,6 +86,10 @@ fn save(client: &mut Client, give: &[SearchReturn], found: &[Target]) {
 /// The messages that fit, ascending.
 async fn find(client: &mut Client, search: &Search) -> Result<Result<Vec<Target>, Response>, Gone> {
     let Some(selected) = &client.selected else { return Ok(Err(not_selected())) };
+    if search.charset == Charset::Unknown {
+        let response = Response::no("SEARCH knows UTF-8 and US-ASCII.");
+        return Ok(Err(response.with(Code::BadCharset("US-ASCII UTF-8"))));
+    }
     let (test, mut found, open) = {
         let picture = selected.shared.look();
         let test = Test::new(&search.key, &selected.view, &picture, &selected.saved);
