@@ -5,16 +5,51 @@ use crate::cli::{RELOAD, STATUS};
 use crate::config::Source;
 use crate::logging::Logging;
 use crate::reload::Running;
+use ::config::Problems;
 use serde_json::{Value, json};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use tracing::info;
+use tracing::{error, info};
 use web::{Answer, Failure, Kind, Service};
 
 /// Where a reload finds the new configuration.
 pub(crate) struct Reloading {
     pub(crate) source: Source,
     pub(crate) logging: Logging,
+}
+
+/// Why the old configuration stays.
+#[derive(Debug)]
+pub(crate) enum Kept {
+    Problems(Problems),
+    Because(String),
+}
+
+impl Kept {
+    /// One event for each reason, so that each has a line.
+    pub(crate) fn log(&self) {
+        match self {
+            Self::Problems(problems) => {
+                for problem in &problems.0 {
+                    error!("{problem}");
+                }
+                error!(problems = problems.0.len(), "the old configuration stays");
+            }
+            Self::Because(why) => error!("{why}; the old configuration stays"),
+        }
+    }
+}
+
+impl From<Kept> for Failure {
+    fn from(kept: Kept) -> Self {
+        let message = match kept {
+            Kept::Problems(problems) => {
+                format!("the configuration has problems, so the old one stays\n{problems}")
+            }
+            Kept::Because(why) => format!("{why}; the old configuration stays"),
+        };
+        Self::new(Kind::Refused, message)
+    }
 }
 
 /// Answers the control socket.
@@ -34,19 +69,16 @@ impl Control {
         let _ = self.reloading.set(reloading);
     }
 
-    /// Reads the configuration again. The failure has all problems.
-    pub(crate) async fn reload(&self) -> Result<(), Failure> {
-        let refused = |message: String| Failure::new(Kind::Refused, message);
+    /// Reads the configuration again.
+    pub(crate) async fn reload(&self) -> Result<(), Kept> {
         let Some(reloading) = self.reloading.get() else {
-            return Err(refused("this server runs without a configuration file".to_owned()));
+            return Err(Kept::Because("this server runs without a configuration file".to_owned()));
         };
         let source = reloading.source.clone();
-        let read = tokio::task::spawn_blocking(move || source.read());
-        let config = read.await.map_err(|error| Failure::new(Kind::Broken, error.to_string()))?.map_err(
-            |problems| refused(format!("the configuration has problems, so the old one stays\n{problems}")),
-        )?;
+        let read = tokio::task::spawn_blocking(move || source.read()).await;
+        let config = read.map_err(|error| Kept::Because(error.to_string()))?.map_err(Kept::Problems)?;
         let done = self.running.reload(config, Some(&reloading.logging)).await;
-        done.map_err(|why| refused(format!("{why}; the old configuration stays")))
+        done.map_err(|why| Kept::Because(why.to_string()))
     }
 
     fn status(&self) -> Value {
@@ -64,7 +96,10 @@ impl Service for Control {
         Box::pin(async move {
             match operation.as_str() {
                 STATUS => Ok(self.status()),
-                RELOAD => self.reload().await.map(|()| json!("the configuration was read again")),
+                RELOAD => {
+                    self.reload().await?;
+                    Ok(json!("the configuration was read again"))
+                }
                 name => {
                     let answer = admin::dispatch(name, arguments, &self.context).await;
                     let unknown =

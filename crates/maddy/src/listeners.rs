@@ -109,7 +109,8 @@ impl Listeners {
     /// Binds what is new. Nothing has changed yet when this fails or its result is dropped.
     pub(crate) fn prepare(&self, wanted: &[Listening], ground: &Ground) -> Result<Change, BindError> {
         let taken = |new: &&Listening| {
-            self.open.keys().any(|open| open.address == new.address && !wanted.contains(open))
+            let same = |open: &&Listening| open.address == new.address && !wanted.contains(open);
+            new.address.port() != 0 && self.open.keys().any(|open| same(&open))
         };
         if let Some(listening) = wanted.iter().find(taken) {
             let error = io::Error::other("it is used in another way so far, which needs a restart to change");

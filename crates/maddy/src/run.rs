@@ -9,7 +9,7 @@ use crate::logging::Logging;
 use nix::sys::stat::{Mode, umask};
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use world::{SystemResolver, World};
 
 /// What we make is for us alone.
@@ -49,8 +49,8 @@ async fn serve(source: Source, config: Config, logging: Logging) -> Result<(), T
     loop {
         match signals.next().await {
             Order::Reload => {
-                if let Err(failure) = daemon.control().reload().await {
-                    error!("{failure}");
+                if let Err(kept) = daemon.control().reload().await {
+                    kept.log();
                 }
             }
             Order::Stop => return stop(daemon, signals).await,

@@ -3,6 +3,11 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+/// Names the configuration file for commands that do not.
+const CONFIG_VARIABLE: &str = "MADDY_CONFIG";
+/// The usual configuration file.
+const CONFIG_FILE: &str = "/etc/maddy/maddy.conf";
+
 /// Shown by `maddy` and `maddy --help`. Fits one screen; a test holds it to that and to the commands that there are.
 pub(crate) const HELP: &str = "\
 maddy, the all-in-one mail server
@@ -47,23 +52,22 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
     /// The configuration file
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "MADDY_CONFIG",
-        default_value = "/etc/maddy/maddy.conf",
-        hide_default_value = true,
-        hide_env = true
-    )]
-    pub(crate) config: PathBuf,
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Work on this state directory, without a configuration
     #[arg(short, long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// Print JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+impl Global {
+    /// The configuration file: named here, by the environment, or the usual one.
+    pub(crate) fn config(&self) -> PathBuf {
+        let named = self.config.clone().or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
+        named.unwrap_or_else(|| PathBuf::from(CONFIG_FILE))
+    }
 }
 
 #[derive(Clone, Debug, Subcommand)]

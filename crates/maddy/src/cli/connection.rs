@@ -37,7 +37,7 @@ enum Way {
 
 impl Connection {
     pub(crate) async fn open(global: &Global) -> Result<Self, Trouble> {
-        let source = Source { config: global.config.clone(), state_dir: global.state_dir.clone() };
+        let source = Source { config: global.config(), state_dir: global.state_dir.clone() };
         let place = source.place()?;
         for _ in 0..TRIES {
             match web::call(&place.socket, STATUS, &Value::Null).await {

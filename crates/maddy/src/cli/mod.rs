@@ -99,7 +99,7 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
 
 /// Where the settings come from that a command needs.
 fn source(global: &Global) -> Source {
-    Source { config: global.config.clone(), state_dir: global.state_dir.clone() }
+    Source { config: global.config(), state_dir: global.state_dir.clone() }
 }
 
 /// Commands are small: one thread carries them.

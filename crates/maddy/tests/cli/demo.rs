@@ -1,0 +1,79 @@
+//! `maddy demo`.
+
+use crate::house::{House, port_base};
+use serde_json::Value;
+use std::net::{TcpListener, TcpStream};
+
+fn start(house: &House, base: u16, more: &[&str]) -> (crate::house::Daemon, Value) {
+    let base = base.to_string();
+    let args = [&["demo", "--json", "--port-base", &base], more].concat();
+    let mut demo = house.start(&args);
+    let line = demo.first_line();
+    (demo, serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
+}
+
+#[test]
+fn the_panel_is_what_programs_expect_and_stays() {
+    let house = House::new();
+    let base = port_base();
+    let (mut demo, panel) = start(&house, base, &[]);
+    let keys: Vec<&String> = panel.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["accounts", "ca", "domain", "ports"]);
+    assert_eq!(panel["domain"], "demo.test");
+    for (door, well_known) in
+        [("smtp", 25), ("submission", 587), ("submissions", 465), ("imap", 143), ("imaps", 993)]
+    {
+        let port = base + well_known;
+        assert_eq!(panel["ports"][door], port, "{door}");
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+    }
+    assert_eq!(panel["accounts"][0]["address"], "alice@demo.test");
+    assert_eq!(panel["accounts"][1]["address"], "bob@demo.test");
+    let ca = std::fs::read_to_string(panel["ca"].as_str().unwrap()).unwrap();
+    assert!(ca.starts_with("-----BEGIN CERTIFICATE-----"), "{ca}");
+
+    let password = panel["accounts"][0]["password"].as_str().unwrap();
+    let verify = ["-s", "maddy-demo", "creds", "verify", "alice@demo.test"];
+    house.run_with(&verify, password.as_bytes()).ok();
+    house.run(&["-c", "maddy-demo/maddy.conf", "config", "check"]).ok();
+    assert_eq!(demo.stop(), 0);
+    let (mut demo, again) = start(&house, base, &[]);
+    assert_eq!(again, panel);
+    demo.signal("INT");
+    assert_eq!(demo.wait(), 0);
+}
+
+#[test]
+fn a_taken_port_is_one_sentence() {
+    let house = House::new();
+    let base = port_base();
+    let _taken = TcpListener::bind(("127.0.0.1", base + 143)).unwrap();
+    let run = house.run(&["demo", "--port-base", &base.to_string()]).fails(1);
+    let want = format!(
+        "maddy: port {} is taken by another program: stop it, or choose other ports with --port-base ",
+        base + 143
+    );
+    assert!(run.starts_with(&want) && run.lines().count() == 1, "{run}");
+}
+
+#[test]
+fn a_second_demo_on_the_same_state_is_one_sentence() {
+    let house = House::new();
+    let base = port_base();
+    let (mut demo, _) = start(&house, base, &["--state-dir", "here"]);
+    let run = house.run(&["demo", "-s", "here", "--port-base", &base.to_string()]).fails(1);
+    assert!(run.starts_with("maddy: a demo runs already on here: stop it, or name another place"), "{run}");
+    assert_eq!(demo.stop(), 0);
+}
+
+#[test]
+fn the_panel_for_people_has_lines_to_paste() {
+    let house = House::new();
+    let base = port_base();
+    let mut demo = house.start(&["demo", "--port-base", &base.to_string()]);
+    let text = demo.output_until("INBOX;UID=*'");
+    assert!(text.starts_with("maddy demo is ready."), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("curl")).count(), 3, "{text}");
+    assert!(text.contains(&format!("SMTP {}", base + 25)), "{text}");
+    assert_eq!(demo.stop(), 0);
+}
