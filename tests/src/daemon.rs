@@ -10,7 +10,7 @@ use crate::wait::{PATIENCE, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -47,7 +47,7 @@ impl Output {
 }
 
 /// The program: `MADDY_BIN`, or the one that cargo built beside this test.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("MADDY_BIN") {
         return path.into();
     }
@@ -87,6 +87,19 @@ impl Daemon {
         }
     }
 
+    /// Starts the program, which must end by itself; what it said on its way.
+    pub fn start_fails(&self) -> String {
+        let mut command = Command::new(binary());
+        command.arg("--config").arg(self.setup.config_file()).arg("run");
+        let mut child =
+            command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let status = eventually("the daemon ends by itself", || child.try_wait().unwrap());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(!status.success(), "the daemon ended well: {said}");
+        said
+    }
+
     /// Starts the program without waiting for it.
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "the daemon runs already");
@@ -117,7 +130,8 @@ impl Daemon {
         self.end_with(Signal::SIGKILL);
     }
 
-    fn end_with(&mut self, signal: Signal) -> ExitStatus {
+    /// Ends it with a signal and waits for its end.
+    pub fn end_with(&mut self, signal: Signal) -> ExitStatus {
         let mut child = self.child.take().expect("the daemon runs");
         kill(pid_of(&child), signal).unwrap();
         let begun = Instant::now();

@@ -17,7 +17,7 @@ mod smtp;
 mod wait;
 
 pub use chat::Chat;
-pub use daemon::{Daemon, Output};
+pub use daemon::{Daemon, Output, binary};
 pub use glob::{assert_like, is_like};
 pub use imap::Imap;
 pub use mail::{field, message};

@@ -3,6 +3,8 @@
 
 mod alias_catchall_subaddress;
 mod cli_on_live_daemon;
+mod delay_and_giving_up;
+mod demo;
 mod disk_full;
 mod first_mx_down;
 mod forward_with_srs;
@@ -10,9 +12,14 @@ mod greylisting_remote;
 mod inbound_reaches_idle;
 mod kill9_mid_delivery;
 mod limits_hold;
+mod loops_end;
 mod open_relay_refused;
+mod opportunistic_tls;
 mod reload_keeps_connections;
 mod restart_with_full_queue;
 mod smuggling_refused;
 mod starttls_injection;
+mod state_is_guarded;
+mod stopping_says_goodbye;
+mod submission_completes;
 mod submission_to_remote_and_dsn_back;
