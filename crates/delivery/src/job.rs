@@ -41,14 +41,18 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Attempts a claim that was taken `since` then, and writes down what came of it.
-    pub(crate) async fn run(mut self, claim: Claim, since: Instant) {
+    /// Attempts a claim that was taken `since` then, and writes down what came of it. Gives the time at which the first
+    /// of its recipients is due again, in seconds since 1970.
+    pub(crate) async fn run(mut self, claim: Claim, since: Instant) -> Option<i64> {
         if since.elapsed() > RENEWAL && !self.is_still_ours(&claim).await {
-            return;
+            return None;
         }
         let (message, content) = match self.read(&claim).await {
             Ok(Some(read)) => read,
-            Ok(None) => return info!("the message was removed from the queue"),
+            Ok(None) => {
+                info!("the message was removed from the queue");
+                return None;
+            }
             Err(cause) => {
                 error!(%cause, "a queued message cannot be read");
                 let reply = unreachable(3, 0, "the message cannot be read from our disk".to_owned());
@@ -61,7 +65,10 @@ impl Job {
         let whole = self.attempt(&claim, &message, content, &recipients, &mut results).await;
         match whole {
             Whole::Yes | Whole::CutShort => {}
-            Whole::LeaseLost => return warn!("somebody else has taken over the message"),
+            Whole::LeaseLost => {
+                warn!("somebody else has taken over the message");
+                return None;
+            }
             Whole::TimeUp => {
                 let reply = unreachable(4, 7, "the attempt took too long".to_owned());
                 results.iter_mut().for_each(|result| {
@@ -69,7 +76,7 @@ impl Job {
                 });
             }
         }
-        self.settle(claim, message, results).await;
+        self.settle(claim, message, results).await
     }
 
     /// The message and what it needs of the next server; `None` if it is not in the queue any more.
@@ -135,14 +142,14 @@ impl Job {
         }
     }
 
-    async fn settle(self, claim: Claim, message: Message, results: Vec<Option<Tried>>) {
+    async fn settle(self, claim: Claim, message: Message, results: Vec<Option<Tried>>) -> Option<i64> {
         let settling = Settling {
             store: &self.store,
             intake: &self.intake,
             world: &self.courier.world,
             config: &self.courier.config,
         };
-        settle::settle(&settling, claim, message, results).await;
+        settle::settle(&settling, claim, message, results).await
     }
 }
 

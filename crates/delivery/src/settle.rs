@@ -29,13 +29,14 @@ pub(crate) struct Settling<'a> {
     pub config: &'a Config,
 }
 
-/// Writes what is known. Recipients without a result are given back as they were.
+/// Writes what is known. Recipients without a result are given back as they were. Gives the earliest new time, in
+/// seconds since 1970.
 pub(crate) async fn settle(
     settling: &Settling<'_>,
     claim: Claim,
     message: Message,
     results: Vec<Option<Tried>>,
-) {
+) -> Option<i64> {
     let (mut outcomes, reports) = decide(settling, &claim, results);
     let notice = match settling.notice(&claim, message, reports).await {
         Ok(notice) => notice,
@@ -45,7 +46,13 @@ pub(crate) async fn settle(
             None
         }
     };
+    let due = outcomes.iter().filter_map(|outcome| match outcome.next {
+        Next::Again { due } | Next::AgainTold { due } => Some(due),
+        Next::Delivered | Next::Failed => None,
+    });
+    let due = due.min();
     settling.write(claim, outcomes, notice).await;
+    due
 }
 
 /// The schedule's word for each result, and what the sender is told.

@@ -8,7 +8,7 @@ use crate::link::TlsChoice;
 use crate::pool::Pool;
 use mail::Domain;
 use net::{ClientTls, Connector, Roots, TlsError};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use world::World;
 
 /// Longest wait without a look at the queue, in case the clock of the system is set.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// The queue is looked at when one in so many places is free.
+const LOOK_FOR_A_PART: usize = 4;
 /// Wait after trouble with the store.
 const TROUBLE_WAIT: Duration = Duration::from_secs(5);
 
@@ -94,18 +96,23 @@ impl Worker {
             running: JoinSet::new(),
             tasks: HashMap::new(),
             lanes: HashMap::new(),
+            look_at: Instant::now(),
+            passed_over: HashSet::new(),
             cut: cut_signal,
         };
         let mut bell = self.store.watch_queue();
+        let mut options = self.config.clone();
         let mut stop = pin!(stop);
         loop {
-            let wait = shift.fill().await;
+            shift.look_if_it_helps().await;
+            let look_at = shift.look_at;
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                _ = bell.changed() => {}
                 Some(ended) = shift.running.join_next_with_id() => shift.ended(ended),
-                () = tokio::time::sleep(wait) => {}
+                _ = bell.changed() => shift.look_at = Instant::now(),
+                _ = options.changed() => shift.look_at = Instant::now(),
+                () = tokio::time::sleep_until(look_at), if shift.has_room() => {}
             }
         }
         let courier = self.config.borrow().clone();
@@ -125,31 +132,54 @@ struct Lane {
 /// The attempts under way.
 struct Shift<'a> {
     worker: &'a Worker,
-    running: JoinSet<()>,
+    /// Each gives the time at which its first recipient is due again.
+    running: JoinSet<Option<i64>>,
     /// The destination of each task.
     tasks: HashMap<tokio::task::Id, String>,
     lanes: HashMap<String, Lane>,
+    /// When the queue may have something new.
+    look_at: Instant,
+    /// Destinations that were left alone at the last look, because they had enough.
+    passed_over: HashSet<String>,
     cut: watch::Receiver<Cut>,
 }
 
 impl Shift<'_> {
+    /// How many more attempts may run.
+    fn room(&self, courier: &Courier) -> usize {
+        let Config { concurrency, per_destination, smarthost, .. } = &courier.config;
+        let most = if smarthost.is_some() { *concurrency.min(per_destination) } else { *concurrency };
+        most.saturating_sub(self.running.len())
+    }
+
+    /// Whether there is room enough for a look at the queue. A look is a transaction of the one writer: it is not made for a
+    /// single place when many are taken.
+    fn has_room(&self) -> bool {
+        let room = self.room(&self.worker.config.borrow());
+        room > 0 && room * LOOK_FOR_A_PART >= room + self.running.len()
+    }
+
+    /// Looks at the queue if there may be something, and room for it.
+    async fn look_if_it_helps(&mut self) {
+        if Instant::now() >= self.look_at && self.has_room() {
+            let courier = self.worker.config.borrow().clone();
+            self.look_at = Instant::now() + self.fill(&courier).await;
+        }
+    }
+
     /// Claims as much as there is room for. Gives how long to wait for more.
-    async fn fill(&mut self) -> Duration {
-        let courier = self.worker.config.borrow().clone();
+    async fn fill(&mut self, courier: &Arc<Courier>) -> Duration {
         loop {
-            let free = courier.config.concurrency.saturating_sub(self.running.len());
-            let free = match &courier.config.smarthost {
-                Some(_) => free.min(courier.config.per_destination.saturating_sub(self.running.len())),
-                None => free,
-            };
-            if free == 0 {
-                return LOOK_EVERY;
+            let room = self.room(courier);
+            if room == 0 {
+                return Duration::ZERO;
             }
-            let busy = self.busy(&courier);
+            let busy = self.busy(courier);
+            self.passed_over = busy.iter().map(Domain::to_string).collect();
             let now = self.worker.world.clock.unix();
-            match self.worker.store.claim_due_except(now, free, LEASE, &busy).await {
+            match self.worker.store.claim_due_except(now, room, LEASE, &busy).await {
                 Ok(claims) if claims.is_empty() => return self.until_due(now, &busy).await,
-                Ok(claims) => claims.into_iter().for_each(|claim| self.take(claim, &courier)),
+                Ok(claims) => claims.into_iter().for_each(|claim| self.take(claim, courier)),
                 Err(error) => {
                     error!(%error, "the queue cannot be read");
                     return TROUBLE_WAIT;
@@ -168,10 +198,7 @@ impl Shift<'_> {
 
     async fn until_due(&self, now: i64, busy: &[Domain]) -> Duration {
         match self.worker.store.next_due_except(busy).await {
-            Ok(Some(due)) => {
-                let wait = Duration::from_secs(u64::try_from(due.saturating_sub(now)).unwrap_or(0));
-                wait.clamp(Duration::from_secs(1), LOOK_EVERY)
-            }
+            Ok(Some(due)) => wait_until(due, now),
             Ok(None) => LOOK_EVERY,
             Err(error) => {
                 error!(%error, "the queue cannot be read");
@@ -205,28 +232,31 @@ impl Shift<'_> {
     }
 
     /// Makes room for the next one of the same destination.
-    fn ended(&mut self, ended: Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
-        let id = match &ended {
-            Ok((id, ())) => *id,
+    fn ended(&mut self, ended: Result<(tokio::task::Id, Option<i64>), tokio::task::JoinError>) {
+        let (id, due) = match ended {
+            Ok(ended) => ended,
             Err(failed) => {
                 // The claim is not given back: after its lease it is tried again, and not at once in a circle.
                 error!(%failed, "an attempt ended in a panic");
-                failed.id()
+                (failed.id(), None)
             }
         };
+        if let Some(due) = due {
+            let wait = wait_until(due, self.worker.world.clock.unix());
+            self.look_at = self.look_at.min(Instant::now() + wait);
+        }
         let Some(destination) = self.tasks.remove(&id) else { return };
         let Some(lane) = self.lanes.get_mut(&destination) else { return };
-        match lane.waiting.pop_front() {
-            Some((claim, since)) => {
-                let courier = self.worker.config.borrow().clone();
-                self.start(claim, since, destination, &courier);
-            }
-            None => {
-                lane.running -= 1;
-                if lane.running == 0 {
-                    self.lanes.remove(&destination);
-                }
-            }
+        if let Some((claim, since)) = lane.waiting.pop_front() {
+            let courier = self.worker.config.borrow().clone();
+            return self.start(claim, since, destination, &courier);
+        }
+        lane.running -= 1;
+        if lane.running == 0 {
+            self.lanes.remove(&destination);
+        }
+        if self.passed_over.contains(&destination) {
+            self.look_at = Instant::now();
         }
     }
 
@@ -244,4 +274,10 @@ impl Shift<'_> {
             while self.running.join_next().await.is_some() {}
         }
     }
+}
+
+/// From a time of the queue to a wait: at least a second, at most [`LOOK_EVERY`].
+fn wait_until(due: i64, now: i64) -> Duration {
+    let wait = Duration::from_secs(u64::try_from(due.saturating_sub(now)).unwrap_or(0));
+    wait.clamp(Duration::from_secs(1), LOOK_EVERY)
 }

@@ -48,6 +48,7 @@ impl FakeMx {
         let task = tokio::spawn(async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await else { return };
+                stream.set_nodelay(true).unwrap();
                 let chat = {
                     let mut heard = shared.1.lock().unwrap();
                     heard.chats.push(Vec::new());

@@ -20,6 +20,7 @@ pub(crate) const ZONE: &str = "
     e.ex      MX 20 mx2.e.ex
     mx1.e.ex  A 127.0.0.2
     mx2.e.ex  A 127.0.0.3
+    f.ex      MX 10 mx2.e.ex
     null.ex   MX 0 .
     slow.ex   TIMEOUT
 ";
@@ -56,12 +57,13 @@ pub(crate) fn config(port: u16) -> Config {
 impl House {
     pub(crate) async fn build() -> Self {
         let clock = FakeClock::at(BEGINNING);
+        Self { clock: clock.clone(), ..Self::build_with(Arc::new(clock)).await }
+    }
+
+    /// With a clock that nobody sets.
+    pub(crate) async fn build_with(clock: Arc<dyn Clock>) -> Self {
         let dns = FakeResolver::zone(ZONE).unwrap();
-        let world = World {
-            clock: Arc::new(clock.clone()),
-            dns: Arc::new(dns),
-            random: Arc::new(FakeRandom::seeded(11)),
-        };
+        let world = World { clock, dns: Arc::new(dns), random: Arc::new(FakeRandom::seeded(11)) };
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(storage::Config::new(dir.path()), world.clone()).await.unwrap();
         store.create_account("alice@o.ex").await.unwrap();
@@ -76,7 +78,7 @@ impl House {
         };
         let router = Router::load(routes, store.clone(), world.clone()).await.unwrap();
         let intake = Intake::new(Arc::new(router), store.clone(), world.clone());
-        Self { store, intake, world, clock, dir, running: None }
+        Self { store, intake, world, clock: FakeClock::default(), dir, running: None }
     }
 
     /// Begins to work through the queue.

@@ -10,6 +10,7 @@ use crate::house::{House, config, domain};
 use crate::relay::{Begin, Relay};
 use delivery::Exit;
 use delivery::config::{Config, Login, Security, Smarthost};
+use delivery::schedule::Retry;
 use mail::{Domain, Notify};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -487,5 +488,35 @@ async fn a_message_that_is_damaged_waits_and_then_its_sender_knows() {
     house.queue_is(&[]).await;
     assert_eq!(house.notices().await, ["a@e.ex failed 5.4.7"]);
     assert!(mx.heard().is_empty());
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_domain_does_not_hold_up_the_others() {
+    let (mut house, slow, config) = one_host().await;
+    let quick = FakeMx::usual(&format!("127.0.0.3:{}", slow.address.port())).await;
+    slow.rule("MAIL", &[SILENCE; 20]);
+    for n in 0..20 {
+        house.send("alice@o.ex", &[&format!("r{n}@e.ex")], TEXT).await;
+    }
+    house.send("alice@o.ex", &["a@f.ex"], TEXT).await;
+    house.work(Config { per_destination: 2, concurrency: 4, ..config });
+    house.queue_is(&["@e.ex 0 -"; 20]).await;
+    assert_eq!(quick.messages(), [TEXT]);
+    house.stop().await;
+    house.queue_is(&["@e.ex 0 -"; 20]).await;
+}
+
+#[tokio::test]
+async fn it_wakes_by_itself_when_a_retry_is_due() {
+    let mx = FakeMx::usual("127.0.0.2:0").await;
+    mx.rule("RCPT", &["451 4.7.1 not yet"; 2]);
+    let mut house = House::build_with(Arc::new(world::SystemClock)).await;
+    house.send("alice@o.ex", &["a@e.ex"], TEXT).await;
+    let retry = Retry { first: Duration::from_secs(1), factor: 1.0, ..Retry::default() };
+    house.work(Config { retry, ..config(mx.address.port()) });
+    house.queue_is(&["a@e.ex 1 451"]).await;
+    house.queue_is(&[]).await;
+    assert_eq!(mx.messages(), [TEXT]);
     house.stop().await;
 }
