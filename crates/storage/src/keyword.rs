@@ -52,60 +52,107 @@ pub(crate) async fn resolve(
     wanted: &[(MailboxId, &[String])],
     unknown: Unknown,
 ) -> Result<Vec<Result<Keywords>>> {
-    if wanted.iter().all(|(_, names)| names.is_empty()) {
-        return Ok(vec![Ok(Keywords::NONE); wanted.len()]);
-    }
-    let mut tables: HashMap<MailboxId, Vec<String>> = HashMap::new();
-    for (mailbox, _) in wanted.iter().filter(|(_, names)| !names.is_empty()) {
+    let mut tables: HashMap<MailboxId, Table> = HashMap::new();
+    for (mailbox, names) in wanted.iter().filter(|(_, names)| !names.is_empty()) {
         if !tables.contains_key(mailbox) {
-            tables.insert(*mailbox, list(&mut tx.connection, *mailbox).await?);
+            let names = list(&mut tx.connection, *mailbox).await?;
+            tables.insert(*mailbox, Table { names, ..Table::default() });
+        }
+        if let Some(table) = tables.get_mut(mailbox) {
+            table.want(names);
         }
     }
-    let mut fresh = Vec::new();
+    if unknown == Unknown::Make {
+        for (mailbox, table) in tables.iter_mut().filter(|(_, table)| table.is_short()) {
+            table.spare = unused(tx, *mailbox, table.wanted).await?;
+        }
+    }
     let mut outcomes = Vec::with_capacity(wanted.len());
     for (mailbox, names) in wanted {
-        let table = tables.entry(*mailbox).or_default();
-        let before = (table.len(), fresh.len());
-        let outcome = bits(*mailbox, names, table, &mut fresh, unknown);
-        if outcome.is_err() {
-            table.truncate(before.0);
-            fresh.truncate(before.1);
-        }
-        outcomes.push(outcome);
+        outcomes.push(match tables.get_mut(mailbox) {
+            Some(table) => table.bits(names, unknown),
+            None => Ok(Keywords::NONE),
+        });
     }
+    let fresh: Vec<_> = tables
+        .iter()
+        .flat_map(|(mailbox, table)| table.fresh.iter().map(|bit| (mailbox.0, *bit, &table.names[*bit])))
+        .collect();
     if !fresh.is_empty() {
-        let sql = "INSERT INTO keyword (mailbox, bit, name) \
+        let sql = "INSERT OR REPLACE INTO keyword (mailbox, bit, name) \
                    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)";
         sqlx::query(sql).bind(json!(fresh).to_string()).execute(&mut tx.connection).await?;
     }
     Ok(outcomes)
 }
 
-fn bits(
-    mailbox: MailboxId,
-    names: &[String],
-    table: &mut Vec<String>,
-    fresh: &mut Vec<(i64, usize, String)>,
-    unknown: Unknown,
-) -> Result<Keywords> {
-    let mut keywords = Keywords::NONE;
-    for name in names {
-        let known = table.iter().position(|known| known.eq_ignore_ascii_case(name));
-        let bit = match (known, unknown) {
-            (Some(bit), _) => bit,
-            (None, Unknown::Skip) => continue,
-            (None, Unknown::Make) => {
-                check(name)?;
-                if table.len() >= KEYWORDS_MAX {
-                    let limit = KEYWORDS_MAX as u64;
-                    return Err(Error::TooMany { what: "keywords in the mailbox", limit });
-                }
-                table.push(name.clone());
-                fresh.push((mailbox.0, table.len() - 1, name.clone()));
-                table.len() - 1
-            }
-        };
-        keywords = keywords.with(bit);
+/// Bits whose keyword no message has, and that are not wanted now: their names may make room for others.
+async fn unused(tx: &mut Tx, mailbox: MailboxId, wanted: Keywords) -> Result<Vec<usize>> {
+    let sql = "SELECT DISTINCT keywords FROM message WHERE mailbox = ?1";
+    let masks: Vec<i64> = sqlx::query_scalar(sql).bind(mailbox.0).fetch_all(&mut tx.connection).await?;
+    let used = masks.into_iter().fold(wanted, |used, mask| used | Keywords::from_bits(mask.cast_unsigned()));
+    Ok((0..KEYWORDS_MAX).rev().filter(|bit| !used.contains(*bit)).collect())
+}
+
+/// The keywords of one mailbox while names become bits.
+#[derive(Default)]
+struct Table {
+    names: Vec<String>,
+    /// Known bits that this call wants.
+    wanted: Keywords,
+    /// How many names it wants that are not known, at most.
+    unknown: usize,
+    /// Bits that may change their name, the first to be taken last.
+    spare: Vec<usize>,
+    /// Bits that have a new name.
+    fresh: Vec<usize>,
+}
+
+impl Table {
+    fn find(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known.eq_ignore_ascii_case(name))
     }
-    Ok(keywords)
+
+    fn want(&mut self, names: &[String]) {
+        for name in names {
+            match self.find(name) {
+                Some(bit) => self.wanted = self.wanted.with(bit),
+                None => self.unknown += 1,
+            }
+        }
+    }
+
+    /// Whether there may be too few bits for what is wanted.
+    fn is_short(&self) -> bool {
+        self.names.len() + self.unknown > KEYWORDS_MAX
+    }
+
+    fn bits(&mut self, names: &[String], unknown: Unknown) -> Result<Keywords> {
+        let mut keywords = Keywords::NONE;
+        for name in names {
+            let bit = match (self.find(name), unknown) {
+                (Some(bit), _) => bit,
+                (None, Unknown::Skip) => continue,
+                (None, Unknown::Make) => self.make(name)?,
+            };
+            keywords = keywords.with(bit);
+        }
+        Ok(keywords)
+    }
+
+    fn make(&mut self, name: &str) -> Result<usize> {
+        check(name)?;
+        let bit = if self.names.len() < KEYWORDS_MAX {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        } else {
+            let limit = KEYWORDS_MAX as u64;
+            let full = Error::TooMany { what: "keywords in the mailbox", limit };
+            let bit = self.spare.pop().ok_or(full)?;
+            name.clone_into(&mut self.names[bit]);
+            bit
+        };
+        self.fresh.push(bit);
+        Ok(bit)
+    }
 }

@@ -64,6 +64,11 @@ impl Places {
         // SQLite gives its log the mode of the database, so the file is made before SQLite opens it.
         let database = File::options().create(true).truncate(false).write(true).open(&self.database)?;
         database.set_permissions(Permissions::from_mode(0o600))?;
+        // The names themselves must outlive a loss of power.
+        for path in [Some(dir), dir.parent()].into_iter().flatten() {
+            let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+            File::open(path)?.sync_all()?;
+        }
         for entry in fs::read_dir(&self.spool)? {
             // What lies here belongs to a process that is dead, for the lock is ours.
             fs::remove_file(entry?.path())?;

@@ -114,6 +114,17 @@ async fn keywords_have_a_limit() {
     let more =
         bench.store.store_flags(inbox, &everything, change(FlagMode::Add, Flags::SEEN, &["k64"]), None);
     assert_eq!(more.await, Err(Error::TooMany { what: "keywords in the mailbox", limit: 64 }));
+    // A keyword that no message has any more makes room.
+    let less = FlagChange { mode: FlagMode::Remove, flags: Flags::NONE, keywords: names[7..8].to_vec() };
+    bench.store.store_flags(inbox, &everything, less, None).await.unwrap();
+    let two = change(FlagMode::Add, Flags::NONE, &["k64", "k65"]);
+    let refused = bench.store.store_flags(inbox, &everything, two, None).await;
+    assert_eq!(refused, Err(Error::TooMany { what: "keywords in the mailbox", limit: 64 }));
+    let one = change(FlagMode::Add, Flags::NONE, &["k64", "K3"]);
+    bench.store.store_flags(inbox, &everything, one, None).await.unwrap();
+    let mut names = names;
+    names[7] = "k64".to_owned();
+    assert_eq!(bench.show(inbox).await, format!("1 - {} one\n", names.join(",")));
     for bad in ["", "a b", "a(", "\\Seen", "a*", "ü"] {
         let refused =
             bench.store.store_flags(inbox, &everything, change(FlagMode::Add, Flags::NONE, &[bad]), None);
