@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::{Store, Trouble};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 use world::World;
 
 /// Directory of the certificate that we made ourselves, in the state directory.
 const SELF_SIGNED_DIR: &str = "tls";
-/// How much longer than the sessions the delivery worker and the control socket may take to end.
+/// How much longer than the time limit the parts of the server may take to end.
 const STOP_SLACK: Duration = Duration::from_secs(5);
 
 /// Why the daemon did not start. `Display` says what to do.
@@ -120,18 +121,20 @@ impl Daemon {
     /// Stops in order: no new connections, sessions end at their next pause, deliveries end or give back their work, the
     /// store is closed. After the time limit what is left is cut off; nothing that was promised is lost by that.
     pub(crate) async fn stop(self) {
-        let limit = self.running.stop_timeout();
+        let limit = Instant::now() + self.running.stop_timeout();
         info!("stopping");
         self.stopper.stop();
-        if tokio::time::timeout(limit, self.running.drained()).await.is_err() {
+        if timeout_at(limit, self.running.drained()).await.is_err() {
             warn!(live = self.running.live(), "some sessions did not end in time");
         }
-        for (name, task) in self.tasks {
-            let abort = task.abort_handle();
-            match tokio::time::timeout(STOP_SLACK, task).await {
+        for (name, mut task) in self.tasks {
+            match timeout_at(limit + STOP_SLACK, &mut task).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => error!(task = name, %error, "a part of the server ended badly"),
-                Err(_) => abort.abort(),
+                Err(_) => {
+                    warn!(task = name, "a part of the server did not end in time");
+                    task.abort();
+                }
             }
         }
         self.running.store().close().await;

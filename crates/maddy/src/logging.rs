@@ -2,6 +2,7 @@
 
 use crate::config::{Format, Level, Log};
 use std::io::{self, IsTerminal};
+use tracing::error;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -32,6 +33,7 @@ impl Logging {
             .with(lines)
             .try_init()
             .map_err(|error| format!("the log cannot begin: {error}"))?;
+        log_panics();
         Ok(Self { filter: handle, format: log.format })
     }
 
@@ -40,6 +42,17 @@ impl Logging {
         let _ = self.filter.reload(targets(log.level));
         self.format == log.format
     }
+}
+
+/// Has a panic logged as an event like others, where it happened and in the span of its session.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let words = panic.payload();
+        let text =
+            words.downcast_ref::<&str>().copied().or(words.downcast_ref::<String>().map(String::as_str));
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        error!(place, "panic: {}", text.unwrap_or("without words"));
+    }));
 }
 
 /// Our own events at the wanted level; of the libraries only what is wrong, unless everything is wanted.

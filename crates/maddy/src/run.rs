@@ -6,6 +6,7 @@ use crate::control::Reloading;
 use crate::daemon::Daemon;
 use crate::dns::Exchangeable;
 use crate::logging::Logging;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,8 +24,17 @@ pub(crate) fn run(source: &Source) -> Result<(), Trouble> {
     }
     let config = source.read()?;
     umask(UMASK);
+    take_all_handles();
     let logging = Logging::start(config.log).map_err(Trouble::new)?;
     on_threads(serve(source.clone(), config, logging))
+}
+
+/// Lets this process open as many files and connections as the system allows it; the usual limit is 1024.
+fn take_all_handles() {
+    // That it fails is no reason not to serve: the limits of connections then meet the system's.
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
 }
 
 /// Runs work on as many threads as there are processors.

@@ -94,16 +94,27 @@ domains \"{DOMAIN}\"
 state-dir {state}
 tls {{ certificate {chain} key={key}; }}
 log level=\"info\"
-smtp {{ listen \"127.0.0.1:{smtp}\"; }}
+smtp {{
+    listen \"127.0.0.1:{smtp}\"
+    max-messages 1000000
+    max-refusals 100000
+}}
 submission {{
     listen \"127.0.0.1:{submission}\"
     listen \"127.0.0.1:{submissions}\" tls=#true
     insecure-auth #{insecure}
+    max-messages 1000000
+    max-refusals 100000
+    login-failures 100
+    failure-delay \"0s\"
 }}
 imap {{
     listen \"127.0.0.1:{imap}\"
     listen \"127.0.0.1:{imaps}\" tls=#true
     insecure-auth #{insecure}
+    connections-per-account 10000
+    login-failures 100
+    failure-delay \"0s\"
 }}
 delivery {{ remote #false; }}
 limits {{ exempt-loopback #true; }}
