@@ -2,6 +2,8 @@
 
 use crate::command::{Partial, Section, SectionText};
 use crate::response::string;
+use std::fmt;
+use std::io::Write;
 
 /// A FETCH response under way. The octets behind [`FetchLine::literal`] are the caller's to add.
 pub struct FetchLine {
@@ -18,34 +20,45 @@ pub enum LiteralKind {
 
 impl FetchLine {
     pub fn begin(number: u32, out: &mut Vec<u8>) -> Self {
-        out.extend_from_slice(format!("* {number} FETCH (").as_bytes());
+        put(out, format_args!("* {number} FETCH ("));
         Self { first: true }
     }
 
     /// An item with its value ready to send.
     pub fn item(&mut self, out: &mut Vec<u8>, name: &str, value: &[u8]) {
+        self.name(out, name);
+        out.extend_from_slice(value);
+    }
+
+    fn name(&mut self, out: &mut Vec<u8>, name: &str) {
         if !std::mem::replace(&mut self.first, false) {
             out.push(b' ');
         }
         out.extend_from_slice(name.as_bytes());
         out.push(b' ');
-        out.extend_from_slice(value);
     }
 
     pub fn number(&mut self, out: &mut Vec<u8>, name: &str, value: u64) {
-        self.item(out, name, value.to_string().as_bytes());
+        self.name(out, name);
+        put(out, format_args!("{value}"));
     }
 
     pub fn flags(&mut self, out: &mut Vec<u8>, flags: &[impl AsRef<str>]) {
-        let words: Vec<&str> = flags.iter().map(AsRef::as_ref).collect();
-        self.item(out, "FLAGS", format!("({})", words.join(" ")).as_bytes());
+        self.name(out, "FLAGS");
+        out.push(b'(');
+        for (at, flag) in flags.iter().enumerate() {
+            if at > 0 {
+                out.push(b' ');
+            }
+            out.extend_from_slice(flag.as_ref().as_bytes());
+        }
+        out.push(b')');
     }
 
     /// `value` as a string.
     pub fn string(&mut self, out: &mut Vec<u8>, name: &str, value: &[u8]) {
-        let mut text = Vec::with_capacity(value.len() + 2);
-        string(value, &mut text);
-        self.item(out, name, &text);
+        self.name(out, name);
+        string(value, out);
     }
 
     /// The head of a literal of `len` octets, which the caller sends next. Nothing at all is `""`: a literal of
@@ -55,12 +68,18 @@ impl FetchLine {
             return self.item(out, name, b"\"\"");
         }
         let tilde = if kind == LiteralKind::Binary { "~" } else { "" };
-        self.item(out, name, format!("{tilde}{{{len}}}\r\n").as_bytes());
+        self.name(out, name);
+        put(out, format_args!("{tilde}{{{len}}}\r\n"));
     }
 
     pub fn end(self, out: &mut Vec<u8>) {
         out.extend_from_slice(b")\r\n");
     }
+}
+
+fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    // Memory takes everything.
+    let _ = out.write_fmt(text);
 }
 
 /// `BODY[…]<origin>` as it is echoed: the asked names in their order, and the origin without the length.

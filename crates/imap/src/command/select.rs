@@ -6,7 +6,7 @@ use crate::refusal;
 use crate::view::View;
 use imap_proto::command::Access;
 use imap_proto::{Code, Response, Untagged};
-use storage::{AccountId, Error, Flags, Mailbox, MailboxKind, UidSet, Which};
+use storage::{AccountId, Error, Flags, KEYWORDS_MAX, Mailbox, MailboxKind, UidSet, Which};
 
 pub(super) async fn run(client: &mut Client, account: AccountId, name: &str, access: Access) -> Response {
     client.selected = None;
@@ -44,7 +44,11 @@ fn announce(client: &mut Client, mailbox: &Mailbox) {
         let picture = selected.shared.look();
         let known = flags::all(&picture.keywords);
         let permanent = match selected.access {
-            Access::ReadWrite => known.iter().cloned().chain(["\\*".to_owned()]).collect(),
+            // `\*`: new keywords are welcome, as long as there is room.
+            Access::ReadWrite if picture.keywords.len() < KEYWORDS_MAX => {
+                known.iter().cloned().chain(["\\*".to_owned()]).collect()
+            }
+            Access::ReadWrite => known.clone(),
             Access::ReadOnly => Vec::new(),
         };
         lines.push(Untagged::Flags(known));
