@@ -146,6 +146,14 @@ impl Daemon {
         panic!("the daemon did not end after {signal}");
     }
 
+    /// The most memory that the daemon has held so far, in octets.
+    pub fn peak_memory(&self) -> u64 {
+        let pid = self.child.as_ref().expect("the daemon runs").id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells VmHWM");
+        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    }
+
     /// SIGHUP.
     pub fn hang_up(&self) {
         kill(pid_of(self.child.as_ref().expect("the daemon runs")), Signal::SIGHUP).unwrap();

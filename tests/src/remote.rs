@@ -255,7 +255,7 @@ impl Session {
     }
 
     fn offers(&self) -> String {
-        let mut offers = vec!["remote.test", "PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 10485760", "DSN"];
+        let mut offers = vec!["remote.test", "PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 104857600", "DSN"];
         if self.tcp.is_some() && self.state.lock().unwrap().tls.is_some() {
             offers.push("STARTTLS");
         }

@@ -11,6 +11,7 @@ mod forward_with_srs;
 mod greylisting_remote;
 mod inbound_reaches_idle;
 mod kill9_mid_delivery;
+mod large_mail;
 mod limits_hold;
 mod loops_end;
 mod open_relay_refused;
