@@ -100,3 +100,75 @@ fn deep_searches_are_taken_or_refused_but_never_recurse() {
     assert!(parsed(&deep).is_err());
     assert!(parsed(&"(".repeat(60_000)).is_err());
 }
+
+const MIME: [&str; 40] = [
+    "Content-Type: multipart/mixed; boundary=b\r\n",
+    "Content-Type: multipart/alternative; boundary=\"c d\"\r\n",
+    "Content-Type: multipart/mixed\r\n",
+    "Content-Type: message/rfc822\r\n",
+    "Content-Type: text/plain; charset=utf-8; format=flowed\r\n",
+    "Content-Type: text\r\n",
+    "Content-Type: ;;=\"\r\n",
+    "Content-Type: application/x; name*0*=utf-8'en'%41; name*1=\"b\\\"c\"\r\n",
+    "Content-Type: image/png; name=\"\u{fc}.png\"\r\n",
+    "Content-Transfer-Encoding: base64\r\n",
+    "Content-Transfer-Encoding: \"x\r\n",
+    "Content-Disposition: attachment; filename=\"a b.txt\"; size=5\r\n",
+    "Content-Disposition: =?utf-8?q?=C3=BC?=\r\n",
+    "Content-Language: de, en\r\n",
+    "Content-Language: ,\r\n",
+    "Content-Location: http://x/\u{fc}\r\n",
+    "Content-ID: <a@b>\r\n",
+    "Content-Description: two\r\n lines \"quoted\" \\ \0 \r\n",
+    "Content-MD5: xyz==\r\n",
+    "From: a@b, \"x \\\" y\" <c@d>, (comment (nested)) <@r,@s:e@f>\r\n",
+    "From: group: a@b, c; , ;\r\n",
+    "From: <>\r\n",
+    "To: undisclosed-recipients:;\r\n",
+    "To: \u{fc} <\u{fc}@\u{fc}>\r\n",
+    "Cc: ((((\r\n",
+    "Reply-To: \"unclosed\r\n",
+    "Sender: a@\r\n",
+    "Subject: =?utf-8?b?w7w=?= \u{fc} \"\\\r\n",
+    "Date: whenever\r\n",
+    "Message-ID: <x\r\n",
+    "In-Reply-To: a b <c@d>\r\n",
+    "no colon here\r\n",
+    ": no name\r\n",
+    "\r\n",
+    "--b\r\n",
+    "--b--\r\n",
+    "--c d\r\n",
+    "--c d--\r\n",
+    "text\r\n",
+    "bare\nand\rbare",
+];
+
+/// Whatever a message is made of, a strict client can read what is said of its structure: one bad answer spoils
+/// the whole connection in Apple Mail.
+#[test]
+fn the_structure_of_rubbish_can_be_read() {
+    use imap_codec::ResponseCodec;
+    use imap_codec::decode::Decoder;
+    let seed = 0x2545_f491_4f6c_dd1d;
+    let mut dice = Dice(seed);
+    for round in 0..4000 {
+        let mut message = String::new();
+        for _ in 0..dice.below(30) {
+            message.push_str(MIME[dice.below(MIME.len())]);
+        }
+        let analysis = mail::mime::analyse(&mut message.as_bytes()).unwrap();
+        let mut out = Vec::new();
+        let mut line = crate::fetch::FetchLine::begin(1, &mut out);
+        line.item(&mut out, "ENVELOPE", &analysis.envelope);
+        line.item(&mut out, "BODYSTRUCTURE", &analysis.bodystructure);
+        line.item(&mut out, "BODY", &mail::mime::body(&analysis.bodystructure));
+        line.end(&mut out);
+        let read = ResponseCodec::default().decode(&out);
+        assert!(
+            matches!(read, Ok(([], _))),
+            "seed {seed:x}, round {round}: {message:?}\n{}\n{read:?}",
+            String::from_utf8_lossy(&out)
+        );
+    }
+}
