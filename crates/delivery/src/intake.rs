@@ -250,7 +250,6 @@ impl Failed {
 /// What the log says once the rows are on the disk.
 struct Lines {
     accounts: Vec<String>,
-    remote: usize,
     refused: Vec<String>,
     notice: Option<String>,
 }
@@ -259,7 +258,6 @@ impl Lines {
     fn of(draft: &Draft, notice: Option<&Acceptance>) -> Self {
         Self {
             accounts: draft.acceptance.filings.iter().map(|filing| filing.account.clone()).collect(),
-            remote: draft.remote,
             refused: draft
                 .refused
                 .iter()
@@ -271,9 +269,6 @@ impl Lines {
 
     fn log(self, mail: &Mail, arrival: &Arrival) {
         let id = &arrival.id;
-        let from = format_args!("<{}>", mail.envelope.from);
-        info!(mail = id, %from, octets = mail.message.len(), mailboxes = self.accounts.len(),
-            remote = self.remote, "accepted");
         for account in self.accounts {
             info!(mail = id, account, "delivered");
         }

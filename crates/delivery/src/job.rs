@@ -50,11 +50,11 @@ impl Job {
         let (message, content) = match self.read(&claim).await {
             Ok(Some(read)) => read,
             Ok(None) => {
-                info!("the message was removed from the queue");
+                info!(mail = claim.mail_id, "the message was removed from the queue");
                 return None;
             }
             Err(cause) => {
-                error!(%cause, "a queued message cannot be read");
+                error!(mail = claim.mail_id, %cause, "a queued message cannot be read");
                 let reply = unreachable(3, 0, "the message cannot be read from our disk".to_owned());
                 let results = vec![Some(Tried::deferred(reply)); claim.recipients.len()];
                 return self.settle(claim, Message::new(Blob::from_bytes(*b"")), results).await;
@@ -66,7 +66,7 @@ impl Job {
         match whole {
             Whole::Yes | Whole::CutShort => {}
             Whole::LeaseLost => {
-                warn!("somebody else has taken over the message");
+                warn!(mail = claim.mail_id, "somebody else has taken over the message");
                 return None;
             }
             Whole::TimeUp => {
@@ -95,7 +95,7 @@ impl Job {
         match self.store.renew(claim, self.courier.world.clock.unix(), LEASE).await {
             Ok(()) => true,
             Err(error) => {
-                warn!(%error, "the claim could not be renewed and is left");
+                warn!(mail = claim.mail_id, %error, "the claim could not be renewed and is left");
                 false
             }
         }
@@ -137,7 +137,7 @@ impl Job {
             match self.store.renew(claim, now, LEASE).await {
                 Ok(()) => {}
                 Err(storage::Error::LeaseLost) => return Whole::LeaseLost,
-                Err(error) => warn!(%error, "the claim cannot be renewed"),
+                Err(error) => warn!(mail = claim.mail_id, %error, "the claim cannot be renewed"),
             }
         }
     }

@@ -41,7 +41,10 @@ pub(crate) async fn settle(
     let notice = match settling.notice(&claim, message, reports).await {
         Ok(notice) => notice,
         Err(reason) => {
-            warn!(reason, "the notice to the sender cannot be made now; its recipients wait");
+            warn!(
+                mail = claim.mail_id,
+                reason, "the notice to the sender cannot be made now; its recipients wait"
+            );
             postpone(&mut outcomes, settling.world.clock.unix() + NOTICE_WAIT);
             None
         }
@@ -191,21 +194,30 @@ impl Settling<'_> {
         let composed = tokio::task::spawn_blocking(compose).await.map_err(|error| error.to_string())?;
         let Some(notice) = composed.map_err(|error| error.to_string())? else { return Ok(None) };
         let id = self.world.random.word(ID_LETTERS);
-        let drafted = self.intake.draft_notice(&notice, &id).await.map_err(|reply| reply.to_string())?;
-        if drafted.is_some() {
-            info!(mail = claim.mail_id, notice = id, to = %claim.from, "the sender is told");
-        }
-        Ok(drafted)
+        self.intake.draft_notice(&notice, &id).await.map_err(|reply| reply.to_string())
     }
 
     /// Writes until the store takes it: what has been delivered must not be sent again because a disk was full for a moment.
-    async fn write(&self, claim: Claim, outcomes: Vec<Outcome>, notice: Option<Acceptance>) {
+    async fn write(&self, claim: Claim, mut outcomes: Vec<Outcome>, mut notice: Option<Acceptance>) {
         let mut wait = WRITE_WAIT;
         for _ in 0..WRITES_MAX {
             match self.store.settle(claim.clone(), outcomes.clone(), notice.iter().cloned().collect()).await {
-                Ok(_) => return,
+                Ok(_) => {
+                    if let Some(notice) = notice {
+                        let to = &claim.from;
+                        info!(mail = claim.mail_id, notice = notice.mail_id, %to, "the sender is told");
+                    }
+                    return;
+                }
                 Err(storage::Error::LeaseLost | storage::Error::NoSuchJob(_)) => {
                     return warn!(mail = claim.mail_id, "the message is no longer ours to settle");
+                }
+                // The notice is what is in the way (a full queue, say): what was delivered is written without it.
+                Err(error) if !error.is_trouble() && notice.is_some() => {
+                    warn!(mail = claim.mail_id, %error, "the notice to the sender is not taken; its recipients wait");
+                    postpone(&mut outcomes, self.world.clock.unix() + NOTICE_WAIT);
+                    notice = None;
+                    continue;
                 }
                 Err(error) => error!(mail = claim.mail_id, %error, "the outcome cannot be written"),
             }

@@ -220,7 +220,7 @@ impl Shift<'_> {
     }
 
     fn start(&mut self, claim: Claim, since: Instant, destination: String, courier: &Arc<Courier>) {
-        let span = tracing::info_span!("delivery", job = %claim.job, mail = claim.mail_id);
+        let span = tracing::info_span!("delivery", job = %claim.job);
         let job = Job {
             store: self.worker.store.clone(),
             intake: self.worker.intake.clone(),

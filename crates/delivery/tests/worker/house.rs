@@ -15,6 +15,9 @@ use world::{Clock, World};
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Most jobs that the queue takes.
+pub(crate) const QUEUE_MAX: u64 = 40;
+
 pub(crate) const ZONE: &str = "
     e.ex      MX 10 mx1.e.ex
     e.ex      MX 20 mx2.e.ex
@@ -65,7 +68,8 @@ impl House {
         let dns = FakeResolver::zone(ZONE).unwrap();
         let world = World { clock, dns: Arc::new(dns), random: Arc::new(FakeRandom::seeded(11)) };
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(storage::Config::new(dir.path()), world.clone()).await.unwrap();
+        let options = storage::Config { queue_max: QUEUE_MAX, ..storage::Config::new(dir.path()) };
+        let store = Store::open(options, world.clone()).await.unwrap();
         store.create_account("alice@o.ex").await.unwrap();
         let mut aliases = Aliases::default();
         aliases.insert(&AliasKey::parse("out@o.ex").unwrap(), vec![address("far@e.ex")]);

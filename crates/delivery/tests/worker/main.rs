@@ -6,7 +6,7 @@ mod house;
 mod relay;
 
 use crate::fake_mx::{DROP, FakeMx, SILENCE};
-use crate::house::{House, config, domain};
+use crate::house::{House, QUEUE_MAX, config, domain};
 use crate::relay::{Begin, Relay};
 use delivery::Exit;
 use delivery::config::{Config, Login, Security, Smarthost};
@@ -518,5 +518,29 @@ async fn it_wakes_by_itself_when_a_retry_is_due() {
     house.queue_is(&["a@e.ex 1 451"]).await;
     house.queue_is(&[]).await;
     assert_eq!(mx.messages(), [TEXT]);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_takes_no_notice_but_loses_nothing() {
+    let (mut house, mx, config) = one_host().await;
+    mx.rule("RCPT TO:<bad@", &["550 5.1.1 who"; 2]);
+    mx.rule("RCPT TO:<grey@", &["451 4.7.1 not yet"; 2]);
+    house.send("x@slow.ex", &["good@e.ex", "bad@e.ex", "grey@e.ex"], TEXT).await;
+    for n in 1..QUEUE_MAX {
+        house.send("", &[&format!("r{n}@slow.ex")], TEXT).await;
+    }
+    house.work(config);
+    let waiting = ["@slow.ex "; QUEUE_MAX as usize - 1];
+    let own = ["<x@slow.ex> bad@e.ex 1 550 5.1.1 who", "<x@slow.ex> grey@e.ex 1 451 4.7.1"];
+    house.queue_is(&[&own, &waiting[..]].concat()).await;
+    // One place in the queue is free again: it is told now.
+    let some = house.store.queue(None, 100).await.unwrap().pop().unwrap().id;
+    house.store.remove_job(some).await.unwrap();
+    house.later(300).await;
+    house
+        .queue_is(&[&["<x@slow.ex> grey@e.ex 2 451 4.7.1"], &waiting[1..], &["<> x@slow.ex"]].concat())
+        .await;
+    assert_eq!(mx.messages(), [TEXT], "good@e.ex has had it once");
     house.stop().await;
 }
