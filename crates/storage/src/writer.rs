@@ -149,7 +149,8 @@ impl Writer {
         let begun = Instant::now();
         self.tx.now = self.world.clock.unix();
         self.tx.queued = self.shared.queued.load(Ordering::SeqCst);
-        if let Err(error) = self.execute("BEGIN IMMEDIATE").await {
+        if let Err(error) = self.execute("BEGIN IMMEDIATE; SAVEPOINT job").await {
+            let _ = self.execute("ROLLBACK").await;
             for entry in waiting.drain(..) {
                 entry.kind.refuse(&error);
             }
@@ -187,7 +188,7 @@ impl Writer {
     /// Runs one job under a savepoint, so that its failure leaves no trace and its neighbours stand.
     async fn run_job(&mut self, mut job: Box<dyn Job>, done: &mut Batch) {
         let queued = self.tx.queued;
-        let outcome = match self.execute("SAVEPOINT job").await {
+        let outcome = match self.enter(done).await {
             Ok(()) => AssertUnwindSafe(job.run(&mut self.tx)).catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!("a piece of work for the database panicked");
                 Err(Error::bug("the work panicked"))
@@ -204,10 +205,26 @@ impl Writer {
         done.jobs.push(job);
     }
 
-    /// Ends the savepoint. If that fails SQLite has given up the whole transaction, and the batch is lost.
+    /// Opens a savepoint for the next piece of work, unless the one that is open has nothing in it.
+    async fn enter(&mut self, done: &mut Batch) -> Result<()> {
+        if std::mem::replace(&mut done.used, true) {
+            let opened = self.execute("RELEASE job; SAVEPOINT job").await;
+            if let Err(error) = &opened {
+                done.broken.get_or_insert(error.clone());
+            }
+            return opened;
+        }
+        Ok(())
+    }
+
+    /// Keeps what was done since `enter` (the commit closes the savepoint), or undoes it. If that fails SQLite has given up
+    /// the whole transaction, and the batch is lost.
     async fn leave(&mut self, keep: bool, done: &mut Batch) {
-        let statement = if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
-        if let Err(error) = self.execute(statement).await {
+        if keep {
+            return;
+        }
+        done.used = false;
+        if let Err(error) = self.execute("ROLLBACK TO job").await {
             done.broken.get_or_insert(error);
         }
     }
@@ -241,7 +258,7 @@ impl Writer {
 
     async fn store(&mut self, groups: &[&[Package]], done: &mut Batch) -> Result<Vec<Result<Vec<Accepted>>>> {
         let queued = self.tx.queued;
-        self.execute("SAVEPOINT job").await?;
+        self.enter(done).await?;
         let work = package::store(&mut self.tx, groups);
         let outcome = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!("storing messages panicked");
@@ -337,6 +354,8 @@ struct Batch {
     packages: Vec<(Vec<Package>, PackageReply)>,
     stored: Vec<(Vec<Package>, PackageReply, Result<Vec<Accepted>>)>,
     effects: Effects,
+    /// The open savepoint has work in it.
+    used: bool,
     /// Why the transaction as a whole is lost.
     broken: Option<Error>,
 }
