@@ -43,6 +43,14 @@ pub(crate) struct Client {
     pub(crate) selected: Option<Selected>,
     pub(crate) incoming: Option<Incoming>,
     login_until: Instant,
+    end: End,
+}
+
+/// Whether the session is to end with the command that is under way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    NotYet,
+    AfterAppend,
 }
 
 /// Who is logged in.
@@ -94,6 +102,7 @@ impl Client {
             selected: None,
             incoming: None,
             login_until: Instant::now() + LOGIN_DEADLINE,
+            end: End::NotYet,
         }
     }
 
@@ -114,8 +123,13 @@ impl Client {
                     self.session.bye(None, "That took too long.");
                     Ok(())
                 }
+                // A message that is on its way may come in.
+                Driven::Stopping if self.incoming.is_some() => {
+                    self.end = End::AfterAppend;
+                    Ok(())
+                }
                 Driven::Stopping => {
-                    self.session.bye(Some("UNAVAILABLE"), "The server is going down; come back later.");
+                    self.go_down();
                     Ok(())
                 }
             };
@@ -123,6 +137,10 @@ impl Client {
                 return;
             }
         }
+    }
+
+    fn go_down(&mut self) {
+        self.session.bye(Some("UNAVAILABLE"), "The server is going down; come back later.");
     }
 
     fn log_end(&self, closed: &Closed) {
@@ -183,6 +201,9 @@ impl Client {
             Question::AppendEnd => {
                 let response = command::append::end(self).await;
                 self.finish(response).await;
+                if self.end == End::AfterAppend {
+                    self.go_down();
+                }
             }
             Question::IdleEnd => self.finish(Response::ok("IDLE is over.")).await,
             Question::Continue => {}
