@@ -92,6 +92,18 @@ impl Imap {
         let tag = format!("t{}", self.tags);
         let command = format!("{tag} APPEND {mailbox} {{{}+}}\r\n{message}\r\n", message.len());
         self.chat.try_send(command.as_bytes()).ok()?;
+        self.try_until(&tag)
+    }
+
+    /// Any other command without literals; what the tagged response says, or `None` when the server went away.
+    pub fn try_run(&mut self, command: &str) -> Option<String> {
+        self.tags += 1;
+        let tag = format!("t{}", self.tags);
+        self.chat.try_send(format!("{tag} {command}\r\n").as_bytes()).ok()?;
+        self.try_until(&tag)
+    }
+
+    fn try_until(&mut self, tag: &str) -> Option<String> {
         loop {
             let line = self.chat.try_hear().ok()??;
             if let Some(result) = line.strip_prefix(&format!("{tag} ")) {

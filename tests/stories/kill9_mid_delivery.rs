@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tests::{Daemon, Setup, Smtp, eventually, field, message};
+use tests::{Daemon, Imap, Setup, Smtp, eventually, field, message};
 use world::Random;
 use world::fake::FakeRandom;
 
@@ -30,9 +30,35 @@ fn send_on(mut smtp: Smtp, from: &'static str, to: &'static str, name: &str, lis
     }
 }
 
-/// Load from both sides, and the end in its middle.
-fn one_round(maddy: &mut Daemon, round: u64, random: &FakeRandom, inward: &Promised, outward: &Promised) {
-    let (before_in, before_out) = (promised(inward).len(), promised(outward).len());
+/// Puts messages into Drafts and moves them on to Archive until the server is gone. What is promised: each is in one
+/// of the two, once.
+fn file_on(mut imap: Imap, name: &str, list: &Promised) {
+    imap.ok("SELECT Drafts");
+    for n in 0.. {
+        let subject = format!("{name} {n}");
+        let text = message(
+            "alice@example.org",
+            "alice@example.org",
+            &subject,
+            &"some text that takes a while\n".repeat(50),
+        );
+        match imap.try_append("Drafts", &text) {
+            Some(result) if result.starts_with("OK") => {
+                list.lock().unwrap_or_else(PoisonError::into_inner).push(subject);
+            }
+            Some(result) => panic!("{subject} was refused: {result}"),
+            None => return,
+        }
+        if n % 2 == 0 && imap.try_run("UID MOVE 1:* Archive").is_none() {
+            return;
+        }
+    }
+}
+
+/// Load from all sides, and the end in its middle.
+fn one_round(maddy: &mut Daemon, round: u64, random: &FakeRandom, lists: &[Promised; 3]) {
+    let [inward, outward, filed] = lists;
+    let before = lists.each_ref().map(|list| promised(list).len());
     let mut senders = Vec::new();
     for sender in 0..2 {
         let (smtp, list) = (maddy.smtp(), inward.clone());
@@ -45,8 +71,11 @@ fn one_round(maddy: &mut Daemon, round: u64, random: &FakeRandom, inward: &Promi
             send_on(smtp, "alice@example.org", "carl@remote.test", &name, &list)
         }));
     }
-    eventually("both ways have load", || {
-        (promised(inward).len() > before_in && promised(outward).len() > before_out).then_some(())
+    let (imap, list) = (maddy.imap("alice@example.org"), filed.clone());
+    let name = format!("filed {round}");
+    senders.push(thread::spawn(move || file_on(imap, &name, &list)));
+    eventually("all ways have load", || {
+        lists.iter().zip(before).all(|(list, before)| promised(list).len() > before).then_some(())
     });
     thread::sleep(Duration::from_millis(random.below(400)));
     maddy.kill();
@@ -76,15 +105,23 @@ fn what_was_promised_is_kept() {
     setup.zone("remote.test MX 10 mx.remote.test");
     let remote = setup.remote("mx.remote.test", 2);
     let mut maddy = setup.start();
-    let (inward, outward) = (Promised::default(), Promised::default());
+    let lists: [Promised; 3] = Default::default();
     for round in 0..ROUNDS {
-        one_round(&mut maddy, round, &random, &inward, &outward);
+        one_round(&mut maddy, round, &random, &lists);
         maddy.start();
     }
-    let (inward, outward) = (promised(&inward), promised(&outward));
-    println!("{} mails came in and {} went out over {ROUNDS} kills", inward.len(), outward.len());
+    let [inward, outward, filed] = lists.each_ref().map(promised);
+    let (came, went, put) = (inward.len(), outward.len(), filed.len());
+    println!("{came} mails came in, {went} went out and {put} were filed over {ROUNDS} kills");
 
-    let stored = by_subject(&maddy.imap("alice@example.org").texts("INBOX"));
+    let mut alice = maddy.imap("alice@example.org");
+    let mut found = alice.texts("Drafts");
+    found.extend(alice.texts("Archive"));
+    let found = by_subject(&found);
+    for subject in &filed {
+        assert_eq!(found.get(subject), Some(&1), "{subject} was promised");
+    }
+    let stored = by_subject(&alice.texts("INBOX"));
     for subject in &inward {
         assert_eq!(stored.get(subject), Some(&1), "{subject} was promised");
     }
