@@ -23,8 +23,7 @@ impl Recent {
         Self { key: Key::new(HMAC_SHA256, key), logins: HashMap::new() }
     }
 
-    /// Whether this login was right not long ago, against this same stored hash. `now` is in seconds on any clock that
-    /// does not go back.
+    /// Whether this login was right not long ago, against this same stored hash. `now` is in seconds.
     pub fn knows(&self, login: &Login, stored: &str, now: u64) -> bool {
         let until = self.logins.get(&self.digest(login, stored));
         until.is_some_and(|until| now < *until)

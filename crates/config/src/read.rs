@@ -66,11 +66,6 @@ impl Tree {
         let problems = sink.problems.into_inner();
         if problems.is_empty() { Ok(result) } else { Err(in_order(problems)) }
     }
-
-    /// The files that were read, the first one included, by the names that problems show.
-    pub fn files(&self) -> impl Iterator<Item = &str> {
-        self.sources.iter().map(|source| source.name.as_str())
-    }
 }
 
 fn in_order(mut problems: Vec<(Span, Problem)>) -> Problems {

@@ -8,7 +8,7 @@ use crate::reload::Running;
 use ::config::Problems;
 use serde_json::{Value, json};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use tracing::{error, info};
 use web::{Answer, Failure, Kind, Service};
 
@@ -56,22 +56,18 @@ impl From<Kept> for Failure {
 pub(crate) struct Control {
     context: Context,
     running: Arc<Running>,
-    /// Set when the daemon runs by a file; the demo does not.
-    reloading: OnceLock<Reloading>,
+    /// None for a daemon that does not run by a file.
+    reloading: Option<Reloading>,
 }
 
 impl Control {
-    pub(crate) fn new(context: Context, running: Arc<Running>) -> Self {
-        Self { context, running, reloading: OnceLock::new() }
-    }
-
-    pub(crate) fn reload_from(&self, reloading: Reloading) {
-        let _ = self.reloading.set(reloading);
+    pub(crate) fn new(context: Context, running: Arc<Running>, reloading: Option<Reloading>) -> Self {
+        Self { context, running, reloading }
     }
 
     /// Reads the configuration again.
     pub(crate) async fn reload(&self) -> Result<(), Kept> {
-        let Some(reloading) = self.reloading.get() else {
+        let Some(reloading) = &self.reloading else {
             return Err(Kept::Because("this server runs without a configuration file".to_owned()));
         };
         let source = reloading.source.clone();

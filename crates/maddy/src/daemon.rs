@@ -2,7 +2,7 @@
 
 use crate::admin::Context;
 use crate::config::Config;
-use crate::control::Control;
+use crate::control::{Control, Reloading};
 use crate::dns::Exchangeable;
 use crate::doors::Doors;
 use crate::listeners::{BindError, Ground, Listeners, wanted};
@@ -52,6 +52,14 @@ fn other(error: impl fmt::Display) -> StartError {
     StartError::Other(error.to_string())
 }
 
+/// By what means a daemon changes while it runs. None for one that does not, like the demo.
+#[derive(Default)]
+pub(crate) struct Means {
+    /// The resolver of its world, which can be exchanged.
+    pub(crate) dns: Option<Arc<Exchangeable>>,
+    pub(crate) reloading: Option<Reloading>,
+}
+
 /// A daemon that runs.
 pub(crate) struct Daemon {
     running: Arc<Running>,
@@ -62,15 +70,11 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Opens the state, binds everything and begins to serve. When this returns every socket listens.
-    pub(crate) async fn start(
-        config: Config,
-        world: World,
-        dns: Option<Arc<Exchangeable>>,
-    ) -> Result<Self, StartError> {
+    pub(crate) async fn start(config: Config, world: World, means: Means) -> Result<Self, StartError> {
         make_directory(config.state_dir())?;
         make_directory(&config.runtime_dir)?;
         let store = open_store(&config, &world).await?;
-        match Self::start_with(config, world, dns, store.clone()).await {
+        match Self::start_with(config, world, means, store.clone()).await {
             Ok(daemon) => Ok(daemon),
             Err(error) => {
                 store.close().await;
@@ -82,7 +86,7 @@ impl Daemon {
     async fn start_with(
         config: Config,
         world: World,
-        dns: Option<Arc<Exchangeable>>,
+        means: Means,
         store: Store,
     ) -> Result<Self, StartError> {
         let tls =
@@ -101,10 +105,11 @@ impl Daemon {
 
         let worker = Worker::new(config.delivery.clone(), intake.clone(), store.clone(), world.clone())
             .map_err(|error| other(format!("mail cannot go out: {error}")))?;
-        let running = Arc::new(Running::new(config, ground, doors, listeners, intake, worker.handle(), dns));
+        let running =
+            Arc::new(Running::new(config, ground, doors, listeners, intake, worker.handle(), means.dns));
         running.open(change);
         let context = Context { store, world };
-        let control = Arc::new(Control::new(context, running.clone()));
+        let control = Arc::new(Control::new(context, running.clone(), means.reloading));
         let tasks = background(&running, worker, control.clone(), socket, &stop);
         Ok(Self { running, control, stopper, tasks })
     }

@@ -4,11 +4,11 @@ use auth::{Authenticate, Denied, Identity, Login, Recent, Verdict};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use storage::Store;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
-use world::World;
+use world::{Clock, World};
 
 /// Hashes at the same time, for each processor: each costs 19 MiB and some 10 ms.
 const HASHES_PER_CORE: usize = 2;
@@ -20,7 +20,7 @@ pub(crate) struct Judge {
     store: Store,
     turns: Arc<Semaphore>,
     recent: Mutex<Recent>,
-    started: Instant,
+    clock: Arc<dyn Clock>,
 }
 
 impl Judge {
@@ -32,7 +32,7 @@ impl Judge {
             store,
             turns: Arc::new(Semaphore::new(cores * HASHES_PER_CORE)),
             recent: Mutex::new(Recent::new(&key)),
-            started: Instant::now(),
+            clock: world.clock.clone(),
         }
     }
 
@@ -42,7 +42,7 @@ impl Judge {
             Denied::Unavailable(error.to_string())
         })?;
         let stored = stored.map(|credential| credential.password.as_str().to_owned());
-        let now = self.started.elapsed().as_secs();
+        let now = u64::try_from(self.clock.unix()).unwrap_or_default();
         if stored.as_ref().is_some_and(|stored| self.recent().knows(&login, stored, now)) {
             return Ok(Identity::proven(login.user));
         }

@@ -3,7 +3,7 @@
 use crate::cli::Trouble;
 use crate::config::{Config, Source};
 use crate::control::Reloading;
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Means};
 use crate::dns::Exchangeable;
 use crate::logging::Logging;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -52,9 +52,9 @@ async fn serve(source: Source, config: Config, logging: Logging) -> Result<(), T
     let dns = Arc::new(Exchangeable::new(Arc::new(resolver)));
     let world = World { dns: dns.clone(), ..world::system::without_dns() };
     let hostname = config.hostname.to_string();
+    let means = Means { dns: Some(dns), reloading: Some(Reloading { source, logging }) };
     let daemon =
-        Daemon::start(config, world, Some(dns)).await.map_err(|error| Trouble::new(error.to_string()))?;
-    daemon.control().reload_from(Reloading { source, logging });
+        Daemon::start(config, world, means).await.map_err(|error| Trouble::new(error.to_string()))?;
     info!(version = env!("CARGO_PKG_VERSION"), hostname, "ready");
     loop {
         match signals.next().await {

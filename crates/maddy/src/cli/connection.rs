@@ -5,8 +5,10 @@ use crate::cli::Trouble;
 use crate::cli::args::Global;
 use crate::config::{Place, Source};
 use mail::Address;
+use nix::unistd::{Gid, Uid, geteuid, setgid, setgroups, setuid};
 use serde_json::Value;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 use storage::{Error, Store};
@@ -39,6 +41,7 @@ impl Connection {
     pub(crate) async fn open(global: &Global) -> Result<Self, Trouble> {
         let source = Source { config: global.config(), state_dir: global.state_dir.clone() };
         let place = source.place()?;
+        become_owner(&place.storage.dir)?;
         for _ in 0..TRIES {
             match web::call(&place.socket, STATUS, &Value::Null).await {
                 Ok(_) => return Ok(Self { place, way: Way::Daemon }),
@@ -96,6 +99,18 @@ impl Connection {
             context.store.close().await;
         }
     }
+}
+
+/// Root becomes the user to whom the state belongs, so that no file is left there that the daemon cannot open.
+fn become_owner(dir: &Path) -> io::Result<()> {
+    let Ok(found) = std::fs::metadata(dir) else { return Ok(()) };
+    if !geteuid().is_root() || found.uid() == 0 {
+        return Ok(());
+    }
+    setgroups(&[])?;
+    setgid(Gid::from_raw(found.gid()))?;
+    setuid(Uid::from_raw(found.uid()))?;
+    Ok(())
 }
 
 async fn open_store(place: &Place) -> Result<Context, Error> {

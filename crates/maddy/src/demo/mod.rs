@@ -8,7 +8,7 @@ mod panel;
 use crate::cli::Trouble;
 use crate::cli::args::{self, Global};
 use crate::config::{Config, Format, Level, Log};
-use crate::daemon::{Daemon, StartError, make_directory};
+use crate::daemon::{Daemon, Means, StartError, make_directory};
 use crate::listeners::BindError;
 use crate::logging::Logging;
 use crate::run::{Order, Signals, on_threads, stop};
@@ -40,8 +40,9 @@ async fn serve(demo: args::Demo, dir: PathBuf, json: bool, logging: Logging) -> 
     let dir = dir.canonicalize()?;
     let ports = Ports::from_base(demo.port_base);
     let (config, ca) = prepare(&demo, &dir, &ports, &world)?;
-    let daemon =
-        Daemon::start(config, world.clone(), None).await.map_err(|error| explain(&error, &dir, &demo))?;
+    let daemon = Daemon::start(config, world.clone(), Means::default())
+        .await
+        .map_err(|error| explain(&error, &dir, &demo))?;
     let accounts = match accounts::ready(daemon.store(), &world, &dir, DOMAIN).await {
         Ok(accounts) => accounts,
         Err(trouble) => {

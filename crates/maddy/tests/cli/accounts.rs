@@ -108,6 +108,25 @@ fn what_cannot_be() {
     assert_eq!(elsewhere.status, 0);
 }
 
+/// Only root can show this; for others there is nothing to show.
+#[test]
+fn root_leaves_no_files_that_the_server_cannot_open() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    const NOBODY: u32 = 65534;
+    let house = House::new();
+    let state = house.path("state");
+    std::fs::create_dir(&state).unwrap();
+    if chown(&state, Some(NOBODY), Some(NOBODY)).is_err() {
+        return;
+    }
+    std::fs::set_permissions(house.dir(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    house.run_with(&["account", "add", "a@example.org"], b"x\n").ok();
+    for entry in std::fs::read_dir(&state).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(std::fs::metadata(&path).unwrap().uid(), NOBODY, "{}", path.display());
+    }
+}
+
 #[test]
 fn hashes() {
     let house = House::new();

@@ -56,6 +56,19 @@ maddy.conf:10:15: `address` must be an IP address and a port, not \"143\"
 }
 
 #[test]
+fn a_certificate_that_cannot_be_used_is_named() {
+    let house = House::new();
+    let text = std::fs::read_to_string(house.config()).unwrap();
+    let tls = "tls { certificate \"chain.pem\" key=\"key.pem\"; }";
+    std::fs::write(house.config(), text.replace("tls { self-signed; }", tls)).unwrap();
+    let err = house.run(&["config", "check"]).fails(2);
+    assert!(err.starts_with("maddy: a certificate cannot be used: chain.pem: "), "{err}");
+    let err = house.run(&["run"]);
+    assert_eq!(err.status, 1);
+    assert!(err.err.contains("chain.pem: "), "{}", err.err);
+}
+
+#[test]
 fn other_commands_tell_the_mistakes_too() {
     let house = House::new();
     house.configure("nonsense 1");

@@ -43,6 +43,29 @@ fn the_panel_is_what_programs_expect_and_stays() {
     assert_eq!(demo.wait(), 0);
 }
 
+/// What IMAP says to LOGIN without TLS.
+fn login_in_clear(panel: &Value) -> String {
+    use std::io::{BufRead, BufReader, Write};
+    let port = u16::try_from(panel["ports"]["imap"].as_u64().unwrap()).unwrap();
+    let account = &panel["accounts"][0];
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "1 LOGIN {} {}\r\n", account["address"], account["password"]).unwrap();
+    let lines = BufReader::new(stream).lines().map_while(Result::ok);
+    lines.into_iter().find(|line| line.starts_with("1 ")).unwrap()
+}
+
+#[test]
+fn logins_in_clear_are_for_those_who_ask_for_them() {
+    let house = House::new();
+    let base = port_base();
+    let (mut demo, panel) = start(&house, base, &[]);
+    assert!(login_in_clear(&panel).starts_with("1 NO [PRIVACYREQUIRED]"), "{}", login_in_clear(&panel));
+    assert_eq!(demo.stop(), 0);
+    let (mut demo, panel) = start(&house, base, &["--insecure-auth"]);
+    assert!(login_in_clear(&panel).starts_with("1 OK"), "{}", login_in_clear(&panel));
+    assert_eq!(demo.stop(), 0);
+}
+
 #[test]
 fn a_taken_port_is_one_sentence() {
     let house = House::new();
