@@ -23,8 +23,10 @@ use world::World;
 const BATCH_TIME: Duration = Duration::from_millis(50);
 /// What a piece of work adds to the log besides its octets: a guess, for the timing of checkpoints.
 const LOG_PER_JOB: u64 = 16 * 1024;
-/// While others wait, what is loose is collected no more often than this.
-const COLLECT_PAUSE: Duration = Duration::from_secs(1);
+/// After this long without work, what is loose is collected.
+const IDLE: Duration = Duration::from_millis(5);
+/// While there is work, what is loose is collected no more often than this.
+const COLLECT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A transaction in the making: the connection, and what is to happen once it is committed.
 pub(crate) struct Tx {
@@ -120,10 +122,13 @@ impl Writer {
                 // What is loose can wait for the next start; callers cannot.
                 self.collecting = false;
             }
-            // While there is something to collect a moment without work is used for that.
-            if waiting.is_empty() && !self.collecting {
-                let Some(entry) = inbox.next().await else { break };
-                waiting.push_back(entry);
+            let mut idle = false;
+            if waiting.is_empty() {
+                match self.next(&mut inbox).await {
+                    Some(Some(entry)) => waiting.push_back(entry),
+                    Some(None) => break,
+                    None => idle = true,
+                }
             }
             while waiting.len() < self.limits.jobs
                 && let Some(entry) = inbox.try_next()
@@ -133,7 +138,7 @@ impl Writer {
             if !waiting.is_empty() {
                 self.batch(&mut waiting).await;
             }
-            if self.collecting && (waiting.is_empty() || self.collected.elapsed() > COLLECT_PAUSE) {
+            if self.collecting && (idle || self.collected.elapsed() > COLLECT_PAUSE) {
                 self.collect().await;
             }
             if self.shared.finish_checkpoint.swap(false, Ordering::SeqCst)
@@ -143,6 +148,14 @@ impl Writer {
             }
         }
         sqlite::close(self.tx.connection).await;
+    }
+
+    /// Waits for work. `None`: there is none, and time to collect; `Some(None)`: there will be no more.
+    async fn next(&self, inbox: &mut Inbox) -> Option<Option<Entry>> {
+        if self.collecting {
+            return tokio::time::timeout(IDLE, inbox.next()).await.ok();
+        }
+        Some(inbox.next().await)
     }
 
     async fn batch(&mut self, waiting: &mut VecDeque<Entry>) {
