@@ -6,6 +6,7 @@ use crate::mx;
 use crate::pool::{Kept, Pool};
 use crate::route::Exit;
 use crate::schedule::Fate;
+use crate::unreachable::Unreachable;
 use mail::{Domain, Envelope, MailParams, Message, Recipient, Reply, ReversePath};
 use net::Connector;
 use smtp_proto::client::{Connection, Credentials, Loss, Outcome, Report, Stage, Transaction};
@@ -29,6 +30,7 @@ pub(crate) struct Courier {
     /// The name of this server in the DNS.
     pub us: Domain,
     pub pool: Pool,
+    pub unreachable: Unreachable,
     pub world: World,
 }
 
@@ -206,6 +208,9 @@ impl Attempt<'_> {
     /// A connection, without TLS if that is the only way and nobody demands it.
     async fn open(&mut self, place: &Place) -> Result<Link, Reply> {
         let courier = self.courier;
+        if let Some(reply) = courier.unreachable.recall(place.address, courier.world.clock.unix()) {
+            return Err(reply);
+        }
         let smarthost = courier.config.smarthost.as_ref();
         let login = credentials(smarthost).await?;
         let security = smarthost.map_or(Security::Opportunistic, |smarthost| smarthost.security);
@@ -224,7 +229,13 @@ impl Attempt<'_> {
                 self.opened += 1;
                 Link::open(&way(Security::None), place).await.map_err(reply_of)
             }
-            Err(error) => Err(reply_of(error)),
+            Err(error) => {
+                if let OpenError::Unreachable(reply) = &error {
+                    let now = courier.world.clock.unix();
+                    courier.unreachable.remember(place.address, reply.clone(), now);
+                }
+                Err(reply_of(error))
+            }
         }
     }
 
@@ -371,7 +382,7 @@ fn judge(outcome: Outcome, source: Source) -> Judged {
 
 fn reply_of(error: OpenError) -> Reply {
     match error {
-        OpenError::Handshake(reply) | OpenError::Refused(reply) => reply,
+        OpenError::Unreachable(reply) | OpenError::Handshake(reply) | OpenError::Refused(reply) => reply,
     }
 }
 

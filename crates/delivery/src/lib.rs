@@ -20,6 +20,7 @@ pub mod router;
 pub mod schedule;
 mod settle;
 pub mod srs;
+mod unreachable;
 pub mod worker;
 
 #[cfg(test)]

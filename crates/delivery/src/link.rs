@@ -59,6 +59,8 @@ impl fmt::Display for Level {
 /// Why there is no link.
 #[derive(Debug)]
 pub(crate) enum OpenError {
+    /// Nobody answers at this address.
+    Unreachable(Reply),
     /// TLS began and failed: without it, a new connection may work.
     Handshake(Reply),
     /// No connection, or none that is good for mail. The reply is the peer's, or ours in the peer's place.
@@ -78,7 +80,7 @@ impl Link {
     /// Connects and comes as far as the first MAIL.
     pub(crate) async fn open(way: &Way<'_>, place: &Place) -> Result<Self, OpenError> {
         let mut conn = way.connector.connect(place.address).await.map_err(|error| {
-            OpenError::Refused(unreachable(4, 1, format!("{} at {}: {error}", place.host, place.address)))
+            OpenError::Unreachable(unreachable(4, 1, format!("{} at {}: {error}", place.host, place.address)))
         })?;
         if way.security == Security::Implicit {
             handshake(&mut conn, &way.tls.authenticated, place).await?;

@@ -6,6 +6,7 @@ use crate::intake::Intake;
 use crate::job::{Cut, Job, LEASE};
 use crate::link::TlsChoice;
 use crate::pool::Pool;
+use crate::unreachable::Unreachable;
 use mail::Domain;
 use net::{ClientTls, Connector, Roots, TlsError};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -65,7 +66,17 @@ fn courier(config: Config, intake: &Intake, world: &World) -> Result<Courier, Tl
     }
     let us = intake.router().hostname().clone();
     let hello = config.hostname.clone().unwrap_or_else(|| us.clone());
-    Ok(Courier { config, connector, tls, hello, us, pool: Pool::default(), world: world.clone() })
+    let unreachable = Unreachable::new(config.retry.first);
+    Ok(Courier {
+        config,
+        connector,
+        tls,
+        hello,
+        us,
+        pool: Pool::default(),
+        unreachable,
+        world: world.clone(),
+    })
 }
 
 impl Worker {

@@ -72,6 +72,12 @@ impl FakeMx {
         Self::start(at, "mx.e.ex", &["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "DSN"]).await
     }
 
+    /// Listens no more.
+    pub(crate) async fn close(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+
     /// Commands that begin with `command` get these replies, one after the other, and then the usual ones. `greeting` and
     /// `content` stand for what is no command.
     pub(crate) fn rule(&self, command: &str, replies: &[&str]) {

@@ -544,3 +544,21 @@ async fn a_full_queue_takes_no_notice_but_loses_nothing() {
     assert_eq!(mx.messages(), [TEXT], "good@e.ex has had it once");
     house.stop().await;
 }
+
+#[tokio::test]
+async fn a_dead_host_is_not_waited_for_by_every_message() {
+    let (mut house, mx, config) = one_host().await;
+    let address = mx.address.to_string();
+    mx.close().await;
+    house.work(config);
+    house.send("alice@o.ex", &["a@e.ex"], TEXT).await;
+    house.queue_is(&["a@e.ex 1 451 4.4.1"]).await;
+    let mx = FakeMx::usual(&address).await;
+    house.send("alice@o.ex", &["b@e.ex"], TEXT).await;
+    house.queue_is(&["a@e.ex 1 451 4.4.1", "b@e.ex 1 451 4.4.1"]).await;
+    assert!(mx.heard().is_empty());
+    house.later(300).await;
+    house.queue_is(&[]).await;
+    assert_eq!(mx.messages(), [TEXT, TEXT]);
+    house.stop().await;
+}
