@@ -65,9 +65,10 @@ fn a_sender_logs_in_by_every_way() {
     let mut imap = reader(&maddy, "bob@example.org");
     assert_eq!(imap.wait_messages("INBOX", wanted), wanted);
     for text in imap.texts("INBOX") {
-        assert!(text.contains(" with ESMTPSA id "), "{text}");
+        let received = tests::field(&text, "Received").unwrap();
+        assert!(received.contains(" with ESMTPSA id "), "{text}");
         // It is nobody's business where the sender sits.
-        assert!(!tests::field(&text, "Received").unwrap().contains("127.0.0.1"), "{text}");
+        assert!(!received.contains("127.0.0.1"), "{text}");
     }
 }
 

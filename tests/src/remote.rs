@@ -48,6 +48,8 @@ struct State {
     commands: Vec<String>,
     connections: usize,
     tls: Option<Arc<ServerConfig>>,
+    /// Extensions that are offered, but for STARTTLS.
+    offers: Vec<String>,
 }
 
 /// A fake mail server on a loopback address.
@@ -61,6 +63,7 @@ pub struct Remote {
 impl Remote {
     pub(crate) fn start(ip: Ipv4Addr, port: u16) -> Self {
         let remote = Self { ip, port, state: Arc::default(), stopped: Arc::new(AtomicBool::new(true)) };
+        remote.offer(&["PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 104857600", "DSN", "ENHANCEDSTATUSCODES"]);
         remote.start_again();
         remote
     }
@@ -123,6 +126,11 @@ impl Remote {
     /// Forgets all rules.
     pub fn behave(&self) {
         self.state.lock().unwrap().rules.clear();
+    }
+
+    /// Offers just these extensions, and STARTTLS if it has a certificate. All that is sent by DATA or BDAT is understood.
+    pub fn offer(&self, offers: &[&str]) {
+        self.state.lock().unwrap().offers = offers.iter().map(|offer| (*offer).to_owned()).collect();
     }
 
     /// Offers STARTTLS with this certificate.
@@ -190,6 +198,7 @@ struct Session {
     hello: String,
     from: Option<String>,
     to: Vec<String>,
+    chunks: Vec<u8>,
 }
 
 /// The conversation is over.
@@ -207,7 +216,7 @@ impl Session {
         let tcp = stream.try_clone().ok();
         state.lock().unwrap().connections += 1;
         let stream = BufReader::new(Box::new(stream) as Box<dyn Stream>);
-        Self { stream, tcp, state, hello: String::new(), from: None, to: Vec::new() }
+        Self { stream, tcp, state, hello: String::new(), from: None, to: Vec::new(), chunks: Vec::new() }
     }
 
     fn run(mut self) {
@@ -238,6 +247,7 @@ impl Session {
                     }
                 }
                 "DATA" => self.data()?,
+                "BDAT" => self.chunk(rest)?,
                 "STARTTLS" => self.start_tls(&command)?,
                 "RSET" => {
                     self.from = None;
@@ -255,11 +265,12 @@ impl Session {
     }
 
     fn offers(&self) -> String {
-        let mut offers = vec!["remote.test", "PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 104857600", "DSN"];
-        if self.tcp.is_some() && self.state.lock().unwrap().tls.is_some() {
+        let state = self.state.lock().unwrap();
+        let mut offers = vec!["remote.test"];
+        if self.tcp.is_some() && state.tls.is_some() {
             offers.push("STARTTLS");
         }
-        offers.push("ENHANCEDSTATUSCODES");
+        offers.extend(state.offers.iter().map(String::as_str));
         let last = offers.len() - 1;
         let lines = offers.iter().enumerate();
         let lines = lines.map(|(n, offer)| format!("250{}{offer}", if n == last { ' ' } else { '-' }));
@@ -286,7 +297,31 @@ impl Session {
             message.push_str(line.strip_prefix('.').unwrap_or(&line));
             message.push_str("\r\n");
         }
-        // What is said and what is kept must be one step for whoever looks at the mails after the reply.
+        self.end_of_data(message)
+    }
+
+    /// A chunk (RFC 3030 §2); the text of the chunks so far is kept between them.
+    fn chunk(&mut self, parameters: &str) -> Result<(), Over> {
+        let (size, last) = parameters.split_once(' ').map_or((parameters, false), |(size, _)| (size, true));
+        let size: u64 = size.parse().map_err(|_| Over)?;
+        let read = (&mut self.stream).take(size).read_to_end(&mut self.chunks)?;
+        if self.act_for("DATA+").is_some() || (read as u64) < size {
+            return Err(Over);
+        }
+        if !last {
+            self.answer("BDAT", "250 2.0.0 go on")?;
+            return Ok(());
+        }
+        let message = String::from_utf8_lossy(&std::mem::take(&mut self.chunks)).into_owned();
+        if self.to.is_empty() {
+            self.answer("BDAT", "554 5.5.1 no valid recipients")?;
+            return Ok(());
+        }
+        self.end_of_data(message)
+    }
+
+    /// Keeps the message before it is answered, so that whoever sees the answer sees the message.
+    fn end_of_data(&mut self, message: String) -> Result<(), Over> {
         let received = Received {
             from: self.from.take().unwrap_or_default(),
             to: std::mem::take(&mut self.to),
