@@ -50,6 +50,8 @@ pub struct Conn {
     write_stall: Duration,
     /// When the present wait for input began.
     pub(crate) waiting_since: Option<Instant>,
+    /// What the peer has begun to send, by its number, and since when more of it is waited for.
+    pub(crate) under_way: Option<(u64, Instant)>,
     /// What is to be told once the output is sent.
     pub(crate) due: Option<Due>,
     _permit: Option<Permit>,
@@ -93,6 +95,7 @@ impl Conn {
             writing: None,
             write_stall: parts.write_stall,
             waiting_since: None,
+            under_way: None,
             due: None,
             _permit: parts.permit,
         }

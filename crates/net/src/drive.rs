@@ -67,7 +67,8 @@ impl Conn {
     ///
     /// Cancel-safe: when the future is dropped nothing is lost, and the next call goes on from there. All output is
     /// sent before input is waited for. Patience runs from the peer's last octet, or from the last time this
-    /// function came back; a cancelled call does not prolong it.
+    /// function came back; a cancelled call does not prolong it. What the machine says to be under way has a time
+    /// limit of its own, however many octets come.
     pub async fn drive<M: Machine>(&mut self, machine: &mut M) -> Driven<M::Question> {
         let driven = self.turn(machine).await;
         self.waiting_since = None;
@@ -113,7 +114,7 @@ impl Conn {
             return Some(Driven::Closed(closed));
         }
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        let until = since + machine.patience();
+        let until = self.bounded(since + machine.patience(), machine);
         let Self { stream, stop, stop_told, .. } = self;
         let told = *stop_told;
         let stopping = async {
@@ -141,6 +142,20 @@ impl Conn {
             },
             () = sleep_until(until) => Some(Driven::TimedOut),
         }
+    }
+
+    /// The end of a wait, brought forward to the end of the time for what is under way.
+    fn bounded<M: Machine>(&mut self, until: Instant, machine: &M) -> Instant {
+        let Some(under_way) = machine.under_way() else {
+            self.under_way = None;
+            return until;
+        };
+        let since = match self.under_way {
+            Some((number, since)) if number == under_way.number => since,
+            _ => Instant::now(),
+        };
+        self.under_way = Some((under_way.number, since));
+        until.min(since + under_way.patience)
     }
 }
 

@@ -134,6 +134,24 @@ async fn patience_runs_on_through_interruptions() {
     assert!(matches!(driven, Driven::Closed(Closed::Done)));
 }
 
+/// Octets that come now and then renew the patience, but not for the line that they belong to.
+#[tokio::test]
+async fn a_line_in_crumbs_must_end_in_time() {
+    let (mut conn, mut client) = pair().await;
+    let mut toy = Toy::new();
+    toy.line_patience = Duration::from_millis(200);
+    let dribble = async {
+        for _ in 0..2000 {
+            client.write_all(b"x").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        driven = conn.drive(&mut toy) => assert!(matches!(driven, Driven::TimedOut), "{driven:?}"),
+        () = dribble => panic!("crumbs renew the patience with a line"),
+    }
+}
+
 #[tokio::test]
 async fn who_does_not_read_is_dropped() {
     let limits = Limits { write_stall: Duration::from_millis(100), ..Limits::default() };

@@ -7,4 +7,4 @@ pub mod machine;
 pub mod transcript;
 
 pub use line::{Line, take_line};
-pub use machine::{Machine, READ_MAX, Step};
+pub use machine::{Machine, READ_MAX, Step, UnderWay};

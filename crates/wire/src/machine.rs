@@ -19,6 +19,15 @@ pub enum Step<Q> {
     Close,
 }
 
+/// One thing that may come in many pieces: a line, a reply, a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// Another one for each thing.
+    pub number: u64,
+    /// How long all of it may take from the first time that more of it is waited for.
+    pub patience: Duration,
+}
+
 /// A protocol as an order of events.
 ///
 /// A machine knows order, limits, pipelining and grammar. It never knows *whether* somebody may do a thing:
@@ -35,6 +44,12 @@ pub trait Machine {
 
     /// How long a [`Step::Read`] may take: a fact of the protocol (RFC 5321 §4.5.3.2, RFC 9051 §5.4).
     fn patience(&self) -> Duration;
+
+    /// What the peer has begun to send and must bring to its end in time. [`Machine::patience`] begins anew with
+    /// every octet; without this, a peer that sends one now and then could hold its place for months.
+    fn under_way(&self) -> Option<UnderWay> {
+        None
+    }
 }
 
 /// Most octets that are fed at once.

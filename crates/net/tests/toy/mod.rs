@@ -2,19 +2,23 @@
 
 use std::collections::VecDeque;
 use std::time::Duration;
-use wire::{Line, Machine, Step, take_line};
+use wire::{Line, Machine, Step, UnderWay, take_line};
 
 /// `ask` asks, `body` hands out octets, `tls` wants TLS, `big N` answers with N octets, `bye` ends.
 pub(crate) struct Toy {
     pub(crate) input: Vec<u8>,
     next: VecDeque<Step<String>>,
     pub(crate) patience: Duration,
+    /// For a line that has begun.
+    pub(crate) line_patience: Duration,
+    lines: u64,
 }
 
 impl Toy {
     pub(crate) fn new() -> Self {
         let greeting = VecDeque::from([Step::Write(b"hello\r\n".to_vec())]);
-        Self { input: Vec::new(), next: greeting, patience: Duration::from_secs(3600) }
+        let hour = Duration::from_secs(3600);
+        Self { input: Vec::new(), next: greeting, patience: hour, line_patience: hour, lines: 0 }
     }
 
     pub(crate) fn say(&mut self, text: &str) {
@@ -68,11 +72,16 @@ impl Machine for Toy {
             }
             let Line::Whole(line, used) = take_line(&self.input, 100_000) else { return Step::Read };
             self.input.drain(..used);
+            self.lines += 1;
             self.take(&String::from_utf8(line).unwrap());
         }
     }
 
     fn patience(&self) -> Duration {
         self.patience
+    }
+
+    fn under_way(&self) -> Option<UnderWay> {
+        (!self.input.is_empty()).then_some(UnderWay { number: self.lines, patience: self.line_patience })
     }
 }
