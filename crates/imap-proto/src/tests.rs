@@ -137,13 +137,17 @@ fn chats() {
 
 /// Everything the session writes when it is fed `octets` at once and every question is answered with NO.
 fn talk(session: &mut Session, octets: &[u8]) -> String {
+    talk_in_pieces(session, octets, wire::READ_MAX)
+}
+
+fn talk_in_pieces(session: &mut Session, octets: &[u8], most: usize) -> String {
     let mut out = Vec::new();
     let mut rest = octets;
     loop {
         match session.step() {
             Step::Read if rest.is_empty() => break,
             Step::Read => {
-                let (piece, after) = rest.split_at(rest.len().min(wire::READ_MAX));
+                let (piece, after) = rest.split_at(rest.len().min(most));
                 session.feed(piece);
                 rest = after;
             }

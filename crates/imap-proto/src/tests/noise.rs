@@ -1,6 +1,6 @@
 //! Octets without sense: nothing panics, nothing goes in circles, the limits hold.
 
-use super::{options, talk};
+use super::{options, talk, talk_in_pieces};
 use crate::command::Command;
 use crate::parse::{self, Names, Parsed};
 use crate::server::{Privacy, Session};
@@ -82,6 +82,12 @@ fn noise_neither_panics_nor_loops() {
             Session::new(options(if round % 2 == 0 { Privacy::Tls } else { Privacy::StartTls }));
         let out = talk(&mut session, text.as_bytes());
         assert!(out.len() < 64 * 1024, "seed {seed:x}, round {round}: {text:?}");
+        if round % 2 == 0 {
+            // How the octets are cut makes no difference (but behind STARTTLS, where it must).
+            let piece = 1 + dice.below(8);
+            let again = talk_in_pieces(&mut Session::new(options(Privacy::Tls)), text.as_bytes(), piece);
+            assert_eq!(again, out, "seed {seed:x}, round {round}, in pieces of {piece}: {text:?}");
+        }
     }
 }
 
