@@ -103,6 +103,7 @@ impl Door {
             idle_commands: IDLE_COMMANDS_MAX,
             command_patience: config.command_timeout,
             data_patience: config.data_timeout,
+            message_patience: config.message_timeout,
         };
         options
     }

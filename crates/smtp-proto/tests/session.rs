@@ -112,20 +112,38 @@ fn a_refused_message_is_not_read_for_ever() {
     assert!(story.output.ends_with("552 5.3.4 The message is larger than 1000 octets\r\n"));
 }
 
+/// Waits do not add up: a line in crumbs has one time limit, and so has a message, be it taken or only read to its end.
 #[test]
-fn patience_shrinks_with_each_piece_of_a_line() {
-    let mut session = Session::new(options(), Channel::Clear);
-    while !matches!(session.step(), Step::Read) {}
-    let patience = session.patience();
-    assert_eq!(patience, Duration::from_secs(300));
-    for octet in b"NOOP" {
-        session.feed(&[*octet]);
-        assert!(matches!(session.step(), Step::Read));
+fn each_line_and_each_message_is_under_way_once() {
+    let mut options = options();
+    options.limits.command_patience = Duration::from_secs(300);
+    options.limits.message_patience = Duration::from_secs(7200);
+    let mut session = Session::new(options, Channel::Clear);
+    let mut seen: Vec<Option<(u64, u64)>> = Vec::new();
+    let mut feed = |octets: &[u8]| {
+        session.feed(octets);
+        loop {
+            match session.step() {
+                Step::Read => break,
+                Step::Ask(question) => session.answer(usual(&question)),
+                _ => {}
+            }
+        }
+        let now = session.under_way().map(|one| (one.number, one.patience.as_secs()));
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+    };
+    let mail = "MAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\n";
+    let bare_in_data = format!("HELO a\r\n{mail}DATA\r\nx\n");
+    for piece in
+        ["NO", "O", "P", "\r\n", &bare_in_data, "x", "\r\n", ".", "\r\n", "BDAT 99999\r\n", "x", "y", mail]
+    {
+        feed(piece.as_bytes());
     }
-    assert_eq!(session.patience(), patience / 16);
-    session.feed(b"\r\n");
-    while !matches!(session.step(), Step::Read) {}
-    assert_eq!(session.patience(), patience);
+    let (line, message) = (300, 7200);
+    assert_eq!(seen, [Some((0, line)), None, Some((5, message)), None, Some((7, message))]);
+    assert_eq!(session.patience(), Duration::from_secs(300));
 }
 
 /// How the octets are cut never matters: neither to the questions, nor to the message, nor to the replies.

@@ -119,10 +119,13 @@ pub struct Limits {
     pub refusals: usize,
     /// Most commands that send nothing (NOOP, RSET, EHLO, …) since the last message that was accepted.
     pub idle_commands: usize,
-    /// How long to wait for a command (RFC 5321 §4.5.3.2.7: at least 5 minutes).
+    /// How long to wait for a command (RFC 5321 §4.5.3.2.7: at least 5 minutes), and how long one that has begun
+    /// may take to its end.
     pub command_patience: Duration,
     /// How long to wait for the next octets of a message.
     pub data_patience: Duration,
+    /// How long a message, or each chunk of one, may take in all, also if it is refused and only read to its end.
+    pub message_patience: Duration,
 }
 
 impl Default for Limits {
@@ -136,6 +139,7 @@ impl Default for Limits {
             idle_commands: 100,
             command_patience: Duration::from_secs(300),
             data_patience: Duration::from_secs(300),
+            message_patience: Duration::from_secs(2 * 3600),
         }
     }
 }

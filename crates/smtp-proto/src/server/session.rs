@@ -11,7 +11,7 @@ use mail::reply::Verdict;
 use mail::{Body, Reply, Status};
 use std::collections::VecDeque;
 use std::time::Duration;
-use wire::{Line, Machine, Step, take_line};
+use wire::{Line, Machine, Step, UnderWay, take_line};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Replies are sent when this many octets of them wait, even if more commands do.
@@ -40,6 +40,8 @@ pub struct Session {
     pub(super) chunk_size: u64,
     pub(super) counts: Counts,
     pace: Pace,
+    /// Lines, messages and chunks that have come to their end.
+    ended: u64,
     told: Vec<Reply>,
 }
 
@@ -114,6 +116,7 @@ impl Session {
             chunk_size: 0,
             counts: Counts::default(),
             pace: Pace::default(),
+            ended: 0,
             told: Vec::new(),
         }
     }
@@ -266,7 +269,7 @@ impl Session {
                 return None;
             }
         };
-        self.pace = Pace::default();
+        self.ended += 1;
         let in_exchange = matches!(self.phase, Phase::Response);
         match line {
             Some(line) if in_exchange => self.response(&line),
@@ -294,7 +297,7 @@ impl Session {
         input.drain(..used);
         self.input = input;
         if !matches!(self.phase, Phase::Data(_) | Phase::Chunk { .. }) {
-            self.pace = Pace::default();
+            self.ended += 1;
         }
         (!piece.is_empty()).then_some(Step::Body(piece))
     }
@@ -316,7 +319,7 @@ impl Machine for Session {
         if matches!(self.phase, Phase::Closing) {
             return;
         }
-        self.pace.read(octets.len());
+        self.pace.read(self.ended, octets.len());
         self.input.extend_from_slice(octets);
     }
 
@@ -343,7 +346,17 @@ impl Machine for Session {
         let limits = &self.options.limits;
         match self.phase {
             Phase::Data(_) | Phase::Chunk { .. } => self.pace.for_content(limits.data_patience),
-            _ => self.pace.for_line(limits.command_patience),
+            _ => limits.command_patience,
         }
+    }
+
+    fn under_way(&self) -> Option<UnderWay> {
+        let limits = &self.options.limits;
+        let patience = match self.phase {
+            Phase::Data(_) | Phase::Chunk { .. } => limits.message_patience,
+            _ if self.input.is_empty() => return None,
+            _ => limits.command_patience,
+        };
+        Some(UnderWay { number: self.ended, patience })
     }
 }
