@@ -54,7 +54,7 @@ async fn accept(store: &Store, from: usize, count: usize, size: usize) -> Result
 async fn incoming(store: &Store, size: usize) -> Result<(), Error> {
     for clients in [1, 10, 100] {
         let each = if clients == 1 { 500 } else { 4000 / clients };
-        let begun = Instant::now();
+        let (begun, commits) = (Instant::now(), store.commits());
         let mut tasks = tokio::task::JoinSet::new();
         for client in 0..clients {
             let store = store.clone();
@@ -65,6 +65,8 @@ async fn incoming(store: &Store, size: usize) -> Result<(), Error> {
             outcome.map_err(|error| Error::NoSuchAccount(error.to_string()))??;
         }
         told(&format!("accept, {size} octets, {clients} clients"), clients * each, begun.elapsed());
+        let shared = (clients * each) as f64 / (store.commits() - commits) as f64;
+        println!("{:<44} {shared:>7.1} for each commit", "");
     }
     Ok(())
 }

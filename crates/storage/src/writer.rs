@@ -137,6 +137,8 @@ impl Writer {
             }
             if !waiting.is_empty() {
                 self.batch(&mut waiting).await;
+                // Those who were answered may have more to do: their work can share the next commit.
+                tokio::task::yield_now().await;
             }
             if self.collecting && (idle || self.collected.elapsed() > COLLECT_PAUSE) {
                 self.collect().await;
