@@ -208,3 +208,20 @@ fn many_recipients_and_large_messages() {
         check(extensions, &letters, &mut dice, &format!("{extensions:?}"));
     }
 }
+
+/// A peer that sends its reply in crumbs gains no time by it.
+#[test]
+fn each_reply_is_under_way_once() {
+    let hello = Domain::parse("a.example").unwrap();
+    let timeouts = client::Timeouts::default();
+    let mut client = client::Session::new(client::Options { hello, timeouts });
+    let mut waits = Vec::new();
+    for piece in ["", "2", "20", " hi", "\r\n", "250-mx\r\n", "250-SIZE\r\n", "25"] {
+        client.feed(piece.as_bytes());
+        while !matches!(client.step(), Step::Read) {}
+        let under_way = client.under_way().unwrap();
+        waits.push((under_way.number, under_way.patience));
+    }
+    let (greeting, ehlo) = ((0, timeouts.greeting), (1, timeouts.command));
+    assert_eq!(waits, [greeting, greeting, greeting, greeting, ehlo, ehlo, ehlo, ehlo]);
+}

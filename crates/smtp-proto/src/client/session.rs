@@ -11,7 +11,7 @@ use mail::reply::Verdict;
 use mail::{Reply, Status};
 use std::collections::VecDeque;
 use std::time::Duration;
-use wire::{Machine, Step};
+use wire::{Machine, Step, UnderWay};
 
 /// Longest AUTH line in octets that carries the response in it (RFC 4954 §4).
 const AUTH_LINE: usize = 512;
@@ -25,6 +25,8 @@ pub struct Session {
     input: Vec<u8>,
     pub(super) out: Vec<u8>,
     replies: ReplyReader,
+    /// Whole replies so far.
+    replies_seen: u64,
     /// Replies that are still to come, in order.
     pub(super) expected: VecDeque<Expect>,
     event: Option<Event>,
@@ -59,6 +61,7 @@ impl Session {
             input: Vec::new(),
             out: Vec::new(),
             replies: ReplyReader::default(),
+            replies_seen: 0,
             expected: VecDeque::from([Expect::Greeting]),
             event: None,
             state: State::Talking,
@@ -224,6 +227,7 @@ impl Session {
 
     /// A whole reply.
     fn replied(&mut self, reply: Reply) {
+        self.replies_seen += 1;
         let Some(expect) = self.expected.pop_front() else {
             return self.broken(Breach::Unasked);
         };
@@ -340,5 +344,11 @@ impl Machine for Session {
             Some(Expect::Quit) => timeouts.quit,
             _ => timeouts.command,
         }
+    }
+
+    /// A reply must be whole in the time that RFC 5321 §4.5.3.2 gives it, in however many pieces it comes: no peer may
+    /// keep a message from being tried elsewhere.
+    fn under_way(&self) -> Option<UnderWay> {
+        Some(UnderWay { number: self.replies_seen, patience: self.patience() })
     }
 }
