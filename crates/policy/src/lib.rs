@@ -1,8 +1,30 @@
-//! Evidence, then verdict: what arriving mail says about itself, checked, and judged by one pure function.
+//! Evidence, then verdict: what arriving mail says about itself, checked, and judged by one pure function; and our
+//! own signatures on what leaves.
+//!
+//! Floor 2. [`Pipeline`] runs the checks and asks the DNS through [`world::Resolver`]; [`decide()`] is arithmetic;
+//! [`authres`] tells readers the same story that the verdict was made of.
 
 pub mod author;
+pub mod authres;
+pub mod config;
+pub mod decide;
 pub mod dkim;
 pub mod dmarc;
+mod facts;
+mod finding;
 mod head;
+pub mod iprev;
+mod network;
+mod patience;
+mod pipeline;
 pub mod spf;
 mod tags;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, SigningConfig, Switch};
+pub use decide::{Action, Rules, Verdict, decide};
+pub use facts::Facts;
+pub use finding::{Finding, Identity, SpfFinding};
+pub use network::Network;
+pub use pipeline::{Pipeline, Stage};

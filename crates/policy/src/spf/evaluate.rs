@@ -135,8 +135,8 @@ impl Evaluation<'_> {
         self.note(domain, "TXT", &answer.as_ref().map(|texts| texts.join(" | ")));
         let mut records = match answer {
             Ok(texts) => texts.into_iter().filter(|text| is_spf(text)).collect::<Vec<_>>(),
-            Err(error) if error.is_temporary() => {
-                return Err(Stop::Temporary(format!("{domain} TXT: {error}")));
+            Err(DnsError::Trouble(text)) => {
+                return Err(Stop::Temporary(format!("{domain} TXT: {text}")));
             }
             Err(_) => return Ok(None),
         };
@@ -227,7 +227,7 @@ impl Evaluation<'_> {
         self.note(&name, "MX", &answer.as_ref().map(shown));
         let records = match answer {
             Ok(records) => records,
-            Err(error) if error.is_temporary() => return Err(Stop::Temporary(format!("{name} MX: {error}"))),
+            Err(DnsError::Trouble(text)) => return Err(Stop::Temporary(format!("{name} MX: {text}"))),
             Err(_) => {
                 self.count_void()?;
                 return Ok(false);
@@ -294,7 +294,7 @@ impl Evaluation<'_> {
         self.note(name, "A", &answer.as_ref().map(shown));
         match answer {
             Ok(ips) => Ok(ips),
-            Err(error) if error.is_temporary() => Err(Stop::Temporary(format!("{name} A: {error}"))),
+            Err(DnsError::Trouble(text)) => Err(Stop::Temporary(format!("{name} A: {text}"))),
             Err(_) => Ok(Vec::new()),
         }
     }

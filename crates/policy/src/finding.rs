@@ -1,0 +1,67 @@
+//! Evidence: what the checks found. The verdict, Authentication-Results and the log are all made of it.
+
+use crate::{dkim, dmarc, iprev, spf};
+use std::fmt;
+
+/// What one check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    Iprev(iprev::Outcome),
+    Spf(SpfFinding),
+    /// One outcome for each signature; empty if there is none.
+    Dkim(Vec<dkim::Outcome>),
+    Dmarc(dmarc::Outcome),
+}
+
+/// What SPF says, and about whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpfFinding {
+    pub identity: Identity,
+    /// The address or name that was asked about, as the client gave it.
+    pub who: String,
+    pub outcome: spf::Outcome,
+}
+
+/// Whom SPF was asked about (RFC 7208 §2.3, §2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Identity {
+    MailFrom,
+    /// HELO, because MAIL FROM is the null path: counts as MAIL FROM.
+    HeloForNullPath,
+    Helo,
+}
+
+/// One line for the log: `spf=fail (a@b.example: -all matched in the record of b.example)`.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Iprev(one) => write!(f, "iprev={} ({}: {})", one.result, one.ip, one.reason),
+            Self::Spf(one) => {
+                let outcome = &one.outcome;
+                let identity = if one.identity == Identity::MailFrom { "spf" } else { "spf-helo" };
+                write!(f, "{identity}={} ({}: {})", outcome.result, shown(&one.who), outcome.reason)
+            }
+            Self::Dkim(all) if all.is_empty() => f.write_str("dkim=none"),
+            Self::Dkim(all) => {
+                for (at, one) in all.iter().enumerate() {
+                    let domain = one.domain.as_ref().map_or("?", |domain| domain.as_str());
+                    let gap = if at > 0 { " " } else { "" };
+                    write!(f, "{gap}dkim={} ({domain}: {})", one.result, one.reason)?;
+                }
+                Ok(())
+            }
+            Self::Dmarc(one) => {
+                let author = one.author.as_ref().map_or("?", |domain| domain.as_str());
+                write!(f, "dmarc={} ({author}: {})", one.result, one.reason)
+            }
+        }
+    }
+}
+
+/// Longest text of a client's making that is logged, in characters.
+const SHOWN_MAX: usize = 200;
+
+/// Text of a client's making, safe to print.
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_MAX).map(|c| if c.is_control() { '?' } else { c }).collect()
+}

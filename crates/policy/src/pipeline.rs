@@ -1,0 +1,207 @@
+//! Runs the checks of a stage side by side. Every check ends within its own time limit and answers with a finding.
+
+use crate::author::Author;
+use crate::config::Config;
+use crate::decide::{Action, Rules, Verdict, decide};
+use crate::dmarc::{self, Evidence, Identifiers, Unanswered};
+use crate::facts::Facts;
+use crate::finding::{Finding, Identity, SpfFinding};
+use crate::head::Head;
+use crate::patience::Patience;
+use crate::{dkim, iprev, spf};
+use mail::{Domain, Message};
+use spf::SpfResult;
+use std::io;
+use std::sync::Arc;
+use tracing::{debug, info};
+use world::World;
+
+/// When checks are run.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage<'a> {
+    /// Who is it: iprev.
+    Client,
+    /// May it use these names: SPF of MAIL FROM and HELO.
+    Sender,
+    /// Is the message what it says: DKIM, and DMARC on top of all. `earlier` are the findings of the other stages.
+    Content { message: &'a Message, earlier: &'a [Finding] },
+}
+
+/// The checks as configured. Clones are cheap enough to have one for each door.
+#[derive(Clone)]
+pub struct Pipeline {
+    config: Config,
+    hostname: Domain,
+    world: World,
+    patience: Arc<Patience>,
+}
+
+impl Pipeline {
+    /// `hostname` is our own name, which SPF macros can show.
+    pub fn new(config: Config, hostname: Domain, world: World) -> Self {
+        Self { config, hostname, world, patience: Arc::default() }
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Runs all checks over a message that has come in whole, and says what becomes of it.
+    ///
+    /// Who is put off again and again because the DNS gives no answer is let in to Junk after
+    /// [`Config::defer_at_most`]. The only error is that the message cannot be read from our own disk.
+    pub async fn judge(&self, facts: &Facts, message: &Message) -> io::Result<(Vec<Finding>, Verdict)> {
+        let findings = self.examine_all(facts, message).await?;
+        let verdict = self.wait_or_let_in(decide(&findings, &self.config.rules), facts, &findings);
+        info!(?verdict, "judged");
+        Ok((findings, verdict))
+    }
+
+    fn wait_or_let_in(&self, verdict: Verdict, facts: &Facts, findings: &[Finding]) -> Verdict {
+        let author = findings.iter().find_map(|finding| match finding {
+            Finding::Dmarc(one) => one.author.as_ref(),
+            _ => None,
+        });
+        let author = author.map_or("", Domain::as_str);
+        // Large senders come again from another address, so the address counts only where there is no sender.
+        let sender = match facts.mail_from.address() {
+            Some(address) => format!("{} {author}", address.key()),
+            None => format!("{} {author}", facts.peer),
+        };
+        if !matches!(verdict, Verdict::Defer(_)) {
+            self.patience.forget(&sender);
+            return verdict;
+        }
+        let waited = self.patience.put_off(&sender, self.world.clock.unix());
+        if u64::try_from(waited).unwrap_or(0) < self.config.defer_at_most.as_secs() {
+            return verdict;
+        }
+        let rules = Rules { dmarc_temperror: Action::Quarantine, ..self.config.rules.clone() };
+        let mut verdict = decide(findings, &rules);
+        if let Verdict::Quarantine(reasons) = &mut verdict {
+            reasons.push(format!("put off for {} minutes before", waited / 60));
+        }
+        verdict
+    }
+
+    /// Runs all stages over a message that has come in whole: client, sender, content.
+    pub async fn examine_all(&self, facts: &Facts, message: &Message) -> io::Result<Vec<Finding>> {
+        let client = self.examine(Stage::Client, facts);
+        let sender = self.examine(Stage::Sender, facts);
+        let (client, sender) = tokio::join!(client, sender);
+        let mut findings = client?;
+        findings.extend(sender?);
+        let content = self.examine(Stage::Content { message, earlier: &findings }, facts).await?;
+        findings.extend(content);
+        Ok(findings)
+    }
+
+    /// Runs the checks of one stage. The only error is that the message cannot be read from our own disk; whatever
+    /// the DNS does is a finding.
+    pub async fn examine(&self, stage: Stage<'_>, facts: &Facts) -> io::Result<Vec<Finding>> {
+        if self.config.is_exempt(facts.peer) {
+            return Ok(Vec::new());
+        }
+        let findings = match stage {
+            Stage::Client => self.client(facts).await,
+            Stage::Sender => self.sender(facts).await,
+            Stage::Content { message, earlier } => self.content(message, earlier).await?,
+        };
+        for finding in &findings {
+            info!(%finding, "checked");
+            if let Finding::Spf(one) = finding {
+                for lookup in &one.outcome.lookups {
+                    debug!(%lookup, "asked for SPF");
+                }
+            }
+        }
+        Ok(findings)
+    }
+
+    async fn client(&self, facts: &Facts) -> Vec<Finding> {
+        if !self.config.iprev.is_on() {
+            return Vec::new();
+        }
+        vec![Finding::Iprev(iprev::check(facts.peer, &self.world).await)]
+    }
+
+    async fn sender(&self, facts: &Facts) -> Vec<Finding> {
+        if !self.config.spf.is_on() {
+            return Vec::new();
+        }
+        let helo_identity = match facts.mail_from.address() {
+            Some(_) => Identity::Helo,
+            None => Identity::HeloForNullPath,
+        };
+        let helo = async {
+            let question = spf::Question::helo(facts.peer, &facts.helo, &self.hostname);
+            let outcome = spf::check_host(&question, &self.world).await;
+            Finding::Spf(SpfFinding { identity: helo_identity, who: facts.helo.clone(), outcome })
+        };
+        let Some(address) = facts.mail_from.address() else { return vec![helo.await] };
+        let mail_from = async {
+            let question = spf::Question::mail_from(facts.peer, address, &facts.helo, &self.hostname);
+            let outcome = spf::check_host(&question, &self.world).await;
+            Finding::Spf(SpfFinding { identity: Identity::MailFrom, who: address.to_string(), outcome })
+        };
+        let (mail_from, helo) = tokio::join!(mail_from, helo);
+        vec![mail_from, helo]
+    }
+
+    async fn content(&self, message: &Message, earlier: &[Finding]) -> io::Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        let author = read_author(message).await?;
+        if self.config.dkim.is_on() {
+            let outcomes = dkim::verify(message, author.domains(), &self.world).await?;
+            findings.push(Finding::Dkim(outcomes));
+        }
+        if self.config.dmarc.is_on() {
+            let identifiers = identifiers(earlier.iter().chain(&findings));
+            let evidence = Evidence::gather(author, &identifiers, self.world.dns.as_ref()).await;
+            findings.push(Finding::Dmarc(dmarc::judge(&evidence, &identifiers)));
+        }
+        Ok(findings)
+    }
+}
+
+async fn read_author(message: &Message) -> io::Result<Author> {
+    let message = message.clone();
+    let work = move || Head::read(&message).map(|head| Author::of(&head.octets));
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// Who vouches for a message, as DMARC counts it: SPF only for MAIL FROM, or for HELO in its place.
+fn identifiers<'a>(findings: impl Iterator<Item = &'a Finding>) -> Identifiers {
+    let mut identifiers = Identifiers::default();
+    for finding in findings {
+        match finding {
+            Finding::Spf(one) if one.identity != Identity::Helo => {
+                let name = one.who.rsplit_once('@').map_or(one.who.as_str(), |(_, domain)| domain);
+                let Ok(domain) = Domain::parse(name) else { continue };
+                match one.outcome.result {
+                    SpfResult::Pass => identifiers.spf.push(domain),
+                    SpfResult::TempError => {
+                        let reason = one.outcome.reason.clone();
+                        identifiers.unanswered.push(Unanswered { domain, reason });
+                    }
+                    _ => {}
+                }
+            }
+            Finding::Dkim(all) => {
+                for one in all {
+                    let Some(domain) = one.domain.clone() else { continue };
+                    match one.result {
+                        dkim::DkimResult::Pass => identifiers.dkim.push(domain),
+                        dkim::DkimResult::TempError => {
+                            let reason = one.reason.clone();
+                            identifiers.unanswered.push(Unanswered { domain, reason });
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Finding::Spf(_) | Finding::Iprev(_) | Finding::Dmarc(_) => {}
+        }
+    }
+    identifiers
+}
