@@ -1,6 +1,7 @@
 //! The daemon: everything that runs while the server runs, put together and taken apart in order.
 
 use crate::admin::Context;
+use crate::cli::STATUS;
 use crate::config::Config;
 use crate::control::{Control, Reloading};
 use crate::dns::Exchangeable;
@@ -9,6 +10,7 @@ use crate::listeners::{BindError, Ground, Listeners, wanted};
 use crate::reload::Running;
 use delivery::{Intake, RouteConfig, Router, Worker};
 use net::{CertFiles, Gate, LocalListener, ServerTls, Stop, Stopper, TlsOptions};
+use serde_json::Value;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +25,10 @@ use world::World;
 const SELF_SIGNED_DIR: &str = "tls";
 /// How much longer than the time limit the parts of the server may take to end.
 const STOP_SLACK: Duration = Duration::from_secs(5);
+/// Longest wait for a command that works on the state.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause between looks at the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the daemon did not start. `Display` says what to do.
 #[derive(Debug)]
@@ -167,13 +173,26 @@ fn background(
     vec![("delivery", delivery), ("certificates", certificates), ("control", control)]
 }
 
+/// Opens the state. A command that works on it without a daemon holds the lock for a moment only: that is waited for,
+/// but not for another daemon.
 async fn open_store(config: &Config, world: &World) -> Result<Store, StartError> {
-    Store::open(config.storage.clone(), world.clone()).await.map_err(|error| match error {
-        storage::Error::Trouble(Trouble::InUse) => StartError::InUse,
-        error => {
-            other(format!("the state directory {} cannot be opened: {error}", config.state_dir().display()))
+    let patience = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match Store::open(config.storage.clone(), world.clone()).await {
+            Ok(store) => return Ok(store),
+            Err(storage::Error::Trouble(Trouble::InUse)) => {
+                let another = web::call(&config.socket(), STATUS, &Value::Null).await.is_ok();
+                if another || Instant::now() > patience {
+                    return Err(StartError::InUse);
+                }
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            Err(error) => {
+                let dir = config.state_dir().display();
+                return Err(other(format!("the state directory {dir} cannot be opened: {error}")));
+            }
         }
-    })
+    }
 }
 
 pub(crate) async fn load_router(config: &Config, store: &Store, world: &World) -> storage::Result<Router> {

@@ -5,7 +5,7 @@ use crate::admin::{
     AcctStat, CredsCreate, CredsList, CredsPassword, CredsRemove, CredsVerify, Password, account_name,
     address_name,
 };
-use crate::cli::args::{AccountCommand, AcctCommand, CredsCommand, Global, Removal};
+use crate::cli::args::{AccountCommand, AcctCommand, CredsCommand, Global};
 use crate::cli::ask::{self, Asking};
 use crate::cli::{Connection, Trouble, output};
 use serde_json::json;
@@ -22,32 +22,44 @@ pub(crate) fn hash(global: &Global) -> Result<(), Trouble> {
 }
 
 pub(crate) async fn account(command: &AccountCommand, global: &Global) -> Result<(), Trouble> {
-    let connection = Connection::open(global).await?;
-    let result = match command {
-        AccountCommand::Add(name) => add(&connection, &name.account, global).await,
-        AccountCommand::List => list(&connection, global).await,
-        AccountCommand::Remove(removal) => remove(&connection, removal, global).await,
-        AccountCommand::Rename { account, to } => {
-            let to = connection.call(AccountRename { name: account.clone(), to: to.clone() }).await?;
-            let name = account_name(account);
-            output::done(global, &json!({ "account": to }), &format!("{name} is now {to}"))
+    match command {
+        AccountCommand::Add(name) => add(&name.account, global).await,
+        AccountCommand::List => Connection::with(global, async |server| list(server, global).await).await,
+        AccountCommand::Remove(removal) => {
+            let name = account_name(&removal.account);
+            ask::confirm(&format!("{name} and all its mail will be gone for good."), removal.yes)?;
+            Connection::with(global, async |server| {
+                server.call(AccountRemove { name: name.clone() }).await?;
+                output::done(global, &json!({ "removed": name }), &format!("{name} is gone"))
+            })
+            .await
         }
-        AccountCommand::Password(name) => set_password(&connection, &name.account, global).await,
-    };
-    connection.close().await;
-    result
+        AccountCommand::Rename { account, to } => {
+            Connection::with(global, async |server| {
+                let to = server.call(AccountRename { name: account.clone(), to: to.clone() }).await?;
+                server.note_domain(&to);
+                let name = account_name(account);
+                output::done(global, &json!({ "account": to }), &format!("{name} is now {to}"))
+            })
+            .await
+        }
+        AccountCommand::Password(name) => set_password(&name.account, global).await,
+    }
 }
 
-async fn add(connection: &Connection, typed: &str, global: &Global) -> Result<(), Trouble> {
+async fn add(typed: &str, global: &Global) -> Result<(), Trouble> {
     let name = address_name(typed)?;
     let hash = new_hash(&name)?;
-    let name = connection.call(AccountAdd { name, hash }).await?;
-    connection.note_domain(&name);
-    output::done(global, &json!({ "account": name }), &format!("{name} can log in and receive mail"))
+    Connection::with(global, async |server| {
+        let name = server.call(AccountAdd { name, hash }).await?;
+        server.note_domain(&name);
+        output::done(global, &json!({ "account": name }), &format!("{name} can log in and receive mail"))
+    })
+    .await
 }
 
-async fn list(connection: &Connection, global: &Global) -> Result<(), Trouble> {
-    let accounts = connection.call(AccountList {}).await?;
+async fn list(server: &Connection, global: &Global) -> Result<(), Trouble> {
+    let accounts = server.call(AccountList {}).await?;
     print_accounts(&accounts, global)
 }
 
@@ -72,101 +84,105 @@ fn print_accounts(accounts: &[AccountInfo], global: &Global) -> Result<(), Troub
     )
 }
 
-async fn remove(connection: &Connection, removal: &Removal, global: &Global) -> Result<(), Trouble> {
-    let name = account_name(&removal.account);
-    ask::confirm(&format!("{name} and all its mail will be gone for good."), removal.yes)?;
-    connection.call(AccountRemove { name: name.clone() }).await?;
-    output::done(global, &json!({ "removed": name }), &format!("{name} is gone"))
-}
-
-async fn set_password(connection: &Connection, typed: &str, global: &Global) -> Result<(), Trouble> {
+async fn set_password(typed: &str, global: &Global) -> Result<(), Trouble> {
     let name = account_name(typed);
     let hash = new_hash(&name)?;
-    connection.call(CredsPassword { name: name.clone(), hash }).await?;
-    output::done(global, &json!({ "account": name }), &format!("{name} has a new password"))
+    Connection::with(global, async |server| {
+        server.call(CredsPassword { name: name.clone(), hash }).await?;
+        output::done(global, &json!({ "account": name }), &format!("{name} has a new password"))
+    })
+    .await
 }
 
 pub(crate) async fn creds(command: &CredsCommand, global: &Global) -> Result<(), Trouble> {
-    let connection = Connection::open(global).await?;
-    let result = match command {
-        CredsCommand::Create(name) => create_creds(&connection, &name.account, global).await,
-        CredsCommand::List => {
-            let list = connection.call(CredsList {}).await?;
-            let head = ["account", "created", "password set"];
-            output::list(
-                global,
-                &list,
-                &head,
-                |creds| vec![creds.name.clone(), output::time(creds.created), output::time(creds.changed)],
-                "there are no credentials; make an account with `maddy account add <address>`",
-            )
-        }
+    match command {
+        CredsCommand::Create(name) => create_creds(&name.account, global).await,
+        CredsCommand::List => Connection::with(global, async |server| list_creds(server, global).await).await,
         CredsCommand::Remove(removal) => {
             let name = account_name(&removal.account);
             ask::confirm(&format!("{name} will not be able to log in; its mail stays."), removal.yes)?;
-            connection.call(CredsRemove { name: name.clone() }).await?;
-            output::done(global, &json!({ "removed": name }), &format!("{name} cannot log in any more"))
+            Connection::with(global, async |server| {
+                server.call(CredsRemove { name: name.clone() }).await?;
+                output::done(global, &json!({ "removed": name }), &format!("{name} cannot log in any more"))
+            })
+            .await
         }
-        CredsCommand::Password(name) => set_password(&connection, &name.account, global).await,
-        CredsCommand::Verify(name) => verify(&connection, &name.account, global).await,
-    };
-    connection.close().await;
-    result
+        CredsCommand::Password(name) => set_password(&name.account, global).await,
+        CredsCommand::Verify(name) => verify(&name.account, global).await,
+    }
 }
 
-async fn create_creds(connection: &Connection, typed: &str, global: &Global) -> Result<(), Trouble> {
+async fn create_creds(typed: &str, global: &Global) -> Result<(), Trouble> {
     let name = address_name(typed)?;
     let hash = new_hash(&name)?;
-    let name = connection.call(CredsCreate { name, hash }).await?;
-    let sentence = format!("{name} can log in; `maddy imap-acct create {name}` makes its mailboxes");
-    output::done(global, &json!({ "account": name }), &sentence)
+    Connection::with(global, async |server| {
+        let name = server.call(CredsCreate { name, hash }).await?;
+        let sentence = format!("{name} can log in; `maddy imap-acct create {name}` makes its mailboxes");
+        output::done(global, &json!({ "account": name }), &sentence)
+    })
+    .await
 }
 
-async fn verify(connection: &Connection, typed: &str, global: &Global) -> Result<(), Trouble> {
+async fn list_creds(server: &Connection, global: &Global) -> Result<(), Trouble> {
+    let list = server.call(CredsList {}).await?;
+    output::list(
+        global,
+        &list,
+        &["account", "created", "password set"],
+        |creds| vec![creds.name.clone(), output::time(creds.created), output::time(creds.changed)],
+        "there are no credentials; make an account with `maddy account add <address>`",
+    )
+}
+
+async fn verify(typed: &str, global: &Global) -> Result<(), Trouble> {
     let name = account_name(typed);
     let password = ask::password(&name, Asking::Once)?;
-    let right =
-        connection.call(CredsVerify { name: name.clone(), password: Password::new(&password) }).await?;
-    if global.json {
-        output::json(&json!({ "account": name, "right": right }))?;
-        return if right { Ok(()) } else { Err(Trouble::new("")) };
-    }
-    if right { output::line("the password is right") } else { Err(Trouble::new("the password is wrong")) }
+    Connection::with(global, async |server| {
+        let call = CredsVerify { name: name.clone(), password: Password::new(&password) };
+        let right = server.call(call).await?;
+        if global.json {
+            output::json(&json!({ "account": name, "right": right }))?;
+            return if right { Ok(()) } else { Err(Trouble::new("")) };
+        }
+        if right { output::line("the password is right") } else { Err(Trouble::new("the password is wrong")) }
+    })
+    .await
 }
 
 pub(crate) async fn acct(command: &AcctCommand, global: &Global) -> Result<(), Trouble> {
-    let connection = Connection::open(global).await?;
-    let result = match command {
+    if let AcctCommand::Remove(removal) = command {
+        let name = account_name(&removal.account);
+        ask::confirm(&format!("All mail of {name} will be gone for good; its login stays."), removal.yes)?;
+    }
+    Connection::with(global, async |server| carry_out(command, server, global).await).await
+}
+
+async fn carry_out(command: &AcctCommand, server: &Connection, global: &Global) -> Result<(), Trouble> {
+    match command {
         AcctCommand::Create(name) => {
-            let name = connection.call(AcctCreate { name: name.account.clone() }).await?;
-            connection.note_domain(&name);
+            let name = server.call(AcctCreate { name: name.account.clone() }).await?;
+            server.note_domain(&name);
             let sentence = format!("{name} has mailboxes; `maddy creds create {name}` lets it log in");
             output::done(global, &json!({ "account": name }), &sentence)
         }
         AcctCommand::List => {
-            let mut accounts = connection.call(AccountList {}).await?;
+            let mut accounts = server.call(AccountList {}).await?;
             accounts.retain(|account| account.created.is_some());
             print_accounts(&accounts, global)
         }
         AcctCommand::Remove(removal) => {
             let name = account_name(&removal.account);
-            ask::confirm(
-                &format!("All mail of {name} will be gone for good; its login stays."),
-                removal.yes,
-            )?;
-            connection.call(AcctRemove { name: name.clone() }).await?;
+            server.call(AcctRemove { name: name.clone() }).await?;
             output::done(global, &json!({ "removed": name }), &format!("the mailboxes of {name} are gone"))
         }
         AcctCommand::Stat(name) => {
-            let info = connection.call(AcctStat { name: name.account.clone() }).await?;
+            let info = server.call(AcctStat { name: name.account.clone() }).await?;
             output::done(global, &info, &describe(&info))
         }
         AcctCommand::Appendlimit { account, limit } => {
-            append_limit(&connection, account, limit.as_deref(), global).await
+            append_limit(server, account, limit.as_deref(), global).await
         }
-    };
-    connection.close().await;
-    result
+    }
 }
 
 fn describe(info: &AccountInfo) -> String {

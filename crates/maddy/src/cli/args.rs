@@ -54,7 +54,7 @@ pub(crate) struct Global {
     /// The configuration file
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Work on this state directory, without a configuration
+    /// Work on this state directory, without a configuration; the demo's is ./maddy-demo
     #[arg(short, long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// Print JSON

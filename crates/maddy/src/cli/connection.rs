@@ -38,7 +38,7 @@ enum Way {
 }
 
 impl Connection {
-    pub(crate) async fn open(global: &Global) -> Result<Self, Trouble> {
+    async fn open(global: &Global) -> Result<Self, Trouble> {
         let source = Source { config: global.config(), state_dir: global.state_dir.clone() };
         let place = source.place()?;
         become_owner(&place.storage.dir)?;
@@ -63,6 +63,18 @@ impl Connection {
             place.storage.dir.join("maddy.lock").display(),
             place.socket.display(),
         )))
+    }
+
+    /// Opens, works and closes. Whatever a person must be asked is asked before: nobody shall wait for the lock while
+    /// somebody types.
+    pub(crate) async fn with(
+        global: &Global,
+        work: impl AsyncFnOnce(&Self) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
+        let connection = Self::open(global).await?;
+        let result = work(&connection).await;
+        connection.close().await;
+        result
     }
 
     /// Carries out an operation.
@@ -94,7 +106,7 @@ impl Connection {
     }
 
     /// Ends the connection; what was written directly is carried over into the database.
-    pub(crate) async fn close(self) {
+    async fn close(self) {
         if let Way::Direct(context) = self.way {
             context.store.close().await;
         }

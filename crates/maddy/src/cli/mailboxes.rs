@@ -6,10 +6,10 @@ use crate::cli::{Connection, Trouble, ask, output};
 use serde_json::json;
 
 pub(crate) async fn run(command: &MboxesCommand, global: &Global) -> Result<(), Trouble> {
-    let connection = Connection::open(global).await?;
-    let result = carry_out(command, &connection, global).await;
-    connection.close().await;
-    result
+    if let MboxesCommand::Remove { account, mailbox, yes } = command {
+        ask::confirm(&format!("{mailbox} of {account} and its messages will be gone for good."), *yes)?;
+    }
+    Connection::with(global, async |server| carry_out(command, server, global).await).await
 }
 
 async fn carry_out(command: &MboxesCommand, connection: &Connection, global: &Global) -> Result<(), Trouble> {
@@ -23,8 +23,7 @@ async fn carry_out(command: &MboxesCommand, connection: &Connection, global: &Gl
             connection.call(MboxesCreate { account, name: mailbox.clone(), special_use: special }).await?;
             output::done(global, &json!({ "mailbox": mailbox }), &format!("{mailbox} is there"))
         }
-        MboxesCommand::Remove { account, mailbox, yes } => {
-            ask::confirm(&format!("{mailbox} of {account} and its messages will be gone for good."), yes)?;
+        MboxesCommand::Remove { account, mailbox, .. } => {
             connection.call(MboxesRemove { account, name: mailbox.clone() }).await?;
             output::done(global, &json!({ "removed": mailbox }), &format!("{mailbox} is gone"))
         }

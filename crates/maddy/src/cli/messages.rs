@@ -14,41 +14,54 @@ use std::io::{self, Read};
 const COLUMN_MAX: usize = 48;
 
 pub(crate) async fn run(command: &MsgsCommand, global: &Global) -> Result<(), Trouble> {
-    let connection = Connection::open(global).await?;
-    let result = carry_out(command, &connection, global).await;
-    connection.close().await;
-    result
-}
-
-async fn carry_out(command: &MsgsCommand, connection: &Connection, global: &Global) -> Result<(), Trouble> {
     match command {
         MsgsCommand::List { account, mailbox, set, uid } => {
             let (account, mailbox, set) = (account.clone(), mailbox.clone(), set.clone());
-            list(connection, &Messages { account, mailbox, set, uid: *uid }, global).await
+            let messages = Messages { account, mailbox, set, uid: *uid };
+            Connection::with(global, async |server| list(server, &messages, global).await).await
         }
         MsgsCommand::Add { account, mailbox, flags, date } => {
-            let received = date.as_deref().map(read_time).transpose()?;
             let (account, mailbox, flags) = (account.clone(), mailbox.clone(), flags.clone());
-            let message = read_message()?;
-            let uid = connection.call(MessagesAdd { account, mailbox, flags, received, message }).await?;
-            output::done(global, &json!({ "uid": uid }), &uid.to_string())
+            let received = date.as_deref().map(read_time).transpose()?;
+            let message = MessagesAdd { account, mailbox, flags, received, message: read_message()? };
+            Connection::with(global, async |server| add(server, message, global).await).await
         }
-        MsgsCommand::Dump(messages) => dump(connection, messages).await,
-        MsgsCommand::Copy(copying) => copy(connection, copying, Way::Copy, global).await,
-        MsgsCommand::Move(copying) => copy(connection, copying, Way::Move, global).await,
+        MsgsCommand::Dump(messages) => {
+            Connection::with(global, async |server| dump(server, messages).await).await
+        }
+        MsgsCommand::Copy(copying) => {
+            Connection::with(global, async |server| copy(server, copying, Way::Copy, global).await).await
+        }
+        MsgsCommand::Move(copying) => {
+            Connection::with(global, async |server| copy(server, copying, Way::Move, global).await).await
+        }
         MsgsCommand::Remove { messages, yes } => {
             let question =
                 format!("Messages {} of {} will be gone for good.", messages.set, messages.mailbox);
             ask::confirm(&question, *yes)?;
-            let (account, mailbox) = (messages.account.clone(), messages.mailbox.clone());
-            let gone =
-                connection.call(MessagesRemove { account, mailbox, selection: selection(messages) }).await?;
-            counted(global, "removed", gone)
+            Connection::with(global, async |server| remove(server, messages, global).await).await
         }
-        MsgsCommand::AddFlags(flagging) => flag(connection, flagging, Mode::Add, global).await,
-        MsgsCommand::RemFlags(flagging) => flag(connection, flagging, Mode::Remove, global).await,
-        MsgsCommand::SetFlags(flagging) => flag(connection, flagging, Mode::Set, global).await,
+        MsgsCommand::AddFlags(flagging) => {
+            Connection::with(global, async |server| flag(server, flagging, Mode::Add, global).await).await
+        }
+        MsgsCommand::RemFlags(flagging) => {
+            Connection::with(global, async |server| flag(server, flagging, Mode::Remove, global).await).await
+        }
+        MsgsCommand::SetFlags(flagging) => {
+            Connection::with(global, async |server| flag(server, flagging, Mode::Set, global).await).await
+        }
     }
+}
+
+async fn add(server: &Connection, message: MessagesAdd, global: &Global) -> Result<(), Trouble> {
+    let uid = server.call(message).await?;
+    output::done(global, &json!({ "uid": uid }), &uid.to_string())
+}
+
+async fn remove(server: &Connection, messages: &Messages, global: &Global) -> Result<(), Trouble> {
+    let (account, mailbox) = (messages.account.clone(), messages.mailbox.clone());
+    let gone = server.call(MessagesRemove { account, mailbox, selection: selection(messages) }).await?;
+    counted(global, "removed", gone)
 }
 
 fn selection(messages: &Messages) -> Selection {

@@ -9,10 +9,10 @@ use serde_json::json;
 const COLUMN_MAX: usize = 60;
 
 pub(crate) async fn run(command: &QueueCommand, global: &Global) -> Result<(), Trouble> {
-    let connection = Connection::open(global).await?;
-    let result = carry_out(command, &connection, global).await;
-    connection.close().await;
-    result
+    if let QueueCommand::Remove { id, yes } = *command {
+        ask::confirm(&format!("Message {id} will not be delivered, and its sender not told."), yes)?;
+    }
+    Connection::with(global, async |server| carry_out(command, server, global).await).await
 }
 
 async fn carry_out(command: &QueueCommand, connection: &Connection, global: &Global) -> Result<(), Trouble> {
@@ -31,8 +31,7 @@ async fn carry_out(command: &QueueCommand, connection: &Connection, global: &Glo
                 &format!("{due} recipient{plural} will be tried now"),
             )
         }
-        QueueCommand::Remove { id, yes } => {
-            ask::confirm(&format!("Message {id} will not be delivered, and its sender not told."), yes)?;
+        QueueCommand::Remove { id, .. } => {
             connection.call(QueueRemove { id }).await?;
             output::done(global, &json!({ "removed": id }), &format!("message {id} is gone"))
         }

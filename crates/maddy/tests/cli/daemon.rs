@@ -132,6 +132,20 @@ fn two_daemons_do_not_share_a_state() {
 }
 
 #[test]
+fn commands_and_a_start_do_not_get_in_each_others_way() {
+    let house = House::new();
+    house.run(&["account", "list", "--json"]).ok();
+    std::thread::scope(|scope| {
+        let commands =
+            scope.spawn(|| (0..30).for_each(|_| _ = house.run(&["account", "list", "--json"]).ok()));
+        for _ in 0..3 {
+            assert_eq!(house.daemon().stop(), 0);
+        }
+        commands.join().unwrap();
+    });
+}
+
+#[test]
 fn a_crash_leaves_nothing_in_the_way() {
     let house = House::new();
     let mut daemon = house.daemon();
