@@ -114,6 +114,14 @@ impl Framer {
         self.buffer.is_empty()
     }
 
+    /// Whether the client has begun something that it must bring to its end: a command, a line, a literal.
+    pub fn is_midway(&self) -> bool {
+        !self.buffer.is_empty()
+            || !self.command.is_empty()
+            || self.streamed
+            || !matches!(self.state, State::Line)
+    }
+
     /// Forgets everything that was fed.
     pub fn clear(&mut self) {
         *self = Self { limits: self.limits, ..Self::default() };

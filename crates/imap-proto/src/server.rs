@@ -3,6 +3,9 @@
 
 mod command;
 mod exchange;
+mod options;
+
+pub use options::{ClearLogin, Options, Privacy};
 
 use crate::command::{Access, Append, By, Command, Refusal, RefusalKind, Secret};
 use crate::frame::{Framer, KNOWN};
@@ -10,51 +13,20 @@ use crate::parse::Names;
 use crate::response::{Code, Response, Untagged};
 use std::collections::VecDeque;
 use std::time::Duration;
-use wire::{Machine, Step};
+use wire::{Machine, Step, UnderWay};
 
 /// Autologout of those who are logged in (RFC 9051 §5.4: at least 30 minutes).
 pub const PATIENCE_KNOWN: Duration = Duration::from_secs(30 * 60);
 /// Autologout before login.
 pub const PATIENCE_STRANGER: Duration = Duration::from_secs(60);
+/// How long all of one command may take to come in, and a line of IDLE or AUTHENTICATE.
+pub const PATIENCE_COMMAND: Duration = Duration::from_secs(5 * 60);
+/// The same for a message of APPEND: at 50 MiB some 7 KiB in a second.
+pub const PATIENCE_MESSAGE: Duration = Duration::from_secs(2 * 60 * 60);
 /// Most commands in a row that may be refused with BAD before the connection ends.
 pub const BAD_MAX: u32 = 50;
 /// Octets of output after which [`Session::is_full`] asks the owner to let them go.
 pub const OUTPUT_FULL: usize = 64 * 1024;
-
-/// What is announced to everyone, before and after login.
-const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS \
-     MOVE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS ESEARCH SEARCHRES STATUS=SIZE";
-
-/// Whether the connection is, or can become, private.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Privacy {
-    /// TLS is on.
-    Tls,
-    /// Clear text, and STARTTLS is offered.
-    StartTls,
-    /// Clear text, and there is no TLS to be had.
-    Clear,
-}
-
-/// Whether logins are taken in clear text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClearLogin {
-    Refused,
-    Allowed,
-}
-
-/// How a session begins.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub privacy: Privacy,
-    pub clear_login: ClearLogin,
-    /// SASL mechanisms in capitals, best first.
-    pub mechanisms: Vec<&'static str>,
-    /// Largest message that APPEND takes, in octets (RFC 7889).
-    pub append_limit: u64,
-    /// Text of the greeting.
-    pub greeting: String,
-}
 
 /// RFC 9051 §3, without logout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +119,8 @@ pub struct Session {
     rev2: bool,
     bad: u32,
     start_tls: bool,
+    /// Commands, lines and messages that have come in.
+    received: u64,
 }
 
 impl Session {
@@ -163,6 +137,7 @@ impl Session {
             rev2: false,
             bad: 0,
             start_tls: false,
+            received: 0,
         }
     }
 
@@ -251,28 +226,6 @@ impl Session {
     /// Ends the connection in the middle of a literal that cannot be completed: nothing more can be said.
     pub fn abort(&mut self) {
         self.mode = Mode::Closing;
-    }
-
-    fn may_login(&self) -> bool {
-        self.options.privacy == Privacy::Tls || self.options.clear_login == ClearLogin::Allowed
-    }
-
-    fn capability(&self) -> String {
-        let mut list = format!("{CAPABILITIES} APPENDLIMIT={}", self.options.append_limit);
-        if self.state == State::NotAuthenticated {
-            if self.options.privacy == Privacy::StartTls {
-                list.push_str(" STARTTLS");
-            }
-            if self.may_login() {
-                for mechanism in &self.options.mechanisms {
-                    list.push_str(" AUTH=");
-                    list.push_str(mechanism);
-                }
-            } else {
-                list.push_str(" LOGINDISABLED");
-            }
-        }
-        list
     }
 
     /// The tagged end of a command.
@@ -392,5 +345,10 @@ impl Machine for Session {
 
     fn patience(&self) -> Duration {
         if self.state == State::NotAuthenticated { PATIENCE_STRANGER } else { PATIENCE_KNOWN }
+    }
+
+    fn under_way(&self) -> Option<UnderWay> {
+        let patience = if self.mode == Mode::Appending { PATIENCE_MESSAGE } else { PATIENCE_COMMAND };
+        self.framer.is_midway().then_some(UnderWay { number: self.received, patience })
     }
 }

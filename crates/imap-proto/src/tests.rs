@@ -213,3 +213,23 @@ fn a_literal_without_end_ends_the_connection() {
     let out = talk(&mut session, b"a LOGIN {99999999999999999999+}\r\n");
     assert!(out.ends_with("* BYE The command has no end.\r\n<CLOSE>"), "{out}");
 }
+
+/// A client that sends an octet now and then may not hold its place for ever.
+#[test]
+fn what_was_begun_has_a_time_to_end() {
+    let mut session = Session::new(options(Privacy::Tls));
+    let under_way = |session: &Session| session.under_way().map(|u| (u.number, u.patience));
+    let command = crate::server::PATIENCE_COMMAND;
+    talk(&mut session, b"");
+    assert_eq!(under_way(&session), None);
+    talk(&mut session, b"a NO");
+    assert_eq!(under_way(&session), Some((0, command)));
+    talk(&mut session, b"OP {3}\r\n");
+    assert_eq!(under_way(&session), Some((0, command)), "its literal belongs to it");
+    talk(&mut session, b"abc\r\n");
+    assert_eq!(under_way(&session), None);
+    talk(&mut session, b"b");
+    assert_eq!(under_way(&session), Some((1, command)));
+    talk(&mut session, &[b'b'; 10_000]);
+    assert_eq!(under_way(&session), Some((1, command)), "what is dropped as well");
+}

@@ -18,7 +18,9 @@ impl Session {
             Mode::Idling => return self.read_idle(),
             _ => {}
         }
-        match self.framer.next_frame() {
+        let frame = self.framer.next_frame();
+        self.received += u64::from(matches!(frame, Frame::Command(_) | Frame::Dropped(..)));
+        match frame {
             Frame::Partial => return Some(Step::Read),
             Frame::Command(octets) => self.on_command(&octets),
             Frame::Literal { head, size, sync } => self.on_literal(&head, size, sync),
@@ -199,6 +201,7 @@ impl Session {
             self.out.extend_from_slice(b"+ OK\r\n");
         }
         self.framer.stream_literal();
+        self.received += 1;
         self.mode = Mode::Appending;
     }
 

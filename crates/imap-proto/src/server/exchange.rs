@@ -20,6 +20,7 @@ impl Session {
             None => return Some(Step::Read),
             Some(line) => line,
         };
+        self.received += 1;
         match line {
             Ok(line) => self.ask(Task::Exchange, Question::Exchange(Secret(line))),
             Err(Fault::TooLong) => self.bye(None, "The line is too long."),
@@ -34,6 +35,7 @@ impl Session {
             None => return Some(Step::Read),
             Some(line) => line,
         };
+        self.received += 1;
         match line {
             // As before a command: some clients send an empty line first.
             Ok(line) if line.is_empty() => {}
