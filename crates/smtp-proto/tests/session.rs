@@ -112,6 +112,19 @@ fn a_refused_message_is_not_read_for_ever() {
     assert!(story.output.ends_with("552 5.3.4 The message is larger than 1000 octets\r\n"));
 }
 
+#[test]
+fn recipients_without_end_end_the_connection() {
+    let mut options = options();
+    options.limits.recipients = 1;
+    let mut input = b"HELO a\r\nMAIL FROM:<>\r\n".to_vec();
+    for _ in 0..20_000 {
+        input.extend_from_slice(b"RCPT TO:<b@example.org>\r\n");
+    }
+    let (story, _) = tell(options, &input, 16 * 1024);
+    assert!(story.closed);
+    assert!(story.output.ends_with("\r\n421 4.7.0 Too many recipients on this connection; closing\r\n"));
+}
+
 /// Waits do not add up: a line in crumbs has one time limit, and so has a message, be it taken or only read to its end.
 #[test]
 fn each_line_and_each_message_is_under_way_once() {

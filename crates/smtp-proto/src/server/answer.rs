@@ -63,7 +63,7 @@ impl Session {
     fn message_answered(&mut self, reply: Reply) {
         self.counts.mails += 1;
         if reply.is_done() {
-            (self.counts.refusals, self.counts.idle) = (0, 0);
+            (self.counts.refusals, self.counts.surplus, self.counts.idle) = (0, 0, 0);
         }
         self.transaction = None;
         self.phase = Phase::Command;

@@ -152,6 +152,9 @@ impl Session {
                 None => {
                     let text = format!("{} octets received", self.chunk_size);
                     self.push(Reply::new(250, Status::success(0, 0), text));
+                    if self.chunk_size == 0 {
+                        self.count_idle();
+                    }
                 }
             }
         }

@@ -170,7 +170,8 @@ impl Session {
         if args.size.is_some_and(|size| size > limits.message_size) {
             let reply = self.too_big();
             self.counts.refusals += 1;
-            return self.refuse(reply);
+            self.refuse(reply);
+            return self.close_if_over_limits();
         }
         let MailArgs { params, size } = args;
         let asked = Asked::Mail { body: params.body, utf8: params.utf8 };
@@ -191,8 +192,9 @@ impl Session {
         // RFC 5321 §4.5.3.1.10: the client sends the rest in a second transaction.
         if transaction.recipients >= self.options.limits.recipients {
             let text = "Too many recipients; send the rest in another transaction";
-            self.counts.refusals += 1;
-            return self.refuse(Reply::new(452, Status::transient(5, 3), text));
+            self.counts.surplus += 1;
+            self.refuse(Reply::new(452, Status::transient(5, 3), text));
+            return self.close_if_over_limits();
         }
         match to.into_address(&self.options.home) {
             Ok(address) => {

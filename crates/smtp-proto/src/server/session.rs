@@ -19,6 +19,10 @@ const OUT_MAX: usize = 8 * 1024;
 /// Refusals of the session's own that are kept for the owner's log; more are not told.
 const TOLD_MAX: usize = 32;
 
+/// Most recipients over the limit of one message, since the last message that was accepted. Not refusals like others:
+/// a client that has that many sends them all before it hears of the limit, and must still get its message through.
+const SURPLUS_MAX: usize = 10_000;
+
 /// One connection, seen by the server.
 #[derive(Debug)]
 pub struct Session {
@@ -92,6 +96,7 @@ pub(super) struct Counts {
     pub(super) mails: usize,
     pub(super) errors: usize,
     pub(super) refusals: usize,
+    pub(super) surplus: usize,
     pub(super) idle: usize,
     /// Octets of refused content that were read and thrown away, since the last command.
     pub(super) drained: u64,
@@ -206,6 +211,8 @@ impl Session {
             "errors"
         } else if self.counts.refusals >= limits.refusals {
             "refused commands"
+        } else if self.counts.surplus >= SURPLUS_MAX {
+            "recipients"
         } else if self.counts.idle >= limits.idle_commands {
             "commands without a message"
         } else {
