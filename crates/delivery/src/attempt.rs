@@ -1,6 +1,7 @@
 //! One attempt: a message to the recipients of one destination, host after host until each has its answer.
 
 use crate::config::{Config, Security, Smarthost};
+use crate::judge::{self, Judged, Source};
 use crate::link::{Level, Link, OpenError, Place, TlsChoice, Way, unreachable};
 use crate::mx;
 use crate::pool::{Kept, Pool};
@@ -9,7 +10,7 @@ use crate::schedule::Fate;
 use crate::unreachable::Unreachable;
 use mail::{Domain, Envelope, MailParams, Message, Recipient, Reply, ReversePath};
 use net::Connector;
-use smtp_proto::client::{Connection, Credentials, Loss, Outcome, Report, Stage, Transaction};
+use smtp_proto::client::{Connection, Credentials, Outcome, Report, Transaction};
 use smtp_proto::{Content, ContentKind, Extension, Offers, Secret};
 use std::net::SocketAddr;
 use tracing::{debug, info};
@@ -59,14 +60,6 @@ pub(crate) struct Tried {
 pub(crate) enum NotifyPassed {
     Yes,
     No,
-}
-
-/// Where a connection comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    Fresh,
-    /// Kept from an earlier message: that it is gone by now says nothing about the host.
-    Kept,
 }
 
 impl Tried {
@@ -300,8 +293,8 @@ impl Attempt<'_> {
     ) -> usize {
         let host = place.host.to_string();
         let mut settled = 0;
-        for (at, outcome) in batch.iter().zip(report.outcomes) {
-            match judge(outcome, source) {
+        for (at, judged) in batch.iter().zip(judge::judge(report.outcomes, source)) {
+            match judged {
                 Judged::Result(fate, reply) => {
                     settled += 1;
                     self.results[*at] = Some(Tried { fate, host: host.clone(), reply, notify });
@@ -340,43 +333,6 @@ impl Attempt<'_> {
             *result =
                 Some(Tried { fate, host: host.clone(), reply: reply.clone(), notify: NotifyPassed::No });
         }
-    }
-}
-
-/// What an outcome means for the attempt.
-enum Judged {
-    Result(Fate, Reply),
-    /// The host is of no use now; another may be.
-    NextHost(Reply),
-    /// Another transaction will tell.
-    Again,
-}
-
-fn judge(outcome: Outcome, source: Source) -> Judged {
-    match outcome {
-        Outcome::Accepted(reply) => Judged::Result(Fate::Delivered, reply),
-        Outcome::Unsupported(need) => Judged::Result(Fate::Failed, need.reply()),
-        Outcome::NotTried => Judged::Again,
-        // It may be tired of this connection; over a new one it says what it means.
-        Outcome::Refused { at: Stage::Mail, .. } if source == Source::Kept => Judged::Again,
-        Outcome::Refused { reply, .. } if reply.is_permanent() => Judged::Result(Fate::Failed, reply),
-        // The host sends us away, or does not want to hear of the sender now: that is about the host.
-        Outcome::Refused { at: Stage::Mail, reply } => Judged::NextHost(reply),
-        Outcome::Refused { at: Stage::Rcpt | Stage::Data, reply } if reply.code == 421 => {
-            Judged::NextHost(reply)
-        }
-        Outcome::Refused { reply, .. } => Judged::Result(Fate::Deferred, reply),
-        Outcome::Lost { why: Loss::Content, .. } => Judged::Result(
-            Fate::Deferred,
-            unreachable(3, 0, "the message could not be read from our disk".into()),
-        ),
-        // The host may have taken it: not at once to another one, or there would be two for sure.
-        Outcome::Lost { at: Stage::Content, why } => Judged::Result(
-            Fate::Deferred,
-            unreachable(4, 2, format!("{why} before the message was confirmed")),
-        ),
-        Outcome::Lost { .. } if source == Source::Kept => Judged::Again,
-        Outcome::Lost { at, why } => Judged::NextHost(unreachable(4, 2, format!("{why} at {at}"))),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod config;
 mod draft;
 pub mod intake;
 mod job;
+mod judge;
 mod link;
 pub mod mx;
 pub mod plan;

@@ -562,3 +562,31 @@ async fn a_dead_host_is_not_waited_for_by_every_message() {
     assert_eq!(mx.messages(), [TEXT, TEXT]);
     house.stop().await;
 }
+
+#[tokio::test]
+async fn many_recipients_are_several_transactions_on_one_connection() {
+    let all = ["a@e.ex", "b@e.ex", "c@e.ex", "d@e.ex", "e@e.ex"];
+    for (what, extensions, recipients, rule, want) in [
+        ("our option", &["PIPELINING"][..], 2, None, vec![2, 2, 1]),
+        ("the host's limit", &["PIPELINING", "LIMITS RCPTMAX=3"], 100, None, vec![3, 2]),
+        ("the host says so", &[], 100, Some("RCPT TO:<d@"), vec![5, 1]),
+    ] {
+        let mx = FakeMx::start("127.0.0.2:0", "mx.e.ex", extensions).await;
+        if let Some(command) = rule {
+            mx.rule(command, &["452 4.5.3 too many recipients"]);
+        }
+        let mut house = House::build().await;
+        house.send("alice@o.ex", &all, TEXT).await;
+        house.work(Config { recipients, ..config(mx.address.port()) });
+        house.queue_is(&[]).await;
+        let heard = mx.heard();
+        let transactions: Vec<usize> = heard
+            .split(|line| line.starts_with("MAIL"))
+            .skip(1)
+            .map(|commands| commands.iter().filter(|line| line.starts_with("RCPT")).count())
+            .collect();
+        assert_eq!(transactions, want, "{what}: {heard:#?}");
+        assert!(!heard.contains(&"--".to_owned()), "{what}");
+        house.stop().await;
+    }
+}
