@@ -2,6 +2,8 @@
 //!
 //! Another seed: `MAIL_NOISE_SEED=1234 cargo test -p mail --test noise`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use mail::{Address, Domain, address_list, date, header, mime, words};
 
 const ROUNDS: usize = 3000;
