@@ -59,7 +59,9 @@ fn claimed(field: &Field<'_>) -> Result<Vec<Address>, Reply> {
     if out.is_empty() {
         return Err(unclear(field, "it has no address"));
     }
-    for word in loose_addresses(&field.unfolded()) {
+    let words = loose_addresses(&field.unfolded())
+        .ok_or_else(|| unclear(field, "a quotation or a comment in it has no end"))?;
+    for word in words {
         match Address::parse(&word) {
             Ok(address) => out.push(address),
             Err(_) => return Err(unclear(field, "an @ stands where no address is; put names in quotes")),
@@ -69,36 +71,45 @@ fn claimed(field: &Field<'_>) -> Result<Vec<Address>, Reply> {
 }
 
 /// Words with an `@` outside quotes and comments. In a plain field they are the addresses themselves; a name
-/// like `boss@bank.example <me@here.example>` is one too, and readers may show only that.
-fn loose_addresses(value: &[u8]) -> Vec<String> {
+/// like `boss@bank.example <me@here.example>` is one too, and readers may show only that. `None` if a quotation or a
+/// comment does not end: readers differ in what it hides.
+fn loose_addresses(value: &[u8]) -> Option<Vec<String>> {
     let text = String::from_utf8_lossy(value);
-    let mut words = vec![String::new()];
-    let (mut quoted, mut depth, mut escaped) = (false, 0_u32, false);
-    for c in text.chars() {
-        let is_hidden = quoted || depth > 0;
+    let (mut words, mut word) = (Vec::new(), Word::default());
+    let (mut quoted, mut depth) = (false, 0_u32);
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
         match c {
-            _ if escaped => escaped = false,
-            '\\' if is_hidden => escaped = true,
+            // What is escaped ends nothing.
+            '\\' if quoted => word.text.extend([c, chars.next()?]),
+            '\\' if depth > 0 => {
+                chars.next()?;
+            }
             '"' if depth == 0 => {
                 quoted = !quoted;
-                // The end of a quoted local part: what follows belongs to it, and the parser has read it.
-                push(&mut words, '"');
+                word.text.push(c);
             }
-            '(' if !quoted => depth += 1,
+            _ if quoted => word.text.push(c),
+            '(' => depth += 1,
             ')' if depth > 0 => depth -= 1,
-            _ if is_hidden => {}
-            ' ' | '\t' | ',' | ';' | ':' | '<' | '>' => words.push(String::new()),
-            c => push(&mut words, c),
+            _ if depth > 0 => {}
+            ' ' | '\t' | ',' | ';' | ':' | '<' | '>' => words.push(std::mem::take(&mut word)),
+            c => {
+                word.has_at |= c == '@';
+                word.text.push(c);
+            }
         }
     }
-    words.retain(|word| word.contains('@') && !word.contains("\"@"));
-    words
+    words.push(word);
+    let claims = words.into_iter().filter(|word| word.has_at).map(|word| word.text);
+    (!quoted && depth == 0).then(|| claims.collect())
 }
 
-fn push(words: &mut [String], c: char) {
-    if let Some(word) = words.last_mut() {
-        word.push(c);
-    }
+/// As written, quotes included, comments left out.
+#[derive(Default)]
+struct Word {
+    text: String,
+    has_at: bool,
 }
 
 fn unclear(field: &Field<'_>, why: &str) -> Reply {
@@ -122,6 +133,10 @@ mod tests {
             ("a@b.example (boss@bank.example)", "a@b.example"),
             ("\"a b\"@c.example", "\"a b\"@c.example"),
             ("Ann\r\n <a@b.example>", "a@b.example"),
+            ("\"boss\"@bank.example <a@b.example>", "a@b.example boss@bank.example"),
+            ("\"the boss\"@bank.example <a@b.example>", "a@b.example \"the boss\"@bank.example"),
+            ("boss(x)@bank.example <a@b.example>", "a@b.example boss@bank.example"),
+            ("\"say \\\"hi\\\"\" <a@b.example>", "a@b.example"),
         ] {
             let header = format!("From: {value}\r\nTo: x@y.example\r\n\r\n");
             let found: Vec<String> =
@@ -134,7 +149,19 @@ mod tests {
 
     #[test]
     fn what_is_unclear_is_refused() {
-        for value in ["", "nobody", "undisclosed:;", "a@", "a@b.example @", "@b.example <a@b.example>"] {
+        for value in [
+            "",
+            "nobody",
+            "undisclosed:;",
+            "a@",
+            "a@b.example @",
+            "@b.example <a@b.example>",
+            "a@b.example (boss@bank.example",
+            "\"boss@bank.example <a@b.example>",
+            "Ann <a@b.example> \"x",
+            "\"a\\",
+            "a@b.example (x\\)",
+        ] {
             let header = format!("From: {value}\r\n\r\n");
             assert_eq!(authors(header.as_bytes()).unwrap_err().code, 550, "{value}");
         }
