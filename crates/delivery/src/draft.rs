@@ -26,6 +26,8 @@ pub(crate) struct Draft {
     /// Remote recipients.
     pub remote: usize,
     pub refused: Vec<Refused>,
+    /// Accounts that get it, each with the address that led to it; as the filings.
+    pub delivered: Vec<(String, Address)>,
     told: Vec<crate::plan::Told>,
 }
 
@@ -44,12 +46,13 @@ impl Draft {
             filings: Vec::with_capacity(plan.local.len()),
             jobs: Vec::new(),
         };
-        let mut draft = Self { acceptance, remote: 0, refused, told: plan.told };
+        let mut draft = Self { acceptance, remote: 0, refused, delivered: Vec::new(), told: plan.told };
         for local in plan.local {
             if trace::was_delivered_to(&look.header, &local.address) {
                 draft.circle(mail, &local.original, &local.address);
                 continue;
             }
+            draft.delivered.push((local.account.clone(), local.address.clone()));
             draft.acceptance.filings.push(Filing {
                 added: filing_prefix(mail, &local.address, &local.original),
                 account: local.account,

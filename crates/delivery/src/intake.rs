@@ -5,7 +5,7 @@ use crate::draft::{Draft, Look};
 use crate::refusal;
 use crate::router::Router;
 use mail::dsn::Report;
-use mail::{Mail, Message, Reply, ReversePath, Status, header, mime, trace};
+use mail::{Address, Mail, Message, Reply, ReversePath, Status, header, mime, trace};
 use std::sync::{Arc, PoisonError, RwLock};
 use storage::{Acceptance, Error, Folder, Shape, Store};
 use tokio::sync::Semaphore;
@@ -249,7 +249,7 @@ impl Failed {
 
 /// What the log says once the rows are on the disk.
 struct Lines {
-    accounts: Vec<String>,
+    delivered: Vec<(String, Address)>,
     refused: Vec<String>,
     notice: Option<String>,
 }
@@ -257,7 +257,7 @@ struct Lines {
 impl Lines {
     fn of(draft: &Draft, notice: Option<&Acceptance>) -> Self {
         Self {
-            accounts: draft.acceptance.filings.iter().map(|filing| filing.account.clone()).collect(),
+            delivered: draft.delivered.clone(),
             refused: draft
                 .refused
                 .iter()
@@ -269,8 +269,8 @@ impl Lines {
 
     fn log(self, mail: &Mail, arrival: &Arrival) {
         let id = &arrival.id;
-        for account in self.accounts {
-            info!(mail = id, account, "delivered");
+        for (account, to) in self.delivered {
+            info!(mail = id, %to, account, "delivered");
         }
         for refused in self.refused {
             warn!(mail = id, refused, "a recipient was not reached");
