@@ -63,9 +63,15 @@ fn refused(why: &str) -> Trouble {
 }
 
 fn check(header: &[u8]) -> Result<(), String> {
+    if let Some(at) = stray(header) {
+        return Err(format!(
+            "line {} of the header has a NUL, or a CR or LF that stands alone",
+            line_of(header, at)
+        ));
+    }
     for field in header::fields(header) {
         if field.name.is_empty() || !field.name.iter().all(|b| (b'!'..=b'~').contains(b)) {
-            let line = header[..field.start].iter().filter(|b| **b == b'\n').count() + 1;
+            let line = line_of(header, field.start);
             return Err(format!("line {line} of the header is no field; an empty line ends the header"));
         }
     }
@@ -124,6 +130,20 @@ fn author_domain(header: &[u8]) -> Option<Domain> {
     Some(address.domain().clone())
 }
 
+/// Where octets stand that make one reader see other fields than another. BINARYMIME lets them come this far.
+fn stray(header: &[u8]) -> Option<usize> {
+    header.iter().enumerate().position(|(at, octet)| match octet {
+        0 => true,
+        b'\r' => header.get(at + 1) != Some(&b'\n'),
+        b'\n' => at == 0 || header[at - 1] != b'\r',
+        _ => false,
+    })
+}
+
+fn line_of(header: &[u8], at: usize) -> usize {
+    header[..at].iter().filter(|b| **b == b'\n').count() + 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +198,10 @@ mod tests {
             ("From: a@b.example\r\nDate: x\r\ndate: y\r\n\r\n", "Date"),
             ("From: a@b.example\r\nno field\r\n\r\n", "line 2"),
             ("From a@b.example Thu Jan 1\r\nFrom: a@b.example\r\n\r\n", "line 1"),
+            ("From: a@b.example\r\nX: y\nFrom: c@d.example\r\n\r\n", "line 2"),
+            ("From: a@b.example\r\nX: y\rFrom: c@d.example\r\n\r\n", "line 2"),
+            ("From: a@b.example\r\nX: y\n\nFrom: c@d.example\r\n\r\n", "line 2"),
+            ("From: a@b.example\0\r\n\r\n", "line 1"),
             ("From: a@b.example\r\nSub\u{e9}ct: x\r\n\r\n", "line 2"),
         ] {
             match prepared(message) {
