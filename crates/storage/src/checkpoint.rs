@@ -41,5 +41,5 @@ pub(crate) async fn run(mut connection: SqliteConnection, shared: Arc<Shared>, w
             Err(error) => tracing::warn!(%error, "checkpoint failed"),
         }
     }
-    sqlite::close(connection).await;
+    sqlite::finish(connection).await;
 }

@@ -146,6 +146,15 @@ pub(crate) async fn checkpoint(connection: &mut SqliteConnection) -> Result<(i64
     Ok((log, done))
 }
 
+/// The last checkpoint: nothing is left in the log. The writer is gone by now.
+pub(crate) async fn finish(mut connection: SqliteConnection) {
+    let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await;
+    if let Err(error) = done {
+        tracing::warn!(%error, "the last checkpoint failed");
+    }
+    close(connection).await;
+}
+
 pub(crate) async fn close(connection: SqliteConnection) {
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "closing the database failed");
