@@ -251,3 +251,178 @@ fn about_dmarc(one: &dmarc::Outcome, rules: &Rules) -> Option<Applied> {
     };
     Some(Applied { action, reason, status: Status::permanent(7, 26), more: None })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{iprev, spf};
+
+    fn spf(identity: Identity, result: SpfResult) -> Finding {
+        let outcome = spf::Outcome {
+            result,
+            reason: "so says the record".to_owned(),
+            explanation: Some("go away".to_owned()).filter(|_| result == SpfResult::Fail),
+            lookups: Vec::new(),
+        };
+        let who = if identity == Identity::MailFrom { "a@b.example" } else { "b.example" };
+        Finding::Spf(SpfFinding { identity, who: who.to_owned(), outcome })
+    }
+
+    fn dkim(result: DkimResult, domain: &str) -> Finding {
+        Finding::Dkim(vec![dkim::Outcome {
+            result,
+            reason: "so it is".to_owned(),
+            domain: Domain::parse(domain).ok(),
+            selector: None,
+            identity: None,
+            algorithm: None,
+            mark: None,
+            testing: false,
+        }])
+    }
+
+    fn dmarc(result: DmarcResult, wanted: Option<Policy>) -> Finding {
+        let author = Domain::parse("b.example").ok();
+        Finding::Dmarc(dmarc::Outcome {
+            result,
+            reason: "nobody vouches".to_owned(),
+            author: author.clone().filter(|_| result != DmarcResult::PermError),
+            published: wanted,
+            wanted: wanted.unwrap_or(Policy::None),
+            record_at: author.filter(|_| wanted.is_some()),
+        })
+    }
+
+    fn iprev(result: IprevResult) -> Finding {
+        let ip = [192, 0, 2, 1].into();
+        Finding::Iprev(iprev::Outcome { result, reason: "no name".to_owned(), ip, name: None })
+    }
+
+    fn shown(verdict: Verdict) -> String {
+        match verdict {
+            Verdict::Accept => "accept".to_owned(),
+            Verdict::Mark(reasons) => format!("mark {}", reasons.len()),
+            Verdict::Quarantine(reasons) => format!("quarantine {}", reasons.len()),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => {
+                format!("{} {}", reply.code, reply.status_or_general())
+            }
+        }
+    }
+
+    #[test]
+    fn the_defaults_of_a_personal_domain() {
+        use Identity::{Helo, HeloForNullPath, MailFrom};
+        let rules = Rules::default();
+        let (reject, quarantine) = (Some(Policy::Reject), Some(Policy::Quarantine));
+        for (findings, want) in [
+            (vec![], "accept"),
+            (vec![spf(MailFrom, SpfResult::Fail)], "quarantine 1"),
+            (vec![spf(HeloForNullPath, SpfResult::Fail)], "quarantine 1"),
+            (vec![spf(Helo, SpfResult::Fail)], "accept"),
+            (vec![spf(MailFrom, SpfResult::SoftFail)], "accept"),
+            (vec![spf(MailFrom, SpfResult::TempError)], "accept"),
+            (vec![iprev(IprevResult::Fail)], "accept"),
+            (vec![dmarc(DmarcResult::Fail, reject)], "550 5.7.26"),
+            (vec![dmarc(DmarcResult::Fail, quarantine)], "quarantine 1"),
+            (vec![dmarc(DmarcResult::Fail, Some(Policy::None))], "accept"),
+            (vec![dmarc(DmarcResult::Pass, reject)], "accept"),
+            (vec![dmarc(DmarcResult::TempError, reject)], "451 4.4.3"),
+            (vec![dmarc(DmarcResult::TempError, None)], "451 4.4.3"),
+            (vec![dmarc(DmarcResult::TempError, Some(Policy::None))], "accept"),
+            (vec![dmarc(DmarcResult::PermError, None)], "quarantine 1"),
+            (vec![spf(MailFrom, SpfResult::Fail), dmarc(DmarcResult::Fail, reject)], "550 5.7.26"),
+            (vec![spf(MailFrom, SpfResult::Fail), dmarc(DmarcResult::Fail, quarantine)], "quarantine 2"),
+            // A forwarded message fails SPF and carries its signature
+            (vec![spf(MailFrom, SpfResult::Fail), dmarc(DmarcResult::Pass, reject)], "accept"),
+            (
+                vec![
+                    spf(MailFrom, SpfResult::Fail),
+                    dkim(DkimResult::Pass, "b.example"),
+                    dmarc(DmarcResult::None, None),
+                ],
+                "accept",
+            ),
+            (
+                vec![
+                    spf(MailFrom, SpfResult::Fail),
+                    dkim(DkimResult::Pass, "c.example"),
+                    dmarc(DmarcResult::None, None),
+                ],
+                "quarantine 1",
+            ),
+            (
+                vec![
+                    spf(MailFrom, SpfResult::Fail),
+                    dkim(DkimResult::Fail, "b.example"),
+                    dmarc(DmarcResult::None, None),
+                ],
+                "quarantine 1",
+            ),
+            // The very domain vouches, so its policy need not be known
+            (vec![dkim(DkimResult::Pass, "b.example"), dmarc(DmarcResult::TempError, None)], "accept"),
+            (vec![dkim(DkimResult::Pass, "example"), dmarc(DmarcResult::TempError, None)], "451 4.4.3"),
+            (vec![spf(MailFrom, SpfResult::Pass), dmarc(DmarcResult::TempError, None)], "accept"),
+            (vec![spf(Helo, SpfResult::Pass), dmarc(DmarcResult::TempError, None)], "451 4.4.3"),
+        ] {
+            assert_eq!(shown(decide(&findings, &rules)), want, "{findings:#?}");
+        }
+    }
+
+    #[test]
+    fn every_rule_has_its_effect() {
+        let nothing = Rules {
+            spf_fail: Action::Nothing,
+            spf_softfail: Action::Nothing,
+            spf_permerror: Action::Nothing,
+            helo_fail: Action::Nothing,
+            iprev_fail: Action::Nothing,
+            dkim_fail: Action::Nothing,
+            dmarc_quarantine: Action::Nothing,
+            dmarc_reject: Action::Nothing,
+            dmarc_temperror: Action::Nothing,
+            unclear_author: Action::Nothing,
+        };
+        let usual = || nothing.clone();
+        let (reject, mark) = (Action::Reject, Action::Mark);
+        for (finding, rules, want) in [
+            (spf(Identity::MailFrom, SpfResult::Fail), Rules { spf_fail: reject, ..usual() }, "550 5.7.23"),
+            (spf(Identity::MailFrom, SpfResult::SoftFail), Rules { spf_softfail: mark, ..usual() }, "mark 1"),
+            (
+                spf(Identity::MailFrom, SpfResult::PermError),
+                Rules { spf_permerror: reject, ..usual() },
+                "550 5.7.24",
+            ),
+            (spf(Identity::Helo, SpfResult::Fail), Rules { helo_fail: reject, ..usual() }, "550 5.7.23"),
+            (iprev(IprevResult::PermError), Rules { iprev_fail: reject, ..usual() }, "550 5.7.25"),
+            (dkim(DkimResult::Fail, "b.example"), Rules { dkim_fail: mark, ..usual() }, "mark 1"),
+            (
+                dmarc(DmarcResult::Fail, Some(Policy::Quarantine)),
+                Rules { dmarc_quarantine: mark, ..usual() },
+                "mark 1",
+            ),
+            (
+                dmarc(DmarcResult::Fail, Some(Policy::Reject)),
+                Rules { dmarc_reject: mark, ..usual() },
+                "mark 1",
+            ),
+            (dmarc(DmarcResult::TempError, None), Rules { dmarc_temperror: mark, ..usual() }, "mark 1"),
+            (dmarc(DmarcResult::PermError, None), Rules { unclear_author: reject, ..usual() }, "550 5.7.26"),
+        ] {
+            let findings = [finding];
+            assert_eq!(shown(decide(&findings, &rules)), want, "{findings:?}");
+            assert_eq!(decide(&findings, &nothing), Verdict::Accept, "{findings:?}");
+        }
+    }
+
+    #[test]
+    fn what_strangers_explain_is_marked_as_theirs() {
+        let rules = Rules { spf_fail: Action::Reject, ..Rules::default() };
+        let Verdict::Reject(reply) = decide(&[spf(Identity::MailFrom, SpfResult::Fail)], &rules) else {
+            panic!("not rejected");
+        };
+        assert_eq!(
+            reply.text,
+            "SPF fail for the MAIL FROM domain b.example: so says the record\nThe domain b.example explains: go away"
+        );
+    }
+}

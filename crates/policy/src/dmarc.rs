@@ -23,6 +23,9 @@ pub const QUERIES_MAX: usize = 8;
 /// Longest that one question may take; then there is trouble instead of an answer.
 pub const QUERY_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// Longest that all questions about one message may take together.
+pub const TIME_MAX: Duration = Duration::from_secs(30);
+
 /// What DMARC comes to (RFC 7489 §11.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DmarcResult {

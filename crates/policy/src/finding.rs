@@ -1,6 +1,7 @@
 //! Evidence: what the checks found. The verdict, Authentication-Results and the log are all made of it.
 
 use crate::{dkim, dmarc, iprev, spf};
+use mail::Domain;
 use std::fmt;
 
 /// What one check found.
@@ -29,6 +30,14 @@ pub enum Identity {
     /// HELO, because MAIL FROM is the null path: counts as MAIL FROM.
     HeloForNullPath,
     Helo,
+}
+
+/// The name of the client that leads back to it, if iprev found one: for the Received field.
+pub fn verified_name(findings: &[Finding]) -> Option<&Domain> {
+    findings.iter().find_map(|finding| match finding {
+        Finding::Iprev(one) => one.name.as_ref(),
+        _ => None,
+    })
 }
 
 /// One line for the log: `spf=fail (a@b.example: -all matched in the record of b.example)`.

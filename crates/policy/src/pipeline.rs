@@ -84,15 +84,18 @@ impl Pipeline {
         verdict
     }
 
-    /// Runs all stages over a message that has come in whole: client, sender, content.
+    /// Runs all checks, those that do not need each other side by side.
     pub async fn examine_all(&self, facts: &Facts, message: &Message) -> io::Result<Vec<Finding>> {
-        let client = self.examine(Stage::Client, facts);
-        let sender = self.examine(Stage::Sender, facts);
-        let (client, sender) = tokio::join!(client, sender);
-        let mut findings = client?;
-        findings.extend(sender?);
-        let content = self.examine(Stage::Content { message, earlier: &findings }, facts).await?;
-        findings.extend(content);
+        if self.config.is_exempt(facts.peer) {
+            return Ok(Vec::new());
+        }
+        let author = read_author(message).await?;
+        let (mut findings, sender, signatures) =
+            tokio::join!(self.client(facts), self.sender(facts), self.signatures(message, &author));
+        findings.extend(sender);
+        findings.extend(signatures?);
+        findings.extend(self.policy(author, &findings).await);
+        log(&findings);
         Ok(findings)
     }
 
@@ -105,16 +108,15 @@ impl Pipeline {
         let findings = match stage {
             Stage::Client => self.client(facts).await,
             Stage::Sender => self.sender(facts).await,
-            Stage::Content { message, earlier } => self.content(message, earlier).await?,
-        };
-        for finding in &findings {
-            info!(%finding, "checked");
-            if let Finding::Spf(one) = finding {
-                for lookup in &one.outcome.lookups {
-                    debug!(%lookup, "asked for SPF");
-                }
+            Stage::Content { message, earlier } => {
+                let author = read_author(message).await?;
+                let mut all = earlier.to_vec();
+                all.extend(self.signatures(message, &author).await?);
+                all.extend(self.policy(author, &all).await);
+                all.split_off(earlier.len())
             }
-        }
+        };
+        log(&findings);
         Ok(findings)
     }
 
@@ -148,19 +150,33 @@ impl Pipeline {
         vec![mail_from, helo]
     }
 
-    async fn content(&self, message: &Message, earlier: &[Finding]) -> io::Result<Vec<Finding>> {
-        let mut findings = Vec::new();
-        let author = read_author(message).await?;
-        if self.config.dkim.is_on() {
-            let outcomes = dkim::verify(message, author.domains(), &self.world).await?;
-            findings.push(Finding::Dkim(outcomes));
+    async fn signatures(&self, message: &Message, author: &Author) -> io::Result<Option<Finding>> {
+        if !self.config.dkim.is_on() {
+            return Ok(None);
         }
-        if self.config.dmarc.is_on() {
-            let identifiers = identifiers(earlier.iter().chain(&findings));
-            let evidence = Evidence::gather(author, &identifiers, self.world.dns.as_ref()).await;
-            findings.push(Finding::Dmarc(dmarc::judge(&evidence, &identifiers)));
+        let outcomes = dkim::verify(message, author.domains(), &self.world).await?;
+        Ok(Some(Finding::Dkim(outcomes)))
+    }
+
+    /// DMARC, which stands on SPF and DKIM.
+    async fn policy(&self, author: Author, findings: &[Finding]) -> Option<Finding> {
+        if !self.config.dmarc.is_on() {
+            return None;
         }
-        Ok(findings)
+        let identifiers = identifiers(findings);
+        let evidence = Evidence::gather(author, &identifiers, self.world.dns.as_ref()).await;
+        Some(Finding::Dmarc(dmarc::judge(&evidence, &identifiers)))
+    }
+}
+
+fn log(findings: &[Finding]) {
+    for finding in findings {
+        info!(%finding, "checked");
+        if let Finding::Spf(one) = finding {
+            for lookup in &one.outcome.lookups {
+                debug!(%lookup, "asked for SPF");
+            }
+        }
     }
 }
 
@@ -171,7 +187,7 @@ async fn read_author(message: &Message) -> io::Result<Author> {
 }
 
 /// Who vouches for a message, as DMARC counts it: SPF only for MAIL FROM, or for HELO in its place.
-fn identifiers<'a>(findings: impl Iterator<Item = &'a Finding>) -> Identifiers {
+fn identifiers(findings: &[Finding]) -> Identifiers {
     let mut identifiers = Identifiers::default();
     for finding in findings {
         match finding {

@@ -126,3 +126,56 @@ async fn every_case_comes_out_as_written() {
     }
     assert!(judged >= 20, "only {judged} cases were found");
 }
+
+#[rustfmt::skip]
+const PIECES: &[&str] = &[
+    "From:", " ", "a@b.example", "<", ">", ",", ";", "\"", "(", ")", "\r\n", "\r\n ", "DKIM-Signature:",
+    "v=1;", "a=", "rsa-sha256;", "d=b.example;", "s=s;", "h=from;", "bh=AAAA;", "b=AAAA;", "l=5;",
+    "Authentication-Results:", "mx.receiver.example", "Received-SPF:", "receiver=", ":", "\\", "\0", "é",
+    "=?utf-8?q?x?=", "x", "\r\n\r\n", "v=DMARC1;", "p=reject", "p=", "rua=mailto:x@y", "v=spf1 ", "-all",
+    "%{p}", "[192.0.2.1]",
+];
+
+/// Whatever stands in a header, in a record or in HELO: there is a verdict, and a field that cannot be left.
+#[tokio::test]
+async fn no_message_breaks_the_checks() {
+    use world::Random;
+    let seed = 8601;
+    println!("seed {seed}");
+    let random = FakeRandom::seeded(seed);
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..500 {
+        let text = |most: u64| -> String {
+            let count = random.below(most);
+            (0..count).map(|_| PIECES[usize::try_from(random.below(PIECES.len() as u64)).unwrap()]).collect()
+        };
+        let mut case = Case::new("noise");
+        let record = || text(8).replace(['"', '\r', '\n', '\\', '\0'], "");
+        let zone = format!(
+            "b.example TXT \"v=spf1 {}\"\n_dmarc.b.example TXT \"v=DMARC1; {}\"\ns._domainkey.b.example TXT \"p={}\"\n",
+            record(),
+            record(),
+            record()
+        );
+        case.dns.set(&zone).unwrap();
+        case.facts.helo = text(5);
+        case.facts.mail_from = ReversePath::Address(Address::parse("a@b.example").unwrap());
+        let message = Message::new(Blob::from_bytes(text(40).into_bytes()));
+        let (findings, verdict) = case.pipeline.judge(&case.facts, &message).await.unwrap();
+        for field in [Some(authres::field(&hostname(), &findings)), authres::reason_field(&verdict)]
+            .into_iter()
+            .flatten()
+        {
+            let lines: Vec<&str> = field.split("\r\n").collect();
+            assert!(
+                lines[1..].iter().all(|line| line.starts_with('\t') && !line.trim().is_empty()),
+                "{field:?}"
+            );
+            assert!(!field.replace("\r\n\t", "").contains(['\r', '\n', '\0']), "{field:?}");
+        }
+        let clean = authres::without_forged(&message, &[hostname()], dir.path()).unwrap();
+        if let Some(clean) = clean {
+            assert!(authres::without_forged(&clean, &[hostname()], dir.path()).unwrap().is_none());
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The walk up the DNS tree that finds policies and organizational domains (RFC 9989, "DNS Tree Walk").
 
 use super::record::{Policy, Psd, Record};
-use super::{Identifiers, QUERIES_MAX, QUERY_TIME_MAX};
+use super::{Identifiers, QUERIES_MAX, QUERY_TIME_MAX, TIME_MAX};
 use crate::author::Author;
 use mail::Domain;
 use std::collections::BTreeMap;
@@ -30,8 +30,17 @@ pub struct Evidence {
 
 impl Evidence {
     /// Finds the policy for the author, and the organizational domains of author and identifiers where the
-    /// alignment depends on them.
+    /// alignment depends on them. Ends within [`TIME_MAX`].
     pub async fn gather(author: Author, identifiers: &Identifiers, dns: &dyn Resolver) -> Self {
+        let gathering = Self::gather_all(author.clone(), identifiers, dns);
+        tokio::time::timeout(TIME_MAX, gathering).await.unwrap_or_else(|_| Self {
+            author,
+            policy: Err("the DNS took too long to tell the DMARC policy".to_owned()),
+            organizational: BTreeMap::new(),
+        })
+    }
+
+    async fn gather_all(author: Author, identifiers: &Identifiers, dns: &dyn Resolver) -> Self {
         let mut evidence = Self { author, policy: Ok(None), organizational: BTreeMap::new() };
         let Author::One(domain) = &evidence.author else { return evidence };
         let domain = domain.clone();

@@ -15,8 +15,8 @@ use world::{DnsError, World};
 const NAME_MAX: usize = 253;
 /// Longest label (RFC 1035 §2.3.4).
 const LABEL_MAX: usize = 63;
-/// How much of an answer is kept for the list of look-ups, in characters.
-const ANSWER_MAX: usize = 300;
+/// How much of a text that strangers had a hand in is kept, in characters.
+const TEXT_MAX: usize = 300;
 
 /// Why an evaluation ends before a mechanism has matched.
 enum Stop {
@@ -73,11 +73,17 @@ pub(super) async fn run(question: &Question<'_>, world: &World) -> Outcome {
         let reason = format!("the evaluation took more than {} seconds", TIME_MAX.as_secs());
         (plain(SpfResult::TempError, reason), None)
     });
-    Outcome { result: found.result, reason: found.reason, explanation, lookups: evaluation.lookups }
+    let reason = printable(&found.reason);
+    Outcome { result: found.result, reason, explanation, lookups: evaluation.lookups }
 }
 
 fn plain(result: SpfResult, reason: String) -> Found {
     Found { result, reason, explained_at: None }
+}
+
+/// What macros and records make may hold anything; what is logged may not.
+fn printable(text: &str) -> String {
+    text.chars().take(TEXT_MAX).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// A name that can be asked for: at least two labels, each of lawful length (RFC 7208 §4.3).
@@ -373,8 +379,7 @@ impl Evaluation<'_> {
             Ok(text) => text.clone(),
             Err(error) => error.to_string(),
         };
-        let answer = answer.chars().take(ANSWER_MAX).map(|c| if c.is_control() { '?' } else { c }).collect();
-        self.lookups.push(Lookup { name: name.to_owned(), kind, answer });
+        self.lookups.push(Lookup { name: printable(name), kind, answer: printable(&answer) });
     }
 }
 
