@@ -239,6 +239,14 @@ impl Drop for Daemon {
         if std::thread::panicking() {
             eprintln!("---- configuration\n{}", self.setup.config_text());
             eprintln!("---- log\n{}", self.log());
+            return;
+        }
+        // Whatever the story is about: the daemon never panics, and calls nothing an error that is none.
+        let are_expected = self.setup.are_errors_expected();
+        let is_bad =
+            |line: &&str| line.contains("panicked at") || (line.contains(" ERROR ") && !are_expected);
+        if let Some(line) = self.log().lines().find(is_bad) {
+            panic!("the log has a line that it should not have: {line}");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Ports that nobody uses.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+use world::Random;
 
 /// The ports of one daemon, and the one on which all fake mail servers of its scene listen.
 #[derive(Clone, Copy, Debug)]
@@ -15,25 +18,37 @@ pub struct Ports {
 
 impl Ports {
     pub(crate) fn pick() -> Self {
-        // All are held until the last is found, so that no two are the same.
-        let held: Vec<TcpListener> = (0..6).map(|_| bind(Ipv4Addr::LOCALHOST)).collect();
-        let port = |n: usize| held[n].local_addr().unwrap().port();
         Self {
-            smtp: port(0),
-            submission: port(1),
-            submissions: port(2),
-            imap: port(3),
-            imaps: port(4),
-            remote: port(5),
+            smtp: free_port(),
+            submission: free_port(),
+            submissions: free_port(),
+            imap: free_port(),
+            imaps: free_port(),
+            remote: free_port(),
         }
     }
 }
 
-/// A port on 127.0.0.1 that was free a moment ago.
+/// Ports are taken from this range: the system hands out none of them by itself (Linux begins at 32768), so that a port
+/// that is free stays free until the daemon has it.
+const RANGE: Range<u16> = 10_000..32_000;
+
+/// A port that is free on the first few addresses of loopback, and that this process has not been given before.
 pub fn free_port() -> u16 {
-    bind(Ipv4Addr::LOCALHOST).local_addr().unwrap().port()
+    static NEXT: Mutex<Option<u16>> = Mutex::new(None);
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in RANGE {
+        // Test programs that run side by side begin at different places.
+        let port = next.unwrap_or_else(|| RANGE.start + any_number() % (RANGE.end - RANGE.start));
+        *next = Some(if port + 1 < RANGE.end { port + 1 } else { RANGE.start });
+        if (1..=9).all(|n| TcpListener::bind((Ipv4Addr::new(127, 0, 0, n), port)).is_ok()) {
+            return port;
+        }
+    }
+    panic!("loopback has no free port");
 }
 
-fn bind(ip: Ipv4Addr) -> TcpListener {
-    TcpListener::bind((ip, 0)).expect("loopback has a free port")
+fn any_number() -> u16 {
+    let word = world::SystemRandom.u64();
+    u16::try_from(word % u64::from(u16::MAX)).unwrap_or(0)
 }

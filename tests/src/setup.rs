@@ -24,6 +24,7 @@ pub struct Setup {
     /// Further nodes of the top level.
     nodes: Vec<String>,
     files_limit: Option<u64>,
+    errors_expected: bool,
 }
 
 impl Setup {
@@ -38,6 +39,7 @@ impl Setup {
             options: BTreeMap::new(),
             nodes: Vec::new(),
             files_limit: None,
+            errors_expected: false,
         };
         let clock = world::SystemClock;
         let name = ["mx.example.org".to_owned()];
@@ -113,6 +115,15 @@ impl Setup {
     /// No file of the daemon may grow beyond so many octets.
     pub fn limit_files(&mut self, octets: u64) {
         self.files_limit = Some(octets);
+    }
+
+    /// The story is about trouble of the daemon's own: errors in its log are in order. Otherwise they fail it.
+    pub fn expect_errors(&mut self) {
+        self.errors_expected = true;
+    }
+
+    pub(crate) fn are_errors_expected(&self) -> bool {
+        self.errors_expected
     }
 
     pub(crate) fn files_limit(&self) -> Option<u64> {

@@ -6,6 +6,7 @@ use tests::{Setup, assert_like, message};
 fn a_full_database_puts_mail_off() {
     let mut setup = Setup::new();
     setup.account("alice@example.org");
+    setup.expect_errors();
     setup.option("storage", "max-database-size \"2MiB\"");
     let mut maddy = setup.start();
     let mut stranger = maddy.smtp();
@@ -46,6 +47,7 @@ fn a_full_database_puts_mail_off() {
 fn a_body_that_the_disk_refuses_is_put_off_and_the_daemon_lives() {
     let mut setup = Setup::new();
     setup.account("alice@example.org");
+    setup.expect_errors();
     setup.limit_files(4 * 1024 * 1024);
     let maddy = setup.start();
     let mut stranger = maddy.smtp();

@@ -67,6 +67,7 @@ fn a_full_queue_puts_mail_off() {
     setup.account("alice@example.org");
     setup.zone("remote.test SERVFAIL");
     setup.option("storage", "max-queue 2");
+    setup.expect_errors();
     let maddy = setup.start();
     let mut alice = maddy.submit("alice@example.org");
     let text = message("alice@example.org", "carl@remote.test", "Hello", "text");
