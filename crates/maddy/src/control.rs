@@ -1,6 +1,6 @@
 //! The control socket's operations: those of `admin`, and those that only a daemon can do.
 
-use crate::admin::{self, Context};
+use crate::admin::{self, Context, Effect};
 use crate::cli::{RELOAD, STATUS};
 use crate::config::Source;
 use crate::logging::Logging;
@@ -9,7 +9,7 @@ use ::config::Problems;
 use serde_json::{Value, json};
 use std::pin::Pin;
 use std::sync::Arc;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 use web::{Answer, Failure, Kind, Service};
 
 /// Where a reload finds the new configuration.
@@ -97,11 +97,13 @@ impl Service for Control {
                     Ok(json!("the configuration was read again"))
                 }
                 name => {
-                    let answer = admin::dispatch(name, arguments, &self.context).await;
-                    let unknown =
-                        || Err(Failure::new(Kind::NotFound, format!("there is no operation {name}")));
-                    let answer = answer.unwrap_or_else(unknown);
-                    info!(operation = name, done = answer.is_ok(), "control");
+                    let Some((effect, answer)) = admin::dispatch(name, arguments, &self.context).await else {
+                        return Err(Failure::new(Kind::NotFound, format!("there is no operation {name}")));
+                    };
+                    match effect {
+                        Effect::Changes => info!(operation = name, done = answer.is_ok(), "control"),
+                        Effect::Reads => debug!(operation = name, done = answer.is_ok(), "control"),
+                    }
                     answer
                 }
             }

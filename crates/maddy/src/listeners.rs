@@ -145,13 +145,32 @@ impl Listeners {
 }
 
 fn bind(listening: Listening, ground: &Ground) -> io::Result<Listener> {
+    match bind_at(listening, listening.address, ground) {
+        Err(error) if listening.both && has_no_ipv6(listening.address, &error) => {
+            let instead = SocketAddr::from((Ipv4Addr::UNSPECIFIED, listening.address.port()));
+            info!(wanted = %listening.address, %instead, "this machine has no IPv6");
+            bind_at(listening, instead, ground)
+        }
+        other => other,
+    }
+}
+
+/// Whether `[::]` cannot be had because IPv6 is switched off, as in many containers.
+fn has_no_ipv6(address: SocketAddr, error: &io::Error) -> bool {
+    address.is_ipv6()
+        && address.ip().is_unspecified()
+        && (error.kind() == io::ErrorKind::AddrNotAvailable
+            || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32))
+}
+
+fn bind_at(listening: Listening, address: SocketAddr, ground: &Ground) -> io::Result<Listener> {
     let tls = match listening.tls {
         TlsStart::OnRequest => Tls::StartTls(ground.tls.clone()),
         TlsStart::AtOnce => Tls::Implicit(ground.tls.clone()),
     };
     let options = ListenOptions {
         name: listening.door.name(),
-        address: listening.address,
+        address,
         family: if listening.both { Family::Both } else { Family::Own },
         tls,
         busy: listening.door.busy(),
@@ -183,6 +202,27 @@ impl std::fmt::Display for BindError {
                 write!(f, "{address} ({door}) is no address of this machine; see `ip address`")
             }
             _ => write!(f, "{address} ({door}) cannot be listened on: {}", self.error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_ipv6_is_told_from_a_wrong_address() {
+        let unavailable = || io::Error::from(io::ErrorKind::AddrNotAvailable);
+        let unsupported = io::Error::from_raw_os_error(nix::errno::Errno::EAFNOSUPPORT as i32);
+        let taken = io::Error::from(io::ErrorKind::AddrInUse);
+        for (address, error, want) in [
+            ("[::]:25", unavailable(), true),
+            ("[::]:25", unsupported, true),
+            ("[::]:25", taken, false),
+            ("[2001:db8::1]:25", unavailable(), false),
+            ("192.0.2.1:25", unavailable(), false),
+        ] {
+            assert_eq!(has_no_ipv6(address.parse().unwrap(), &error), want, "{address} {error}");
         }
     }
 }

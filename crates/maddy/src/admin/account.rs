@@ -1,6 +1,6 @@
 //! Accounts as people want them: the right to log in and the mailboxes, at once.
 
-use crate::admin::{AccountInfo, Context, Operation, account_name, address_name, failure};
+use crate::admin::{AccountInfo, Context, Effect, Operation, account_name, address_name, failure};
 use serde::{Deserialize, Serialize};
 use storage::PasswordHash;
 use web::Failure;
@@ -29,6 +29,7 @@ pub(crate) struct AccountList {}
 
 impl Operation for AccountList {
     const NAME: &'static str = "account-list";
+    const EFFECT: Effect = Effect::Reads;
     type Answer = Vec<AccountInfo>;
 
     async fn run(self, context: &Context) -> Result<Vec<AccountInfo>, Failure> {

@@ -1,6 +1,6 @@
 //! The mailboxes of an account, without its login.
 
-use crate::admin::{Context, Operation, account_name, address_name, failure};
+use crate::admin::{Context, Effect, Operation, account_name, address_name, failure};
 use serde::{Deserialize, Serialize};
 use storage::Account;
 use web::Failure;
@@ -79,6 +79,7 @@ pub(crate) struct AcctStat {
 
 impl Operation for AcctStat {
     const NAME: &'static str = "imap-acct-stat";
+    const EFFECT: Effect = Effect::Reads;
     type Answer = AccountInfo;
 
     async fn run(self, context: &Context) -> Result<AccountInfo, Failure> {

@@ -1,6 +1,6 @@
 //! Credentials: who may log in, and with which password.
 
-use crate::admin::{Context, Operation, account_name, address_name, failure};
+use crate::admin::{Context, Effect, Operation, account_name, address_name, failure};
 use auth::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -66,6 +66,7 @@ pub(crate) struct CredsList {}
 
 impl Operation for CredsList {
     const NAME: &'static str = "creds-list";
+    const EFFECT: Effect = Effect::Reads;
     type Answer = Vec<CredsInfo>;
 
     async fn run(self, context: &Context) -> Result<Vec<CredsInfo>, Failure> {
@@ -116,6 +117,7 @@ pub(crate) struct CredsVerify {
 
 impl Operation for CredsVerify {
     const NAME: &'static str = "creds-verify";
+    const EFFECT: Effect = Effect::Reads;
     type Answer = bool;
 
     async fn run(self, context: &Context) -> Result<bool, Failure> {

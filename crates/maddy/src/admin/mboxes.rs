@@ -1,6 +1,6 @@
 //! Mailboxes of an account.
 
-use crate::admin::{Context, Operation, account_name, failure};
+use crate::admin::{Context, Effect, Operation, account_name, failure};
 use serde::{Deserialize, Serialize};
 use storage::{AccountId, MailboxKind, SpecialUse};
 use web::{Failure, Kind};
@@ -31,6 +31,7 @@ pub(crate) struct MboxesList {
 
 impl Operation for MboxesList {
     const NAME: &'static str = "imap-mboxes-list";
+    const EFFECT: Effect = Effect::Reads;
     type Answer = Vec<MailboxInfo>;
 
     async fn run(self, context: &Context) -> Result<Vec<MailboxInfo>, Failure> {

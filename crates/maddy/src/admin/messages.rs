@@ -1,7 +1,7 @@
 //! Messages of a mailbox.
 
 use crate::admin::mboxes::account_id;
-use crate::admin::{Context, Operation, Selection, failure};
+use crate::admin::{Context, Effect, Operation, Selection, failure};
 use mail::mime::{self, Overview, decode};
 use mail::{Blob, Message};
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,7 @@ pub(crate) struct MessagesList {
 
 impl Operation for MessagesList {
     const NAME: &'static str = "imap-msgs-list";
+    const EFFECT: Effect = Effect::Reads;
     /// Ends with an empty page.
     type Answer = Vec<MessageInfo>;
 
@@ -235,6 +236,7 @@ pub(crate) struct MessagesPiece {
 
 impl Operation for MessagesPiece {
     const NAME: &'static str = "imap-msgs-dump";
+    const EFFECT: Effect = Effect::Reads;
     type Answer = String;
 
     async fn run(self, context: &Context) -> Result<String, Failure> {

@@ -45,21 +45,29 @@ impl Context {
     }
 }
 
+/// What an operation does to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Reads,
+    Changes,
+}
+
 /// One thing that can be done. The value is its arguments.
 pub(crate) trait Operation: Serialize + DeserializeOwned + Send + 'static {
     /// Its name on the control socket: `POST /v1/<name>`.
     const NAME: &'static str;
+    const EFFECT: Effect = Effect::Changes;
     type Answer: Serialize + DeserializeOwned + Send;
 
     fn run(self, context: &Context) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 }
 
 /// Carries out an operation that came as JSON. `None` if there is none of that name.
-pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) -> Option<Answer> {
+pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) -> Option<(Effect, Answer)> {
     macro_rules! operations {
         ($($operation:ty),* $(,)?) => {
             match name {
-                $(<$operation>::NAME => Some(carry_out::<$operation>(arguments, context).await),)*
+                $(<$operation>::NAME => Some((<$operation>::EFFECT, carry_out::<$operation>(arguments, context).await)),)*
                 _ => None,
             }
         };

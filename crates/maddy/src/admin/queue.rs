@@ -1,6 +1,6 @@
 //! The queue of outgoing mail.
 
-use crate::admin::{Context, Operation, failure};
+use crate::admin::{Context, Effect, Operation, failure};
 use serde::{Deserialize, Serialize};
 use storage::{Job, JobId, RecipientState};
 use web::Failure;
@@ -77,6 +77,7 @@ pub(crate) struct QueueList {
 
 impl Operation for QueueList {
     const NAME: &'static str = "queue-list";
+    const EFFECT: Effect = Effect::Reads;
     /// Ends with an empty page.
     type Answer = Vec<JobInfo>;
 
@@ -93,6 +94,7 @@ pub(crate) struct QueueShow {
 
 impl Operation for QueueShow {
     const NAME: &'static str = "queue-show";
+    const EFFECT: Effect = Effect::Reads;
     type Answer = JobInfo;
 
     async fn run(self, context: &Context) -> Result<JobInfo, Failure> {
