@@ -5,7 +5,9 @@ use mail::address_list::mailboxes;
 use mail::header::{Field, fields};
 use mail::{Address, Reply, ReversePath, Status};
 
-/// Most addresses in From and Sender together.
+/// Fields that say who speaks: the author, who sent it for the author, and who sent it on (RFC 5322 §3.6.2, §3.6.6).
+const CLAIMS: [&str; 4] = ["From", "Sender", "Resent-From", "Resent-Sender"];
+/// Most addresses in all of them together.
 pub const AUTHORS_MAX: usize = 50;
 
 /// The envelope sender must belong to the account. The null path is for notices that may not be answered
@@ -17,10 +19,10 @@ pub async fn authorize(router: &Router, account: &str, from: &ReversePath) -> Re
     }
 }
 
-/// Every address of From and Sender must belong to the account.
+/// Every address of From, Sender and their Resent kin must belong to the account.
 pub async fn authorize_header(router: &Router, account: &str, header: &[u8]) -> Result<(), Reply> {
     for address in authors(header)? {
-        owned(router, account, &address, "the address in From or Sender").await?;
+        owned(router, account, &address, "named in From or Sender").await?;
     }
     Ok(())
 }
@@ -34,10 +36,10 @@ async fn owned(router: &Router, account: &str, address: &Address, what: &str) ->
     Err(Reply::new(550, Status::permanent(7, 1), text))
 }
 
-/// The addresses that From and Sender claim, each once. An error if a reader might find others there.
+/// The addresses that From, Sender and their Resent kin claim, each once. An error if a reader might find others there.
 pub fn authors(header: &[u8]) -> Result<Vec<Address>, Reply> {
     let mut found: Vec<Address> = Vec::new();
-    for field in fields(header).filter(|field| field.is("From") || field.is("Sender")) {
+    for field in fields(header).filter(|field| CLAIMS.iter().any(|name| field.is(name))) {
         for address in claimed(&field)? {
             if !found.contains(&address) {
                 found.push(address);
@@ -144,6 +146,8 @@ mod tests {
             assert_eq!(found.join(" "), want, "{value}");
         }
         let header = b"From: a@b.example\r\nSender: c@d.example\r\nFrom: e@f.example\r\n\r\n";
+        assert_eq!(authors(header).unwrap().len(), 3);
+        let header = b"From: a@b.example\r\nResent-From: c@d.example\r\nresent-sender: e@f.example\r\n\r\n";
         assert_eq!(authors(header).unwrap().len(), 3);
     }
 
