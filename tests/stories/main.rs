@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story fails by panicking")]
 
 mod alias_catchall_subaddress;
+mod any_pieces;
 mod cli_on_live_daemon;
 mod delay_and_giving_up;
 mod demo;
@@ -14,6 +15,7 @@ mod kill9_mid_delivery;
 mod large_mail;
 mod limits_hold;
 mod loops_end;
+mod many_at_once;
 mod open_relay_refused;
 mod opportunistic_tls;
 mod reload_keeps_connections;
