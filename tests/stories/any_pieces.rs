@@ -5,7 +5,7 @@ use tests::{Chat, Imap, PASSWORD, Setup, assert_like, message};
 fn session(text: &str) -> String {
     format!(
         "EHLO client.test\r\nMAIL FROM:<eve@remote.test>\r\nRCPT TO:<alice@example.org>\r\nRCPT TO:<nobody@example.org>\r\n\
-         DATA\r\n{text}\r\n.\r\nMAIL FROM:<eve@remote.test>\r\nRCPT TO:<alice@example.org>\r\nBDAT 10\r\nSubject: aBDAT 10 LAST\r\n\
+         DATA\r\n{text}.\r\nMAIL FROM:<eve@remote.test>\r\nRCPT TO:<alice@example.org>\r\nBDAT 10\r\nSubject: aBDAT 10 LAST\r\n\
          \r\n\r\ntext\r\nQUIT\r\n"
     )
 }
