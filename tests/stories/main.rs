@@ -4,6 +4,7 @@
 mod alias_catchall_subaddress;
 mod any_pieces;
 mod cli_on_live_daemon;
+mod database_locked;
 mod delay_and_giving_up;
 mod demo;
 mod disk_full;
