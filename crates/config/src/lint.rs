@@ -50,6 +50,13 @@ pub(crate) fn too_deep(text: &str) -> Option<usize> {
 pub(crate) fn cut_word(text: &str, word: Range<usize>) -> Option<(String, String)> {
     let bare = text.get(word.clone())?;
     let after = text.get(word.end..)?;
+    if let Some(rest) = bare.strip_prefix('\'') {
+        let inner = rest.trim_end_matches('\'');
+        return Some((
+            "text stands in double quotes, not in single ones".to_owned(),
+            format!("write \"{inner}\""),
+        ));
+    }
     if bare.ends_with('$') && after.starts_with('{') {
         let name: String = after[1..].chars().take_while(|c| *c != '}' && !c.is_whitespace()).collect();
         let help = format!("write \"$(env:{name})\" for the environment, or put the text in quotes");
@@ -65,9 +72,64 @@ pub(crate) fn cut_word(text: &str, word: Range<usize>) -> Option<(String, String
     None
 }
 
-/// A better explanation for a syntax error at an octet of the text than the parser's own, if the word there shows
-/// what was meant. Gives the word's place, the message and the help.
-pub(crate) fn explain(text: &str, at: usize) -> Option<(Range<usize>, String, String)> {
+/// A mistake of syntax: its place, the message and the help.
+pub(crate) type Mistake = (Range<usize>, String, String);
+
+/// What the parser complains of, in better words where the text shows what was meant. A complaint is the octet where it
+/// points and what it says.
+pub(crate) fn explain_all(text: &str, complaints: &[(Range<usize>, String, String)]) -> Vec<Mistake> {
+    let explained: Vec<Option<Mistake>> =
+        complaints.iter().map(|(place, ..)| explain(text, place.start)).collect();
+    // After `name = value` the parser is lost, and what else it says misleads.
+    let is_lost = explained.iter().flatten().any(|(place, ..)| text.get(place.clone()) == Some("="));
+    let mut mistakes: Vec<Mistake> = explained
+        .into_iter()
+        .zip(complaints)
+        .filter_map(|(better, complaint)| {
+            better.or_else(|| (!is_lost).then(|| reword(text, complaint)).flatten())
+        })
+        .collect();
+    if mistakes.is_empty() {
+        mistakes.extend(complaints.iter().take(1).cloned());
+    }
+    mistakes.dedup();
+    mistakes
+}
+
+/// The parser's own complaint in plainer words. `None` for one that only repeats another.
+fn reword(text: &str, (place, message, help): &Mistake) -> Option<Mistake> {
+    let at_brace = text.get(place.start..).is_some_and(|rest| rest.starts_with('}'));
+    let (message, help) = match message.as_str() {
+        "Closing '}' was not found after nodes" => return None,
+        "No closing '}' for child block" => ("this `{` is never closed", "add a } where the block ends"),
+        "Expected end of document" if at_brace => ("this `}` closes nothing", "remove it"),
+        "Expected end of document" => ("this cannot be understood here", ""),
+        "Found invalid node name" => ("the name of an option must stand here", ""),
+        "Unexpected newline in single-line quoted string" => {
+            ("this text is never closed", "add a \" at its end")
+        }
+        _ => (message.as_str(), help.as_str()),
+    };
+    Some((place.clone(), message.to_owned(), help.to_owned()))
+}
+
+/// The `=` of `name = value`, if one stands beside an octet of the text.
+fn equals_sign(text: &str, at: usize) -> Option<usize> {
+    let (before, after) = (text.get(..at)?, text.get(at..)?);
+    let blanks = after.len() - after.trim_start_matches([' ', '\t']).len();
+    if after[blanks..].starts_with('=') {
+        return Some(at + blanks);
+    }
+    let before = before.trim_end_matches([' ', '\t']);
+    before.ends_with('=').then(|| before.len() - 1)
+}
+
+/// What was meant at an octet of the text where the parser stopped, if the word there shows it.
+fn explain(text: &str, at: usize) -> Option<Mistake> {
+    if let Some(sign) = equals_sign(text, at) {
+        let help = "write the name and the value with a blank between them: name \"value\"";
+        return Some((sign..sign + 1, "no `=` stands between name and value".to_owned(), help.to_owned()));
+    }
     let word = word_at(text, at)?;
     let bare = &text[word.clone()];
     if matches!(bare, "true" | "false" | "null" | "inf" | "nan" | "-inf") {
@@ -77,9 +139,9 @@ pub(crate) fn explain(text: &str, at: usize) -> Option<(Range<usize>, String, St
             format!("write #{bare}, or \"{bare}\" for text"),
         ));
     }
-    if bare.starts_with('\'') {
-        let inner = bare.trim_matches('\'');
-        return Some((word, "text stands in double quotes".to_owned(), format!("write \"{inner}\"")));
+    if bare.starts_with('#') {
+        let help = "comments begin with //; text with a # in it stands in quotes";
+        return Some((word, "`#` begins no comment".to_owned(), help.to_owned()));
     }
     let first = bare.chars().next()?;
     let signed = bare.strip_prefix(['-', '+', '.']).unwrap_or(bare);

@@ -79,6 +79,9 @@ impl Problem {
 
     /// The line of the file with the mistake underlined, as `Display` of [`Problems`] shows it.
     fn excerpt(&self) -> String {
+        if self.text.is_empty() {
+            return String::new();
+        }
         let line = self.text.lines().nth(self.line - 1).unwrap_or_default();
         let shown: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let left = line.chars().count().saturating_sub(self.column - 1);

@@ -127,24 +127,13 @@ impl<'e> Reader<'e> {
         match KdlDocument::parse_v2(text) {
             Ok(document) => self.nodes(&document, file),
             Err(error) => {
-                for diagnostic in error.diagnostics {
-                    self.explain(file, text, &diagnostic);
+                let complaints: Vec<lint::Mistake> = error.diagnostics.iter().map(complaint).collect();
+                for (place, message, help) in lint::explain_all(text, &complaints) {
+                    self.syntax(span(file, place), message, help);
                 }
                 Vec::new()
             }
         }
-    }
-
-    /// Adds one of the parser's own mistakes, in better words where the text shows what was meant.
-    fn explain(&mut self, file: u32, text: &str, diagnostic: &kdl::KdlDiagnostic) {
-        let at = diagnostic.span.offset();
-        if let Some((word, message, help)) = lint::explain(text, at) {
-            return self.syntax(span(file, word), message, help);
-        }
-        let message =
-            diagnostic.message.clone().unwrap_or_else(|| "the text cannot be understood here".to_owned());
-        let help = diagnostic.help.clone().unwrap_or_default();
-        self.syntax(span(file, at..at + diagnostic.span.len()), message, help);
     }
 
     fn nodes(&mut self, document: &KdlDocument, file: u32) -> Vec<Node> {
@@ -314,6 +303,13 @@ impl<'e> Reader<'e> {
             }
         }
     }
+}
+
+/// What the parser complains of.
+fn complaint(diagnostic: &kdl::KdlDiagnostic) -> lint::Mistake {
+    let at = diagnostic.span.offset();
+    let message = diagnostic.message.clone().unwrap_or_else(|| "this cannot be understood here".to_owned());
+    (at..at + diagnostic.span.len(), message, diagnostic.help.clone().unwrap_or_default())
 }
 
 fn span(file: u32, octets: std::ops::Range<usize>) -> Span {

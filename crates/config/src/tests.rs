@@ -287,6 +287,31 @@ fn explains_missing_quotes() {
     assert_eq!(problems("hostname \"a.b\"// a comment is allowed here\nstrict #true// here too"), "");
 }
 
+/// Mistakes of people who know other configuration files.
+#[test]
+fn explains_slips_of_syntax() {
+    let equals = "no `=` stands between name and value (write the name and the value with a blank between them: name \"value\")";
+    for (text, want) in [
+        ("hostname = \"a.b\"", format!("t:1:10: {equals}\n")),
+        ("hostname= a.b", format!("t:1:9: {equals}\n")),
+        ("smtp {\n  max-recipients = 5\n}\n", format!("t:2:18: {equals}\n")),
+        (
+            "smtp {\n  max-recipients 5\n",
+            "t:1:6: this `{` is never closed (add a } where the block ends)\n".to_owned(),
+        ),
+        ("smtp {\n}}\n", "t:2:2: this `}` closes nothing (remove it)\n".to_owned()),
+        ("hostname \"a.b\n", "t:1:10: this text is never closed (add a \" at its end)\n".to_owned()),
+        (
+            "# a comment\nhostname a.b",
+            "t:1:1: `#` begins no comment (comments begin with //; text with a # in it stands in quotes)\n"
+                .to_owned(),
+        ),
+        ("strict 'x'", "t:1:8: text stands in double quotes, not in single ones (write \"x\")\n".to_owned()),
+    ] {
+        assert_eq!(problems(text), want, "{text}");
+    }
+}
+
 #[test]
 fn deep_nesting_is_refused_not_parsed() {
     for text in ["a{".repeat(100_000), "/*".repeat(100_000), "a {\n".repeat(25)] {
