@@ -59,3 +59,20 @@ fn an_alias_of_itself_is_a_mistake_in_the_configuration() {
     maddy.write_config();
     assert_like(&maddy.cli(&["config", "check"]).fails(), "*maddy.conf:*a@example.org*");
 }
+
+#[test]
+fn a_domain_that_names_us_as_its_mail_host_is_no_way_out() {
+    let mut setup = Setup::new();
+    setup.account("alice@example.org");
+    setup.zone("loop.test MX 10 mx.example.org\nmx.example.org A 127.0.0.1");
+    let port = format!("port {}", setup.ports().smtp);
+    setup.replace_option("delivery", &port);
+    let maddy = setup.start();
+    let text = message("alice@example.org", "x@loop.test", "Round", "text");
+    maddy.submit("alice@example.org").deliver("alice@example.org", &["x@loop.test"], &text);
+    let mut alice = maddy.imap("alice@example.org");
+    alice.wait_messages("INBOX", 1);
+    let notice = alice.text(1);
+    assert_like(&notice, "*Action: failed*");
+    assert_like(&notice, "*Status: 5.4.6*");
+}
