@@ -1,7 +1,7 @@
 //! One attempt: a message to the recipients of one destination, host after host until each has its answer.
 
 use crate::config::{Config, Security, Smarthost};
-use crate::judge::{self, Judged, Source};
+use crate::judge::{self, Judged, Said, Source};
 use crate::link::{Level, Link, OpenError, Place, TlsChoice, Way, unreachable};
 use crate::mx;
 use crate::pool::{Kept, Pool};
@@ -49,7 +49,7 @@ pub(crate) struct Work<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Tried {
     pub fate: Fate,
-    /// The host that answered; empty if we came to the result ourselves.
+    /// The host whose words the reply is; empty if they are ours.
     pub host: String,
     pub reply: Reply,
     pub notify: NotifyPassed,
@@ -98,7 +98,7 @@ struct Attempt<'a> {
     work: &'a Work<'a>,
     recipients: &'a [Recipient],
     results: &'a mut [Option<Tried>],
-    /// What hosts said that took nothing: host and reply.
+    /// Why hosts took nothing: the host, if the reply is its own, and the reply.
     notes: Vec<(String, Reply)>,
     destination: String,
     opened: usize,
@@ -146,7 +146,8 @@ impl Attempt<'_> {
             let addresses = match mx::addresses(host, self.courier.world.dns.as_ref()).await {
                 Ok(addresses) => addresses,
                 Err(reply) => {
-                    self.notes.push((String::new(), self.softened(reply)));
+                    let softened = self.softened(host, Said::ByUs(reply));
+                    self.notes.push((String::new(), softened.reply().clone()));
                     continue;
                 }
             };
@@ -164,11 +165,15 @@ impl Attempt<'_> {
     }
 
     /// A smarthost that is not there or sends us away is a matter between us and it, and no fault of the recipient.
-    fn softened(&self, reply: Reply) -> Reply {
-        match &self.courier.config.smarthost {
-            Some(_) if reply.is_permanent() => unreachable(4, 4, reply.text),
-            _ => reply,
+    fn softened(&self, host: &Domain, said: Said) -> Said {
+        if self.courier.config.smarthost.is_none() || !said.reply().is_permanent() {
+            return said;
         }
+        let text = match said {
+            Said::ByHost(reply) => format!("{host} sent us away: {reply}"),
+            Said::ByUs(reply) => reply.text,
+        };
+        Said::ByUs(unreachable(4, 4, text))
     }
 
     async fn try_place(&mut self, place: &Place) {
@@ -176,20 +181,23 @@ impl Attempt<'_> {
             Ok(link) if self.is_ourselves(&link) => {
                 let mut link = link;
                 link.quit().await;
-                self.note(place, mx::loops(self.work.domain));
+                self.note(place, Said::ByUs(mx::loops(self.work.domain)));
             }
             Ok(link) => self.use_link(Kept { link: Box::new(link), uses: 0 }, Source::Fresh).await,
-            Err(reply) => {
-                let reply = self.softened(reply);
-                self.note(place, reply);
+            Err(said) => {
+                let said = self.softened(&place.host, said);
+                self.note(place, said);
             }
         }
     }
 
-    fn note(&mut self, place: &Place, reply: Reply) {
+    fn note(&mut self, place: &Place, said: Said) {
         info!(mail = self.work.mail_id, domain = %self.work.domain, host = %place.host,
-            address = %place.address, %reply, "attempt: no way through");
-        self.notes.push((place.host.to_string(), reply));
+            address = %place.address, reply = %said.reply(), "attempt: no way through");
+        self.notes.push(match said {
+            Said::ByHost(reply) => (place.host.to_string(), reply),
+            Said::ByUs(reply) => (String::new(), reply),
+        });
     }
 
     /// Mail that reaches ourselves by way of the DNS would go round (RFC 5321 §6.3).
@@ -199,13 +207,13 @@ impl Attempt<'_> {
     }
 
     /// A connection, without TLS if that is the only way and nobody demands it.
-    async fn open(&mut self, place: &Place) -> Result<Link, Reply> {
+    async fn open(&mut self, place: &Place) -> Result<Link, Said> {
         let courier = self.courier;
         if let Some(reply) = courier.unreachable.recall(place.address, courier.world.clock.unix()) {
-            return Err(reply);
+            return Err(Said::ByUs(reply));
         }
         let smarthost = courier.config.smarthost.as_ref();
-        let login = credentials(smarthost).await?;
+        let login = credentials(smarthost).await.map_err(Said::ByUs)?;
         let security = smarthost.map_or(Security::Opportunistic, |smarthost| smarthost.security);
         let way = |security| Way {
             connector: &courier.connector,
@@ -220,14 +228,14 @@ impl Attempt<'_> {
             Err(OpenError::Handshake(reply)) if security == Security::Opportunistic => {
                 info!(mail = self.work.mail_id, host = %place.host, %reply, "TLS failed; once more in clear");
                 self.opened += 1;
-                Link::open(&way(Security::None), place).await.map_err(reply_of)
+                Link::open(&way(Security::None), place).await.map_err(said_by)
             }
             Err(error) => {
                 if let OpenError::Unreachable(reply) = &error {
                     let now = courier.world.clock.unix();
                     courier.unreachable.remember(place.address, reply.clone(), now);
                 }
-                Err(reply_of(error))
+                Err(said_by(error))
             }
         }
     }
@@ -291,15 +299,22 @@ impl Attempt<'_> {
         notify: NotifyPassed,
         source: Source,
     ) -> usize {
-        let host = place.host.to_string();
+        let host = &place.host;
+        let attributed = |said: Said| match said {
+            Said::ByHost(reply) => (host.to_string(), reply),
+            Said::ByUs(Reply { code, status, text }) => {
+                (String::new(), Reply { code, status, text: format!("{host}: {text}") })
+            }
+        };
         let mut settled = 0;
         for (at, judged) in batch.iter().zip(judge::judge(report.outcomes, source)) {
             match judged {
-                Judged::Result(fate, reply) => {
+                Judged::Result(fate, said) => {
                     settled += 1;
-                    self.results[*at] = Some(Tried { fate, host: host.clone(), reply, notify });
+                    let (host, reply) = attributed(said);
+                    self.results[*at] = Some(Tried { fate, host, reply, notify });
                 }
-                Judged::NextHost(reply) => self.notes.push((host.clone(), reply)),
+                Judged::NextHost(said) => self.notes.push(attributed(said)),
                 Judged::Again => {}
             }
         }
@@ -336,9 +351,12 @@ impl Attempt<'_> {
     }
 }
 
-fn reply_of(error: OpenError) -> Reply {
+fn said_by(error: OpenError) -> Said {
     match error {
-        OpenError::Unreachable(reply) | OpenError::Handshake(reply) | OpenError::Refused(reply) => reply,
+        OpenError::Refused(reply) => Said::ByHost(reply),
+        OpenError::Unreachable(reply) | OpenError::Handshake(reply) | OpenError::Unfit(reply) => {
+            Said::ByUs(reply)
+        }
     }
 }
 

@@ -13,12 +13,27 @@ pub(crate) enum Source {
     Kept,
 }
 
+/// Words and who said them: a notice must not put ours into the mouth of a host (RFC 3464 §2.3.5, §2.3.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    ByHost(Reply),
+    ByUs(Reply),
+}
+
+impl Said {
+    pub(crate) fn reply(&self) -> &Reply {
+        match self {
+            Self::ByHost(reply) | Self::ByUs(reply) => reply,
+        }
+    }
+}
+
 /// What an outcome means for the attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Judged {
-    Result(Fate, Reply),
+    Result(Fate, Said),
     /// The host is of no use now; another may be.
-    NextHost(Reply),
+    NextHost(Said),
     /// Another transaction will tell.
     Again,
 }
@@ -41,30 +56,31 @@ fn is_too_many(outcome: &Outcome) -> bool {
 }
 
 fn judge_one(outcome: Outcome, source: Source) -> Judged {
+    use Said::{ByHost, ByUs};
     match outcome {
-        Outcome::Accepted(reply) => Judged::Result(Fate::Delivered, reply),
-        Outcome::Unsupported(need) => Judged::Result(Fate::Failed, need.reply()),
+        Outcome::Accepted(reply) => Judged::Result(Fate::Delivered, ByHost(reply)),
+        Outcome::Unsupported(need) => Judged::Result(Fate::Failed, ByUs(need.reply())),
         Outcome::NotTried => Judged::Again,
         // It may be tired of this connection; over a new one it says what it means.
         Outcome::Refused { at: Stage::Mail, .. } if source == Source::Kept => Judged::Again,
-        Outcome::Refused { reply, .. } if reply.is_permanent() => Judged::Result(Fate::Failed, reply),
+        Outcome::Refused { reply, .. } if reply.is_permanent() => Judged::Result(Fate::Failed, ByHost(reply)),
         // The host sends us away, or does not want to hear of the sender now: that is about the host.
-        Outcome::Refused { at: Stage::Mail, reply } => Judged::NextHost(reply),
+        Outcome::Refused { at: Stage::Mail, reply } => Judged::NextHost(ByHost(reply)),
         Outcome::Refused { at: Stage::Rcpt | Stage::Data, reply } if reply.code == 421 => {
-            Judged::NextHost(reply)
+            Judged::NextHost(ByHost(reply))
         }
-        Outcome::Refused { reply, .. } => Judged::Result(Fate::Deferred, reply),
+        Outcome::Refused { reply, .. } => Judged::Result(Fate::Deferred, ByHost(reply)),
         Outcome::Lost { why: Loss::Content, .. } => Judged::Result(
             Fate::Deferred,
-            unreachable(3, 0, "the message could not be read from our disk".into()),
+            ByUs(unreachable(3, 0, "the message could not be read from our disk".into())),
         ),
         // The host may have taken it: not at once to another one, or there would be two for sure.
         Outcome::Lost { at: Stage::Content, why } => Judged::Result(
             Fate::Deferred,
-            unreachable(4, 2, format!("{why} before the message was confirmed")),
+            ByUs(unreachable(4, 2, format!("{why} before the message was confirmed"))),
         ),
         Outcome::Lost { .. } if source == Source::Kept => Judged::Again,
-        Outcome::Lost { at, why } => Judged::NextHost(unreachable(4, 2, format!("{why} at {at}"))),
+        Outcome::Lost { at, why } => Judged::NextHost(ByUs(unreachable(4, 2, format!("{why} at {at}")))),
     }
 }
 
@@ -101,13 +117,17 @@ mod tests {
     }
 
     fn shown(judged: &Judged) -> String {
-        let code = |reply: &Reply| match reply.status {
-            Some(status) => format!("{} {status}", reply.code),
-            None => reply.code.to_string(),
+        let code = |said: &Said| {
+            let reply = said.reply();
+            let ours = if matches!(said, Said::ByUs(_)) { " ours" } else { "" };
+            match reply.status {
+                Some(status) => format!("{} {status}{ours}", reply.code),
+                None => format!("{}{ours}", reply.code),
+            }
         };
         match judged {
-            Judged::Result(fate, reply) => format!("{fate:?} {}", code(reply)).to_lowercase(),
-            Judged::NextHost(reply) => format!("next host {}", code(reply)),
+            Judged::Result(fate, said) => format!("{fate:?} {}", code(said)).to_lowercase(),
+            Judged::NextHost(said) => format!("next host {}", code(said)),
             Judged::Again => "again".to_owned(),
         }
     }
@@ -117,7 +137,7 @@ mod tests {
         for (input, fresh, kept) in [
             ("accepted", "delivered 250", "delivered 250"),
             ("not tried", "again", "again"),
-            ("unsupported", "failed 553 5.6.7", "failed 553 5.6.7"),
+            ("unsupported", "failed 553 5.6.7 ours", "failed 553 5.6.7 ours"),
             ("mail: 550 5.7.1", "failed 550 5.7.1", "again"),
             ("mail: 451 4.3.0", "next host 451 4.3.0", "again"),
             ("mail: 421 4.3.2", "next host 421 4.3.2", "again"),
@@ -129,10 +149,10 @@ mod tests {
             ("data: 421", "next host 421", "next host 421"),
             ("content: 452 4.2.2", "deferred 452 4.2.2", "deferred 452 4.2.2"),
             ("content: 421", "deferred 421", "deferred 421"),
-            ("lost: mail", "next host 451 4.4.2", "again"),
-            ("lost: rcpt", "next host 451 4.4.2", "again"),
-            ("lost: content", "deferred 451 4.4.2", "deferred 451 4.4.2"),
-            ("unreadable: content", "deferred 451 4.3.0", "deferred 451 4.3.0"),
+            ("lost: mail", "next host 451 4.4.2 ours", "again"),
+            ("lost: rcpt", "next host 451 4.4.2 ours", "again"),
+            ("lost: content", "deferred 451 4.4.2 ours", "deferred 451 4.4.2 ours"),
+            ("unreadable: content", "deferred 451 4.3.0 ours", "deferred 451 4.3.0 ours"),
         ] {
             for (source, want) in [(Source::Fresh, fresh), (Source::Kept, kept)] {
                 let got: Vec<String> = judge(vec![outcome(input)], source).map(|one| shown(&one)).collect();

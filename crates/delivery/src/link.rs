@@ -63,8 +63,10 @@ pub(crate) enum OpenError {
     Unreachable(Reply),
     /// TLS began and failed: without it, a new connection may work.
     Handshake(Reply),
-    /// No connection, or none that is good for mail. The reply is the peer's, or ours in the peer's place.
+    /// The peer sends us away, in its own words.
     Refused(Reply),
+    /// The connection is of no use for mail; the words are ours.
+    Unfit(Reply),
 }
 
 /// A connection whose peer waits for a transaction.
@@ -106,7 +108,7 @@ impl Link {
                 Event::Refused { at: Stage::Auth, reply } => {
                     // A wrong password is our mistake, not the message's: it waits until somebody has put it right.
                     self.quit().await;
-                    return Err(OpenError::Refused(not_logged_in(&self.place, &reply)));
+                    return Err(OpenError::Unfit(not_logged_in(&self.place, &reply)));
                 }
                 Event::Refused { reply, .. } => {
                     self.quit().await;
@@ -114,7 +116,7 @@ impl Link {
                 }
                 Event::Broken(breach) => return Err(self.broken(&breach.to_string())),
                 Event::Sent(_) => {
-                    return Err(OpenError::Refused(unreachable(3, 0, "out of order".to_owned())));
+                    return Err(OpenError::Unfit(unreachable(3, 0, "out of order".to_owned())));
                 }
             }
             if self.conn.tls().is_none() && !tls_refused && self.wants_tls(way).await? {
@@ -127,7 +129,7 @@ impl Link {
                 None => return Ok(()),
             }
         }
-        Err(OpenError::Refused(unreachable(5, 0, "the server goes in circles".to_owned())))
+        Err(OpenError::Unfit(unreachable(5, 0, format!("{} goes in circles", self.place.host))))
     }
 
     /// Whether STARTTLS comes next.
@@ -140,7 +142,7 @@ impl Link {
             Security::Required => {
                 self.quit().await;
                 let text = format!("{} does not offer the STARTTLS that is demanded of it", self.place.host);
-                Err(OpenError::Refused(Reply::new(451, Status::transient(7, 10), text)))
+                Err(OpenError::Unfit(Reply::new(451, Status::transient(7, 10), text)))
             }
         }
     }
@@ -169,7 +171,7 @@ impl Link {
 
     fn broken(&self, why: &str) -> OpenError {
         let reply = unreachable(4, 2, format!("{}: {why}", self.place.host));
-        if self.tls_asked { OpenError::Handshake(reply) } else { OpenError::Refused(reply) }
+        if self.tls_asked { OpenError::Handshake(reply) } else { OpenError::Unfit(reply) }
     }
 
     /// What the peer's last EHLO said.

@@ -178,6 +178,38 @@ async fn delay_is_told_once_and_then_it_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_notice_tells_the_words_of_hosts_from_ours() {
+    for (what, command, reply, mouth, words) in [
+        ("the host refuses", "RCPT", "451 4.7.1 not yet", "mx1.e.ex", "smtp; 451 4.7.1 not yet"),
+        ("the host sends us away", "greeting", "421 4.3.2 busy", "mx1.e.ex", "smtp; 421 4.3.2 busy"),
+        ("it goes in the middle", "content", DROP, "", "x-maddy; 451 4.4.2 mx1.e.ex: "),
+        ("it goes before", "MAIL", DROP, "", "x-maddy; 451 4.4.2 mx1.e.ex: "),
+        ("it goes at once", "greeting", DROP, "", "x-maddy; 451 4.4.2 mx1.e.ex: "),
+        ("it speaks something else", "greeting", "hello", "", "x-maddy; 451 4.4.2 mx1.e.ex: "),
+        ("it is not there", "", "", "", "x-maddy; 451 4.4.1 mx1.e.ex at 127.0.0.2:"),
+    ] {
+        let (mut house, mx, config) = one_host().await;
+        if command.is_empty() {
+            mx.close().await;
+        } else {
+            mx.rule(command, &[reply; 4]);
+        }
+        // The second host of the domain knows no more; what is told is of the first.
+        let dns = "e.ex MX 10 mx1.e.ex\nmx1.e.ex A 127.0.0.2\n";
+        house.world.dns = Arc::new(world::fake::FakeResolver::zone(dns).unwrap());
+        house.send("alice@o.ex", &["a@e.ex"], TEXT).await;
+        house.clock.advance(Duration::from_secs(4 * HOUR));
+        house.work(config);
+        house.queue_is(&["a@e.ex 1 4"]).await;
+        let notice = house.inbox().await.concat();
+        assert_eq!(notice.contains("Remote-MTA: dns; mx1.e.ex\r\n"), !mouth.is_empty(), "{what}: {notice}");
+        assert!(notice.contains(&format!("Diagnostic-Code: {words}")), "{what}: {notice}");
+        assert_eq!(notice.contains("answered: "), !mouth.is_empty(), "{what}: {notice}");
+        house.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn what_the_dns_says_is_final_or_not() {
     let mut house = House::build().await;
     house.send("alice@o.ex", &["a@null.ex", "a@gone.ex", "a@slow.ex"], TEXT).await;
