@@ -16,6 +16,9 @@ pub const PASSWORD: &str = "correct horse battery staple";
 /// Everything a daemon needs, in a directory that goes away with it.
 pub struct Setup {
     dir: TempDir,
+    hostname: String,
+    /// As they stand in the configuration.
+    domains: String,
     ports: Ports,
     names: NameServer,
     accounts: Vec<String>,
@@ -30,9 +33,16 @@ pub struct Setup {
 impl Setup {
     /// The server `mx.example.org` for example.org and example.net, without accounts.
     pub fn new() -> Self {
+        Self::named("mx.example.org", &["example.org", "example.net"])
+    }
+
+    /// Another server, for other domains.
+    pub fn named(hostname: &str, domains: &[&str]) -> Self {
         let dir = TempDir::with_prefix("maddy-story-").unwrap();
         let mut setup = Self {
             dir,
+            hostname: hostname.to_owned(),
+            domains: domains.iter().map(|domain| format!("{domain:?}")).collect::<Vec<_>>().join(" "),
             ports: Ports::pick(),
             names: NameServer::start(),
             accounts: Vec::new(),
@@ -42,8 +52,8 @@ impl Setup {
             errors_expected: false,
         };
         let clock = world::SystemClock;
-        let name = ["mx.example.org".to_owned()];
-        net::demo_ca(&setup.dir.path().join("tls"), &name, &clock).unwrap();
+        let name = std::slice::from_ref(&setup.hostname);
+        net::demo_ca(&setup.dir.path().join("tls"), name, &clock).unwrap();
         // Fast enough for a story, slow enough that an attempt is seen before the next.
         setup.option("delivery", r#"retry first="1s" factor=1 max="1s" give-up="2m" delay-notice="1m""#);
         let port = format!("port {}", setup.ports.remote);
@@ -158,7 +168,7 @@ impl Setup {
     pub fn config_text(&self) -> String {
         let Ports { smtp, submission, submissions, imap, imaps, .. } = self.ports;
         let files = self.certificate();
-        let mut text = String::from("hostname \"mx.example.org\"\ndomains \"example.org\" \"example.net\"\n");
+        let mut text = format!("hostname {:?}\ndomains {}\n", self.hostname, self.domains);
         let _ = writeln!(text, "state-dir {:?}", self.state_dir());
         let _ = writeln!(text, "tls {{ certificate {:?} key={:?} }}", files.chain, files.key);
         for (node, lines) in [

@@ -27,4 +27,5 @@ mod state_is_guarded;
 mod stopping_says_goodbye;
 mod submission_completes;
 mod submission_to_remote_and_dsn_back;
+mod two_servers;
 mod what_the_other_side_can;
