@@ -2,6 +2,7 @@
 
 use crate::route::NOTIFIER;
 use mail::dsn::{self, Notice, Report};
+use mail::trace::Charset;
 use mail::{Address, Blob, Domain, Envelope, Mail, MailParams, Message, Notify, Recipient, Ret, ReversePath};
 use std::io;
 use world::World;
@@ -47,6 +48,7 @@ impl Writer<'_> {
             envid: about.params.envid.as_deref(),
             queue_id: Some(about.mail_id),
             ret: about.params.ret.unwrap_or(Ret::Full),
+            charset: if about.params.utf8 { Charset::Utf8 } else { Charset::Ascii },
             full_max: self.full_max,
             original: message,
             recipients: reports,

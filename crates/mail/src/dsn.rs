@@ -13,11 +13,12 @@ use crate::mime::Overview;
 use crate::mime::decode::to_quoted_printable;
 use crate::reply::Reply;
 use crate::status::Status;
+use crate::trace::Charset;
 use crate::words;
 use std::fmt::Write as _;
 use std::io::{self, Read};
 
-/// Longest header that goes back, in octets; whole fields beyond it are left out.
+/// Longest header that goes back, in octets; whole fields beyond it are left out, and those that no lawful line can hold.
 pub const HEADER_MAX: usize = 64 * 1024;
 /// Longest text of a reply that is quoted, in characters.
 const REPLY_MAX: usize = 2000;
@@ -119,6 +120,8 @@ pub struct Notice<'a> {
     /// Our name for the message, as in the log.
     pub queue_id: Option<&'a str>,
     pub ret: Ret,
+    /// Whether the message came with SMTPUTF8: only then does its sender's side surely take a notice with it.
+    pub charset: Charset,
     /// A longer message goes back as its header only, whatever `ret` says.
     pub full_max: u64,
     pub original: &'a Message,
@@ -140,11 +143,10 @@ pub fn compose(notice: &Notice<'_>) -> io::Result<Composed> {
     let header = header::read(&mut notice.original.reader())?;
     let utf8 = notice.to.needs_utf8()
         || notice.from.needs_utf8()
-        || notice.recipients.iter().any(|report| report.recipient.needs_utf8())
-        || (!header.is_ascii() && std::str::from_utf8(&header).is_ok());
+        || (notice.charset == Charset::Utf8 && has_other_scripts(notice, &header));
     let boundary = format!("=_{}", notice.message_id);
     let text = human_part(notice, &header);
-    let status = status_part(notice);
+    let status = status_part(notice, utf8);
     let returned = returned_part(notice, &header, utf8)?;
     let mut out = own_header(notice, &header, &boundary).into_bytes();
     for part in [text.into_bytes(), status_with_type(&status, utf8), returned] {
@@ -155,6 +157,12 @@ pub fn compose(notice: &Notice<'_>) -> io::Result<Composed> {
     out.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     let body = if out.is_ascii() { Body::SevenBit } else { Body::EightBitMime };
     Ok(Composed { message: out, body, utf8 })
+}
+
+/// Whether there is more to tell than ASCII can.
+fn has_other_scripts(notice: &Notice<'_>, header: &[u8]) -> bool {
+    notice.recipients.iter().any(|report| report.recipient.needs_utf8())
+        || (!header.is_ascii() && std::str::from_utf8(header).is_ok())
 }
 
 fn has(notice: &Notice<'_>, action: Action) -> bool {
@@ -241,7 +249,7 @@ fn about_recipient(text: &mut String, report: &Report) {
 }
 
 /// The part for programs (RFC 3464 §2).
-fn status_part(notice: &Notice<'_>) -> String {
+fn status_part(notice: &Notice<'_>, utf8: bool) -> String {
     let mut out = String::new();
     if let Some(envid) = notice.envid {
         field(&mut out, "Original-Envelope-Id", envid);
@@ -253,10 +261,10 @@ fn status_part(notice: &Notice<'_>) -> String {
     for report in notice.recipients {
         out.push_str("\r\n");
         if let Some(original) = &report.original {
-            field(&mut out, "Original-Recipient", &format!("{}; {}", original.kind, original.address));
+            field(&mut out, "Original-Recipient", &typed(&original.kind, &original.address, utf8));
         }
         let kind = if report.recipient.needs_utf8() { "utf-8" } else { "rfc822" };
-        field(&mut out, "Final-Recipient", &format!("{kind}; {}", report.recipient));
+        field(&mut out, "Final-Recipient", &typed(kind, &report.recipient.to_string(), utf8));
         field(&mut out, "Action", report.action.name());
         field(&mut out, "Status", &report.status.to_string());
         if let Some(host) = &report.remote {
@@ -274,6 +282,23 @@ fn status_part(notice: &Notice<'_>) -> String {
             && let Some(until) = report.retry_until
         {
             field(&mut out, "Will-Retry-Until", &date::print(until));
+        }
+    }
+    out
+}
+
+/// An address with its type; where UTF-8 cannot stand, in the form that is 7-bit safe (RFC 6533 §3, utf-8-addr-xtext).
+fn typed(kind: &str, address: &str, utf8: bool) -> String {
+    if utf8 || !kind.eq_ignore_ascii_case("utf-8") {
+        return format!("{kind}; {address}");
+    }
+    let mut out = format!("{kind}; ");
+    for c in address.chars() {
+        match c {
+            '!'..='*' | ','..='<' | '>'..='[' | ']'..='~' => out.push(c),
+            _ => {
+                let _ = write!(out, "\\x{{{:02X}}}", u32::from(c));
+            }
         }
     }
     out
@@ -306,18 +331,27 @@ fn returned_part(notice: &Notice<'_>, header: &[u8], utf8: bool) -> io::Result<V
             return Ok(with_type(kind, encoding, "Undelivered message", &whole));
         }
     }
-    let mut end = 0;
+    let mut kept = Vec::new();
     for field in header::fields(header).take_while(|field| field.end <= HEADER_MAX) {
-        end = field.end;
+        let field = &header[field.start..field.end];
+        if can_be_quoted(field) {
+            kept.extend_from_slice(field);
+        }
     }
-    let kept: Vec<u8> = if utf8 && std::str::from_utf8(&header[..end]).is_ok() {
-        header[..end].to_vec()
-    } else {
-        header[..end].iter().map(|b| if b.is_ascii() { *b } else { b'?' }).collect()
+    let (kind, encoding, content) = match std::str::from_utf8(&kept) {
+        Ok(_) if kept.is_ascii() => ("text/rfc822-headers", "7bit", kept),
+        Ok(_) if utf8 => ("message/global-headers", "8bit", kept),
+        // RFC 6533 §4.3 lets it be encoded, so that it passes where SMTPUTF8 does not.
+        Ok(text) => {
+            let lines = text.replace("\r\n", "\n");
+            ("message/global-headers", "quoted-printable", to_quoted_printable(&lines).into_bytes())
+        }
+        Err(_) => {
+            let ascii = kept.iter().map(|b| if b.is_ascii() { *b } else { b'?' }).collect();
+            ("text/rfc822-headers", "7bit", ascii)
+        }
     };
-    let (kind, encoding) =
-        if kept.is_ascii() { ("text/rfc822-headers", "7bit") } else { ("message/global-headers", "8bit") };
-    Ok(with_type(kind, encoding, "Header of the message", &kept))
+    Ok(with_type(kind, encoding, "Header of the message", &content))
 }
 
 /// Whether a message can stand within another as it is: lines of lawful length, ended by CRLF, and no NUL.

@@ -26,6 +26,11 @@ fn failed(recipient: &str) -> Report {
 
 /// Composes a notice about `original`; gives it as text with what it needs on its way.
 fn compose_about(original: &[u8], ret: Ret, recipients: &[Report]) -> (String, Composed) {
+    compose_in(Charset::Utf8, original, ret, recipients)
+}
+
+/// The same about a message that came with SMTPUTF8, or without.
+fn compose_in(charset: Charset, original: &[u8], ret: Ret, recipients: &[Report]) -> (String, Composed) {
     let message = Message::new(Blob::from_bytes(original));
     let (from, to) = (address("MAILER-DAEMON@mx.here.test"), address("alice@here.test"));
     let notice = Notice {
@@ -38,6 +43,7 @@ fn compose_about(original: &[u8], ret: Ret, recipients: &[Report]) -> (String, C
         envid: Some("QQ 314"),
         queue_id: Some("mnopqrstuvwx"),
         ret,
+        charset,
         full_max: 100_000,
         original: &message,
         recipients,
@@ -202,6 +208,45 @@ fn other_scripts() {
     assert_eq!(part(&composed, 3), ("text/rfc822-headers".to_owned(), "Subject: Gr??e\r\n".to_owned()));
 }
 
+/// Many senders write raw UTF-8 without SMTPUTF8, and many servers lack it: they must hear of failures all the same.
+#[test]
+fn whoever_came_without_smtputf8_is_answered_without() {
+    let original = "Subject: Grüße\r\n\r\nx\r\n".as_bytes();
+    let mut report = failed("bøb@there.test");
+    report.original =
+        Some(OriginalRecipient { kind: "utf-8".to_owned(), address: "bøb+x@old.test".to_owned() });
+    let (text, composed) = compose_in(Charset::Ascii, original, Ret::Full, &[report.clone()]);
+    assert!(!composed.utf8 && composed.body == Body::EightBitMime);
+    assert!(text.split_once("\r\n\r\n").unwrap().0.is_ascii());
+    let (kind, status) = part(&composed, 2);
+    assert_eq!(kind, "message/delivery-status");
+    assert!(status.contains(
+        "Original-Recipient: utf-8; b\\x{F8}b\\x{2B}x@old.test\r\nFinal-Recipient: utf-8; b\\x{F8}b@there.test\r\n"
+    ));
+    assert_eq!(part(&composed, 3).0, "message/rfc822");
+
+    let (_, composed) = compose_in(Charset::Ascii, original, Ret::Headers, &[report]);
+    assert!(!composed.utf8 && composed.body == Body::SevenBit);
+    assert_eq!(
+        part(&composed, 3),
+        ("message/global-headers".to_owned(), "Subject: Gr=C3=BC=C3=9Fe\r\n".to_owned())
+    );
+}
+
+/// A notice that needs BINARYMIME itself would get through to hardly anybody.
+#[test]
+fn fields_that_no_line_can_hold_stay_away() {
+    let mut original = b"Subject: hi\r\nX-Long: ".to_vec();
+    original.extend(vec![b'x'; PASSED_LINE_MAX]);
+    original.extend_from_slice(b"\r\nX-Bare: a\rb\r\nX-Zero: a\0b\r\nX-Feed: a\nX-Last: b\r\n\r\nx\r\n");
+    for ret in [Ret::Full, Ret::Headers] {
+        let (text, composed) = compose_about(&original, ret, &[failed("bob@there.test")]);
+        let header = ("text/rfc822-headers".to_owned(), "Subject: hi\r\nX-Last: b\r\n".to_owned());
+        assert_eq!(part(&composed, 3), header);
+        assert!(can_be_quoted(text.as_bytes()));
+    }
+}
+
 #[test]
 fn nothing_that_was_said_adds_a_field_or_an_endless_line() {
     let mut report = failed("bob@there.test");
@@ -213,4 +258,14 @@ fn nothing_that_was_said_adds_a_field_or_an_endless_line() {
     assert_eq!(status.split("\r\n").filter(|line| line.starts_with("X:")).count(), 0);
     assert!(text.split("\r\n").all(|line| line.len() <= PASSED_LINE_MAX));
     assert!(text.contains("Subject: Not delivered: your message\r\n"));
+    for endless in
+        ["x".repeat(5000), "é".repeat(3000), "=?utf-8?q?=0D=0AX:_y?=".repeat(300), "\0".repeat(2000)]
+    {
+        for name in ["Subject", "From", "To", "Date"] {
+            let original = format!("{name}: {endless}\r\nMessage-ID: <{endless}@x.test>\r\n\r\nx\r\n");
+            let (text, _) = compose_about(original.as_bytes(), Ret::Full, &[failed("bob@there.test")]);
+            assert!(can_be_quoted(text.as_bytes()), "{name}: {text}");
+            assert!(!text.contains("\nX: y"), "{name}: {text}");
+        }
+    }
 }
