@@ -206,11 +206,7 @@ fn look_at(message: &Message, depth: Depth) -> std::io::Result<Look> {
         Depth::Header => Shape::default(),
         Depth::Structure => {
             let analysis = mime::analyse(&mut message.received.reader())?;
-            Shape {
-                envelope: analysis.envelope.into(),
-                bodystructure: analysis.bodystructure.into(),
-                parts: analysis.parts.encode().into(),
-            }
+            Shape::of(&analysis)
         }
     };
     Ok(Look { header, shape })

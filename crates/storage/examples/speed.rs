@@ -22,6 +22,7 @@ fn shape() -> Shape {
         envelope: vec![b'e'; 400].into(),
         bodystructure: vec![b'b'; 200].into(),
         parts: vec![b'p'; 40].into(),
+        key_fields: vec![1; 200].into(),
     }
 }
 

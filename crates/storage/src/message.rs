@@ -19,6 +19,8 @@ pub struct Shape {
     pub bodystructure: Arc<[u8]>,
     /// Where the parts begin and end.
     pub parts: Arc<[u8]>,
+    /// The header fields that search and sort ask for. Empty: they were not looked for.
+    pub key_fields: Arc<[u8]>,
 }
 
 impl Shape {
@@ -28,11 +30,12 @@ impl Shape {
             envelope: analysis.envelope.as_slice().into(),
             bodystructure: analysis.bodystructure.as_slice().into(),
             parts: analysis.parts.encode().into(),
+            key_fields: analysis.key_fields.encode().into(),
         }
     }
 
     pub(crate) fn octets(&self) -> u64 {
-        (self.envelope.len() + self.bodystructure.len() + self.parts.len()) as u64
+        (self.envelope.len() + self.bodystructure.len() + self.parts.len() + self.key_fields.len()) as u64
     }
 }
 
@@ -148,6 +151,7 @@ impl Columns {
     pub const PREFIX: Self = Self(8);
     /// The whole message; the prefix is in it.
     pub const MESSAGE: Self = Self(16);
+    pub const KEY_FIELDS: Self = Self(32);
 
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -186,6 +190,9 @@ pub struct Row {
     pub bodystructure: Option<Vec<u8>>,
     pub parts: Option<Vec<u8>>,
     pub prefix: Option<Vec<u8>>,
+    /// Of the octets as received, for `mail::mime::KeyFields::decode`. `None` also for what was filed without them:
+    /// see [`crate::Store::add_key_fields`].
+    pub key_fields: Option<Vec<u8>>,
     /// `added` is the prefix; `received` is in memory, or an open file that survives an expunge.
     pub message: Option<mail::Message>,
 }

@@ -20,6 +20,7 @@ const ARENA_MAX: usize = 16 * 1024 * 1024;
 pub(crate) struct Rows {
     bodies: Vec<Value>,
     octets: Vec<Value>,
+    key_fields: Vec<Value>,
     pub(crate) contents: Vec<Value>,
     pub(crate) messages: Vec<Value>,
     pub(crate) mailboxes: Vec<Value>,
@@ -88,6 +89,10 @@ impl Rows {
         let envelope = self.put(&body.shape.envelope);
         let structure = self.put(&body.shape.bodystructure);
         let parts = self.put(&body.shape.parts);
+        if !body.shape.key_fields.is_empty() {
+            let (at, len) = self.put(&body.shape.key_fields);
+            self.key_fields.push(json!([id, at, len]));
+        }
         self.bodies.push(json!([
             id,
             hash.as_str(),
@@ -135,6 +140,8 @@ impl Rows {
             FROM json_each(?1, '$.bodies');
         INSERT INTO body_octets (body, octets)
             SELECT value ->> 0, substr(?2, value ->> 1, value ->> 2) FROM json_each(?1, '$.octets');
+        INSERT INTO body_key_fields (body, fields)
+            SELECT value ->> 0, substr(?2, value ->> 1, value ->> 2) FROM json_each(?1, '$.key_fields');
         INSERT INTO content (id, body, prefix)
             SELECT value ->> 0, value ->> 1, substr(?2, value ->> 2, value ->> 3) FROM json_each(?1, '$.contents');
         INSERT INTO message (mailbox, uid, modseq, flags, keywords, received, saved, size, content)
@@ -166,6 +173,7 @@ impl Rows {
             "sequences": sequences,
             "bodies": self.bodies,
             "octets": self.octets,
+            "key_fields": self.key_fields,
             "contents": self.contents,
             "messages": self.messages,
             "mailboxes": self.mailboxes,

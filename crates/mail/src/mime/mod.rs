@@ -5,12 +5,14 @@ pub mod decode;
 mod entity;
 mod envelope;
 mod fields;
+mod key_fields;
 mod overview;
 mod parts;
 mod print;
 mod scan;
 
 pub use decode::{Encoding, decode};
+pub use key_fields::{KEY_FIELDS, KeyFields, TABLE_MAX};
 pub use overview::Overview;
 pub use parts::{Kind, Part, Parts, Section};
 pub use print::body;
@@ -39,6 +41,8 @@ pub struct Analysis {
     pub parts: Parts,
     /// Header fields as text, for search and for lists.
     pub overview: Overview,
+    /// The same and more as they were written.
+    pub key_fields: KeyFields,
 }
 
 /// Reads a whole message and finds its structure. Holds one header and the table, never the message.

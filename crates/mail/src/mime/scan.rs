@@ -7,6 +7,7 @@
 use super::entity::Entity;
 use super::envelope::envelope;
 use super::fields::{Fields, PART_HEADER_MAX};
+use super::key_fields::KeyFields;
 use super::overview::Overview;
 use super::parts::{Kind, Parts};
 use super::{Analysis, DEPTH_MAX, PARTS_MAX, print};
@@ -71,6 +72,7 @@ pub struct Scanner {
     carriage: Carriage,
     text_left: usize,
     overview: Overview,
+    key_fields: KeyFields,
 }
 
 /// Whether the octet before was a CR.
@@ -103,6 +105,7 @@ impl Scanner {
             carriage: Carriage::Not,
             text_left: TEXT_MAX,
             overview: Overview::default(),
+            key_fields: KeyFields::default(),
         };
         scanner.begin(None);
         scanner
@@ -139,6 +142,7 @@ impl Scanner {
             bodystructure: print::bodystructure(&self.entities, &table),
             parts: table,
             overview: self.overview,
+            key_fields: self.key_fields,
         }
     }
 
@@ -266,6 +270,7 @@ impl Scanner {
         let envelope = if is_message { Some(self.envelope_within_budget(at, &octets)) } else { None };
         if at == 0 {
             self.overview = Overview::read(&octets);
+            self.key_fields = KeyFields::read(&octets);
         }
         let weight = fields.weight();
         if weight > self.text_left {

@@ -119,7 +119,12 @@ pub(crate) fn letters(flags: Flags) -> String {
 
 pub(crate) fn shape(text: &str) -> Shape {
     let part = |name: &str| format!("{name} of {text}").into_bytes().into();
-    Shape { envelope: part("envelope"), bodystructure: part("structure"), parts: part("parts") }
+    Shape {
+        envelope: part("envelope"),
+        bodystructure: part("structure"),
+        parts: part("parts"),
+        key_fields: part("key fields"),
+    }
 }
 
 pub(crate) fn message(text: &str) -> NewMessage {

@@ -10,6 +10,7 @@
 mod accept;
 mod directory;
 mod help;
+mod key_fields;
 mod mailboxes;
 mod messages;
 mod queue;
