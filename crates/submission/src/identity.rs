@@ -1,5 +1,6 @@
 //! Whether a sender may use the addresses that stand in envelope and header (RFC 6409 §6.1).
 
+use crate::plain::Plain;
 use delivery::Router;
 use mail::address_list::mailboxes;
 use mail::header::{Field, fields};
@@ -61,57 +62,15 @@ fn claimed(field: &Field<'_>) -> Result<Vec<Address>, Reply> {
     if out.is_empty() {
         return Err(unclear(field, "it has no address"));
     }
-    let words = loose_addresses(&field.unfolded())
-        .ok_or_else(|| unclear(field, "a quotation or a comment in it has no end"))?;
-    for word in words {
+    let value = field.unfolded();
+    let plain = Plain::read(&String::from_utf8_lossy(&value)).map_err(|why| unclear(field, why))?;
+    for word in plain.claims() {
         match Address::parse(&word) {
             Ok(address) => out.push(address),
             Err(_) => return Err(unclear(field, "an @ stands where no address is; put names in quotes")),
         }
     }
     Ok(out)
-}
-
-/// Words with an `@` outside quotes and comments. In a plain field they are the addresses themselves; a name
-/// like `boss@bank.example <me@here.example>` is one too, and readers may show only that. `None` if a quotation or a
-/// comment does not end: readers differ in what it hides.
-fn loose_addresses(value: &[u8]) -> Option<Vec<String>> {
-    let text = String::from_utf8_lossy(value);
-    let (mut words, mut word) = (Vec::new(), Word::default());
-    let (mut quoted, mut depth) = (false, 0_u32);
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            // What is escaped ends nothing.
-            '\\' if quoted => word.text.extend([c, chars.next()?]),
-            '\\' if depth > 0 => {
-                chars.next()?;
-            }
-            '"' if depth == 0 => {
-                quoted = !quoted;
-                word.text.push(c);
-            }
-            _ if quoted => word.text.push(c),
-            '(' => depth += 1,
-            ')' if depth > 0 => depth -= 1,
-            _ if depth > 0 => {}
-            ' ' | '\t' | ',' | ';' | ':' | '<' | '>' => words.push(std::mem::take(&mut word)),
-            c => {
-                word.has_at |= c == '@';
-                word.text.push(c);
-            }
-        }
-    }
-    words.push(word);
-    let claims = words.into_iter().filter(|word| word.has_at).map(|word| word.text);
-    (!quoted && depth == 0).then(|| claims.collect())
-}
-
-/// As written, quotes included, comments left out.
-#[derive(Default)]
-struct Word {
-    text: String,
-    has_at: bool,
 }
 
 fn unclear(field: &Field<'_>, why: &str) -> Reply {

@@ -4,6 +4,7 @@ pub mod config;
 mod door;
 pub mod identity;
 mod login;
+mod plain;
 pub mod prepare;
 mod visit;
 
