@@ -64,7 +64,9 @@ impl Draft {
         }
         for remote in plan.remote {
             match &remote.via {
-                Some(via) if trace::was_delivered_to(&look.header, via) => draft.circle(mail, via, via),
+                Some(via) if trace::was_delivered_to(&look.header, via) => {
+                    draft.circle(mail, &remote.original, via);
+                }
                 _ => draft.job(mail, remote, now),
             }
         }

@@ -1,7 +1,7 @@
 //! The whole envelope, decided: which mailboxes, which jobs, who is refused, who is told of success.
 
 use crate::route::{Known, Resolved, Rules, Sender, Target};
-use mail::{Address, Envelope, Notify, Recipient, Reply, ReversePath};
+use mail::{Address, Envelope, Notify, OriginalRecipient, Recipient, Reply, ReversePath};
 use std::collections::HashSet;
 
 /// What becomes of the recipients of one envelope.
@@ -36,6 +36,8 @@ pub struct Remote {
     pub recipient: Recipient,
     /// The address of ours that forwards to it.
     pub via: Option<Address>,
+    /// The recipient of the envelope that led here.
+    pub original: Address,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,7 @@ impl Rules {
             let resolved = self.resolve(&recipient.address, known, now);
             match resolved {
                 Resolved::Temporary(reply) => return Err(reply),
-                Resolved::Remote => planner.remote(recipient.clone(), None),
+                Resolved::Remote => planner.remote(recipient.clone(), None, &recipient.address),
                 Resolved::Ours(targets) => planner.ours(recipient, targets),
                 Resolved::Unknown | Resolved::AliasLoop | Resolved::Closed => {
                     if let Some(reply) = resolved.refusal(&recipient.address, Sender::Own) {
@@ -119,14 +121,16 @@ impl Planner<'_> {
                     }
                 }
                 Target::Remote { address, via } => {
-                    let recipient = Recipient { address, notify, original: recipient.original.clone() };
-                    self.remote(recipient, via);
+                    // Who is told of a failure later has written to our address, and knows no other (RFC 3461 §5.2.1 d).
+                    let written = recipient.original.clone().unwrap_or_else(|| original(&recipient.address));
+                    let forwarded = Recipient { address, notify, original: Some(written) };
+                    self.remote(forwarded, via, &recipient.address);
                 }
             }
         }
     }
 
-    fn remote(&mut self, recipient: Recipient, via: Option<Address>) {
+    fn remote(&mut self, recipient: Recipient, via: Option<Address>, original: &Address) {
         // The local part of a remote address may mean its case (RFC 5321 §2.4).
         if !self.seen.insert(format!("> {}", recipient.address)) {
             return;
@@ -135,8 +139,14 @@ impl Planner<'_> {
             None => self.envelope.from.clone(),
             Some(via) => self.rules.forward_sender(&self.envelope.from, via, self.now),
         };
-        self.plan.remote.push(Remote { from, recipient, via });
+        self.plan.remote.push(Remote { from, recipient, via, original: original.clone() });
     }
+}
+
+/// ORCPT for a recipient whose sender gave none.
+fn original(address: &Address) -> OriginalRecipient {
+    let kind = if address.needs_utf8() { "utf-8" } else { "rfc822" };
+    OriginalRecipient { kind: kind.to_owned(), address: address.to_string() }
 }
 
 /// NOTIFY as it goes on to several addresses: without SUCCESS (RFC 3461 §5.2.7.3, way c).

@@ -39,6 +39,7 @@ impl House {
             ("sales@o.ex", "alice@o.ex far@e.ex"),
             ("out@o.ex", "far@e.ex"),
             ("both@o.ex", "alice@o.ex bob@o.ex"),
+            ("chain@o.ex", "out@o.ex bob@o.ex"),
         ] {
             let targets = targets.split(' ').map(address).collect();
             aliases.insert(&AliasKey::parse(alias).unwrap(), targets);
@@ -203,6 +204,25 @@ async fn one_recipient_in_a_circle_is_told_and_the_others_get_it() {
         "{notice}"
     );
     assert!(house.messages("alice@o.ex", "INBOX").await.is_empty());
+}
+
+/// The circle closes at an alias behind the one that was written to; the wishes are those about the latter.
+#[tokio::test]
+async fn a_circle_behind_an_alias_is_told_as_was_wished() {
+    let message = format!("Delivered-To: out@o.ex\r\n{MESSAGE}");
+    let success = Notify::On { success: true, failure: false, delay: false };
+    for (notify, want) in [
+        (Notify::Never, None),
+        (success, None),
+        (Notify::Default, Some("Final-Recipient: rfc822; chain@o.ex\r\nAction: failed\r\nStatus: 5.4.6\r\n")),
+    ] {
+        let house = House::build().await;
+        let sent = with_notify(mail("alice@o.ex", &["chain@o.ex"], &message), notify);
+        assert_eq!(house.accept(sent, Folder::Inbox).await, Ok((1, 0)));
+        let inbox = house.messages("alice@o.ex", "INBOX").await;
+        assert_eq!(inbox.len(), usize::from(want.is_some()), "{notify:?}: {inbox:#?}");
+        assert!(inbox.iter().all(|notice| notice.contains(want.unwrap_or_default())), "{inbox:#?}");
+    }
 }
 
 #[tokio::test]

@@ -269,6 +269,20 @@ async fn a_forwarded_message_that_fails_goes_back_to_its_sender() {
 }
 
 #[tokio::test]
+async fn whoever_wrote_to_an_alias_hears_of_that_alias() {
+    let (mut house, mx, config) = one_host().await;
+    mx.rule("RCPT", &["550 5.1.1 who"]);
+    house.send("alice@o.ex", &["out@o.ex"], TEXT).await;
+    house.work(config);
+    house.queue_is(&[]).await;
+    assert_eq!(mx.heard()[2], "RCPT TO:<far@e.ex> ORCPT=rfc822;out@o.ex");
+    let notice = house.inbox().await.concat();
+    let fields = "Original-Recipient: rfc822; out@o.ex\r\nFinal-Recipient: rfc822; far@e.ex\r\n";
+    assert!(notice.contains(fields) && notice.contains("(you wrote to out@o.ex)"), "{notice}");
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn mail_that_comes_back_to_ourselves_is_stopped() {
     let mx = FakeMx::start("127.0.0.2:0", "MX.o.ex", &["PIPELINING"]).await;
     let second = FakeMx::start(&format!("127.0.0.3:{}", mx.address.port()), "mx.o.ex", &[]).await;
