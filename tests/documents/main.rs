@@ -55,3 +55,29 @@ fn every_command_in_the_documents_is_one() {
         }
     }
 }
+
+/// Whether a text names something as a word of its own.
+fn names(text: &str, word: &str) -> bool {
+    let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '=' | '+');
+    text.split(|c| !inside(c)).any(|found| found.eq_ignore_ascii_case(word))
+}
+
+#[test]
+fn what_is_offered_is_in_the_documents() {
+    let mut setup = tests::Setup::new();
+    setup.account("alice@example.org");
+    let maddy = setup.start();
+    let imap = document("docs/imap.md");
+    let capabilities = maddy.imap("alice@example.org").ok("CAPABILITY").join(" ");
+    for offered in capabilities.split_whitespace().skip(2) {
+        let name = if offered.starts_with("APPENDLIMIT=") { "APPENDLIMIT" } else { offered };
+        assert!(names(&imap, name), "docs/imap.md does not name {name}");
+    }
+    let readme = document("README.md");
+    let submission = tests::Smtp::begin(tests::Chat::connect(maddy.ports().submission));
+    for offers in [maddy.smtp().offers.clone(), submission.offers.clone()] {
+        for name in offers.iter().map(|offer| offer.split_whitespace().next().unwrap_or_default()) {
+            assert!(names(&readme, name), "README.md does not name {name}");
+        }
+    }
+}

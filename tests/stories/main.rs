@@ -15,6 +15,7 @@ mod inbound_reaches_idle;
 mod kill9_mid_delivery;
 mod large_mail;
 mod limits_hold;
+mod log_lines;
 mod loops_end;
 mod many_at_once;
 mod open_relay_refused;
