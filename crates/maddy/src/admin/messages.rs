@@ -6,14 +6,14 @@ use mail::mime::{self, Overview, decode};
 use mail::{Blob, Message};
 use serde::{Deserialize, Serialize};
 use storage::{
-    Columns, FlagChange, FlagMode, Flags, Keywords, Mailbox, NewMessage, Shape, Uid, UidSet, Which,
+    Columns, FlagChange, FlagMode, Flags, Keywords, Mailbox, NewMessage, Row, Shape, Uid, UidSet, Which,
 };
 use web::{Failure, Kind};
 
 /// Largest message that can be added through the command line, in octets.
 pub(crate) const MESSAGE_MAX: u64 = 64 * 1024 * 1024;
-/// Messages that one call lists.
-const PAGE: usize = 200;
+/// Most messages that one call lists.
+pub(crate) const LIST_MAX: usize = 200;
 /// Octets of a message that one call reads.
 const PIECE_MAX: usize = 4 * 1024 * 1024;
 
@@ -56,48 +56,87 @@ pub(crate) struct MessageInfo {
     pub(crate) message_id: Option<String>,
 }
 
-/// A page of messages, those after a UID.
+/// A message by its place and its UID.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Pick {
+    pub(crate) number: usize,
+    pub(crate) uid: Uid,
+}
+
+/// Which messages a selection means, in the order of the mailbox.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MessagesPick {
+    pub(crate) account: String,
+    pub(crate) mailbox: String,
+    pub(crate) selection: Selection,
+}
+
+impl Operation for MessagesPick {
+    const NAME: &'static str = "imap-msgs-pick";
+    const EFFECT: Effect = Effect::Reads;
+    type Answer = Vec<Pick>;
+
+    async fn run(self, context: &Context) -> Result<Vec<Pick>, Failure> {
+        let mailbox = place(context, &self.account, &self.mailbox).await?;
+        let marks = context.store.snapshot(mailbox.id).await.map_err(failure)?.marks;
+        let uids = self.selection.resolve(&marks)?;
+        let numbered = marks.iter().enumerate().map(|(at, mark)| Pick { number: at + 1, uid: mark.uid });
+        Ok(numbered.filter(|pick| uids.contains(pick.uid)).collect())
+    }
+}
+
+/// What some messages are about: of at most [`LIST_MAX`], in the order of the mailbox.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct MessagesList {
     pub(crate) account: String,
     pub(crate) mailbox: String,
-    pub(crate) selection: Selection,
-    pub(crate) after: Uid,
+    pub(crate) picks: Vec<Pick>,
 }
 
 impl Operation for MessagesList {
     const NAME: &'static str = "imap-msgs-list";
     const EFFECT: Effect = Effect::Reads;
-    /// Ends with an empty page.
+    /// Without those that have gone meanwhile.
     type Answer = Vec<MessageInfo>;
 
     async fn run(self, context: &Context) -> Result<Vec<MessageInfo>, Failure> {
+        if self.picks.len() > LIST_MAX {
+            return Err(Failure::new(Kind::BadRequest, format!("more than {LIST_MAX} messages in one call")));
+        }
         let mailbox = place(context, &self.account, &self.mailbox).await?;
-        let snapshot = context.store.snapshot(mailbox.id).await.map_err(failure)?;
-        let uids = self.selection.resolve(&snapshot.marks)?.after(self.after);
-        let rows = context.store.fetch(mailbox.id, &uids, Columns::MESSAGE, PAGE).await.map_err(failure)?;
-        let read = move || {
-            rows.into_iter()
-                .map(|row| {
-                    let header = row.message.map(|message| mail::header::read(&mut message.reader()));
-                    let header = header.transpose().map_err(|error| unreadable(&error))?.unwrap_or_default();
-                    let overview = Overview::read(&header);
-                    Ok(MessageInfo {
-                        number: snapshot.marks.partition_point(|mark| mark.uid < row.uid) + 1,
-                        uid: row.uid,
-                        flags: flag_names(row.flags, row.keywords, &snapshot.keywords),
-                        received: row.received,
-                        size: row.size,
-                        from: overview.from,
-                        to: overview.to,
-                        subject: overview.subject,
-                        message_id: overview.message_id,
-                    })
-                })
-                .collect()
-        };
-        blocking(read).await
+        // Asked for nothing but the names of keywords.
+        let changes = context.store.changes_since(mailbox.id, mailbox.modseq).await.map_err(failure)?;
+        let mut list = Vec::new();
+        let mut left: UidSet = self.picks.iter().map(|pick| pick.uid).collect();
+        loop {
+            let rows =
+                context.store.fetch(mailbox.id, &left, Columns::MESSAGE, LIST_MAX).await.map_err(failure)?;
+            let Some(last) = rows.last().map(|row| row.uid) else { return Ok(list) };
+            left = left.after(last);
+            let (picks, keywords) = (self.picks.clone(), changes.keywords.clone());
+            let read = move || -> Result<Vec<MessageInfo>, Failure> {
+                rows.into_iter().map(|row| describe(row, &picks, &keywords)).collect()
+            };
+            list.extend(blocking(read).await?);
+        }
     }
+}
+
+fn describe(row: Row, picks: &[Pick], keywords: &[String]) -> Result<MessageInfo, Failure> {
+    let header = row.message.map(|message| mail::header::read(&mut message.reader()));
+    let header = header.transpose().map_err(|error| unreadable(&error))?.unwrap_or_default();
+    let overview = Overview::read(&header);
+    Ok(MessageInfo {
+        number: picks.iter().find(|pick| pick.uid == row.uid).map_or(0, |pick| pick.number),
+        uid: row.uid,
+        flags: flag_names(row.flags, row.keywords, keywords),
+        received: row.received,
+        size: row.size,
+        from: overview.from,
+        to: overview.to,
+        subject: overview.subject,
+        message_id: overview.message_id,
+    })
 }
 
 /// A new message, which came as base64.

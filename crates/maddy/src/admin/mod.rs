@@ -17,8 +17,8 @@ pub(crate) use acct::{AccountInfo, AcctCreate, AcctLimit, AcctRemove, AcctStat};
 pub(crate) use creds::{CredsCreate, CredsList, CredsPassword, CredsRemove, CredsVerify, Password};
 pub(crate) use mboxes::{MailboxInfo, MboxesCreate, MboxesList, MboxesRemove, MboxesRename};
 pub(crate) use messages::{
-    MESSAGE_MAX, MessagesAdd, MessagesCopy, MessagesFlag, MessagesList, MessagesPiece, MessagesRemove, Mode,
-    Way,
+    LIST_MAX, MESSAGE_MAX, MessagesAdd, MessagesCopy, MessagesFlag, MessagesList, MessagesPick,
+    MessagesPiece, MessagesRemove, Mode, Pick, Way,
 };
 pub(crate) use names::{account_name, address_name};
 pub(crate) use queue::{JobInfo, QueueList, QueueRemove, QueueRetry, QueueShow};
@@ -94,6 +94,7 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         MessagesCopy,
         MessagesFlag,
         MessagesList,
+        MessagesPick,
         MessagesPiece,
         MessagesRemove,
         QueueList,

@@ -1,8 +1,8 @@
 //! `imap-msgs`.
 
 use crate::admin::{
-    By, MESSAGE_MAX, MessagesAdd, MessagesCopy, MessagesFlag, MessagesList, MessagesPiece, MessagesRemove,
-    Mode, Selection, Way,
+    By, LIST_MAX, MESSAGE_MAX, MessagesAdd, MessagesCopy, MessagesFlag, MessagesList, MessagesPick,
+    MessagesPiece, MessagesRemove, Mode, Pick, Selection, Way,
 };
 use crate::cli::args::{Copying, Flagging, Global, Messages, MsgsCommand};
 use crate::cli::{Connection, Trouble, ask, output};
@@ -76,14 +76,9 @@ fn counted(global: &Global, what: &str, count: u64) -> Result<(), Trouble> {
 
 async fn list(connection: &Connection, messages: &Messages, global: &Global) -> Result<(), Trouble> {
     let mut all = Vec::new();
-    let mut after = 0;
-    loop {
+    for picks in pick(connection, messages).await?.chunks(LIST_MAX) {
         let (account, mailbox) = (messages.account.clone(), messages.mailbox.clone());
-        let page =
-            connection.call(MessagesList { account, mailbox, selection: selection(messages), after }).await?;
-        let Some(last) = page.last() else { break };
-        after = last.uid;
-        all.extend(page);
+        all.extend(connection.call(MessagesList { account, mailbox, picks: picks.to_vec() }).await?);
     }
     let head = ["no", "uid", "received", "size", "flags", "from", "subject"];
     output::list(
@@ -132,26 +127,21 @@ fn read_message() -> Result<String, Trouble> {
     Ok(decode::to_base64(&octets))
 }
 
+/// The messages that are meant.
+async fn pick(connection: &Connection, messages: &Messages) -> Result<Vec<Pick>, Trouble> {
+    let (account, mailbox) = (messages.account.clone(), messages.mailbox.clone());
+    connection.call(MessagesPick { account, mailbox, selection: selection(messages) }).await
+}
+
 async fn dump(connection: &Connection, messages: &Messages) -> Result<(), Trouble> {
-    let (account, mailbox) = (&messages.account, &messages.mailbox);
-    let mut after = 0;
-    let mut found = false;
-    loop {
-        let call = MessagesList {
-            account: account.clone(),
-            mailbox: mailbox.clone(),
-            selection: selection(messages),
-            after,
-        };
-        let page = connection.call(call).await?;
-        let Some(last) = page.last() else { break };
-        after = last.uid;
-        found = true;
-        for message in &page {
-            dump_one(connection, account, mailbox, message.uid).await?;
-        }
+    let picks = pick(connection, messages).await?;
+    if picks.is_empty() {
+        return Err(Trouble::new(format!("{} has no message {}", messages.mailbox, messages.set)));
     }
-    if found { Ok(()) } else { Err(Trouble::new(format!("{mailbox} has no message {}", messages.set))) }
+    for pick in picks {
+        dump_one(connection, &messages.account, &messages.mailbox, pick.uid).await?;
+    }
+    Ok(())
 }
 
 async fn dump_one(connection: &Connection, account: &str, mailbox: &str, uid: u32) -> Result<(), Trouble> {

@@ -58,6 +58,19 @@ fn messages_come_and_go() {
 }
 
 #[test]
+fn long_lists_are_whole() {
+    let house = house_with_mail();
+    for _ in 0..7 {
+        house.run(&["imap-msgs", "copy", BOB, "INBOX", "1:*", "INBOX"]).ok();
+    }
+    let list: Value =
+        serde_json::from_str(&house.run(&["imap-msgs", "list", BOB, "INBOX", "--json"]).ok()).unwrap();
+    let numbers: Vec<u64> =
+        list.as_array().unwrap().iter().map(|message| message["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=3 * 128).collect::<Vec<u64>>());
+}
+
+#[test]
 fn large_messages_come_back_whole() {
     let house = house_with_mail();
     let mut message = b"Subject: large\r\n\r\n".to_vec();
