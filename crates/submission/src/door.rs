@@ -145,7 +145,7 @@ fn guessing() -> Reply {
 }
 
 fn timed_out() -> Reply {
-    Reply::new(421, Status::transient(4, 2), "Nothing came in time; closing")
+    Reply::new(421, Status::transient(4, 2), "Silent or too slow for too long; closing")
 }
 
 fn stopping() -> Reply {
