@@ -7,7 +7,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +97,11 @@ impl Chat {
         let stream = self.stream.get_mut();
         stream.write_all(octets)?;
         stream.flush()
+    }
+
+    /// Says that there is no more to come from our side. Below TLS, so only for those who break off.
+    pub fn end_ours(&mut self) {
+        let _ = self.stream.get_ref().tcp().shutdown(Shutdown::Write);
     }
 
     /// The next line, without CRLF; `None` at the end of the conversation.

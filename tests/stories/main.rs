@@ -10,6 +10,7 @@ mod demo;
 mod disk_full;
 mod first_mx_down;
 mod forward_with_srs;
+mod garbage;
 mod greylisting_remote;
 mod inbound_reaches_idle;
 mod kill9_mid_delivery;
