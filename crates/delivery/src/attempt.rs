@@ -176,19 +176,34 @@ impl Attempt<'_> {
         Said::ByUs(unreachable(4, 4, text))
     }
 
+    /// Tries a place as long as it takes something over each connection: some hosts take one message, then hang up.
     async fn try_place(&mut self, place: &Place) {
-        match self.open(place).await {
-            Ok(link) if self.is_ourselves(&link) => {
-                let mut link = link;
-                link.quit().await;
-                self.note(place, Said::ByUs(mx::loops(self.work.domain)));
+        loop {
+            let before = (self.delivered(), self.notes.len());
+            match self.open(place).await {
+                Ok(link) if self.is_ourselves(&link) => {
+                    let mut link = link;
+                    link.quit().await;
+                    self.note(place, Said::ByUs(mx::loops(self.work.domain)));
+                }
+                Ok(link) => self.use_link(Kept { link: Box::new(link), uses: 0 }, Source::Fresh).await,
+                Err(said) => {
+                    let said = self.softened(&place.host, said);
+                    self.note(place, said);
+                }
             }
-            Ok(link) => self.use_link(Kept { link: Box::new(link), uses: 0 }, Source::Fresh).await,
-            Err(said) => {
-                let said = self.softened(&place.host, said);
-                self.note(place, said);
+            let is_of_use = self.delivered() > before.0 && self.notes.len() == before.1;
+            if !is_of_use || self.is_over() {
+                return;
             }
+            // A connection that was of use does not count: each time fewer recipients are left.
+            self.opened = self.opened.saturating_sub(1);
         }
+    }
+
+    fn delivered(&self) -> usize {
+        let is_delivered = |tried: &&Tried| tried.fate == Fate::Delivered;
+        self.results.iter().flatten().filter(is_delivered).count()
     }
 
     fn note(&mut self, place: &Place, said: Said) {
@@ -241,7 +256,7 @@ impl Attempt<'_> {
     }
 
     /// Sends over a connection until every open recipient has an answer or the connection is of no more use.
-    async fn use_link(&mut self, mut kept: Kept, source: Source) {
+    async fn use_link(&mut self, mut kept: Kept, mut source: Source) {
         let mut usable = true;
         while usable && kept.uses < crate::pool::USES_MAX {
             let batch = self.next_batch(kept.link.offers());
@@ -258,6 +273,8 @@ impl Attempt<'_> {
             self.log(&kept.link, source, &report);
             usable = report.connection == Connection::Usable;
             let settled = self.take(&batch, report, &kept.link.place, passed, source);
+            // What it says to the next message may mean this connection only.
+            source = Source::Kept;
             if settled == 0 && usable {
                 return kept.link.quit().await;
             }

@@ -9,7 +9,7 @@ use smtp_proto::client::{Loss, Outcome, Stage};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Fresh,
-    /// Kept from an earlier message: that it is gone by now says nothing about the host.
+    /// Used before, for this message or another: that it is gone by now says nothing about the host.
     Kept,
 }
 

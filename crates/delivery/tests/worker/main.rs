@@ -636,3 +636,27 @@ async fn many_recipients_are_several_transactions_on_one_connection() {
         house.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_host_that_takes_one_message_for_a_connection_is_called_again() {
+    let all = ["a@e.ex", "b@e.ex", "c@e.ex", "d@e.ex", "e@e.ex"];
+    let usual = "250 2.0.0 ok";
+    for (what, extension, mails, connections, left) in [
+        ("it says so before", "LIMITS RCPTMAX=2 MAILMAX=1", &[usual; 3][..], 3, 0),
+        ("it hangs up", "PIPELINING", &[usual, DROP, usual, DROP, usual], 3, 0),
+        ("it sends us away", "PIPELINING", &[usual, "421 4.7.0 enough", usual, usual], 2, 0),
+        ("it refuses the second", "PIPELINING", &[usual, "450 4.7.0 enough", usual, usual], 2, 0),
+        ("it means it", "PIPELINING", &[usual, "421 4.7.0 enough", "421 4.7.0 enough"], 2, 3),
+        ("it never took any", "PIPELINING", &[DROP], 1, 5),
+    ] {
+        let mx = FakeMx::start("127.0.0.2:0", "mx.e.ex", &[extension]).await;
+        mx.rule("MAIL", mails);
+        let mut house = House::build().await;
+        house.send("alice@o.ex", &all, TEXT).await;
+        house.work(Config { recipients: 2, ..config(mx.address.port()) });
+        house.queue_is(&vec![" 1 4"; left]).await;
+        let heard = mx.heard();
+        assert_eq!(heard.iter().filter(|line| *line == "--").count() + 1, connections, "{what}: {heard:#?}");
+        house.stop().await;
+    }
+}
