@@ -85,7 +85,12 @@ fn describe(job: &JobInfo) -> String {
             String::new()
         };
         let address = output::printable(&recipient.address);
-        text.push_str(&format!("\n{address}\n  {}, {} tries{next}\n", recipient.state, recipient.attempts));
+        let tries = if recipient.attempts == 1 {
+            "1 try".to_owned()
+        } else {
+            format!("{} tries", recipient.attempts)
+        };
+        text.push_str(&format!("\n{address}\n  {}, {tries}{next}\n", recipient.state));
         if let Some(last) = &recipient.last {
             let reply = output::printable(&last.reply);
             text.push_str(&format!(

@@ -1,45 +1,8 @@
 //! `run`, `reload`, and commands beside a daemon that runs.
 
 use crate::house::{House, LISTEN};
-use std::io::{BufRead, BufReader, Write};
+use crate::line::Line;
 use std::net::TcpStream;
-
-/// A connection that speaks in lines.
-struct Line {
-    reader: BufReader<TcpStream>,
-}
-
-impl Line {
-    fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(crate::house::PATIENCE)).unwrap();
-        Self { reader: BufReader::new(stream) }
-    }
-
-    fn read(&mut self) -> String {
-        let mut line = String::new();
-        self.reader.read_line(&mut line).unwrap();
-        line
-    }
-
-    /// Says a line and reads to the one that begins with these words.
-    fn say(&mut self, line: &str, until: &str) -> String {
-        self.reader.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
-        self.until(until)
-    }
-
-    fn until(&mut self, words: &str) -> String {
-        let mut all = String::new();
-        loop {
-            let line = self.read();
-            assert!(!line.is_empty(), "the connection ended after {all}");
-            all.push_str(&line);
-            if line.starts_with(words) {
-                return all;
-            }
-        }
-    }
-}
 
 #[test]
 fn commands_work_on_the_daemon_and_its_readers_see_it() {

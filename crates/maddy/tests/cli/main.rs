@@ -6,4 +6,6 @@ mod config_check;
 mod daemon;
 mod demo;
 mod house;
+mod line;
 mod messages;
+mod queue;

@@ -1,4 +1,4 @@
-//! `imap-msgs` and `queue` without a daemon.
+//! `imap-msgs` without a daemon.
 
 use crate::house::House;
 use serde_json::Value;
@@ -101,14 +101,4 @@ fn what_is_not_there_is_named() {
         let err = house.run(&args).fails(1);
         assert!(err.starts_with(&format!("maddy: {want}")), "{err}");
     }
-}
-
-#[test]
-fn the_queue_is_empty_at_first() {
-    let house = House::new();
-    assert_eq!(house.run(&["queue", "list", "--json"]).ok(), "[]\n");
-    assert_eq!(house.run(&["queue", "list"]).err, "the queue is empty\n");
-    assert_eq!(house.run(&["queue", "retry"]).ok(), "0 recipients will be tried now\n");
-    assert!(house.run(&["queue", "show", "1"]).fails(1).contains("there is no message 1 in the queue"));
-    house.run(&["queue", "remove", "1"]).fails(1);
 }
