@@ -58,7 +58,7 @@ impl Address {
         if local.len() > LOCAL_MAX {
             return Err(AddressError::LocalTooLong);
         }
-        if local.chars().any(char::is_control) {
+        if local.chars().any(is_never_shown) {
             return Err(AddressError::BadLocal);
         }
         Ok(Self { local: local.to_owned(), domain })
@@ -130,6 +130,12 @@ fn split_plain(text: &str) -> Result<(String, &str), AddressError> {
 /// Dot-string of RFC 5321 §4.1.2 with the UTF-8 of RFC 6531 §3.3.
 fn is_dot_string(local: &str) -> bool {
     local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+}
+
+/// Characters that break a line or turn the reading direction round: in a log or a header what follows them would not
+/// be seen as what it is.
+fn is_never_shown(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn is_atext(c: char) -> bool {
@@ -205,6 +211,8 @@ mod tests {
             ("\"a@example.org", BadLocal),
             ("\"a\"example.org", NoAt),
             ("a\u{7}@example.org", BadLocal),
+            ("\"a\u{2028}b\"@example.org", BadLocal),
+            ("a\u{202e}b@example.org", BadLocal),
             ("a@", Domain(DomainError::Empty)),
             ("a@-b.c", Domain(DomainError::BadLabel)),
         ] {
