@@ -38,7 +38,7 @@ impl Judge {
 
     async fn judge(&self, login: Login, from: IpAddr) -> Verdict {
         let stored = self.store.credential(&login.user).await.map_err(|error| {
-            warn!(user = %login.user, %error, "a login cannot be checked");
+            warn!(user = login.user, %error, "a login cannot be checked");
             Denied::Unavailable(error.to_string())
         })?;
         let stored = stored.map(|credential| credential.password.as_str().to_owned());
@@ -47,7 +47,7 @@ impl Judge {
             return Ok(Identity::proven(login.user));
         }
         if !self.hash(&login, stored.clone()).await? {
-            info!(user = %login.user, peer = %from, known = stored.is_some(), "login refused");
+            info!(user = login.user, peer = %from, known = stored.is_some(), "login refused");
             return Err(Denied::WrongCredentials);
         }
         if let Some(stored) = stored {
