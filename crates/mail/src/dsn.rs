@@ -252,7 +252,7 @@ fn about_recipient(text: &mut String, report: &Report) {
 fn status_part(notice: &Notice<'_>, utf8: bool) -> String {
     let mut out = String::new();
     if let Some(envid) = notice.envid {
-        field(&mut out, "Original-Envelope-Id", envid);
+        exact_field(&mut out, "Original-Envelope-Id", envid);
     }
     field(&mut out, "Reporting-MTA", &format!("dns; {}", notice.reporting_mta));
     if let Some(at) = notice.arrival {
@@ -261,10 +261,10 @@ fn status_part(notice: &Notice<'_>, utf8: bool) -> String {
     for report in notice.recipients {
         out.push_str("\r\n");
         if let Some(original) = &report.original {
-            field(&mut out, "Original-Recipient", &typed(&original.kind, &original.address, utf8));
+            exact_field(&mut out, "Original-Recipient", &typed(&original.kind, &original.address, utf8));
         }
         let kind = if report.recipient.needs_utf8() { "utf-8" } else { "rfc822" };
-        field(&mut out, "Final-Recipient", &typed(kind, &report.recipient.to_string(), utf8));
+        exact_field(&mut out, "Final-Recipient", &typed(kind, &report.recipient.to_string(), utf8));
         field(&mut out, "Action", report.action.name());
         field(&mut out, "Status", &report.status.to_string());
         if let Some(host) = &report.remote {
@@ -375,6 +375,17 @@ fn with_type(kind: &str, encoding: &str, description: &str, content: &[u8]) -> V
 /// Text on one line, without control characters, of bounded length.
 fn one_line(text: &str) -> String {
     text.chars().take(REPLY_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// One field with its value as it was given, for programs that compare it (RFC 3464 §2.2.1, §2.3.2): each blank counts, so it
+/// is folded only if no line can hold it.
+fn exact_field(out: &mut String, name: &str, value: &str) {
+    let line = format!("{name}: {}", one_line(value));
+    if line.len() > PASSED_LINE_MAX {
+        return field(out, name, value);
+    }
+    out.push_str(&line);
+    out.push_str("\r\n");
 }
 
 /// One field, folded.

@@ -233,6 +233,23 @@ fn whoever_came_without_smtputf8_is_answered_without() {
     );
 }
 
+#[test]
+fn what_programs_compare_is_told_exactly() {
+    let local = "x ".repeat(30) + " y";
+    let mut report = failed(&format!("\"{local}\"@there.test"));
+    report.original =
+        Some(OriginalRecipient { kind: "RFC822".to_owned(), address: "Bob  X@old.test".to_owned() });
+    let (_, composed) = compose_about(ORIGINAL, Ret::Full, &[report.clone()]);
+    let (_, status) = part(&composed, 2);
+    let want = format!(
+        "Original-Recipient: RFC822; Bob  X@old.test\r\nFinal-Recipient: rfc822; \"{local}\"@there.test\r\n"
+    );
+    assert!(status.contains(&want), "{status}");
+    report.original = Some(OriginalRecipient { kind: "utf-8".to_owned(), address: "é".repeat(250) });
+    let (text, _) = compose_in(Charset::Ascii, ORIGINAL, Ret::Full, &[report]);
+    assert!(can_be_quoted(text.as_bytes()), "{text}");
+}
+
 /// A notice that needs BINARYMIME itself would get through to hardly anybody.
 #[test]
 fn fields_that_no_line_can_hold_stay_away() {
