@@ -1,6 +1,12 @@
 //! Commands as values: names decoded, sets and criteria as trees, secrets masked.
 
-use crate::sequence::Set;
+mod fetch;
+mod search;
+
+pub use fetch::{Fetch, FetchItem, Partial, Peek, PreviewWhen, Rfc822, Section, SectionText};
+pub use search::{Charset, Day, Key, Search, SearchReturn};
+
+use crate::sequence::{Ranges, Set};
 use std::fmt;
 
 /// Why a command was not understood or may not be used now: BAD or NO, and what to say.
@@ -68,10 +74,9 @@ pub enum Command {
         user: String,
         password: Secret,
     },
-    Select {
-        mailbox: String,
-        access: Access,
-    },
+    Select(Select),
+    /// ENABLE, already done by the session: what was enabled is told, and what it asks for is not.
+    Enable,
     Create {
         mailbox: String,
         /// Attributes such as `\Sent` (RFC 6154 §3); empty without USE.
@@ -106,11 +111,7 @@ pub enum Command {
     /// With UIDs: `UID EXPUNGE` (RFC 9051 §6.4.9).
     Expunge(Option<Set>),
     Search(Search),
-    Fetch {
-        set: Set,
-        by: By,
-        items: Vec<FetchItem>,
-    },
+    Fetch(Fetch),
     Store(Store),
     Copy {
         set: Set,
@@ -122,6 +123,26 @@ pub enum Command {
         by: By,
         mailbox: String,
     },
+}
+
+/// SELECT and EXAMINE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Select {
+    pub mailbox: String,
+    pub access: Access,
+    /// QRESYNC (RFC 7162 §3.2.5).
+    pub resync: Option<Resync>,
+}
+
+/// What a client still knows of a mailbox (RFC 7162 §3.2.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resync {
+    pub uidvalidity: u32,
+    pub modseq: u64,
+    /// The UIDs that it has; `None`: all that there ever were.
+    pub known: Option<Ranges>,
+    /// Some message numbers and their UIDs, as many of the one as of the other.
+    pub matches: Option<(Ranges, Ranges)>,
 }
 
 /// LIST, plain or extended (RFC 9051 §6.3.9).
@@ -161,7 +182,7 @@ pub enum ListReturn {
     Status(Vec<StatusItem>),
 }
 
-/// RFC 9051 §6.3.11, RFC 7889 §3.
+/// RFC 9051 §6.3.11, RFC 7889 §3, RFC 7162 §3.1.7, RFC 8474 §4.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusItem {
     Messages,
@@ -172,6 +193,8 @@ pub enum StatusItem {
     Deleted,
     Size,
     AppendLimit,
+    HighestModSeq,
+    MailboxId,
 }
 
 /// What stands before the literal of APPEND.
@@ -207,137 +230,6 @@ pub struct Store {
     pub mode: StoreMode,
     pub answering: Answering,
     pub flags: Vec<String>,
-}
-
-/// Whether FETCH of a body sets `\Seen`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peek {
-    Peek,
-    MarkSeen,
-}
-
-/// `<origin.length>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Partial {
-    pub origin: u64,
-    /// Never 0.
-    pub length: u64,
-}
-
-/// RFC 9051 §6.4.5.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FetchItem {
-    Uid,
-    Flags,
-    InternalDate,
-    Size,
-    Envelope,
-    /// `BODY` without section: the structure without extension data.
-    Body,
-    BodyStructure,
-    Section {
-        section: Section,
-        partial: Option<Partial>,
-        peek: Peek,
-    },
-    /// `RFC822`, `RFC822.HEADER` and `RFC822.TEXT`: sections under their old names.
-    Rfc822(Rfc822),
-    Binary {
-        part: Vec<u32>,
-        partial: Option<Partial>,
-        peek: Peek,
-    },
-    BinarySize {
-        part: Vec<u32>,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rfc822 {
-    Whole,
-    Header,
-    Text,
-}
-
-/// What stands in the brackets of `BODY[…]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Section {
-    /// Part numbers; empty for the message itself.
-    pub part: Vec<u32>,
-    pub what: SectionText,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SectionText {
-    Whole,
-    Header,
-    /// Names as asked, in order.
-    HeaderFields(Vec<String>),
-    HeaderFieldsNot(Vec<String>),
-    Text,
-    Mime,
-}
-
-/// SEARCH and UID SEARCH (RFC 9051 §6.4.4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Search {
-    pub by: By,
-    pub charset: Charset,
-    /// `None`: no RETURN was written. An empty `RETURN ()` is `[All]`.
-    pub give: Option<Vec<SearchReturn>>,
-    pub key: Key,
-}
-
-/// The charset of the texts in a search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Charset {
-    /// UTF-8 or US-ASCII.
-    Known,
-    /// Another: the criteria were not read, and the answer is `NO [BADCHARSET (…)]` (RFC 9051 §7.1).
-    Unknown,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SearchReturn {
-    Min,
-    Max,
-    All,
-    Count,
-    Save,
-}
-
-/// A day without a zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Day {
-    pub year: i32,
-    pub month: u8,
-    pub day: u8,
-}
-
-/// A search criterion.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Key {
-    All,
-    /// All of them; two at least.
-    And(Vec<Key>),
-    /// One of them; two at least.
-    Or(Vec<Key>),
-    Not(Box<Key>),
-    Sequence(Set),
-    Uid(Set),
-    /// `\Seen`, … or a keyword.
-    Flag(String),
-    Before(Day),
-    On(Day),
-    Since(Day),
-    SentBefore(Day),
-    SentOn(Day),
-    SentSince(Day),
-    Larger(u64),
-    Smaller(u64),
-    /// A header field and a text; an empty text finds every message that has the field.
-    Header(String, String),
-    Body(String),
-    /// Header or body.
-    Text(String),
+    /// UNCHANGEDSINCE (RFC 7162 §3.1.3).
+    pub unchanged_since: Option<u64>,
 }

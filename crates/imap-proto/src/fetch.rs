@@ -43,6 +43,18 @@ impl FetchLine {
         put(out, format_args!("{value}"));
     }
 
+    /// RFC 7162 §3.1.4.2.
+    pub fn modseq(&mut self, out: &mut Vec<u8>, modseq: u64) {
+        self.name(out, "MODSEQ");
+        put(out, format_args!("({modseq})"));
+    }
+
+    /// RFC 8474 §5.3.
+    pub fn object_id(&mut self, out: &mut Vec<u8>, name: &str, id: &str) {
+        self.name(out, name);
+        put(out, format_args!("({id})"));
+    }
+
     pub fn flags(&mut self, out: &mut Vec<u8>, flags: &[impl AsRef<str>]) {
         self.name(out, "FLAGS");
         out.push(b'(');

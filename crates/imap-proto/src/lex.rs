@@ -54,6 +54,11 @@ impl<'a> Lexer<'a> {
         self.rest.first().copied()
     }
 
+    /// The octet behind the next.
+    pub(crate) fn peek_second(&self) -> Option<u8> {
+        self.rest.get(1).copied()
+    }
+
     /// Takes `octet` if it is next.
     pub(crate) fn take(&mut self, octet: u8) -> bool {
         let found = self.peek() == Some(octet);
@@ -135,6 +140,15 @@ impl<'a> Lexer<'a> {
             .ok()
             .filter(|n| *n > 0)
             .ok_or(Refusal::bad("A number from 1 to 4294967295 is needed."))
+    }
+
+    /// The name of a mailbox, message or thread (RFC 8474 §7, `objectid`). Case matters.
+    pub(crate) fn object_id(&mut self) -> Lexed<String> {
+        let id = self.take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        if id.is_empty() || id.len() > 255 {
+            return Err(Refusal::bad("An object id has from 1 to 255 letters, digits, _ and -."));
+        }
+        Ok(String::from_utf8_lossy(id).into_owned())
     }
 
     pub(crate) fn is_string(&self) -> bool {

@@ -16,7 +16,7 @@ pub mod utf7;
 pub use command::{By, Command, Refusal, Secret};
 pub use ext::search::DEPTH_MAX;
 pub use parse::Names;
-pub use response::{Code, Kind, Response, Untagged};
+pub use response::{Code, Kind, Response, StatusValue, Told, Untagged, Vanished};
 pub use sequence::{Ranges, Set};
 pub use server::{Answer, Options, Question, Session, State};
 

@@ -1,7 +1,7 @@
 //! From the octets of a whole command to a [`Command`]. What imap-codec knows is left to it; what it lacks
 //! (or would limit, as the depth of SEARCH) has its grammar in `ext`.
 
-use crate::command::{Access, Command, Refusal, Secret};
+use crate::command::{Access, Command, Refusal, Secret, Select};
 use crate::ext;
 use crate::ext::store::{Transfer, transfer};
 use crate::lex::{Lexed, Lexer, is_astring};
@@ -34,7 +34,12 @@ pub(crate) enum Parsed {
     Logout,
     StartTls,
     Enable(Vec<String>),
-    Authenticate { mechanism: String, initial: Option<Secret> },
+    Authenticate {
+        mechanism: String,
+        initial: Option<Secret>,
+    },
+    /// SELECT and EXAMINE, and whether they ask for mod-sequences.
+    Select(Select, bool),
     Command(Command),
 }
 
@@ -72,6 +77,12 @@ pub(crate) fn command(whole: &[u8], body: &[u8], names: Names) -> Lexed<Parsed> 
             lexer.space()?;
             Command::Expunge(Some(crate::sequence::set(&mut lexer)?))
         }
+        "SELECT" | "EXAMINE" => {
+            let access = if verb == "SELECT" { Access::ReadWrite } else { Access::ReadOnly };
+            let (select, condstore) = ext::select::select(&mut lexer, access, names)?;
+            lexer.end()?;
+            return Ok(Parsed::Select(select, condstore));
+        }
         "AUTHENTICATE" => return ext::authenticate::authenticate(&mut lexer),
         "APPEND" => return Err(Refusal::bad("APPEND needs a message as a literal.")),
         _ => return with_codec(whole, &verb, names),
@@ -85,14 +96,12 @@ fn by(uid: bool) -> crate::command::By {
 }
 
 /// Verbs that imap-codec reads for us.
-const CODEC_VERBS: [&str; 20] = [
+const CODEC_VERBS: [&str; 18] = [
     "CAPABILITY",
     "NOOP",
     "LOGOUT",
     "STARTTLS",
     "LOGIN",
-    "SELECT",
-    "EXAMINE",
     "DELETE",
     "RENAME",
     "SUBSCRIBE",
@@ -123,7 +132,6 @@ fn with_codec(whole: &[u8], verb: &str, names: Names) -> Lexed<Parsed> {
 fn wrong_arguments(verb: &str) -> &'static str {
     match verb {
         "LOGIN" => "LOGIN needs a user name and a password.",
-        "SELECT" | "EXAMINE" => "A mailbox name is needed, and no options that are not announced.",
         "DELETE" | "SUBSCRIBE" | "UNSUBSCRIBE" => "One mailbox name is needed.",
         "RENAME" => "RENAME needs the old name and the new one.",
         "LSUB" => "LSUB needs a reference and a pattern.",
@@ -154,12 +162,6 @@ fn convert(body: CommandBody<'_>, names: Names) -> Lexed<Parsed> {
         CommandBody::Idle => Command::Idle,
         CommandBody::Namespace => Command::Namespace,
         CommandBody::Id { parameters } => Command::Id(id(parameters.unwrap_or_default())?),
-        CommandBody::Select { mailbox, parameters } if parameters.is_empty() => {
-            Command::Select { mailbox: named(&mailbox, names)?, access: Access::ReadWrite }
-        }
-        CommandBody::Examine { mailbox, parameters } if parameters.is_empty() => {
-            Command::Select { mailbox: named(&mailbox, names)?, access: Access::ReadOnly }
-        }
         CommandBody::Delete { mailbox } => Command::Delete { mailbox: named(&mailbox, names)? },
         CommandBody::Subscribe { mailbox } => Command::Subscribe { mailbox: named(&mailbox, names)? },
         CommandBody::Unsubscribe { mailbox } => Command::Unsubscribe { mailbox: named(&mailbox, names)? },

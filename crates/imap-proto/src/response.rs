@@ -1,6 +1,7 @@
 //! What a server says, from values to octets (RFC 9051 §7).
 
 use crate::command::StatusItem;
+use crate::fetch::FetchLine;
 use crate::parse::Names;
 use crate::sequence::Ranges;
 use crate::utf7;
@@ -34,6 +35,12 @@ pub enum Code {
     /// The first message that is not seen (RFC 3501 §7.1).
     Unseen(u32),
     UidValidity(u32),
+    /// RFC 7162 §3.1.2.1.
+    HighestModSeq(u64),
+    /// What a conditional STORE did not change (RFC 7162 §3.1.3).
+    Modified(Ranges),
+    /// RFC 8474 §4.
+    MailboxId(String),
     Capability(String),
     BadCharset(&'static str),
 }
@@ -48,6 +55,9 @@ impl fmt::Display for Code {
             Self::UidNext(uid) => write!(f, "UIDNEXT {uid}"),
             Self::Unseen(number) => write!(f, "UNSEEN {number}"),
             Self::UidValidity(validity) => write!(f, "UIDVALIDITY {validity}"),
+            Self::HighestModSeq(modseq) => write!(f, "HIGHESTMODSEQ {modseq}"),
+            Self::Modified(ranges) => write!(f, "MODIFIED {ranges}"),
+            Self::MailboxId(id) => write!(f, "MAILBOXID ({id})"),
             Self::Capability(list) => write!(f, "CAPABILITY {list}"),
             Self::BadCharset(list) => write!(f, "BADCHARSET ({list})"),
         }
@@ -130,6 +140,33 @@ pub struct Esearch {
     pub max: Option<u32>,
     pub all: Option<Ranges>,
     pub count: Option<u32>,
+    /// The highest mod-sequence of what is told (RFC 4731 §3.2).
+    pub modseq: Option<u64>,
+}
+
+/// What FETCH tells of a message that the client did not ask about, or of one that it just changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub number: u32,
+    pub uid: Option<u32>,
+    pub modseq: Option<u64>,
+    pub flags: Option<Vec<String>>,
+}
+
+/// Where messages went that are told by UID (RFC 7162 §3.2.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vanished {
+    /// They were in the view until now, and numbers behind them become less.
+    Now,
+    /// They were gone before the mailbox was selected.
+    Earlier,
+}
+
+/// What STATUS tells of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StatusValue {
+    Number(u64),
+    ObjectId(String),
 }
 
 /// A response that belongs to no tag.
@@ -144,19 +181,20 @@ pub enum Untagged {
     Recent(u32),
     Expunge(u32),
     Flags(Vec<String>),
-    /// Flags of one message; the UID as well where the client must have it.
-    FetchFlags {
-        number: u32,
-        uid: Option<u32>,
-        flags: Vec<String>,
-    },
+    /// Never empty.
+    Vanished(Vanished, Ranges),
+    Fetch(Told),
     List(Listed),
     Lsub(Listed),
     MailboxStatus {
         name: String,
-        items: Vec<(StatusItem, u64)>,
+        items: Vec<(StatusItem, StatusValue)>,
     },
-    Search(Vec<u32>),
+    Search {
+        found: Vec<u32>,
+        /// The highest mod-sequence of what was found (RFC 7162 §3.1.6).
+        modseq: Option<u64>,
+    },
     Esearch(Esearch),
     /// One personal namespace without prefix, and its delimiter.
     Namespace(char),
@@ -175,20 +213,13 @@ impl Untagged {
             Self::Recent(n) => line(out, &format!("{n} RECENT")),
             Self::Expunge(n) => line(out, &format!("{n} EXPUNGE")),
             Self::Flags(flags) => line(out, &format!("FLAGS ({})", flags.join(" "))),
-            Self::FetchFlags { number, uid, flags } => {
-                let uid = uid.map(|uid| format!("UID {uid} ")).unwrap_or_default();
-                line(out, &format!("{number} FETCH ({uid}FLAGS ({}))", flags.join(" ")));
-            }
+            Self::Vanished(Vanished::Now, uids) => line(out, &format!("VANISHED {uids}")),
+            Self::Vanished(Vanished::Earlier, uids) => line(out, &format!("VANISHED (EARLIER) {uids}")),
+            Self::Fetch(told) => fetch(told, out),
             Self::List(listed) => list_line("LIST", listed, names, out),
             Self::Lsub(listed) => list_line("LSUB", listed, names, out),
             Self::MailboxStatus { name, items } => status(name, items, names, out),
-            Self::Search(numbers) => {
-                let mut text = "SEARCH".to_owned();
-                for number in numbers {
-                    let _ = write!(text, " {number}");
-                }
-                line(out, &text);
-            }
+            Self::Search { found, modseq } => search(found, *modseq, out),
             Self::Esearch(result) => esearch(result, out),
             Self::Namespace(delimiter) => line(out, &format!("NAMESPACE ((\"\" \"{delimiter}\")) NIL NIL")),
             Self::Id(pairs) => id(pairs, out),
@@ -200,6 +231,31 @@ fn line(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(b"* ");
     out.extend_from_slice(text.as_bytes());
     out.extend_from_slice(b"\r\n");
+}
+
+fn fetch(told: &Told, out: &mut Vec<u8>) {
+    let mut line = FetchLine::begin(told.number, out);
+    if let Some(uid) = told.uid {
+        line.number(out, "UID", u64::from(uid));
+    }
+    if let Some(flags) = &told.flags {
+        line.flags(out, flags);
+    }
+    if let Some(modseq) = told.modseq {
+        line.modseq(out, modseq);
+    }
+    line.end(out);
+}
+
+fn search(found: &[u32], modseq: Option<u64>, out: &mut Vec<u8>) {
+    let mut text = "SEARCH".to_owned();
+    for number in found {
+        let _ = write!(text, " {number}");
+    }
+    if let Some(modseq) = modseq.filter(|_| !found.is_empty()) {
+        let _ = write!(text, " (MODSEQ {modseq})");
+    }
+    line(out, &text);
 }
 
 fn list_line(verb: &str, listed: &Listed, names: Names, out: &mut Vec<u8>) {
@@ -215,10 +271,14 @@ fn list_line(verb: &str, listed: &Listed, names: Names, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn status(name: &str, items: &[(StatusItem, u64)], names: Names, out: &mut Vec<u8>) {
+fn status(name: &str, items: &[(StatusItem, StatusValue)], names: Names, out: &mut Vec<u8>) {
     out.extend_from_slice(b"* STATUS ");
     mailbox(name, names, out);
-    let items: Vec<String> = items.iter().map(|(item, n)| format!("{} {n}", status_word(*item))).collect();
+    let text = |(item, value): &(StatusItem, StatusValue)| match value {
+        StatusValue::Number(n) => format!("{} {n}", status_word(*item)),
+        StatusValue::ObjectId(id) => format!("{} ({id})", status_word(*item)),
+    };
+    let items: Vec<String> = items.iter().map(text).collect();
     out.extend_from_slice(format!(" ({})\r\n", items.join(" ")).as_bytes());
 }
 
@@ -232,6 +292,8 @@ fn status_word(item: StatusItem) -> &'static str {
         StatusItem::Deleted => "DELETED",
         StatusItem::Size => "SIZE",
         StatusItem::AppendLimit => "APPENDLIMIT",
+        StatusItem::HighestModSeq => "HIGHESTMODSEQ",
+        StatusItem::MailboxId => "MAILBOXID",
     }
 }
 
@@ -254,6 +316,9 @@ fn esearch(result: &Esearch, out: &mut Vec<u8>) {
     }
     if let Some(count) = result.count {
         let _ = write!(text, " COUNT {count}");
+    }
+    if let Some(modseq) = result.modseq {
+        let _ = write!(text, " MODSEQ {modseq}");
     }
     line(out, &text);
 }

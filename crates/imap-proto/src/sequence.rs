@@ -74,6 +74,16 @@ impl Ranges {
         &self.0
     }
 
+    /// How many numbers there are.
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|(from, to)| u64::from(to - from) + 1).sum()
+    }
+
+    /// The numbers, ascending. There may be four billion of them.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().flat_map(|(from, to)| *from..=*to)
+    }
+
     /// Largest number, if any.
     pub fn last(&self) -> Option<u32> {
         self.0.last().map(|(_, to)| *to)
@@ -107,6 +117,35 @@ pub(crate) fn set(lexer: &mut Lexer<'_>) -> Lexed<Set> {
         if !lexer.take(b',') {
             return Ok(Set::Ranges(ranges));
         }
+    }
+}
+
+/// Reads a set that is ascending and has neither `*` nor `$` in it (RFC 7162 §7, `known-sequence-set`).
+pub(crate) fn ascending(lexer: &mut Lexer<'_>) -> Lexed<Ranges> {
+    const WRONG: &str = "A set of known numbers is ascending, without * and $.";
+    let Set::Ranges(written) = set(lexer)? else { return Err(Refusal::bad(WRONG)) };
+    let mut last = 0;
+    let mut ranges = Vec::with_capacity(written.len());
+    for range in written {
+        match range {
+            (Bound::Number(from), Bound::Number(to)) if last < from && from <= to => {
+                ranges.push((from, to));
+                last = to;
+            }
+            _ => return Err(Refusal::bad(WRONG)),
+        }
+    }
+    Ok(Ranges::new(ranges))
+}
+
+/// Reads a set of numbers in any order, without `*` and `$` (RFC 7162 §7, `known-uids`).
+pub(crate) fn plain(lexer: &mut Lexer<'_>) -> Lexed<Ranges> {
+    const WRONG: &str = "A set of known UIDs has no * and no $.";
+    let set = set(lexer)?;
+    let starred = |(from, to): &(Bound, Bound)| *from == Bound::Last || *to == Bound::Last;
+    match &set {
+        Set::Ranges(ranges) if !ranges.iter().any(starred) => Ok(set.resolve(0)),
+        _ => Err(Refusal::bad(WRONG)),
     }
 }
 

@@ -10,7 +10,7 @@ pub use options::{ClearLogin, Options, Privacy};
 use crate::command::{Access, Append, By, Command, Refusal, RefusalKind, Secret};
 use crate::frame::{Framer, KNOWN};
 use crate::parse::Names;
-use crate::response::{Code, Response, Untagged};
+use crate::response::{Code, Response, Untagged, Vanished};
 use std::collections::VecDeque;
 use std::time::Duration;
 use wire::{Machine, Step, UnderWay};
@@ -106,6 +106,15 @@ enum Task {
     Other,
 }
 
+/// What the client has said that it understands (RFC 5161).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Enabled {
+    rev2: bool,
+    /// Also by a command that asks for mod-sequences (RFC 7162 §3.1).
+    condstore: bool,
+    qresync: bool,
+}
+
 /// One connection, the server's side.
 pub struct Session {
     options: Options,
@@ -116,7 +125,7 @@ pub struct Session {
     state: State,
     tag: String,
     names: Names,
-    rev2: bool,
+    enabled: Enabled,
     bad: u32,
     start_tls: bool,
     /// Commands, lines and messages that have come in.
@@ -134,7 +143,7 @@ impl Session {
             state: State::NotAuthenticated,
             tag: String::new(),
             names: Names::Utf7,
-            rev2: false,
+            enabled: Enabled::default(),
             bad: 0,
             start_tls: false,
             received: 0,
@@ -152,7 +161,17 @@ impl Session {
 
     /// Whether `ENABLE IMAP4rev2` was said (RFC 9051 §6.3.1).
     pub fn is_rev2(&self) -> bool {
-        self.rev2
+        self.enabled.rev2
+    }
+
+    /// Whether mod-sequences go with flags that are told unasked (RFC 7162 §3.1).
+    pub fn is_condstore(&self) -> bool {
+        self.enabled.condstore
+    }
+
+    /// Whether VANISHED takes the place of EXPUNGE (RFC 7162 §3.2.3).
+    pub fn is_qresync(&self) -> bool {
+        self.enabled.qresync
     }
 
     pub fn is_idling(&self) -> bool {
@@ -183,7 +202,8 @@ impl Session {
 
     /// Says something that belongs to no tag: while a command is answered, or in IDLE.
     pub fn tell(&mut self, untagged: &Untagged) -> Result<(), TooEarly> {
-        if matches!(untagged, Untagged::Expunge(_)) && !self.may_expunge() {
+        let expunge = matches!(untagged, Untagged::Expunge(_) | Untagged::Vanished(Vanished::Now, _));
+        if expunge && !self.may_expunge() {
             return Err(TooEarly);
         }
         untagged.encode(self.names, &mut self.out);
@@ -303,12 +323,13 @@ fn refused(refusal: Refusal) -> Response {
 fn task(command: &Command) -> Task {
     match command {
         Command::Login { .. } => Task::Login,
-        Command::Select { access, .. } => Task::Select(*access),
+        Command::Select(select) => Task::Select(select.access),
         Command::Close | Command::Unselect => Task::Leave,
         Command::Idle => Task::Idle,
-        Command::Fetch { by: By::Sequence, .. } => Task::Numbered,
+        Command::Fetch(fetch) if fetch.by == By::Sequence => Task::Numbered,
         Command::Store(store) if store.by == By::Sequence => Task::Numbered,
-        Command::Search(search) if search.by == By::Sequence => Task::Numbered,
+        // UID SEARCH as well where it has numbers in it (RFC 7162 §3.2.10.2).
+        Command::Search(search) if search.by == By::Sequence || search.key.has_numbers() => Task::Numbered,
         _ => Task::Other,
     }
 }

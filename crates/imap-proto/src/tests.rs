@@ -4,7 +4,8 @@ mod grammar;
 mod noise;
 mod output;
 
-use crate::response::{Code, Kind, Response, Untagged};
+use crate::response::{Code, Kind, Response, Untagged, Vanished};
+use crate::sequence::Ranges;
 use crate::server::{Answer, ClearLogin, Options, Privacy, Question, Session};
 use std::path::Path;
 use wire::transcript::{Event, Player, Side, run};
@@ -50,6 +51,7 @@ impl Chatting {
             }
             "exists" => Untagged::Exists(number()?),
             "expunge" => Untagged::Expunge(number()?),
+            "vanished" => Untagged::Vanished(Vanished::Now, Ranges::from_numbers([number()?])),
             other => return Err(format!("unknown action {other}")),
         };
         self.0.tell(&tell).map_err(|error| format!("{error:?}"))
@@ -94,9 +96,10 @@ impl Player for Chatting {
 }
 
 const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS \
-    MOVE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS ESEARCH SEARCHRES STATUS=SIZE APPENDLIMIT=1000";
+    MOVE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS ESEARCH SEARCHRES STATUS=SIZE CONDSTORE QRESYNC WITHIN \
+     OBJECTID SAVEDATE PREVIEW APPENDLIMIT=1000";
 
-/// `@greeting`, `@login` and `@select` stand for what most chats begin with.
+/// `@greeting`, `@login` and `@select` stand for what most chats begin with, `@CAPABILITIES` for the list.
 fn expand(chat: &str) -> String {
     let greeting = format!("S: * OK [CAPABILITY {CAPABILITIES} AUTH=PLAIN AUTH=LOGIN] mx.example.org\n");
     let login = format!(
@@ -104,14 +107,14 @@ fn expand(chat: &str) -> String {
          S: l OK [CAPABILITY {CAPABILITIES}] Welcome.\n"
     );
     let select = format!(
-        "{login}C: s SELECT INBOX\n? Select {{ mailbox: \"INBOX\", access: ReadWrite }} = ok [READ-WRITE] Selected.\n\
+        "{login}C: s SELECT INBOX\n? Select(Select {{ mailbox: \"INBOX\", access: ReadWrite, resync: None }}) = ok [READ-WRITE] Selected.\n\
          S: s OK [READ-WRITE] Selected.\n"
     );
     let lines = chat.lines().map(|line| match line {
         "@greeting" => greeting.clone(),
         "@login" => login.clone(),
         "@select" => select.clone(),
-        other => format!("{other}\n"),
+        other => format!("{}\n", other.replace("@CAPABILITIES", CAPABILITIES)),
     });
     lines.collect()
 }

@@ -42,6 +42,11 @@ impl Body {
         Some(Self { message, parts })
     }
 
+    /// Whether the octets are in memory, so that looking into them costs next to nothing.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        self.message.received.as_memory().is_some()
+    }
+
     pub(crate) fn parts(&self) -> &Parts {
         &self.parts
     }

@@ -5,11 +5,11 @@ use crate::command::append::Incoming;
 use crate::config::{Config, InsecureAuth};
 use crate::door::{House, Seat};
 use crate::picture::Shared;
-use crate::view::{Expunges, View};
+use crate::view::{Expunges, Manner, ModSeqs, Naming, View};
 use auth::{Exchange, Mechanism};
 use imap_proto::response::Response;
 use imap_proto::server::{ClearLogin, Privacy};
-use imap_proto::{Answer, Command, Options, Question, Session, Untagged};
+use imap_proto::{Answer, Code, Command, Options, Question, Session, Untagged};
 use net::{Closed, Conn, Driven};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub(crate) struct Client {
     pub(crate) account: Option<Account>,
     pub(crate) selected: Option<Selected>,
     pub(crate) incoming: Option<Incoming>,
+    /// Whether HIGHESTMODSEQ was told when the client first asked for mod-sequences (RFC 7162 §3.1).
+    told_modseq: bool,
     login_until: Instant,
     end: End,
 }
@@ -71,6 +73,8 @@ pub(crate) struct Selected {
     pub(crate) view: View,
     /// What `$` stands for (RFC 9051 §6.4.4.1).
     pub(crate) saved: UidSet,
+    /// Whether the last HIGHESTMODSEQ told was less than the truth, since an EXPUNGE is held back.
+    pub(crate) told_less: bool,
 }
 
 impl Client {
@@ -101,6 +105,7 @@ impl Client {
             account: None,
             selected: None,
             incoming: None,
+            told_modseq: false,
             login_until: Instant::now() + LOGIN_DEADLINE,
             end: End::NotYet,
         }
@@ -182,6 +187,7 @@ impl Client {
     }
 
     async fn on_question(&mut self, question: Question) -> Result<(), Gone> {
+        self.meet_condstore(&question);
         match question {
             // What IDLE is told at once is what the client could have learned just before.
             Question::Command(Command::Idle) => {
@@ -214,15 +220,38 @@ impl Client {
         Ok(())
     }
 
+    /// The first command that asks for mod-sequences in a selected mailbox is told where it stands (RFC 7162 §3.1).
+    fn meet_condstore(&mut self, question: &Question) {
+        if self.told_modseq || !self.session.is_condstore() {
+            return;
+        }
+        self.told_modseq = true;
+        match &self.selected {
+            // SELECT tells it anyway.
+            Some(selected) if !matches!(question, Question::Command(Command::Select(_))) => {
+                let modseq = selected.view.complete();
+                self.tell_modseq(modseq);
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_modseq(&mut self, modseq: ModSeq) {
+        let response = Response::ok("Begin from here next time.").with(Code::HighestModSeq(modseq));
+        let _ = self.session.tell(&Untagged::Status(response));
+    }
+
     /// Ends a command: what others did meanwhile is told first.
-    async fn finish(&mut self, response: Response) {
+    async fn finish(&mut self, mut response: Response) {
         self.sync().await;
+        if let (Some(Code::HighestModSeq(modseq)), Some(selected)) = (&mut response.code, &self.selected) {
+            *modseq = selected.view.complete();
+        }
         self.session.answer(Answer::Done(response));
     }
 
     /// Tells what became of the selected mailbox, as far as it may be told now.
     pub(crate) async fn sync(&mut self) {
-        let expunges = if self.session.may_expunge() { Expunges::Told } else { Expunges::HeldBack };
         match self.refresh(0).await {
             Ok(()) => {}
             Err(Error::NoSuchMailbox(_) | Error::NoSuchAccount(_)) => {
@@ -233,11 +262,28 @@ impl Client {
                 return;
             }
         }
+        let manner = self.manner();
         let Some(selected) = &mut self.selected else { return };
-        let lines = selected.view.apply(&selected.shared.look(), expunges);
+        let lines = selected.view.apply(&selected.shared.look(), manner);
+        let (behind, complete) = (selected.view.is_behind(), selected.view.complete());
+        let less = std::mem::replace(&mut selected.told_less, behind);
         for line in lines {
             // Whether EXPUNGE may go was asked above; nothing else is ever too early.
             let _ = self.session.tell(&line);
+        }
+        // RFC 7162 §3.2: who sees newer mod-sequences while an EXPUNGE is held back must not begin behind it.
+        if self.session.is_condstore() && (behind || less) {
+            self.tell_modseq(complete);
+        }
+    }
+
+    /// How changes are to be told now.
+    pub(crate) fn manner(&self) -> Manner {
+        let session = &self.session;
+        Manner {
+            expunges: if session.may_expunge() { Expunges::Told } else { Expunges::HeldBack },
+            naming: if session.is_qresync() { Naming::Uid } else { Naming::Number },
+            modseqs: if session.is_condstore() { ModSeqs::Told } else { ModSeqs::Left },
         }
     }
 

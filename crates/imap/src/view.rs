@@ -4,7 +4,7 @@
 use crate::flags;
 use crate::picture::Picture;
 use imap_proto::sequence::Bound;
-use imap_proto::{Set, Untagged};
+use imap_proto::{Ranges, Set, Told, Untagged, Vanished};
 use std::collections::HashMap;
 use storage::{Mark, ModSeq, Uid, UidSet};
 
@@ -13,6 +13,30 @@ use storage::{Mark, ModSeq, Uid, UidSet};
 pub(crate) enum Expunges {
     Told,
     HeldBack,
+}
+
+/// How a session wants to hear of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    pub(crate) expunges: Expunges,
+    pub(crate) naming: Naming,
+    pub(crate) modseqs: ModSeqs,
+}
+
+/// How messages are told that are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// EXPUNGE
+    Number,
+    /// VANISHED (RFC 7162 §3.2.10)
+    Uid,
+}
+
+/// Whether flags come with their mod-sequence (RFC 7162 §3.2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ModSeqs {
+    Told,
+    Left,
 }
 
 /// A message as its session names it.
@@ -33,6 +57,8 @@ pub(crate) struct View {
     keywords: usize,
     /// Whether an EXPUNGE is held back.
     behind: bool,
+    /// Up to here everything was told, messages that are gone included.
+    complete: ModSeq,
     /// Flags that the client knows without being told: it set them itself, or was just sent them.
     known: HashMap<Uid, ModSeq>,
 }
@@ -45,6 +71,7 @@ impl View {
             modseq: picture.modseq,
             keywords: picture.keywords.len(),
             behind: false,
+            complete: picture.modseq,
             known: HashMap::new(),
         }
     }
@@ -52,6 +79,26 @@ impl View {
     /// Messages, those included whose EXPUNGE is held back.
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.told.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The mod-sequence up to which the client knows everything: where a resync can safely begin (RFC 7162 §6).
+    pub(crate) fn complete(&self) -> ModSeq {
+        self.complete
+    }
+
+    /// Whether an EXPUNGE is held back.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Whether the client knows the flags of a message as they are in `mark`.
+    pub(crate) fn has_seen(&self, mark: &Mark) -> bool {
+        mark.modseq <= self.modseq || self.known.get(&mark.uid).is_some_and(|known| *known >= mark.modseq)
+    }
+
+    /// Whether a mod-sequence is later than all that was told.
+    pub(crate) fn is_new(&self, modseq: ModSeq) -> bool {
+        modseq > self.modseq
     }
 
     /// The sequence number of a message.
@@ -116,12 +163,12 @@ impl View {
     }
 
     /// Brings the session up to the picture; what comes back is to be told in this order.
-    pub(crate) fn apply(&mut self, picture: &Picture, expunges: Expunges) -> Vec<Untagged> {
+    pub(crate) fn apply(&mut self, picture: &Picture, manner: Manner) -> Vec<Untagged> {
         let mut lines = Vec::new();
         if picture.modseq == self.modseq && !self.behind {
             return lines;
         }
-        self.apply_expunges(picture, expunges, &mut lines);
+        self.apply_expunges(picture, manner, &mut lines);
         let last = self.told.last().copied().unwrap_or(0);
         self.apply_new(picture, last, &mut lines);
         if picture.keywords.len() != self.keywords {
@@ -134,35 +181,42 @@ impl View {
                 continue;
             }
             if let Some(number) = self.number(mark.uid) {
-                lines.push(told_flags(number, mark, &picture.keywords));
+                lines.push(told_flags(number, mark, &picture.keywords, manner.modseqs));
             }
         }
         self.known.clear();
         self.modseq = picture.modseq;
+        if !self.behind {
+            self.complete = picture.modseq;
+        }
         lines
     }
 
-    /// EXPUNGE for what is gone, each number as it is after the ones before (RFC 9051 §7.5.1).
-    fn apply_expunges(&mut self, picture: &Picture, expunges: Expunges, lines: &mut Vec<Untagged>) {
+    /// EXPUNGE for what is gone, each number as it is after the ones before (RFC 9051 §7.5.1), or one VANISHED.
+    fn apply_expunges(&mut self, picture: &Picture, manner: Manner, lines: &mut Vec<Untagged>) {
         let mut marks = picture.marks.iter().map(|mark| mark.uid).peekable();
         let mut is_gone = |uid: Uid| {
             while marks.next_if(|mark| *mark < uid).is_some() {}
             marks.peek() != Some(&uid)
         };
-        if expunges == Expunges::HeldBack {
+        if manner.expunges == Expunges::HeldBack {
             self.behind = self.told.iter().any(|uid| is_gone(*uid));
             return;
         }
         let mut number = 0;
+        let mut vanished = Vec::new();
         self.told.retain(|uid| {
             let gone = is_gone(*uid);
-            if gone {
-                lines.push(Untagged::Expunge(number + 1));
-            } else {
-                number += 1;
+            match manner.naming {
+                Naming::Uid if gone => vanished.push(*uid),
+                Naming::Number if gone => lines.push(Untagged::Expunge(number + 1)),
+                _ => number += 1,
             }
             !gone
         });
+        if !vanished.is_empty() {
+            lines.push(Untagged::Vanished(Vanished::Now, Ranges::from_numbers(vanished)));
+        }
         self.behind = false;
     }
 
@@ -176,13 +230,14 @@ impl View {
 }
 
 /// The flags of a message that the client did not ask for: with its UID (RFC 9051 §7.5.2).
-pub(crate) fn told_flags(number: u32, mark: &Mark, keywords: &[String]) -> Untagged {
+pub(crate) fn told_flags(number: u32, mark: &Mark, keywords: &[String], modseqs: ModSeqs) -> Untagged {
     let names = flags::names(mark.flags, mark.keywords, keywords);
-    Untagged::FetchFlags {
+    Untagged::Fetch(Told {
         number,
         uid: Some(mark.uid),
-        flags: names.into_iter().map(str::to_owned).collect(),
-    }
+        flags: Some(names.into_iter().map(str::to_owned).collect()),
+        modseq: (modseqs == ModSeqs::Told).then_some(mark.modseq),
+    })
 }
 
 /// The UIDs of some messages.

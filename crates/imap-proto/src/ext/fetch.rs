@@ -1,6 +1,8 @@
-//! FETCH items with sections, partials and BINARY (RFC 9051 §6.4.5, RFC 3516).
+//! FETCH items with sections, partials and BINARY (RFC 9051 §6.4.5, RFC 3516), and its modifiers.
 
-use crate::command::{By, Command, FetchItem, Partial, Peek, Refusal, Rfc822, Section, SectionText};
+use crate::command::{
+    By, Command, Fetch, FetchItem, Partial, Peek, PreviewWhen, Refusal, Rfc822, Section, SectionText,
+};
 use crate::lex::{Lexed, Lexer};
 use crate::sequence;
 
@@ -25,7 +27,33 @@ pub(crate) fn fetch(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
     if items.is_empty() || items.len() > ITEMS_MAX {
         return Err(Refusal::bad("FETCH takes from 1 to 100 items."));
     }
-    Ok(Command::Fetch { set, by, items })
+    let mut fetch = Fetch { set, by, items, changed_since: None, vanished: false };
+    if lexer.take(b' ') {
+        modifiers(lexer, &mut fetch)?;
+    }
+    Ok(Command::Fetch(fetch))
+}
+
+/// `(CHANGEDSINCE n VANISHED)` (RFC 7162 §3.1.4.1, §3.2.6).
+fn modifiers(lexer: &mut Lexer<'_>, fetch: &mut Fetch) -> Lexed<()> {
+    let given = lexer.parenthesized(|lexer| {
+        match lexer.word()?.as_str() {
+            "CHANGEDSINCE" if fetch.changed_since.is_none() => {
+                lexer.space()?;
+                fetch.changed_since = Some(lexer.number()?);
+            }
+            "VANISHED" if !fetch.vanished => fetch.vanished = true,
+            _ => return Err(Refusal::bad("This modifier of FETCH is not known here, or stands twice.")),
+        }
+        Ok(())
+    })?;
+    if given.is_empty() {
+        return Err(Refusal::bad("The list of modifiers is empty."));
+    }
+    if fetch.vanished && (fetch.by == By::Sequence || fetch.changed_since.is_none()) {
+        return Err(Refusal::bad("VANISHED is for UID FETCH together with CHANGEDSINCE."));
+    }
+    Ok(())
 }
 
 fn take_macro(lexer: &mut Lexer<'_>) -> Option<Vec<FetchItem>> {
@@ -50,6 +78,11 @@ fn item(lexer: &mut Lexer<'_>) -> Lexed<FetchItem> {
     Ok(match (word.as_str(), bracket) {
         ("UID", _) => FetchItem::Uid,
         ("FLAGS", _) => FetchItem::Flags,
+        ("MODSEQ", _) => FetchItem::ModSeq,
+        ("EMAILID", _) => FetchItem::EmailId,
+        ("THREADID", _) => FetchItem::ThreadId,
+        ("SAVEDATE", _) => FetchItem::SaveDate,
+        ("PREVIEW", _) => FetchItem::Preview(preview(lexer)?),
         ("INTERNALDATE", _) => FetchItem::InternalDate,
         ("RFC822.SIZE", _) => FetchItem::Size,
         ("ENVELOPE", _) => FetchItem::Envelope,
@@ -65,6 +98,24 @@ fn item(lexer: &mut Lexer<'_>) -> Lexed<FetchItem> {
         ("BINARY.SIZE", true) => FetchItem::BinarySize { part: binary_part(lexer)? },
         _ => return Err(Refusal::bad("This FETCH item is not known here.")),
     })
+}
+
+/// `PREVIEW (LAZY)`, or nothing behind it (RFC 8970 §6).
+fn preview(lexer: &mut Lexer<'_>) -> Lexed<PreviewWhen> {
+    if lexer.peek() != Some(b' ') || lexer.peek_second() != Some(b'(') {
+        return Ok(PreviewWhen::Always);
+    }
+    let mut ahead = lexer.clone();
+    ahead.space()?;
+    let modifiers = ahead.parenthesized(Lexer::word);
+    match modifiers {
+        Ok(words) if !words.is_empty() && words.iter().all(|word| word == "LAZY") => {
+            *lexer = ahead;
+            Ok(PreviewWhen::Lazy)
+        }
+        // What follows may be modifiers of FETCH itself.
+        _ => Ok(PreviewWhen::Always),
+    }
 }
 
 fn section_item(lexer: &mut Lexer<'_>, peek: Peek) -> Lexed<FetchItem> {

@@ -6,5 +6,6 @@ pub(crate) mod create;
 pub(crate) mod fetch;
 pub(crate) mod list;
 pub(crate) mod search;
+pub(crate) mod select;
 pub(crate) mod status;
 pub(crate) mod store;

@@ -158,6 +158,14 @@ fn leaf(lexer: &mut Lexer<'_>) -> Lexed<Key> {
         "SENTBEFORE" => Key::SentBefore(date(lexer)?),
         "SENTON" => Key::SentOn(date(lexer)?),
         "SENTSINCE" => Key::SentSince(date(lexer)?),
+        "SAVEDBEFORE" => Key::SavedBefore(date(lexer)?),
+        "SAVEDON" => Key::SavedOn(date(lexer)?),
+        "SAVEDSINCE" => Key::SavedSince(date(lexer)?),
+        "OLDER" => Key::Older(lexer.nz_number()?),
+        "YOUNGER" => Key::Younger(lexer.nz_number()?),
+        "MODSEQ" => modseq(lexer)?,
+        "EMAILID" => Key::EmailId(lexer.object_id()?),
+        "THREADID" => Key::ThreadId(lexer.object_id()?),
         "LARGER" => Key::Larger(lexer.number()?),
         "SMALLER" => Key::Smaller(lexer.number()?),
         "KEYWORD" => Key::Flag(lexer.atom()?.to_owned()),
@@ -172,7 +180,7 @@ fn leaf(lexer: &mut Lexer<'_>) -> Lexed<Key> {
 fn plain(word: &str) -> Option<Key> {
     let flag = |name: &str| Key::Flag(name.to_owned());
     Some(match word {
-        "ALL" | "OLD" => Key::All,
+        "ALL" | "OLD" | "SAVEDATESUPPORTED" => Key::All,
         "NEW" | "RECENT" => not(Key::All),
         "ANSWERED" => flag("\\Answered"),
         "DELETED" => flag("\\Deleted"),
@@ -190,6 +198,21 @@ fn plain(word: &str) -> Option<Key> {
 
 fn not(key: Key) -> Key {
     Key::Not(Box::new(key))
+}
+
+/// `MODSEQ ["/flags/…" all] n`: there is one mod-sequence for a whole message, so that the name says nothing
+/// (RFC 7162 §3.1.5).
+fn modseq(lexer: &mut Lexer<'_>) -> Lexed<Key> {
+    if lexer.peek() == Some(b'"') {
+        let entry = lexer.string()?;
+        lexer.space()?;
+        let kind = lexer.word()?;
+        if !entry.starts_with(b"/flags/") || !["PRIV", "SHARED", "ALL"].contains(&kind.as_str()) {
+            return Err(Refusal::bad("The entry behind MODSEQ is like \"/flags/\\\\seen\" all."));
+        }
+        lexer.space()?;
+    }
+    Ok(Key::ModSeq(lexer.number()?))
 }
 
 fn text(lexer: &mut Lexer<'_>) -> Lexed<String> {

@@ -1,4 +1,4 @@
-//! STATUS and its items (RFC 9051 §6.3.11; APPENDLIMIT: RFC 7889 §3).
+//! STATUS and its items (RFC 9051 §6.3.11; and those of RFC 7889 §3, RFC 7162 §3.1.7, RFC 8474 §4.3).
 
 use crate::command::{Command, Refusal, StatusItem};
 use crate::lex::{Lexed, Lexer};
@@ -32,6 +32,8 @@ fn item(lexer: &mut Lexer<'_>) -> Lexed<StatusItem> {
         "DELETED" => StatusItem::Deleted,
         "SIZE" => StatusItem::Size,
         "APPENDLIMIT" => StatusItem::AppendLimit,
+        "HIGHESTMODSEQ" => StatusItem::HighestModSeq,
+        "MAILBOXID" => StatusItem::MailboxId,
         _ => return Err(Refusal::bad("This STATUS item is not known here.")),
     })
 }

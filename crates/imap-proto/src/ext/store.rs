@@ -14,6 +14,7 @@ pub(crate) fn store(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
     lexer.space()?;
     let set = sequence::set(lexer)?;
     lexer.space()?;
+    let unchanged_since = unchanged_since(lexer)?;
     let mode = if lexer.take(b'+') {
         StoreMode::Add
     } else if lexer.take(b'-') {
@@ -37,7 +38,22 @@ pub(crate) fn store(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
         flags
     };
     check_flags(&flags)?;
-    Ok(Command::Store(Store { set, by, mode, answering, flags }))
+    Ok(Command::Store(Store { set, by, mode, answering, flags, unchanged_since }))
+}
+
+/// `(UNCHANGEDSINCE n) ` (RFC 7162 §3.1.3).
+fn unchanged_since(lexer: &mut Lexer<'_>) -> Lexed<Option<u64>> {
+    if !lexer.take(b'(') {
+        return Ok(None);
+    }
+    if !lexer.take_word("UNCHANGEDSINCE") {
+        return Err(Refusal::bad("The only modifier of STORE is UNCHANGEDSINCE."));
+    }
+    lexer.space()?;
+    let modseq = lexer.number()?;
+    lexer.expect(b')')?;
+    lexer.space()?;
+    Ok(Some(modseq))
 }
 
 /// `\Recent` and unknown system flags cannot be stored.

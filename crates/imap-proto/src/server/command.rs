@@ -1,7 +1,7 @@
 //! The session between commands: from frames to questions.
 
 use super::{Mode, Privacy, Question, Session, State, Task, refused, task};
-use crate::command::{Access, Append, Command, Refusal, RefusalKind};
+use crate::command::{Access, Append, Command, FetchItem, Refusal, RefusalKind, StatusItem};
 use crate::ext::append;
 use crate::frame::{Fault, Frame, Sync};
 use crate::parse::{self, Names, Parsed};
@@ -63,6 +63,16 @@ impl Session {
                 Err(refusal) => self.refuse(refusal),
                 Ok(()) => self.ask(Task::Exchange, Question::Authenticate { mechanism, initial }),
             },
+            Parsed::Select(select, condstore) => {
+                let command = Command::Select(select);
+                match self.check_state(&command) {
+                    Err(refusal) => self.refuse(refusal),
+                    Ok(()) => {
+                        self.enabled.condstore |= condstore;
+                        self.start(command);
+                    }
+                }
+            }
             Parsed::Command(command) => match self.check_state(&command) {
                 Err(refusal) => self.refuse(refusal),
                 Ok(()) => self.start(command),
@@ -71,7 +81,8 @@ impl Session {
     }
 
     fn start(&mut self, command: Command) {
-        if matches!(command, Command::Select { .. }) && matches!(self.state, State::Selected(_)) {
+        self.enabled.condstore |= asks_modseq(&command);
+        if matches!(command, Command::Select(_)) && matches!(self.state, State::Selected(_)) {
             // RFC 9051 §7.1: CLOSED parts what is told about the old mailbox from what is about the new one.
             Response::ok("The mailbox that was selected is closed.")
                 .word("CLOSED")
@@ -98,14 +109,31 @@ impl Session {
         if self.state == State::NotAuthenticated {
             return self.refuse(Refusal::bad(LOG_IN_FIRST));
         }
-        let mut enabled = Vec::new();
-        if words.iter().any(|word| word == "IMAP4REV2") {
-            self.rev2 = true;
-            self.names = Names::Utf8;
-            enabled.push("IMAP4rev2".to_owned());
+        let mut enabled: Vec<String> = Vec::new();
+        for word in words {
+            let name = match word.as_str() {
+                "IMAP4REV2" => {
+                    self.enabled.rev2 = true;
+                    self.names = Names::Utf8;
+                    "IMAP4rev2"
+                }
+                "CONDSTORE" => {
+                    self.enabled.condstore = true;
+                    "CONDSTORE"
+                }
+                "QRESYNC" => {
+                    self.enabled.condstore = true;
+                    self.enabled.qresync = true;
+                    "QRESYNC"
+                }
+                _ => continue,
+            };
+            if !enabled.iter().any(|known| known == name) {
+                enabled.push(name.to_owned());
+            }
         }
         Untagged::Enabled(enabled).encode(self.names, &mut self.out);
-        self.finish(&Response::ok("Enabled."));
+        self.ask(Task::Other, Question::Command(Command::Enable));
     }
 
     fn check_login(&self) -> Result<(), Refusal> {
@@ -128,11 +156,14 @@ impl Session {
             Command::Noop | Command::Id(_) => Ok(()),
             Command::Login { .. } => self.check_login(),
             _ if self.state == State::NotAuthenticated => Err(Refusal::bad(LOG_IN_FIRST)),
+            _ if needs_qresync(command) && !self.enabled.qresync => {
+                Err(Refusal::bad("Say ENABLE QRESYNC first."))
+            }
             Command::Check
             | Command::Close
             | Command::Unselect
             | Command::Search(_)
-            | Command::Fetch { .. }
+            | Command::Fetch(_)
             | Command::Copy { .. } => self.check_selected(None),
             Command::Expunge(_) | Command::Store(_) | Command::Move { .. } => {
                 self.check_selected(Some(Access::ReadWrite))
@@ -229,5 +260,25 @@ impl Session {
             (Fault::Endless, _) => return self.bye(None, "The command has no end."),
         };
         self.finish(&response);
+    }
+}
+
+/// Whether a command makes the client one that knows mod-sequences (RFC 7162 §3.1).
+fn asks_modseq(command: &Command) -> bool {
+    match command {
+        Command::Fetch(fetch) => fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq),
+        Command::Store(store) => store.unchanged_since.is_some(),
+        Command::Search(search) => search.key.has_modseq(),
+        Command::Status { items, .. } => items.contains(&StatusItem::HighestModSeq),
+        _ => false,
+    }
+}
+
+/// RFC 7162 §3.2.3.
+fn needs_qresync(command: &Command) -> bool {
+    match command {
+        Command::Select(select) => select.resync.is_some(),
+        Command::Fetch(fetch) => fetch.vanished,
+        _ => false,
     }
 }

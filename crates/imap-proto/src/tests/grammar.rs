@@ -30,6 +30,12 @@ fn criteria() {
         ("SINCE 1-feb-2026", "Since(Day { year: 2026, month: 2, day: 1 })"),
         ("BEFORE \"01-Dec-1999\"", "Before(Day { year: 1999, month: 12, day: 1 })"),
         ("LARGER 4294967296", "Larger(4294967296)"),
+        ("OLDER 5 YOUNGER 3600", "And([Older(5), Younger(3600)])"),
+        ("SAVEDSINCE 1-Feb-2026", "SavedSince(Day { year: 2026, month: 2, day: 1 })"),
+        ("SAVEDATESUPPORTED", "All"),
+        ("MODSEQ 0", "ModSeq(0)"),
+        ("MODSEQ \"/flags/\\\\seen\" all 9223372036854775807", "ModSeq(9223372036854775807)"),
+        ("EMAILID M6d-_9 THREADID t", "And([EmailId(\"M6d-_9\"), ThreadId(\"t\")])"),
         ("UID $", "Uid(Saved)"),
         ("KEYWORD $Junk", "Flag(\"$Junk\")"),
         ("NEW", "Not(All)"),
@@ -57,6 +63,14 @@ fn criteria() {
         " ",
         " ()",
         " (ALL",
+        " MODSEQ",
+        " MODSEQ 9223372036854775808",
+        " MODSEQ \"/flags/x\" 5",
+        " MODSEQ \"x\" all 5",
+        " OLDER 0",
+        " YOUNGER -1",
+        " EMAILID a.b",
+        " SAVEDON today",
         " ALL)",
         " OR SEEN",
         " NOT",
@@ -105,10 +119,14 @@ fn fetch_items() {
             "[Binary { part: [1, 1], partial: Some(Partial { origin: 3, length: 4 }), peek: Peek }]",
         ),
         ("BINARY.SIZE[2]", "[BinarySize { part: [2] }]"),
+        ("(MODSEQ EMAILID THREADID SAVEDATE)", "[ModSeq, EmailId, ThreadId, SaveDate]"),
+        ("(PREVIEW UID PREVIEW (LAZY))", "[Preview(Always), Uid, Preview(Lazy)]"),
     ] {
         assert_eq!(
             read(&format!("FETCH 1 {text}")),
-            format!("Fetch {{ set: Ranges([(Number(1), Number(1))]), by: Sequence, items: {want} }}"),
+            format!(
+                "Fetch(Fetch {{ set: Ranges([(Number(1), Number(1))]), by: Sequence, items: {want}, changed_since: None, vanished: false }})"
+            ),
             "{text}"
         );
     }
@@ -126,6 +144,13 @@ fn fetch_items() {
         "BODY[FOO]",
         "FOO",
         "FLAGS UID",
+        "PREVIEW (BUSY)",
+        "PREVIEW ()",
+        "FLAGS ()",
+        "FLAGS (CHANGEDSINCE)",
+        "FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 2)",
+        "FLAGS (CHANGEDSINCE 1 VANISHED)",
+        "FLAGS (CHANGEDSINCE 9223372036854775808)",
         "BODY.PEEK",
         "BINARY[1.]",
     ] {
@@ -169,21 +194,41 @@ fn other_commands() {
             "Status { mailbox: \"INBOX\", items: [Messages, Size, Deleted, AppendLimit] }",
         ),
         ("STATUS x ()", "Bad"),
+        (
+            "STATUS x (HIGHESTMODSEQ MAILBOXID)",
+            "Status { mailbox: \"x\", items: [HighestModSeq, MailboxId] }",
+        ),
+        ("UID FETCH 1 FLAGS (VANISHED)", "Bad"),
+        (
+            "FETCH 1 PREVIEW (CHANGEDSINCE 0)",
+            "Fetch(Fetch { set: Ranges([(Number(1), Number(1))]), by: Sequence, items: [Preview(Always)], changed_since: Some(0), vanished: false })",
+        ),
+        (
+            "UID FETCH 1 FLAGS (vanished changedsince 7)",
+            "Fetch(Fetch { set: Ranges([(Number(1), Number(1))]), by: Uid, items: [Flags], changed_since: Some(7), vanished: true })",
+        ),
+        (
+            "STORE 1 (UNCHANGEDSINCE 0) FLAGS ()",
+            "Store(Store { set: Ranges([(Number(1), Number(1))]), by: Sequence, mode: Replace, answering: Told, flags: [], unchanged_since: Some(0) })",
+        ),
+        ("STORE 1 (UNCHANGEDSINCE) FLAGS ()", "Bad"),
+        ("STORE 1 (CHANGEDSINCE 1) FLAGS ()", "Bad"),
+        ("STORE 1 () FLAGS ()", "Bad"),
         ("CREATE x (USE (\\Sent))", "Create { mailbox: \"x\", uses: [\"\\\\Sent\"] }"),
         ("CREATE x", "Create { mailbox: \"x\", uses: [] }"),
         ("CREATE \"\"", "Cannot"),
         ("CREATE \"a\u{e9}\"", "Create { mailbox: \"aé\", uses: [] }"),
         (
             "STORE 1 +FLAGS.SILENT (\\Deleted $x)",
-            "Store(Store { set: Ranges([(Number(1), Number(1))]), by: Sequence, mode: Add, answering: Silent, flags: [\"\\\\Deleted\", \"$x\"] })",
+            "Store(Store { set: Ranges([(Number(1), Number(1))]), by: Sequence, mode: Add, answering: Silent, flags: [\"\\\\Deleted\", \"$x\"], unchanged_since: None })",
         ),
         (
             "UID STORE $ FLAGS ()",
-            "Store(Store { set: Saved, by: Uid, mode: Replace, answering: Told, flags: [] })",
+            "Store(Store { set: Saved, by: Uid, mode: Replace, answering: Told, flags: [], unchanged_since: None })",
         ),
         (
             "STORE 1 -FLAGS \\Seen x",
-            "Store(Store { set: Ranges([(Number(1), Number(1))]), by: Sequence, mode: Remove, answering: Told, flags: [\"\\\\Seen\", \"x\"] })",
+            "Store(Store { set: Ranges([(Number(1), Number(1))]), by: Sequence, mode: Remove, answering: Told, flags: [\"\\\\Seen\", \"x\"], unchanged_since: None })",
         ),
         ("STORE 1 FLAGS (\\Recent)", "Bad"),
         ("STORE 1 FLAGS (\\*)", "Bad"),
@@ -201,7 +246,6 @@ fn other_commands() {
         ("ENABLE imap4rev2 CONDSTORE", "Enable([\"IMAP4REV2\", \"CONDSTORE\"])"),
         ("AUTHENTICATE plain =", "Authenticate { mechanism: \"PLAIN\", initial: Some(Secret(***)) }"),
         ("LOGIN {5}\r\nalice \"a b\"", "Login { user: \"alice\", password: Secret(***) }"),
-        ("SELECT x (CONDSTORE)", "Bad"),
         ("UID NOOP", "Bad"),
         ("XLIST \"\" *", "Bad"),
         ("NOOP x", "Bad"),
@@ -237,5 +281,62 @@ fn imap_codec_agrees() {
         let theirs = CommandCodec::default().decode(line.as_bytes()).is_ok();
         let ours = read(text) != "Bad";
         assert_eq!(ours, theirs, "{text}");
+    }
+}
+
+/// RFC 7162 §3.1.8, §3.2.5.
+#[test]
+fn selections() {
+    let resync =
+        |text: &str| format!("Select(Select {{ mailbox: \"x\", access: ReadOnly, resync: {text} }}, true)");
+    for (text, want) in [
+        ("x", "Select(Select { mailbox: \"x\", access: ReadOnly, resync: None }, false)".to_owned()),
+        ("x (CONDSTORE)", resync("None")),
+        (
+            "x (QRESYNC (5 7) CONDSTORE)",
+            resync("Some(Resync { uidvalidity: 5, modseq: 7, known: None, matches: None })"),
+        ),
+        (
+            "x (QRESYNC (5 7 9,3:4))",
+            resync(
+                "Some(Resync { uidvalidity: 5, modseq: 7, known: Some(Ranges([(3, 4), (9, 9)])), matches: None })",
+            ),
+        ),
+        (
+            "x (QRESYNC (5 7 1:9 (1,3:4 2,8,9)))",
+            resync(
+                "Some(Resync { uidvalidity: 5, modseq: 7, known: Some(Ranges([(1, 9)])), \
+                 matches: Some((Ranges([(1, 1), (3, 4)]), Ranges([(2, 2), (8, 9)]))) })",
+            ),
+        ),
+        (
+            "x (QRESYNC (5 7 (1 2)))",
+            resync(
+                "Some(Resync { uidvalidity: 5, modseq: 7, known: None, \
+                 matches: Some((Ranges([(1, 1)]), Ranges([(2, 2)]))) })",
+            ),
+        ),
+    ] {
+        assert_eq!(read(&format!("EXAMINE {text}")), want, "{text}");
+    }
+    for text in [
+        "",
+        "x ()",
+        "x (FOO)",
+        "x CONDSTORE",
+        "x (QRESYNC)",
+        "x (QRESYNC (5))",
+        "x (QRESYNC (0 7))",
+        "x (QRESYNC (5 0))",
+        "x (QRESYNC (5 7 1:*))",
+        "x (QRESYNC (5 7 $))",
+        "x (QRESYNC (5 7 1:9 (1,2 3)))",
+        "x (QRESYNC (5 7 1:9 (2,1 3,4)))",
+        "x (QRESYNC (5 7 1:9 (1:* 3:4)))",
+        "x (QRESYNC (5 7 1:9 (4:3 3:4)))",
+        "x (QRESYNC (5 7) QRESYNC (5 7))",
+        "x (QRESYNC (5 7)",
+    ] {
+        assert_eq!(read(&format!("SELECT {text}")), "Bad", "{text}");
     }
 }

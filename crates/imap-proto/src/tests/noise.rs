@@ -21,7 +21,7 @@ impl Dice {
     }
 }
 
-const WORDS: [&str; 44] = [
+const WORDS: [&str; 52] = [
     "a",
     " ",
     "\r\n",
@@ -64,6 +64,14 @@ const WORDS: [&str; 44] = [
     "STORE 1 FLAGS",
     "CHARSET",
     "SINCE",
+    "(CHANGEDSINCE 1",
+    "VANISHED",
+    "(QRESYNC (1 2",
+    "(UNCHANGEDSINCE 3) ",
+    "MODSEQ",
+    "ENABLE QRESYNC",
+    "4294967295",
+    "1:4294967295",
     "1-Jan-2026",
     "abc",
 ];

@@ -3,13 +3,64 @@
 use crate::command::{Partial, Section, SectionText, StatusItem};
 use crate::fetch::{FetchLine, LiteralKind, section_name};
 use crate::parse::Names;
-use crate::response::{Code, Esearch, Listed, Response, Untagged};
+use crate::response::{Code, Esearch, Listed, Response, StatusValue, Told, Untagged, Vanished};
 use crate::sequence::Ranges;
 
 fn line(untagged: &Untagged, names: Names) -> String {
     let mut out = Vec::new();
     untagged.encode(names, &mut out);
     String::from_utf8(out).unwrap()
+}
+
+/// RFC 7162 §7, RFC 8474 §7.
+#[test]
+fn status_mod_sequences_and_object_ids() {
+    for (untagged, want) in [
+        (
+            Untagged::MailboxStatus {
+                name: "a".into(),
+                items: vec![
+                    (StatusItem::Messages, StatusValue::Number(3)),
+                    (StatusItem::Size, StatusValue::Number(1 << 40)),
+                ],
+            },
+            "* STATUS \"a\" (MESSAGES 3 SIZE 1099511627776)",
+        ),
+        (
+            Untagged::Fetch(Told { number: 2, uid: Some(7), flags: None, modseq: Some(12) }),
+            "* 2 FETCH (UID 7 MODSEQ (12))",
+        ),
+        (Untagged::Search { found: vec![2, 5], modseq: Some(7) }, "* SEARCH 2 5 (MODSEQ 7)"),
+        (Untagged::Vanished(Vanished::Now, Ranges::new([(1, 1), (4, 6)])), "* VANISHED 1,4:6"),
+        (Untagged::Vanished(Vanished::Earlier, Ranges::new([(3, 3)])), "* VANISHED (EARLIER) 3"),
+        (
+            Untagged::MailboxStatus {
+                name: "a".into(),
+                items: vec![
+                    (StatusItem::HighestModSeq, StatusValue::Number(9)),
+                    (StatusItem::MailboxId, StatusValue::ObjectId("F7".into())),
+                ],
+            },
+            "* STATUS \"a\" (HIGHESTMODSEQ 9 MAILBOXID (F7))",
+        ),
+        (
+            Untagged::Esearch(Esearch {
+                tag: "a".into(),
+                min: Some(1),
+                modseq: Some(5),
+                ..Default::default()
+            }),
+            "* ESEARCH (TAG \"a\") MIN 1 MODSEQ 5",
+        ),
+        (
+            Untagged::Status(Response::ok("x").with(Code::Modified(Ranges::new([(7, 7), (9, 10)])))),
+            "* OK [MODIFIED 7,9:10] x",
+        ),
+        (Untagged::Status(Response::ok("x").with(Code::HighestModSeq(5))), "* OK [HIGHESTMODSEQ 5] x"),
+        (Untagged::Status(Response::ok("x").with(Code::MailboxId("F1".into()))), "* OK [MAILBOXID (F1)] x"),
+    ] {
+        assert_eq!(line(&untagged, Names::Utf7), format!("{want}\r\n"));
+    }
 }
 
 #[test]
@@ -22,8 +73,8 @@ fn untagged_responses() {
     };
     for (untagged, want) in [
         (Untagged::Exists(3), "* 3 EXISTS"),
-        (Untagged::Search(vec![]), "* SEARCH"),
-        (Untagged::Search(vec![2, 5]), "* SEARCH 2 5"),
+        (Untagged::Search { found: vec![], modseq: Some(7) }, "* SEARCH"),
+        (Untagged::Search { found: vec![2, 5], modseq: None }, "* SEARCH 2 5"),
         (
             Untagged::List(listed("Entwürfe \"x\"")),
             "* LIST (\\HasNoChildren) \"/\" \"Entw&APw-rfe \\\"x\\\"\"",
@@ -31,13 +82,6 @@ fn untagged_responses() {
         (
             Untagged::List(Listed { child_info: true, ..listed("a") }),
             "* LIST (\\HasNoChildren) \"/\" \"a\" (\"CHILDINFO\" (\"SUBSCRIBED\"))",
-        ),
-        (
-            Untagged::MailboxStatus {
-                name: "a".into(),
-                items: vec![(StatusItem::Messages, 3), (StatusItem::Size, 1 << 40)],
-            },
-            "* STATUS \"a\" (MESSAGES 3 SIZE 1099511627776)",
         ),
         (
             Untagged::Esearch(Esearch {
@@ -60,7 +104,12 @@ fn untagged_responses() {
             "* ESEARCH (TAG \"a\") MIN 1 MAX 9 ALL 1:2,9 COUNT 3",
         ),
         (
-            Untagged::FetchFlags { number: 2, uid: Some(7), flags: vec!["\\Seen".into(), "x".into()] },
+            Untagged::Fetch(Told {
+                number: 2,
+                uid: Some(7),
+                flags: Some(vec!["\\Seen".into(), "x".into()]),
+                modseq: None,
+            }),
             "* 2 FETCH (UID 7 FLAGS (\\Seen x))",
         ),
         (Untagged::Id(vec![("name".into(), "maddy".into())]), "* ID (\"name\" \"maddy\")"),
@@ -127,15 +176,17 @@ fn imap_codec_reads_what_is_written() {
         Untagged::Recent(0),
         Untagged::Expunge(7),
         Untagged::Flags(vec!["\\Seen".into(), "$Junk".into()]),
-        Untagged::FetchFlags { number: 1, uid: Some(2), flags: Vec::new() },
+        Untagged::Fetch(Told { number: 1, uid: Some(2), flags: Some(Vec::new()), modseq: None }),
         Untagged::List(listed.clone()),
         Untagged::Lsub(Listed { delimiter: None, ..listed }),
         Untagged::MailboxStatus {
             name: "a".into(),
-            items: vec![(StatusItem::Messages, 1), (StatusItem::UidNext, 2), (StatusItem::Deleted, 0)],
+            items: [(StatusItem::Messages, 1), (StatusItem::UidNext, 2), (StatusItem::Deleted, 0)]
+                .map(|(item, n)| (item, StatusValue::Number(n)))
+                .into(),
         },
-        Untagged::Search(vec![]),
-        Untagged::Search(vec![1, 5]),
+        Untagged::Search { found: vec![], modseq: Some(7) },
+        Untagged::Search { found: vec![1, 5], modseq: None },
         Untagged::Capability("IMAP4rev1 IDLE APPENDLIMIT=5".into()),
         Untagged::Enabled(vec!["CONDSTORE".into()]),
         Untagged::Namespace('/'),

@@ -55,7 +55,8 @@ pub(super) async fn run(
         Transfer::Copy => Response::ok("Copied.").with(code),
         Transfer::Move => {
             // RFC 9051 §6.4.8: before the EXPUNGEs, which are told when the command ends.
-            super::tell(client, Untagged::Status(Response::ok("Moved.").with(code)), "Moved.")
+            let response = super::tell(client, Untagged::Status(Response::ok("Moved.").with(code)), "Moved.");
+            super::with_modseq(client, response, copied.modseq)
         }
     }
 }

@@ -15,7 +15,8 @@ pub(super) async fn run(client: &mut Client, set: Option<&Set>) -> Response {
     };
     match client.house.store.expunge(selected.mailbox, &set, Which::Deleted).await {
         Ok(expunged) => match client.refresh(expunged.modseq).await {
-            Ok(()) => Response::ok("Expunged."),
+            Ok(()) if expunged.uids.is_empty() => Response::ok("Expunged."),
+            Ok(()) => super::with_modseq(client, Response::ok("Expunged."), expunged.modseq),
             Err(error) => refusal::response(&error),
         },
         Err(error) => refusal::response(&error),

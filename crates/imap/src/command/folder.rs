@@ -1,8 +1,9 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE.
 
 use crate::client::Client;
+use crate::object;
 use crate::refusal;
-use imap_proto::Response;
+use imap_proto::{Code, Response};
 use storage::{AccountId, SpecialUse};
 
 fn done<T>(result: storage::Result<T>, text: &'static str) -> Response {
@@ -12,7 +13,7 @@ fn done<T>(result: storage::Result<T>, text: &'static str) -> Response {
     }
 }
 
-/// CREATE, with a special use if one is asked for (RFC 6154 §3).
+/// CREATE, with a special use if one is asked for (RFC 6154 §3); tells its MAILBOXID (RFC 8474 §4.1).
 pub(super) async fn create(client: &Client, account: AccountId, name: &str, uses: &[String]) -> Response {
     let special = match uses {
         [] => None,
@@ -22,7 +23,10 @@ pub(super) async fn create(client: &Client, account: AccountId, name: &str, uses
         },
         _ => return Response::no("A mailbox has one special use.").word("USEATTR"),
     };
-    done(client.house.store.create_mailbox(account, name, special).await, "Created.")
+    match client.house.store.create_mailbox(account, name, special).await {
+        Ok(id) => Response::ok("Created.").with(Code::MailboxId(object::mailbox(id))),
+        Err(error) => refusal::response(&error),
+    }
 }
 
 pub(super) async fn delete(client: &mut Client, account: AccountId, name: &str) -> Response {

@@ -8,6 +8,7 @@ mod folder;
 mod identify;
 mod list;
 pub(crate) mod login;
+mod resync;
 mod search;
 mod select;
 mod status;
@@ -16,8 +17,8 @@ mod store;
 use crate::client::{Client, Outcome, Selected};
 use crate::view::Target;
 use imap_proto::command::{By, Command};
-use imap_proto::{Response, Set, Untagged};
-use storage::DELIMITER;
+use imap_proto::{Code, Response, Set, Untagged};
+use storage::{DELIMITER, ModSeq};
 
 /// Carries out a command that the session let through.
 pub(crate) async fn run(client: &mut Client, command: Command) -> Outcome {
@@ -27,7 +28,8 @@ pub(crate) async fn run(client: &mut Client, command: Command) -> Outcome {
         Command::Check => Response::ok("Everything is on disk already."),
         Command::Id(pairs) => identify::run(client, &pairs),
         Command::Namespace => tell(client, Untagged::Namespace(DELIMITER), "That is all."),
-        Command::Select { mailbox, access } => select::run(client, account, &mailbox, access).await,
+        Command::Enable => Response::ok("Enabled."),
+        Command::Select(asked) => select::run(client, account, asked).await?,
         Command::Close => select::close(client).await,
         Command::Unselect => select::unselect(client),
         Command::Create { mailbox, uses } => folder::create(client, account, &mailbox, &uses).await,
@@ -40,7 +42,7 @@ pub(crate) async fn run(client: &mut Client, command: Command) -> Outcome {
         Command::Status { mailbox, items } => status::run(client, account, &mailbox, &items).await,
         Command::Expunge(set) => expunge::run(client, set.as_ref()).await,
         Command::Search(search) => search::run(client, search).await?,
-        Command::Fetch { set, by, items } => fetch::run(client, &set, by, &items).await?,
+        Command::Fetch(fetch) => fetch::run(client, fetch).await?,
         Command::Store(store) => store::run(client, &store).await?,
         Command::Copy { set, by, mailbox } => {
             copy::run(client, account, &set, by, &mailbox, copy::Transfer::Copy).await
@@ -87,4 +89,9 @@ fn not_selected() -> Response {
 /// may not be told yet (RFC 5530 §3).
 fn some_are_gone() -> Response {
     Response::ok("Done, but some of the messages are gone.").word("EXPUNGEISSUED")
+}
+
+/// With HIGHESTMODSEQ for those who know mod-sequences, after messages went (RFC 7162 §3.2.7).
+fn with_modseq(client: &Client, response: Response, modseq: ModSeq) -> Response {
+    if client.session.is_condstore() { response.with(Code::HighestModSeq(modseq)) } else { response }
 }

@@ -10,7 +10,7 @@ use imap_proto::response::Esearch;
 use imap_proto::{Code, Ranges, Response, Untagged};
 use std::collections::HashMap;
 use std::sync::Arc;
-use storage::{MailboxId, Row, Uid, UidSet};
+use storage::{MailboxId, ModSeq, Row, Uid, UidSet};
 
 /// Most messages of one read from the store.
 const PAGE: usize = 200;
@@ -32,16 +32,31 @@ pub(super) async fn run(client: &mut Client, search: Search) -> Outcome {
         Some(give) => give.clone(),
         None if client.session.is_rev2() => vec![SearchReturn::All],
         None => {
-            let numbers = found.iter().map(|target| number(target, search.by)).collect();
-            return Ok(tell(client, Untagged::Search(numbers), "Searched."));
+            let modseq = highest(client, &search, &[SearchReturn::All], &found);
+            let found = found.iter().map(|target| number(target, search.by)).collect();
+            return Ok(tell(client, Untagged::Search { found, modseq }, "Searched."));
         }
     };
     save(client, &give, &found);
     if give == [SearchReturn::Save] {
         return Ok(Response::ok("Searched and saved."));
     }
-    let line = Untagged::Esearch(result(client.session.tag(), search.by, &give, &found));
-    Ok(tell(client, line, "Searched."))
+    let modseq = highest(client, &search, &give, &found);
+    let line = Esearch { modseq, ..result(client.session.tag(), search.by, &give, &found) };
+    Ok(tell(client, Untagged::Esearch(line), "Searched."))
+}
+
+/// The highest mod-sequence of what is told, if the criteria have one (RFC 7162 §3.1.6, RFC 4731 §3.2).
+fn highest(client: &Client, search: &Search, give: &[SearchReturn], found: &[Target]) -> Option<ModSeq> {
+    let selected = client.selected.as_ref().filter(|_| search.key.has_modseq())?;
+    let picture = selected.shared.look();
+    let modseq = |target: &Target| picture.mark(target.uid).map(|mark| mark.modseq);
+    if give.iter().all(|what| matches!(what, SearchReturn::Min | SearchReturn::Max)) {
+        let first = found.first().filter(|_| give.contains(&SearchReturn::Min));
+        let last = found.last().filter(|_| give.contains(&SearchReturn::Max));
+        return first.into_iter().chain(last).filter_map(modseq).max();
+    }
+    found.iter().filter_map(modseq).max()
 }
 
 fn number(target: &Target, by: By) -> u32 {
@@ -63,6 +78,7 @@ fn result(tag: &str, by: By, give: &[SearchReturn], found: &[Target]) -> Esearch
         all: wants(SearchReturn::All)
             .then(|| Ranges::from_numbers(found.iter().map(|target| number(target, by)))),
         count: wants(SearchReturn::Count).then(|| u32::try_from(found.len()).unwrap_or(u32::MAX)),
+        modseq: None,
     }
 }
 
@@ -90,9 +106,10 @@ async fn find(client: &mut Client, search: &Search) -> Result<Result<Vec<Target>
         let response = Response::no("SEARCH knows UTF-8 and US-ASCII.");
         return Ok(Err(response.with(Code::BadCharset("US-ASCII UTF-8"))));
     }
+    let now = client.house.world.clock.unix();
     let (test, mut found, open) = {
         let picture = selected.shared.look();
-        let test = Test::new(&search.key, &selected.view, &picture, &selected.saved);
+        let test = Test::new(&search.key, &selected.view, &picture, &selected.saved, now);
         let (mut found, mut open) = (Vec::new(), Vec::new());
         for target in selected.view.all() {
             let Some(mark) = picture.mark(target.uid) else { continue };
@@ -149,8 +166,8 @@ async fn read(
 fn judge(test: &Test, depth: Depth, page: Vec<(Target, Row)>) -> Vec<Target> {
     let fits = |(target, mut row): (Target, Row)| {
         let text = if depth == Depth::Row { None } else { Haystack::read(&mut row, depth) };
-        let known =
-            Known { target, flags: row.flags, keywords: row.keywords, row: Some(&row), text: text.as_ref() };
+        let Row { flags, keywords, modseq, .. } = row;
+        let known = Known { target, flags, keywords, modseq, row: Some(&row), text: text.as_ref() };
         (test.judge(&known) == Some(true)).then_some(target)
     };
     page.into_iter().filter_map(fits).collect()

@@ -1,25 +1,32 @@
 //! SELECT, EXAMINE, CLOSE and UNSELECT.
 
-use crate::client::{Client, Selected};
+use super::resync;
+use crate::client::{Client, Outcome, Selected};
 use crate::flags;
+use crate::object;
 use crate::refusal;
 use crate::view::View;
-use imap_proto::command::Access;
+use imap_proto::command::{Access, Select};
 use imap_proto::{Code, Response, Untagged};
 use storage::{AccountId, Error, Flags, KEYWORDS_MAX, Mailbox, MailboxKind, UidSet, Which};
 
-pub(super) async fn run(client: &mut Client, account: AccountId, name: &str, access: Access) -> Response {
+pub(super) async fn run(client: &mut Client, account: AccountId, asked: Select) -> Outcome {
     client.selected = None;
-    match open(client, account, name, access).await {
-        Ok(mailbox) => {
-            announce(client, &mailbox);
-            match access {
-                Access::ReadWrite => Response::ok("Selected.").word("READ-WRITE"),
-                Access::ReadOnly => Response::ok("Selected; nothing can be changed.").word("READ-ONLY"),
-            }
-        }
-        Err(error) => refusal::response(&error),
+    let mailbox = match open(client, account, &asked.mailbox, asked.access).await {
+        Ok(mailbox) => mailbox,
+        Err(error) => return Ok(refusal::response(&error)),
+    };
+    announce(client, &mailbox);
+    if let Some(resync) = asked.resync.filter(|resync| resync.uidvalidity == mailbox.uidvalidity)
+        && let Err(response) = resync::catch_up(client, &resync).await?
+    {
+        client.selected = None;
+        return Ok(response);
     }
+    Ok(match asked.access {
+        Access::ReadWrite => Response::ok("Selected.").word("READ-WRITE"),
+        Access::ReadOnly => Response::ok("Selected; nothing can be changed.").word("READ-ONLY"),
+    })
 }
 
 async fn open(client: &mut Client, account: AccountId, name: &str, access: Access) -> Result<Mailbox, Error> {
@@ -31,7 +38,8 @@ async fn open(client: &mut Client, account: AccountId, name: &str, access: Acces
     let rung = client.account.as_mut().map_or(0, |account| *account.bell.borrow_and_update());
     let shared = house.pictures.open(&house.store, mailbox.id, rung).await?;
     let view = View::new(&shared.look());
-    client.selected = Some(Selected { mailbox: mailbox.id, access, shared, view, saved: UidSet::new() });
+    client.selected =
+        Some(Selected { mailbox: mailbox.id, access, shared, view, saved: UidSet::new(), told_less: false });
     Ok(mailbox)
 }
 
@@ -64,6 +72,8 @@ fn announce(client: &mut Client, mailbox: &Mailbox) {
         lines.push(code(Code::PermanentFlags(permanent), "Flags that are kept."));
         lines.push(code(Code::UidNext(picture.uidnext), "The next UID."));
         lines.push(code(Code::UidValidity(mailbox.uidvalidity), "UIDs are valid."));
+        lines.push(code(Code::HighestModSeq(selected.view.complete()), "Changes are counted."));
+        lines.push(code(Code::MailboxId(object::mailbox(mailbox.id)), "Its name for good."));
     }
     if rev2 {
         lines.push(Untagged::List(super::list::listed(mailbox)));

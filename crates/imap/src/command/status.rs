@@ -1,9 +1,10 @@
 //! STATUS (RFC 9051 §6.3.11): read from counters, never by looking at messages.
 
 use crate::client::Client;
+use crate::object;
 use crate::refusal;
 use imap_proto::command::StatusItem;
-use imap_proto::{Response, Untagged};
+use imap_proto::{Response, StatusValue, Untagged};
 use storage::{AccountId, Error, Mailbox, MailboxKind};
 
 pub(super) async fn run(
@@ -26,7 +27,7 @@ pub(super) async fn run(
 /// The answer for one mailbox.
 pub(super) fn line(client: &Client, mailbox: &Mailbox, items: &[StatusItem]) -> Untagged {
     let limit = client.account.as_ref().map_or(client.config.append_limit, |account| account.append_limit);
-    let value = |item: &StatusItem| match item {
+    let number = |item: &StatusItem| match item {
         StatusItem::Messages => u64::from(mailbox.messages),
         StatusItem::Recent => 0,
         StatusItem::UidNext => u64::from(mailbox.uidnext),
@@ -35,6 +36,12 @@ pub(super) fn line(client: &Client, mailbox: &Mailbox, items: &[StatusItem]) -> 
         StatusItem::Deleted => u64::from(mailbox.deleted),
         StatusItem::Size => mailbox.size,
         StatusItem::AppendLimit => limit,
+        StatusItem::HighestModSeq => mailbox.modseq,
+        StatusItem::MailboxId => 0,
+    };
+    let value = |item: &StatusItem| match item {
+        StatusItem::MailboxId => StatusValue::ObjectId(object::mailbox(mailbox.id)),
+        other => StatusValue::Number(number(other)),
     };
     Untagged::MailboxStatus {
         name: mailbox.name.clone(),

@@ -1,14 +1,14 @@
-//! STORE (RFC 9051 §6.4.6).
+//! STORE (RFC 9051 §6.4.6), with and without a condition (RFC 7162 §3.1.3).
 
 use super::{not_selected, some_are_gone, targets};
-use crate::client::{Client, Outcome};
+use crate::client::{Client, Gone, Outcome};
 use crate::flags;
 use crate::refusal;
 use crate::view::{Target, told_flags, uids};
-use imap_proto::command::{Answering, Store, StoreMode};
-use imap_proto::{Response, Untagged};
+use imap_proto::command::{Answering, By, Store, StoreMode};
+use imap_proto::{Code, Ranges, Response, Told, Untagged};
 use std::collections::HashMap;
-use storage::{FlagChange, FlagMode, Flags, Mark, Stored, Uid};
+use storage::{FlagChange, FlagMode, Flags, Mark, ModSeq, Stored, Uid};
 
 pub(super) async fn run(client: &mut Client, store: &Store) -> Outcome {
     // What others did before is told first, so that what is silent below is our own doing alone.
@@ -31,18 +31,47 @@ pub(super) async fn run(client: &mut Client, store: &Store) -> Outcome {
     let change = FlagChange { mode, flags, keywords };
     let before = marks(client, &targets);
     let mailbox = selected.mailbox;
-    let stored = match client.house.store.store_flags(mailbox, &uids, change, None).await {
+    let stored = client.house.store.store_flags(mailbox, &uids, change, store.unchanged_since).await;
+    let stored = match stored {
         Ok(stored) => stored,
         Err(error) => return Ok(refusal::response(&error)),
     };
     if let Err(error) = client.refresh(stored.modseq).await {
         return Ok(refusal::response(&error));
     }
-    let complete = match store.answering {
-        Answering::Told => tell(client, &targets).await?,
-        Answering::Silent => keep_silent(client, &targets, &before, &stored, (mode, flags)),
-    };
-    Ok(if complete { Response::ok("Stored.") } else { some_are_gone() })
+    let (refused, done): (Vec<Target>, Vec<Target>) =
+        targets.into_iter().partition(|target| stored.modified.contains(target.uid));
+    if store.answering == Answering::Silent {
+        keep_silent(client, &before, &stored, (mode, flags));
+        tell_modseqs(client, &done, store.unchanged_since).await?;
+    } else {
+        tell(client, &done).await?;
+    }
+    // Why they were refused (RFC 7162 §3.1.3).
+    tell(client, &refused).await?;
+    let complete = are_there(client, &done);
+    Ok(if let Some(code) = modified(&refused, store.by) {
+        Response::ok("Some were changed by others meanwhile, and were left alone.").with(code)
+    } else if complete {
+        Response::ok("Stored.")
+    } else {
+        some_are_gone()
+    })
+}
+
+/// MODIFIED: the messages that a condition kept from being changed (RFC 7162 §3.1.3).
+fn modified(refused: &[Target], by: By) -> Option<Code> {
+    let numbers = refused.iter().map(|target| match by {
+        By::Sequence => target.number,
+        By::Uid => target.uid,
+    });
+    (!refused.is_empty()).then(|| Code::Modified(Ranges::from_numbers(numbers)))
+}
+
+fn are_there(client: &Client, targets: &[Target]) -> bool {
+    let Some(selected) = &client.selected else { return false };
+    let picture = selected.shared.look();
+    targets.iter().all(|target| picture.mark(target.uid).is_some())
 }
 
 fn marks(client: &Client, targets: &[Target]) -> HashMap<Uid, Mark> {
@@ -51,39 +80,35 @@ fn marks(client: &Client, targets: &[Target]) -> HashMap<Uid, Mark> {
     targets.iter().filter_map(|target| picture.mark(target.uid).map(|mark| (mark.uid, *mark))).collect()
 }
 
-/// The new flags of all that were named, whether they changed or not. False if some are gone.
-async fn tell(client: &mut Client, targets: &[Target]) -> Result<bool, crate::client::Gone> {
-    let mut complete = true;
+/// The new flags of all that were named, whether they changed or not.
+async fn tell(client: &mut Client, targets: &[Target]) -> Result<(), Gone> {
+    let modseqs = client.manner().modseqs;
     for target in targets {
-        let Some(selected) = &mut client.selected else { return Ok(false) };
+        let Some(selected) = &mut client.selected else { return Ok(()) };
         let line: Option<(Untagged, u64)> = {
             let picture = selected.shared.look();
             picture
                 .mark(target.uid)
-                .map(|mark| (told_flags(target.number, mark, &picture.keywords), mark.modseq))
+                .map(|mark| (told_flags(target.number, mark, &picture.keywords, modseqs), mark.modseq))
         };
-        match line {
-            Some((line, modseq)) => {
-                selected.view.knows(target.uid, modseq);
-                let _ = client.session.tell(&line);
-                client.relieve().await?;
-            }
-            None => complete = false,
+        if let Some((line, modseq)) = line {
+            selected.view.knows(target.uid, modseq);
+            let _ = client.session.tell(&line);
+            client.relieve().await?;
         }
     }
-    Ok(complete)
+    Ok(())
 }
 
 /// `.SILENT`: the client works out the flags by itself. Where somebody else changed them in the same moment it
-/// cannot, and is told all the same (RFC 9051 §6.4.6). False if some are gone.
+/// cannot, and is told all the same (RFC 9051 §6.4.6).
 fn keep_silent(
     client: &mut Client,
-    targets: &[Target],
     before: &HashMap<Uid, Mark>,
     stored: &Stored,
     (mode, flags): (FlagMode, Flags),
-) -> bool {
-    let Some(selected) = &mut client.selected else { return false };
+) {
+    let Some(selected) = &mut client.selected else { return };
     let expected = |mark: &Mark| match mode {
         FlagMode::Set => flags,
         FlagMode::Add => mark.flags | flags,
@@ -94,6 +119,30 @@ fn keep_silent(
             selected.view.knows(mark.uid, mark.modseq);
         }
     }
-    let picture = selected.shared.look();
-    targets.iter().all(|target| picture.mark(target.uid).is_some())
+}
+
+/// Who knows mod-sequences hears the new ones even of a silent STORE (RFC 7162 §3.1.3); where the flags are not what
+/// the client thinks, both are told when the command ends.
+async fn tell_modseqs(
+    client: &mut Client,
+    targets: &[Target],
+    condition: Option<ModSeq>,
+) -> Result<(), Gone> {
+    if !client.session.is_condstore() {
+        return Ok(());
+    }
+    for target in targets {
+        let Some(selected) = &client.selected else { return Ok(()) };
+        let modseq = {
+            let picture = selected.shared.look();
+            let mark = picture.mark(target.uid).filter(|mark| selected.view.has_seen(mark));
+            mark.map(|mark| mark.modseq).filter(|modseq| condition.is_some() || selected.view.is_new(*modseq))
+        };
+        if modseq.is_some() {
+            let told = Told { number: target.number, uid: Some(target.uid), flags: None, modseq };
+            let _ = client.session.tell(&Untagged::Fetch(told));
+            client.relieve().await?;
+        }
+    }
+    Ok(())
 }

@@ -2,11 +2,12 @@
 
 mod text;
 
+use crate::object;
 use crate::picture::Picture;
 use crate::view::{Target, View};
 use imap_proto::command::{Day, Key};
 use imap_proto::{Ranges, Set};
-use storage::{Columns, Flags, Keywords, Mark, Row, UidSet};
+use storage::{Columns, EmailId, Flags, Keywords, Mark, ModSeq, Row, UidSet, Unix};
 pub(crate) use text::Haystack;
 use text::fold;
 
@@ -24,6 +25,7 @@ pub(crate) enum Test {
     Flag(Flags),
     /// Number of the keyword's bit.
     Keyword(usize),
+    ModSeq(ModSeq),
     Row(RowTest),
     Text(TextTest),
 }
@@ -34,6 +36,14 @@ pub(crate) enum RowTest {
     Before(Day),
     On(Day),
     Since(Day),
+    SavedBefore(Day),
+    SavedOn(Day),
+    SavedSince(Day),
+    /// Received at this second or before.
+    Until(Unix),
+    /// Received at this second or later.
+    From(Unix),
+    Email(EmailId),
     Larger(u64),
     Smaller(u64),
 }
@@ -69,24 +79,27 @@ pub(crate) struct Known<'a> {
     pub(crate) target: Target,
     pub(crate) flags: Flags,
     pub(crate) keywords: Keywords,
+    pub(crate) modseq: ModSeq,
     pub(crate) row: Option<&'a Row>,
     pub(crate) text: Option<&'a Haystack>,
 }
 
 impl<'a> Known<'a> {
     pub(crate) fn from_mark(target: Target, mark: &Mark) -> Self {
-        Self { target, flags: mark.flags, keywords: mark.keywords, row: None, text: None }
+        let Mark { flags, keywords, modseq, .. } = *mark;
+        Self { target, flags, keywords, modseq, row: None, text: None }
     }
 }
 
 impl Test {
-    pub(crate) fn new(key: &Key, view: &View, picture: &Picture, saved: &UidSet) -> Self {
-        let each = |keys: &[Key]| keys.iter().map(|key| Self::new(key, view, picture, saved)).collect();
+    /// `now` is what OLDER and YOUNGER count from.
+    pub(crate) fn new(key: &Key, view: &View, picture: &Picture, saved: &UidSet, now: Unix) -> Self {
+        let each = |keys: &[Key]| keys.iter().map(|key| Self::new(key, view, picture, saved, now)).collect();
         match key {
             Key::All => Self::All,
             Key::And(keys) => Self::And(each(keys)),
             Key::Or(keys) => Self::Or(each(keys)),
-            Key::Not(key) => Self::Not(Box::new(Self::new(key, view, picture, saved))),
+            Key::Not(key) => Self::Not(Box::new(Self::new(key, view, picture, saved, now))),
             Key::Sequence(Set::Saved) | Key::Uid(Set::Saved) => Self::Saved(saved.clone()),
             Key::Sequence(set) => Self::Numbers(set.resolve(view.len())),
             Key::Uid(set) => Self::Uids(set.resolve(view.all().last().map_or(0, |target| target.uid))),
@@ -94,6 +107,14 @@ impl Test {
             Key::Before(day) => Self::Row(RowTest::Before(*day)),
             Key::On(day) => Self::Row(RowTest::On(*day)),
             Key::Since(day) => Self::Row(RowTest::Since(*day)),
+            Key::SavedBefore(day) => Self::Row(RowTest::SavedBefore(*day)),
+            Key::SavedOn(day) => Self::Row(RowTest::SavedOn(*day)),
+            Key::SavedSince(day) => Self::Row(RowTest::SavedSince(*day)),
+            Key::Older(seconds) => Self::Row(RowTest::Until(now - i64::from(*seconds))),
+            Key::Younger(seconds) => Self::Row(RowTest::From(now - i64::from(*seconds))),
+            Key::ModSeq(modseq) => Self::ModSeq(*modseq),
+            Key::EmailId(id) => object::find_email(id).map_or(Self::None, |id| Self::Row(RowTest::Email(id))),
+            Key::ThreadId(_) => Self::None,
             Key::Larger(size) => Self::Row(RowTest::Larger(*size)),
             Key::Smaller(size) => Self::Row(RowTest::Smaller(*size)),
             Key::SentBefore(day) => Self::Text(TextTest::SentBefore(*day)),
@@ -130,6 +151,7 @@ impl Test {
             Self::Saved(saved) => Some(saved.contains(known.target.uid)),
             Self::Flag(flag) => Some(known.flags.contains(*flag)),
             Self::Keyword(bit) => Some(known.keywords.contains(*bit)),
+            Self::ModSeq(modseq) => Some(known.modseq >= *modseq),
             Self::Row(test) => known.row.map(|row| test.judge(row)),
             Self::Text(test) => known.text.map(|text| text.judge(test)),
         }
@@ -163,14 +185,20 @@ fn flag(name: &str, picture: &Picture) -> Test {
 impl RowTest {
     /// Days are compared without time and zone (RFC 9051 §6.4.4); INTERNALDATE is told in UTC.
     fn judge(self, row: &Row) -> bool {
-        let day = || {
-            let day = mail::date::day_of(row.received);
+        let day = |seconds: Unix| {
+            let day = mail::date::day_of(seconds);
             Day { year: day.year, month: day.month, day: day.day }
         };
         match self {
-            Self::Before(wanted) => day() < wanted,
-            Self::On(wanted) => day() == wanted,
-            Self::Since(wanted) => day() >= wanted,
+            Self::Before(wanted) => day(row.received) < wanted,
+            Self::On(wanted) => day(row.received) == wanted,
+            Self::Since(wanted) => day(row.received) >= wanted,
+            Self::SavedBefore(wanted) => day(row.saved) < wanted,
+            Self::SavedOn(wanted) => day(row.saved) == wanted,
+            Self::SavedSince(wanted) => day(row.saved) >= wanted,
+            Self::Until(second) => row.received <= second,
+            Self::From(second) => row.received >= second,
+            Self::Email(id) => row.email == id,
             Self::Larger(size) => row.size > size,
             Self::Smaller(size) => row.size < size,
         }

@@ -31,6 +31,16 @@ fn picture(modseq: ModSeq, text: &str) -> Picture {
     Picture { keywords, marks, modseq, uidnext }
 }
 
+/// Of a client that knows no extensions.
+fn plainly(expunges: Expunges) -> Manner {
+    Manner { expunges, naming: Naming::Number, modseqs: ModSeqs::Left }
+}
+
+/// Of a client that has said ENABLE QRESYNC.
+fn by_uid(expunges: Expunges) -> Manner {
+    Manner { expunges, naming: Naming::Uid, modseqs: ModSeqs::Told }
+}
+
 fn say(lines: Vec<Untagged>) -> String {
     let mut out = Vec::new();
     for line in lines {
@@ -59,8 +69,8 @@ fn what_others_did_is_told_in_order() {
     ] {
         let mut view = View::new(&picture(1, before));
         let after = picture(2, after);
-        assert_eq!(say(view.apply(&after, Expunges::Told)), want, "{before} -> {after:?}");
-        assert_eq!(say(view.apply(&after, Expunges::Told)), "", "told twice");
+        assert_eq!(say(view.apply(&after, plainly(Expunges::Told))), want, "{before} -> {after:?}");
+        assert_eq!(say(view.apply(&after, plainly(Expunges::Told))), "", "told twice");
         let uids: Vec<Uid> = view.all().map(|target| target.uid).collect();
         assert_eq!(uids, after.marks.iter().map(|mark| mark.uid).collect::<Vec<_>>());
     }
@@ -70,13 +80,29 @@ fn what_others_did_is_told_in_order() {
 fn expunges_are_held_back_and_numbers_stay() {
     let mut view = View::new(&picture(1, "1 2 3"));
     let news = picture(2, "2s@2 3 4@2");
-    let told = say(view.apply(&news, Expunges::HeldBack));
+    let told = say(view.apply(&news, plainly(Expunges::HeldBack)));
     assert_eq!(told, "* 4 EXISTS | * 2 FETCH (UID 2 FLAGS (\\Seen)) | ");
     assert_eq!(view.number(2), Some(2));
     assert_eq!(view.number(1), Some(1), "not yet told");
-    assert_eq!(say(view.apply(&news, Expunges::HeldBack)), "");
-    assert_eq!(say(view.apply(&news, Expunges::Told)), "* 1 EXPUNGE | ");
+    assert_eq!(say(view.apply(&news, plainly(Expunges::HeldBack))), "");
+    assert_eq!(say(view.apply(&news, plainly(Expunges::Told))), "* 1 EXPUNGE | ");
     assert_eq!(view.number(2), Some(1));
+}
+
+/// RFC 7162 §3.2.10, §6.
+#[test]
+fn who_asks_for_it_hears_uids_and_mod_sequences() {
+    let mut view = View::new(&picture(1, "1 2 3 5"));
+    assert_eq!(view.complete(), 1);
+    let news = picture(4, "2s@2 3 5s@4 9@3");
+    let told = say(view.apply(&news, by_uid(Expunges::HeldBack)));
+    assert_eq!(
+        told,
+        "* 5 EXISTS | * 2 FETCH (UID 2 FLAGS (\\Seen) MODSEQ (2)) | * 4 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (4)) | "
+    );
+    assert_eq!((view.is_behind(), view.complete()), (true, 1), "1 is gone, and that is not told yet");
+    assert_eq!(say(view.apply(&picture(5, "2s@2 9@3"), by_uid(Expunges::Told))), "* VANISHED 1,3,5 | ");
+    assert_eq!((view.is_behind(), view.complete()), (false, 5));
 }
 
 #[test]
@@ -84,7 +110,7 @@ fn what_the_client_knows_is_not_told_again() {
     let mut view = View::new(&picture(1, "1 2 3"));
     view.knows(1, 2);
     view.knows(2, 2);
-    let told = say(view.apply(&picture(3, "1s@2 2s@3 3"), Expunges::Told));
+    let told = say(view.apply(&picture(3, "1s@2 2s@3 3"), plainly(Expunges::Told)));
     assert_eq!(told, "* 2 FETCH (UID 2 FLAGS (\\Seen)) | ", "2 was changed again by somebody else");
 }
 

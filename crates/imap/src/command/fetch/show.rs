@@ -1,0 +1,244 @@
+//! One message of FETCH on its way out.
+
+use super::{Faults, Plan, needed};
+use crate::body::{self, Body, HEADER_MAX};
+use crate::client::{Client, Gone};
+use crate::flags;
+use crate::literal;
+use crate::object;
+use crate::preview;
+use imap_proto::command::{FetchItem, Partial, PreviewWhen, Rfc822, Section, SectionText};
+use imap_proto::fetch::{FetchLine, binary_name, binary_size_name, section_name};
+use storage::{Columns, ModSeq, Row, Uid, UidSet};
+
+/// One `* n FETCH (…)`.
+pub(super) async fn message(
+    client: &mut Client,
+    plan: &Plan,
+    mut row: Row,
+    seen: &UidSet,
+    faults: &mut Faults,
+) -> Result<(), Gone> {
+    let Some(selected) = &mut client.selected else { return Ok(()) };
+    let Some(number) = selected.view.number(row.uid) else { return Ok(()) };
+    let state = {
+        let picture = selected.shared.look();
+        let Some(mark) = picture.mark(row.uid) else {
+            faults.gone = true;
+            return Ok(());
+        };
+        if seen.contains(row.uid) || plan.items.contains(&FetchItem::Flags) {
+            selected.view.knows(row.uid, mark.modseq);
+        }
+        let names = flags::names(mark.flags, mark.keywords, &picture.keywords);
+        State { flags: names.into_iter().map(str::to_owned).collect(), modseq: mark.modseq }
+    };
+    if !repair(&mut row, plan, client).await {
+        faults.unreadable = true;
+        return Ok(());
+    }
+    let body = if plan.columns.contains(Columns::MESSAGE) {
+        let Some(body) = Body::take(&mut row).await else {
+            faults.unreadable = true;
+            return Ok(());
+        };
+        Some(body)
+    } else {
+        None
+    };
+    let mut line = FetchLine::begin(number, client.session.output());
+    if seen.contains(row.uid) {
+        tell_seen(client, &mut line, plan, row.uid, &state);
+    }
+    for item in &plan.items {
+        match &body {
+            Some(body) if needed(item).contains(Columns::MESSAGE) => {
+                body_item(client, &mut line, item, body, faults).await?;
+            }
+            _ => small_item(client, &mut line, item, &row, &state),
+        }
+    }
+    line.end(client.session.output());
+    client.relieve().await
+}
+
+/// Flags and mod-sequence, as the picture has them: of a row that was read later they would tell too much.
+struct State {
+    flags: Vec<String>,
+    modseq: ModSeq,
+}
+
+/// What FETCH did by itself: `\Seen` is new, and the client hears of it (RFC 9051 §6.4.5, RFC 7162 §3.2.4).
+fn tell_seen(client: &mut Client, line: &mut FetchLine, plan: &Plan, uid: Uid, state: &State) {
+    let asked = |item| plan.items.contains(&item);
+    let condstore = client.session.is_condstore();
+    let out = client.session.output();
+    if !asked(FetchItem::Flags) {
+        line.flags(out, &state.flags);
+    }
+    if condstore && !asked(FetchItem::Uid) {
+        line.number(out, "UID", u64::from(uid));
+    }
+    if condstore && !asked(FetchItem::ModSeq) {
+        line.modseq(out, state.modseq);
+    }
+}
+
+/// Finds envelope and structure of a message that was filed without them. False: it cannot be read.
+async fn repair(row: &mut Row, plan: &Plan, client: &Client) -> bool {
+    let lacks = |wanted: Columns, column: &Option<Vec<u8>>| {
+        plan.columns.contains(wanted) && column.as_ref().is_none_or(Vec::is_empty)
+    };
+    if !lacks(Columns::ENVELOPE, &row.envelope) && !lacks(Columns::BODYSTRUCTURE, &row.bodystructure) {
+        return true;
+    }
+    let Some(selected) = &client.selected else { return false };
+    let Ok(Some(message)) = client.house.store.message(selected.mailbox, row.uid).await else { return false };
+    let Some(analysis) = body::analyse(&message).await else { return false };
+    row.envelope = Some(analysis.envelope);
+    row.bodystructure = Some(analysis.bodystructure);
+    true
+}
+
+/// What needs no octets of the message.
+fn small_item(client: &mut Client, line: &mut FetchLine, item: &FetchItem, row: &Row, state: &State) {
+    let out = client.session.output();
+    match item {
+        FetchItem::Uid => line.number(out, "UID", u64::from(row.uid)),
+        FetchItem::Flags => line.flags(out, &state.flags),
+        FetchItem::ModSeq => line.modseq(out, state.modseq),
+        FetchItem::EmailId => line.object_id(out, "EMAILID", &object::email(row.email)),
+        FetchItem::ThreadId => line.item(out, "THREADID", b"NIL"),
+        FetchItem::Size => line.number(out, "RFC822.SIZE", row.size),
+        FetchItem::InternalDate => {
+            line.string(out, "INTERNALDATE", mail::date::print_internal(row.received).as_bytes());
+        }
+        FetchItem::SaveDate => {
+            line.string(out, "SAVEDATE", mail::date::print_internal(row.saved).as_bytes());
+        }
+        FetchItem::Envelope => line.item(out, "ENVELOPE", row.envelope.as_deref().unwrap_or(b"NIL")),
+        FetchItem::BodyStructure => {
+            line.item(out, "BODYSTRUCTURE", row.bodystructure.as_deref().unwrap_or(b"NIL"));
+        }
+        FetchItem::Body => {
+            let structure = row.bodystructure.as_deref().unwrap_or(b"NIL");
+            line.item(out, "BODY", &mail::mime::body(structure));
+        }
+        _ => {}
+    }
+}
+
+/// What is made of the octets of the message.
+async fn body_item(
+    client: &mut Client,
+    line: &mut FetchLine,
+    item: &FetchItem,
+    body: &Body,
+    faults: &mut Faults,
+) -> Result<(), Gone> {
+    match item {
+        FetchItem::Section { section, partial, .. } => {
+            let name = section_name(section, *partial);
+            section_item(client, line, &name, body, (section, *partial)).await
+        }
+        FetchItem::Rfc822(which) => {
+            let (name, what) = match which {
+                Rfc822::Whole => ("RFC822", SectionText::Whole),
+                Rfc822::Header => ("RFC822.HEADER", SectionText::Header),
+                Rfc822::Text => ("RFC822.TEXT", SectionText::Text),
+            };
+            let section = Section { part: Vec::new(), what };
+            section_item(client, line, name, body, (&section, None)).await
+        }
+        FetchItem::Binary { part, partial, .. } => {
+            binary_item(client, line, body, (part, *partial), faults).await
+        }
+        FetchItem::Preview(when) => {
+            preview_item(client, line, body, *when).await;
+            Ok(())
+        }
+        FetchItem::BinarySize { part } => {
+            let len = match body.parts().part(part) {
+                Some(part) => literal::measure(body, part).await.ok().flatten().map(|decoded| decoded.len),
+                None => Some(0),
+            };
+            faults.unknown_encoding |= len.is_none();
+            line.number(client.session.output(), &binary_size_name(part), len.unwrap_or(0));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn section_item(
+    client: &mut Client,
+    line: &mut FetchLine,
+    name: &str,
+    body: &Body,
+    (section, partial): (&Section, Option<Partial>),
+) -> Result<(), Gone> {
+    let Some(range) = body.range(section) else {
+        line.item(client.session.output(), name, b"NIL");
+        return Ok(());
+    };
+    let chosen = match &section.what {
+        SectionText::HeaderFields(names) | SectionText::HeaderFieldsNot(names) => {
+            let Ok(header) = body.read_range(&range, HEADER_MAX).await else {
+                line.item(client.session.output(), name, b"NIL");
+                return Ok(());
+            };
+            let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+            match &section.what {
+                SectionText::HeaderFields(_) => mail::header::only(&header, &names),
+                _ => mail::header::except(&header, &names),
+            }
+        }
+        _ => return literal::send_range(client, line, name, body, &literal::cut(&range, partial)).await,
+    };
+    let cut = literal::cut(&(0..chosen.len() as u64), partial);
+    let index = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    literal::send(client, line, name, &chosen[index(cut.start)..index(cut.end)]).await
+}
+
+/// A part without its transfer encoding; the whole message as it is (RFC 3516 §4.2).
+async fn binary_item(
+    client: &mut Client,
+    line: &mut FetchLine,
+    body: &Body,
+    (path, partial): (&[u32], Option<Partial>),
+    faults: &mut Faults,
+) -> Result<(), Gone> {
+    let name = binary_name(path, partial);
+    if path.is_empty() {
+        let section = Section { part: Vec::new(), what: SectionText::Whole };
+        return section_item(client, line, &name, body, (&section, partial)).await;
+    }
+    let Some(part) = body.parts().part(path) else {
+        line.item(client.session.output(), &name, b"NIL");
+        return Ok(());
+    };
+    match literal::measure(body, part).await {
+        Ok(Some(decoded)) => {
+            literal::send_decoded(client, line, &name, (body, part), (decoded, partial)).await
+        }
+        other => {
+            faults.unknown_encoding |= other.is_ok();
+            faults.unreadable |= other.is_err();
+            line.item(client.session.output(), &name, b"NIL");
+            Ok(())
+        }
+    }
+}
+
+/// Some words of the text (RFC 8970 §3.2).
+async fn preview_item(client: &mut Client, line: &mut FetchLine, body: &Body, when: PreviewWhen) {
+    let text = match when {
+        PreviewWhen::Lazy if !body.is_at_hand() => None,
+        _ => Some(preview::of(body).await),
+    };
+    let out = client.session.output();
+    match text {
+        Some(text) => line.string(out, "PREVIEW", text.as_bytes()),
+        None => line.item(out, "PREVIEW", b"NIL"),
+    }
+}
