@@ -16,6 +16,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Replies are sent when this many octets of them wait, even if more commands do.
 const OUT_MAX: usize = 8 * 1024;
+/// Room for input that stays with a session while it is idle, in octets.
+const INPUT_KEPT: usize = 512;
 /// Refusals of the session's own that are kept for the owner's log; more are not told.
 const TOLD_MAX: usize = 32;
 
@@ -310,7 +312,14 @@ impl Session {
     }
 
     fn read(&mut self) -> Step<Question> {
-        if self.out.is_empty() { Step::Read } else { self.write() }
+        if !self.out.is_empty() {
+            return self.write();
+        }
+        // Whoever waits for a command holds no room for a message.
+        if self.input.is_empty() && matches!(self.phase, Phase::Command) {
+            self.input.shrink_to(INPUT_KEPT);
+        }
+        Step::Read
     }
 
     fn write(&mut self) -> Step<Question> {
