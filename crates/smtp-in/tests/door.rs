@@ -156,9 +156,19 @@ async fn silence_and_slowness_end_the_connection() {
     assert_eq!(client.hear().await, "closed");
 
     let config = Config { message_timeout: Duration::from_millis(50), ..Config::default() };
-    let mut client = open(&house, config).await;
+    let mut client = open(&house, config.clone()).await;
     client.play("EHLO c.ex => 250\nMAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 250\nDATA => 354").await;
     assert!(client.hear().await.starts_with("421 4.4.2"));
+    // A message that is only read to its end has no more time.
+    for refused in ["BDAT 5000\r\nx", "MAIL FROM:<x@s.ex>\r\nRCPT TO:<bob@o.ex>\r\nDATA\r\nbare\nLF"] {
+        let mut client = open(&house, config.clone()).await;
+        client.play("EHLO c.ex => 250").await;
+        let mut heard = client.send(refused).await;
+        while heard.starts_with("250 ") || heard.starts_with("354 ") {
+            heard = client.hear().await;
+        }
+        assert!(heard.starts_with("421 4.4.2"), "{refused}: {heard}");
+    }
     assert!(house.inbox("bob@o.ex").await.is_empty());
 }
 
