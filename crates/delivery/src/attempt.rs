@@ -1,8 +1,8 @@
 //! One attempt: a message to the recipients of one destination, host after host until each has its answer.
 
-use crate::config::{Config, Security, Smarthost};
+use crate::config::{Config, Security};
 use crate::judge::{self, Judged, Said, Source};
-use crate::link::{Level, Link, OpenError, Place, TlsChoice, Way, unreachable};
+use crate::link::{Level, Link, OpenError, Place, TlsChoice, Way, credentials, unreachable};
 use crate::mx;
 use crate::pool::{Kept, Pool};
 use crate::route::Exit;
@@ -10,16 +10,14 @@ use crate::schedule::Fate;
 use crate::unreachable::Unreachable;
 use mail::{Domain, Envelope, MailParams, Message, Recipient, Reply, ReversePath};
 use net::Connector;
-use smtp_proto::client::{Connection, Credentials, Outcome, Report, Transaction};
-use smtp_proto::{Content, ContentKind, Extension, Offers, Secret};
+use smtp_proto::client::{Connection, Outcome, Report, Transaction};
+use smtp_proto::{Content, ContentKind, Extension, Offers};
 use std::net::SocketAddr;
 use tracing::{debug, info};
 use world::World;
 
 /// Most connections that one attempt opens. RFC 5321 §5.1 wants at least two addresses tried.
 const CONNECTIONS_MAX: usize = 8;
-/// Longest password in octets.
-const PASSWORD_MAX: usize = 1024;
 
 /// All that attempts share.
 pub(crate) struct Courier {
@@ -79,8 +77,16 @@ impl Courier {
         results: &mut [Option<Tried>],
     ) {
         let destination = self.destination(work.domain);
-        let mut attempt =
-            Attempt { courier: self, work, recipients, results, notes: Vec::new(), destination, opened: 0 };
+        let mut attempt = Attempt {
+            courier: self,
+            work,
+            recipients,
+            results,
+            notes: Vec::new(),
+            destination,
+            opened: 0,
+            chunks: Chunks::AsOffered,
+        };
         attempt.run().await;
     }
 
@@ -102,6 +108,15 @@ struct Attempt<'a> {
     notes: Vec<(String, Reply)>,
     destination: String,
     opened: usize,
+    chunks: Chunks,
+}
+
+/// Whether the message may go in chunks (RFC 3030).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chunks {
+    AsOffered,
+    /// A host has offered them and then not known the command.
+    Forgone,
 }
 
 impl Attempt<'_> {
@@ -180,6 +195,7 @@ impl Attempt<'_> {
     async fn try_place(&mut self, place: &Place) {
         loop {
             let before = (self.delivered(), self.notes.len());
+            let chunks = self.chunks;
             match self.open(place).await {
                 Ok(link) if self.is_ourselves(&link) => {
                     let mut link = link;
@@ -192,8 +208,8 @@ impl Attempt<'_> {
                     self.note(place, said);
                 }
             }
-            let is_of_use = self.delivered() > before.0 && self.notes.len() == before.1;
-            if !is_of_use || self.is_over() {
+            let is_of_use = self.delivered() > before.0 || self.chunks != chunks;
+            if !is_of_use || self.notes.len() > before.1 || self.is_over() {
                 return;
             }
             // A connection that was of use does not count: each time fewer recipients are left.
@@ -258,6 +274,9 @@ impl Attempt<'_> {
     /// Sends over a connection until every open recipient has an answer or the connection is of no more use.
     async fn use_link(&mut self, mut kept: Kept, mut source: Source) {
         let mut usable = true;
+        if self.chunks == Chunks::Forgone {
+            kept.link.forgo(Extension::Chunking);
+        }
         while usable && kept.uses < crate::pool::USES_MAX {
             let batch = self.next_batch(kept.link.offers());
             if batch.is_empty() {
@@ -271,6 +290,11 @@ impl Attempt<'_> {
             kept.uses += 1;
             let report = kept.link.send(transaction, self.work.message).await;
             self.log(&kept.link, source, &report);
+            if judge::knows_no_chunks(&report.outcomes) && self.may_go_as_data(kept.link.offers()) {
+                // It may have read the chunk as commands: no reply of this connection can be trusted.
+                self.chunks = Chunks::Forgone;
+                return;
+            }
             usable = report.connection == Connection::Usable;
             let settled = self.take(&batch, report, &kept.link.place, passed, source);
             // What it says to the next message may mean this connection only.
@@ -282,6 +306,11 @@ impl Attempt<'_> {
         if usable {
             self.courier.pool.put(&self.destination, kept, self.courier.config.reuse);
         }
+    }
+
+    /// Whether the message went in chunks and need not.
+    fn may_go_as_data(&self, offers: &Offers) -> bool {
+        offers.has(Extension::Chunking) && self.work.content.kind != ContentKind::Binary
     }
 
     /// Recipients without an answer, as many as one transaction may have.
@@ -375,16 +404,4 @@ fn said_by(error: OpenError) -> Said {
             Said::ByUs(reply)
         }
     }
-}
-
-/// Name and password for a smarthost; the password is the first line of its file.
-async fn credentials(smarthost: Option<&Smarthost>) -> Result<Option<Credentials>, Reply> {
-    let Some(login) = smarthost.and_then(|smarthost| smarthost.login.as_ref()) else { return Ok(None) };
-    let text = tokio::fs::read(&login.password_file).await.map_err(|error| {
-        tracing::error!(file = %login.password_file.display(), %error, "the smarthost's password cannot be read");
-        unreachable(3, 5, "the password for the smarthost cannot be read".to_owned())
-    })?;
-    let line = text.split(|octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default();
-    let password = Secret::new(&line[..line.len().min(PASSWORD_MAX)]);
-    Ok(Some(Credentials { user: login.user.clone(), password }))
 }

@@ -55,6 +55,13 @@ fn is_too_many(outcome: &Outcome) -> bool {
     matches!(reply.code, 452 | 552) && says_so
 }
 
+/// Whether a chunk was answered as if there were no such command: a host behind something that does not let it through.
+pub(crate) fn knows_no_chunks(outcomes: &[Outcome]) -> bool {
+    outcomes.iter().any(|outcome| {
+        matches!(outcome, Outcome::Refused { at: Stage::Content, reply } if matches!(reply.code, 500 | 502 | 503))
+    })
+}
+
 fn judge_one(outcome: Outcome, source: Source) -> Judged {
     use Said::{ByHost, ByUs};
     match outcome {

@@ -1,18 +1,20 @@
 //! One connection to a mail host, ready for transactions: greeting, EHLO, TLS and login are behind it.
 
-use crate::config::Security;
+use crate::config::{Security, Smarthost};
 use mail::{Domain, Message, Reply, Status};
 use net::{ClientTls, Conn, Connector, Driven, Peer};
 use smtp_proto::client::{
     Connection, Credentials, Event, Loss, Next, Options, Outcome, Question, Report, Session, Stage, Timeouts,
     Transaction,
 };
-use smtp_proto::{Extension, Offers};
+use smtp_proto::{Extension, Offers, Secret};
 use std::fmt;
 use std::net::SocketAddr;
 
 /// How far the words of the peer are followed before a connection is given up, in events of one set-up.
 const EVENTS_MAX: usize = 16;
+/// Longest password in octets.
+const PASSWORD_MAX: usize = 1024;
 
 /// How a connection is to be made.
 pub(crate) struct Way<'a> {
@@ -179,6 +181,11 @@ impl Link {
         self.session.offers()
     }
 
+    /// Leaves an extension alone that the peer offers.
+    pub(crate) fn forgo(&mut self, extension: Extension) {
+        self.session.forgo(extension);
+    }
+
     /// What the peer calls itself.
     pub(crate) fn peer_name(&self) -> &str {
         self.session.peer_name()
@@ -280,4 +287,16 @@ pub(crate) fn unreachable(subject: u16, detail: u16, text: String) -> Reply {
 fn not_logged_in(place: &Place, reply: &Reply) -> Reply {
     let text = format!("The login at {} was refused: {reply}", place.host);
     Reply::new(454, Status::transient(7, 8), text)
+}
+
+/// Name and password for a smarthost; the password is the first line of its file.
+pub(crate) async fn credentials(smarthost: Option<&Smarthost>) -> Result<Option<Credentials>, Reply> {
+    let Some(login) = smarthost.and_then(|smarthost| smarthost.login.as_ref()) else { return Ok(None) };
+    let text = tokio::fs::read(&login.password_file).await.map_err(|error| {
+        tracing::error!(file = %login.password_file.display(), %error, "the smarthost's password cannot be read");
+        unreachable(3, 5, "the password for the smarthost cannot be read".to_owned())
+    })?;
+    let line = text.split(|octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default();
+    let password = Secret::new(&line[..line.len().min(PASSWORD_MAX)]);
+    Ok(Some(Credentials { user: login.user.clone(), password }))
 }

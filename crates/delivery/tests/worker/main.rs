@@ -321,6 +321,30 @@ async fn chunks_where_they_are_taken() {
 }
 
 #[tokio::test]
+async fn a_host_that_does_not_master_its_chunks_gets_data() {
+    for (reply, want) in [
+        ("502 5.5.2 what is that", "DATA"),
+        ("500 unrecognized", "DATA"),
+        ("503 5.5.1 bad sequence", "DATA"),
+        ("554 5.7.1 spam", "failed 5.7.1"),
+        ("451 4.3.0 later", "waits"),
+    ] {
+        let mx = FakeMx::start("127.0.0.2:0", "mx.e.ex", &["PIPELINING", "CHUNKING"]).await;
+        mx.rule("BDAT", &[reply; 9]);
+        let mut house = House::build().await;
+        house.send("alice@o.ex", &["a@e.ex"], TEXT).await;
+        house.work(config(mx.address.port()));
+        house.queue_is(&["a@e.ex 1 451"][..usize::from(want == "waits")]).await;
+        let heard = mx.heard();
+        assert_eq!(heard.contains(&"DATA".to_owned()), want == "DATA", "{reply}: {heard:#?}");
+        let notices = house.notices().await;
+        assert_eq!(notices.len(), usize::from(want.starts_with("failed")), "{reply}: {notices:?}");
+        assert!(notices.iter().all(|notice| notice.ends_with(want)), "{reply}: {notices:?}");
+        house.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn without_working_tls_it_goes_in_clear() {
     for (what, replies) in [
         ("refused", ["454 4.7.0 not now"]),

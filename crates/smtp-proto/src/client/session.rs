@@ -3,7 +3,7 @@
 use super::exchange::Expect;
 use super::transaction::Under;
 use super::{Connection, Credentials, Event, Loss, Next, Options, Outcome, Question, Report, Stage};
-use crate::ext::Offers;
+use crate::ext::{Extension, Offers};
 use crate::reply::{Breach, ReplyReader, with_status};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -74,6 +74,11 @@ impl Session {
     /// What the last EHLO reply said.
     pub fn offers(&self) -> &Offers {
         &self.offers
+    }
+
+    /// Leaves an extension alone that the peer offers but does not master, until the next EHLO.
+    pub fn forgo(&mut self, extension: Extension) {
+        self.offers.set = self.offers.set.without(extension);
     }
 
     /// What the peer calls itself: the first word of its last reply to EHLO or HELO, before that of its greeting
