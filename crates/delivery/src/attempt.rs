@@ -259,14 +259,14 @@ impl Attempt<'_> {
             Err(OpenError::Handshake(reply)) if security == Security::Opportunistic => {
                 info!(mail = self.work.mail_id, host = %place.host, %reply, "TLS failed; once more in clear");
                 self.opened += 1;
-                Link::open(&way(Security::None), place).await.map_err(said_by)
+                Link::open(&way(Security::None), place).await.map_err(OpenError::said)
             }
             Err(error) => {
                 if let OpenError::Unreachable(reply) = &error {
                     let now = courier.world.clock.unix();
                     courier.unreachable.remember(place.address, reply.clone(), now);
                 }
-                Err(said_by(error))
+                Err(error.said())
             }
         }
     }
@@ -393,15 +393,6 @@ impl Attempt<'_> {
         for result in self.results.iter_mut().filter(|result| result.is_none()) {
             *result =
                 Some(Tried { fate, host: host.clone(), reply: reply.clone(), notify: NotifyPassed::No });
-        }
-    }
-}
-
-fn said_by(error: OpenError) -> Said {
-    match error {
-        OpenError::Refused(reply) => Said::ByHost(reply),
-        OpenError::Unreachable(reply) | OpenError::Handshake(reply) | OpenError::Unfit(reply) => {
-            Said::ByUs(reply)
         }
     }
 }

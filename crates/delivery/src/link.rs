@@ -1,6 +1,7 @@
 //! One connection to a mail host, ready for transactions: greeting, EHLO, TLS and login are behind it.
 
 use crate::config::{Security, Smarthost};
+use crate::judge::Said;
 use mail::{Domain, Message, Reply, Status};
 use net::{ClientTls, Conn, Connector, Driven, Peer};
 use smtp_proto::client::{
@@ -69,6 +70,15 @@ pub(crate) enum OpenError {
     Refused(Reply),
     /// The connection is of no use for mail; the words are ours.
     Unfit(Reply),
+}
+
+impl OpenError {
+    pub(crate) fn said(self) -> Said {
+        match self {
+            Self::Refused(reply) => Said::ByHost(reply),
+            Self::Unreachable(reply) | Self::Handshake(reply) | Self::Unfit(reply) => Said::ByUs(reply),
+        }
+    }
 }
 
 /// A connection whose peer waits for a transaction.
