@@ -65,7 +65,8 @@ fn claimed(field: &Field<'_>) -> Result<Vec<Address>, Reply> {
     let value = field.unfolded();
     let plain = Plain::read(&String::from_utf8_lossy(&value)).map_err(|why| unclear(field, why))?;
     for word in plain.claims() {
-        match Address::parse(&word) {
+        // Some programs put the address itself into apostrophes, as a name.
+        match Address::parse(word.trim_matches('\'')) {
             Ok(address) => out.push(address),
             Err(_) => return Err(unclear(field, "an @ stands where no address is; put names in quotes")),
         }
@@ -96,6 +97,8 @@ mod tests {
             ("Ann\r\n <a@b.example>", "a@b.example"),
             ("\"boss\"@bank.example <a@b.example>", "a@b.example boss@bank.example"),
             ("\"the boss\"@bank.example <a@b.example>", "a@b.example \"the boss\"@bank.example"),
+            ("'a@b.example' <a@b.example>", "a@b.example"),
+            ("'boss@bank.example' <a@b.example>", "a@b.example boss@bank.example"),
             ("boss(x)@bank.example <a@b.example>", "a@b.example boss@bank.example"),
             ("\"say \\\"hi\\\"\" <a@b.example>", "a@b.example"),
         ] {
