@@ -146,6 +146,7 @@ mod tests {
             ("not tried", "again", "again"),
             ("unsupported", "failed 553 5.6.7 ours", "failed 553 5.6.7 ours"),
             ("mail: 550 5.7.1", "failed 550 5.7.1", "again"),
+            ("mail: 530 5.7.0", "next host 451 4.7.0 ours", "again"),
             ("mail: 451 4.3.0", "next host 451 4.3.0", "again"),
             ("mail: 421 4.3.2", "next host 421 4.3.2", "again"),
             ("rcpt: 550 5.1.1", "failed 550 5.1.1", "failed 550 5.1.1"),
