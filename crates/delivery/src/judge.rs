@@ -70,6 +70,12 @@ fn judge_one(outcome: Outcome, source: Source) -> Judged {
         Outcome::NotTried => Judged::Again,
         // It may be tired of this connection; over a new one it says what it means.
         Outcome::Refused { at: Stage::Mail, .. } if source == Source::Kept => Judged::Again,
+        // RFC 3207 §4, RFC 4954 §6: about the way between us, which a failed handshake or a change of the smarthost can make,
+        // and not about the message.
+        Outcome::Refused { at: Stage::Mail, reply } if reply.code == 530 => {
+            let text = format!("it demands TLS or a login first: {reply}");
+            Judged::NextHost(ByUs(unreachable(7, 0, text)))
+        }
         Outcome::Refused { reply, .. } if reply.is_permanent() => Judged::Result(Fate::Failed, ByHost(reply)),
         // The host sends us away, or does not want to hear of the sender now: that is about the host.
         Outcome::Refused { at: Stage::Mail, reply } => Judged::NextHost(ByHost(reply)),
