@@ -19,6 +19,7 @@ mod limits_hold;
 mod log_lines;
 mod loops_end;
 mod many_at_once;
+mod notices_find_home;
 mod open_relay_refused;
 mod opportunistic_tls;
 mod reload_keeps_connections;
