@@ -8,7 +8,7 @@ use crate::view::{Target, told_flags, uids};
 use imap_proto::command::{Answering, By, Store, StoreMode};
 use imap_proto::{Code, Ranges, Response, Told, Untagged};
 use std::collections::HashMap;
-use storage::{FlagChange, FlagMode, Flags, Mark, ModSeq, Stored, Uid};
+use storage::{FlagChange, FlagMode, Keywords, Mark, ModSeq, Stored, Uid};
 
 pub(super) async fn run(client: &mut Client, store: &Store) -> Outcome {
     // What others did before is told first, so that what is silent below is our own doing alone.
@@ -31,7 +31,7 @@ pub(super) async fn run(client: &mut Client, store: &Store) -> Outcome {
     let change = FlagChange { mode, flags, keywords };
     let before = marks(client, &targets);
     let mailbox = selected.mailbox;
-    let stored = client.house.store.store_flags(mailbox, &uids, change, store.unchanged_since).await;
+    let stored = client.house.store.store_flags(mailbox, &uids, change.clone(), store.unchanged_since).await;
     let stored = match stored {
         Ok(stored) => stored,
         Err(error) => return Ok(refusal::response(&error)),
@@ -42,7 +42,7 @@ pub(super) async fn run(client: &mut Client, store: &Store) -> Outcome {
     let (refused, done): (Vec<Target>, Vec<Target>) =
         targets.into_iter().partition(|target| stored.modified.contains(target.uid));
     if store.answering == Answering::Silent {
-        keep_silent(client, &before, &stored, (mode, flags));
+        keep_silent(client, &before, &stored, &change);
         tell_modseqs(client, &done, store.unchanged_since).await?;
     } else {
         tell(client, &done).await?;
@@ -102,20 +102,18 @@ async fn tell(client: &mut Client, targets: &[Target]) -> Result<(), Gone> {
 
 /// `.SILENT`: the client works out the flags by itself. Where somebody else changed them in the same moment it
 /// cannot, and is told all the same (RFC 9051 §6.4.6).
-fn keep_silent(
-    client: &mut Client,
-    before: &HashMap<Uid, Mark>,
-    stored: &Stored,
-    (mode, flags): (FlagMode, Flags),
-) {
+fn keep_silent(client: &mut Client, before: &HashMap<Uid, Mark>, stored: &Stored, change: &FlagChange) {
     let Some(selected) = &mut client.selected else { return };
-    let expected = |mark: &Mark| match mode {
-        FlagMode::Set => flags,
-        FlagMode::Add => mark.flags | flags,
-        FlagMode::Remove => mark.flags - flags,
+    // The keywords as bits of this mailbox; what is not known here cannot have been taken off.
+    let bit = |name: &String| stored.keywords.iter().position(|known| known.eq_ignore_ascii_case(name));
+    let keywords = change.keywords.iter().filter_map(bit).fold(Keywords::NONE, Keywords::with);
+    let expected = |mark: &Mark| match change.mode {
+        FlagMode::Set => (change.flags, keywords),
+        FlagMode::Add => (mark.flags | change.flags, mark.keywords | keywords),
+        FlagMode::Remove => (mark.flags - change.flags, mark.keywords - keywords),
     };
     for mark in &stored.changed {
-        if before.get(&mark.uid).is_some_and(|old| expected(old) == mark.flags) {
+        if before.get(&mark.uid).is_some_and(|old| expected(old) == (mark.flags, mark.keywords)) {
             selected.view.knows(mark.uid, mark.modseq);
         }
     }

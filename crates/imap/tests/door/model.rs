@@ -1,5 +1,8 @@
 //! Several clients act at random on one mailbox at the same time. Each keeps a model of what it was told; when all
 //! have caught up, every model must equal what the store has, and no model was ever told what it may not be told.
+//!
+//! Half of the clients know mod-sequences: they lose their connection now and then, also in the middle of an answer,
+//! and go on from what they know (RFC 7162 §6).
 
 use crate::chat::Stage;
 use std::collections::{BTreeSet, HashMap};
@@ -27,8 +30,24 @@ impl Dice {
 /// Flags of a message as far as the client knows them.
 type Flags = Option<BTreeSet<String>>;
 
+/// What a client knows that can resync.
+#[derive(Default)]
+struct Memory {
+    uidvalidity: String,
+    modseq: u64,
+    /// Highest MODSEQ since the last tagged line; HIGHESTMODSEQ goes before it (RFC 7162 §6).
+    seen: u64,
+    highest: Option<u64>,
+    /// UIDs that it believes to be there.
+    cached: BTreeSet<u32>,
+    resyncs: usize,
+}
+
 struct Model {
+    address: SocketAddr,
     stream: BufReader<TcpStream>,
+    /// `None`: a client that knows nothing of mod-sequences.
+    memory: Option<Memory>,
     dice: Dice,
     /// UIDs by number, where they are known.
     messages: Vec<Option<u32>>,
@@ -39,10 +58,12 @@ struct Model {
 }
 
 impl Model {
-    async fn connect(address: SocketAddr, seed: u64) -> Self {
+    async fn connect(address: SocketAddr, seed: u64, memory: Option<Memory>) -> Self {
         let stream = BufReader::new(TcpStream::connect(address).await.unwrap());
         let mut model = Self {
+            address,
             stream,
+            memory,
             dice: Dice(seed),
             messages: Vec::new(),
             flags: HashMap::new(),
@@ -51,8 +72,103 @@ impl Model {
         };
         model.line().await;
         model.run("LOGIN alice@example.org secret").await;
+        if model.memory.is_some() {
+            model.run("ENABLE QRESYNC").await;
+        }
         model.run("SELECT INBOX").await;
         model
+    }
+
+    /// The connection is lost, perhaps in the middle of an answer; another one goes on from what is known.
+    async fn reconnect(&mut self) {
+        if self.dice.below(2) == 0 {
+            let command = ["STORE 1 +FLAGS.SILENT ($x)", "EXPUNGE", "NOOP", "FETCH 1:* (FLAGS MODSEQ)"];
+            let command = command[self.dice.below(command.len())];
+            self.log.push(format!("(cut off) {command}"));
+            self.stream.write_all(format!("t {command}\r\n").as_bytes()).await.unwrap();
+            for _ in 0..self.dice.below(3) {
+                let line = self.line().await;
+                if line.starts_with("t ") {
+                    break;
+                }
+                self.log.push(line.clone());
+                self.numbered = !command.starts_with("EXPUNGE") && !command.starts_with("NOOP");
+                self.take_in(&line);
+            }
+        }
+        self.stream = BufReader::new(TcpStream::connect(self.address).await.unwrap());
+        let stale: Vec<(usize, u32)> =
+            (1..).zip(&self.messages).filter_map(|(number, uid)| uid.map(|uid| (number, uid))).collect();
+        self.messages.clear();
+        let memory = self.memory.as_mut().unwrap();
+        (memory.seen, memory.highest) = (0, None);
+        memory.resyncs += 1;
+        let mut known = String::new();
+        if self.dice.below(2) == 0 && !memory.cached.is_empty() {
+            known = format!(" {}", list(memory.cached.iter()));
+        }
+        if self.dice.below(2) == 0 && !stale.is_empty() {
+            let (numbers, uids): (Vec<usize>, Vec<u32>) = stale.into_iter().unzip();
+            known.push_str(&format!(" ({} {})", list(&numbers), list(&uids)));
+        }
+        let resync = format!("SELECT INBOX (QRESYNC ({} {}{known}))", memory.uidvalidity, memory.modseq);
+        self.log.push("(reconnects)".to_owned());
+        self.line().await;
+        self.run("LOGIN alice@example.org secret").await;
+        self.run("ENABLE QRESYNC").await;
+        let (tagged, _) = self.run(&resync).await;
+        assert!(tagged.starts_with("OK"), "{:#?}", self.log);
+        self.run("UID FETCH 1:* (UID)").await;
+    }
+
+    /// Mod-sequences of a line, and where to begin from next time.
+    fn remember(&mut self, line: &str) {
+        let asked = self.log.iter().rev().find(|line| !line.starts_with("* ")).cloned().unwrap_or_default();
+        let Some(memory) = &mut self.memory else { return };
+        if let Some(modseq) = between(line, "MODSEQ (", ')') {
+            memory.seen = memory.seen.max(modseq.parse().unwrap());
+        } else if line.contains(" FETCH (") && !asked.contains("FETCH") {
+            panic!("flags without a mod-sequence: {line:?} after {:#?}", self.log);
+        }
+        if let Some(modseq) = between(line, "[HIGHESTMODSEQ ", ']') {
+            memory.highest = Some(modseq.parse().unwrap());
+        }
+        if let Some(uidvalidity) = between(line, "[UIDVALIDITY ", ']') {
+            memory.uidvalidity = uidvalidity.to_owned();
+        }
+        if line.starts_with("t ") {
+            let seen = std::mem::take(&mut memory.seen).max(memory.modseq);
+            memory.modseq = memory.highest.take().unwrap_or(seen);
+        }
+    }
+
+    /// `VANISHED 1,3:5`, with or without EARLIER.
+    fn vanish(&mut self, words: &[&str]) {
+        let earlier = words[2] == "(EARLIER)";
+        assert!(earlier || !self.numbered, "VANISHED too early: {:#?}", self.log);
+        for range in words[if earlier { 3 } else { 2 }].split(',') {
+            let (from, to) = range.split_once(':').unwrap_or((range, range));
+            for uid in from.parse::<u32>().unwrap()..=to.parse().unwrap() {
+                self.memory.as_mut().unwrap().cached.remove(&uid);
+                self.flags.remove(&uid);
+                if earlier {
+                    continue;
+                }
+                let known = self.messages.iter().position(|known| *known == Some(uid));
+                // Otherwise it is one whose UID was not learned yet, between its neighbours.
+                let at = known.unwrap_or_else(|| {
+                    let behind =
+                        self.messages.iter().rposition(|known| known.is_some_and(|known| known < uid));
+                    behind.map_or(0, |at| at + 1)
+                });
+                let gone = self.messages.remove(at);
+                assert!(
+                    gone.is_none_or(|gone| gone == uid),
+                    "{uid} vanished, and was not there: {:#?}",
+                    self.log
+                );
+            }
+        }
     }
 
     async fn line(&mut self) -> String {
@@ -73,6 +189,7 @@ impl Model {
         loop {
             let line = self.line().await;
             self.log.push(line.clone());
+            self.remember(&line);
             if let Some(tagged) = line.strip_prefix("t ") {
                 assert!(!tagged.starts_with("BAD"), "{:#?}", self.log);
                 return (tagged.to_owned(), told);
@@ -83,6 +200,10 @@ impl Model {
 
     fn take_in(&mut self, line: &str) -> Option<u32> {
         let words: Vec<&str> = line.split(' ').collect();
+        if words.get(1) == Some(&"VANISHED") {
+            self.vanish(&words);
+            return None;
+        }
         let number: usize = words.get(1)?.parse().ok()?;
         match *words.get(2)? {
             "EXISTS" => {
@@ -92,6 +213,7 @@ impl Model {
             }
             "EXPUNGE" => {
                 assert!(!self.numbered, "EXPUNGE too early: {:#?}", self.log);
+                assert!(self.memory.is_none(), "EXPUNGE, not VANISHED: {:#?}", self.log);
                 assert!((1..=self.messages.len()).contains(&number), "{:#?}", self.log);
                 self.messages.remove(number - 1);
                 None
@@ -102,6 +224,9 @@ impl Model {
                     between(line, "UID ", ' ').or_else(|| between(line, "UID ", ')'))?.parse().unwrap();
                 let known = self.messages[number - 1].get_or_insert(uid);
                 assert_eq!(*known, uid, "another UID for a number: {:#?}", self.log);
+                if let Some(memory) = &mut self.memory {
+                    memory.cached.insert(uid);
+                }
                 let flags = between(line, "FLAGS (", ')')?;
                 let flags = flags.split_whitespace().map(str::to_owned).collect();
                 self.flags.insert(uid, Some(flags));
@@ -114,12 +239,17 @@ impl Model {
     async fn step(&mut self) {
         let flag = FLAGS[self.dice.below(FLAGS.len())];
         let sign = ["+", "-", ""][self.dice.below(3)];
+        if self.memory.is_some() && self.dice.below(8) == 0 {
+            return self.reconnect().await;
+        }
         if self.messages.is_empty() || self.dice.below(6) == 0 {
             self.run(&format!("APPEND INBOX ({flag}) {{7+}}\r\nA: b\r\n\r")).await;
             return;
         }
         let number = self.dice.below(self.messages.len()) + 1;
-        match self.dice.below(12) {
+        match self.dice.below(14) {
+            12 => drop(self.run(&format!("STORE {number} (UNCHANGEDSINCE 40) +FLAGS ({flag})")).await),
+            13 => drop(self.run(&format!("UID FETCH 1:* (FLAGS) (CHANGEDSINCE {number})")).await),
             0 => drop(self.run("NOOP").await),
             1 => drop(self.run("EXPUNGE").await),
             2 => drop(self.run(&format!("COPY {number} INBOX")).await),
@@ -157,6 +287,11 @@ impl Model {
     }
 }
 
+/// `1,2,5`
+fn list<T: ToString>(numbers: impl IntoIterator<Item = T>) -> String {
+    numbers.into_iter().map(|number| number.to_string()).collect::<Vec<_>>().join(",")
+}
+
 fn between<'a>(text: &'a str, start: &str, end: char) -> Option<&'a str> {
     let rest = &text[text.find(start)? + start.len()..];
     let found = &rest[..rest.find(end)?];
@@ -183,7 +318,8 @@ async fn sessions_never_disagree() {
     let stage = Stage::new().await;
     let mut models = Vec::new();
     for client in 1..=CLIENTS {
-        models.push(Model::connect(stage.address, seed ^ (client << 32)).await);
+        let memory = (client % 2 == 0).then(Memory::default);
+        models.push(Model::connect(stage.address, seed ^ (client << 32), memory).await);
     }
     for round in 0..ROUNDS {
         let tasks: Vec<_> = models
@@ -204,6 +340,14 @@ async fn sessions_never_disagree() {
         for model in &mut models {
             let belief = model.belief().await;
             let log = std::mem::take(&mut model.log);
+            let there: BTreeSet<u32> = truth.iter().map(|(uid, _)| *uid).collect();
+            if let Some(memory) = &model.memory {
+                let lost: Vec<&u32> = memory.cached.difference(&there).collect();
+                assert!(
+                    lost.is_empty(),
+                    "seed {seed:x}, round {round}: never told that {lost:?} vanished: {log:#?}"
+                );
+            }
             let uids: Vec<Option<u32>> = belief.iter().map(|(uid, _)| *uid).collect();
             assert_eq!(
                 belief.len(),
@@ -219,4 +363,6 @@ async fn sessions_never_disagree() {
             }
         }
     }
+    let resyncs: usize = models.iter().filter_map(|model| model.memory.as_ref()).map(|m| m.resyncs).sum();
+    assert!(resyncs >= ROUNDS, "only {resyncs} resyncs");
 }
