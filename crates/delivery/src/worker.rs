@@ -25,6 +25,8 @@ use world::World;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// The queue is looked at when one in so many places is free.
 const LOOK_FOR_A_PART: usize = 4;
+/// A clock that has run ahead of the time that went by so far, in seconds, has been set or has slept.
+const LEAP: i64 = 60;
 /// Wait after trouble with the store.
 const TROUBLE_WAIT: Duration = Duration::from_secs(5);
 
@@ -108,6 +110,7 @@ impl Worker {
             tasks: HashMap::new(),
             lanes: HashMap::new(),
             look_at: Instant::now(),
+            clocks: (Instant::now(), self.world.clock.unix()),
             passed_over: HashSet::new(),
             cut: cut_signal,
         };
@@ -145,11 +148,13 @@ struct Shift<'a> {
     worker: &'a Worker,
     /// Each gives the time at which its first recipient is due again.
     running: JoinSet<Option<i64>>,
-    /// The destination of each task.
-    tasks: HashMap<tokio::task::Id, String>,
+    /// The destination of each task, and its claim.
+    tasks: HashMap<tokio::task::Id, (String, Claim)>,
     lanes: HashMap<String, Lane>,
     /// When the queue may have something new.
     look_at: Instant,
+    /// The time of the last look, by the clock that nobody sets and by the other.
+    clocks: (Instant, i64),
     /// Destinations that were left alone at the last look, because they had enough.
     passed_over: HashSet<String>,
     cut: watch::Receiver<Cut>,
@@ -180,6 +185,7 @@ impl Shift<'_> {
 
     /// Claims as much as there is room for. Gives how long to wait for more.
     async fn fill(&mut self, courier: &Arc<Courier>) -> Duration {
+        self.hold_on_if_the_clock_leapt().await;
         loop {
             let room = self.room(courier);
             if room == 0 {
@@ -197,6 +203,31 @@ impl Shift<'_> {
                 }
             }
         }
+    }
+
+    /// Leases end by a clock that can leap: forward by hours when a machine wakes or a clock is set. What is under way is held
+    /// then, before it could be claimed and sent a second time.
+    async fn hold_on_if_the_clock_leapt(&mut self) {
+        let now = self.worker.world.clock.unix();
+        let (since, then) = std::mem::replace(&mut self.clocks, (Instant::now(), now));
+        let leap = now.saturating_sub(then).saturating_sub_unsigned(since.elapsed().as_secs());
+        if leap < LEAP {
+            return;
+        }
+        info!(seconds = leap, "the clock leapt forward");
+        for claim in self.claims() {
+            match self.worker.store.renew(&claim, now, LEASE).await {
+                // Settled meanwhile, or removed: nothing is left to hold.
+                Ok(()) | Err(storage::Error::LeaseLost) => {}
+                Err(error) => warn!(mail = claim.mail_id, %error, "the claim cannot be renewed"),
+            }
+        }
+    }
+
+    /// All that this process holds.
+    fn claims(&self) -> Vec<Claim> {
+        let waiting = self.lanes.values().flat_map(|lane| &lane.waiting).map(|(claim, _)| claim);
+        self.tasks.values().map(|(_, claim)| claim).chain(waiting).cloned().collect()
     }
 
     /// Domains that have as many attempts under way as they may have.
@@ -238,8 +269,8 @@ impl Shift<'_> {
             courier: courier.clone(),
             cut: self.cut.clone(),
         };
-        let task = self.running.spawn(job.run(claim, since).instrument(span));
-        self.tasks.insert(task.id(), destination);
+        let task = self.running.spawn(job.run(claim.clone(), since).instrument(span));
+        self.tasks.insert(task.id(), (destination, claim));
     }
 
     /// Makes room for the next one of the same destination.
@@ -256,7 +287,7 @@ impl Shift<'_> {
             let wait = wait_until(due, self.worker.world.clock.unix());
             self.look_at = self.look_at.min(Instant::now() + wait);
         }
-        let Some(destination) = self.tasks.remove(&id) else { return };
+        let Some((destination, _)) = self.tasks.remove(&id) else { return };
         let Some(lane) = self.lanes.get_mut(&destination) else { return };
         if let Some((claim, since)) = lane.waiting.pop_front() {
             let courier = self.worker.config.borrow().clone();

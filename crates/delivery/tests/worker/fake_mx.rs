@@ -96,6 +96,13 @@ impl FakeMx {
         chats.join(&"--".to_owned())
     }
 
+    /// Waits for a command that begins with this.
+    pub(crate) async fn hears(&self, command: &str) {
+        while !self.heard().iter().any(|line| line.starts_with(command)) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
     pub(crate) fn messages(&self) -> Vec<String> {
         self.heard.lock().unwrap().messages.clone()
     }

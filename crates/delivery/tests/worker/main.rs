@@ -394,6 +394,21 @@ async fn strangers_are_spoken_to_in_tls_whatever_their_certificate() {
     house.stop().await;
 }
 
+/// A machine that slept, or a clock that was set: what is under way must not begin a second time.
+#[tokio::test]
+async fn a_clock_that_leaps_makes_no_second_attempt() {
+    let (mut house, mx, config) = one_host().await;
+    mx.rule("RCPT", &[SILENCE]);
+    house.send("alice@o.ex", &["a@e.ex"], TEXT).await;
+    house.work(config);
+    mx.hears("RCPT").await;
+    house.clock.advance(Duration::from_secs(HOUR));
+    house.send("alice@o.ex", &["b@f.ex"], TEXT).await;
+    house.queue_is(&["a@e.ex 0 -", "b@f.ex 1 451"]).await;
+    assert!(!mx.heard().contains(&"--".to_owned()), "{:#?}", mx.heard());
+    house.stop().await;
+}
+
 #[tokio::test]
 async fn what_a_dead_process_held_goes_on() {
     let (mut house, mx, config) = one_host().await;
