@@ -2,9 +2,11 @@
 
 mod fetch;
 mod search;
+mod sort;
 
 pub use fetch::{Fetch, FetchItem, Partial, Peek, PreviewWhen, Rfc822, Section, SectionText};
 pub use search::{Charset, Day, Key, Search, SearchReturn};
+pub use sort::{Algorithm, Direction, Sort, SortBy, SortKey, Thread};
 
 use crate::sequence::{Ranges, Set};
 use std::fmt;
@@ -111,6 +113,8 @@ pub enum Command {
     /// With UIDs: `UID EXPUNGE` (RFC 9051 §6.4.9).
     Expunge(Option<Set>),
     Search(Search),
+    Sort(Sort),
+    Thread(Thread),
     Fetch(Fetch),
     Store(Store),
     Copy {

@@ -69,6 +69,8 @@ pub(crate) fn command(whole: &[u8], body: &[u8], names: Names) -> Lexed<Parsed> 
         "STATUS" => ext::status::status(&mut lexer, names)?,
         "CREATE" => ext::create::create(&mut lexer, names)?,
         "SEARCH" | "UID SEARCH" => ext::search::search(&mut lexer, by(by_uid))?,
+        "SORT" | "UID SORT" => ext::sort::sort(&mut lexer, by(by_uid))?,
+        "THREAD" | "UID THREAD" => ext::sort::thread(&mut lexer, by(by_uid))?,
         "FETCH" | "UID FETCH" => ext::fetch::fetch(&mut lexer, by(by_uid))?,
         "STORE" | "UID STORE" => ext::store::store(&mut lexer, by(by_uid))?,
         "COPY" | "UID COPY" => transfer(&mut lexer, by(by_uid), Transfer::Copy, names)?,

@@ -1,5 +1,9 @@
 //! What a server says, from values to octets (RFC 9051 §7).
 
+mod results;
+
+pub use results::{Esearch, Results, ThreadMark};
+
 use crate::command::StatusItem;
 use crate::fetch::FetchLine;
 use crate::parse::Names;
@@ -131,19 +135,6 @@ pub struct Listed {
     pub child_info: bool,
 }
 
-/// Results of SEARCH RETURN (RFC 9051 §7.3.4). Absent parts were not asked for or do not exist.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Esearch {
-    pub tag: String,
-    pub by_uid: bool,
-    pub min: Option<u32>,
-    pub max: Option<u32>,
-    pub all: Option<Ranges>,
-    pub count: Option<u32>,
-    /// The highest mod-sequence of what is told (RFC 4731 §3.2).
-    pub modseq: Option<u64>,
-}
-
 /// What FETCH tells of a message that the client did not ask about, or of one that it just changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
@@ -195,6 +186,11 @@ pub enum Untagged {
         /// The highest mod-sequence of what was found (RFC 7162 §3.1.6).
         modseq: Option<u64>,
     },
+    Sort {
+        found: Vec<u32>,
+        modseq: Option<u64>,
+    },
+    Thread(Vec<ThreadMark>),
     Esearch(Esearch),
     /// One personal namespace without prefix, and its delimiter.
     Namespace(char),
@@ -219,8 +215,10 @@ impl Untagged {
             Self::List(listed) => list_line("LIST", listed, names, out),
             Self::Lsub(listed) => list_line("LSUB", listed, names, out),
             Self::MailboxStatus { name, items } => status(name, items, names, out),
-            Self::Search { found, modseq } => search(found, *modseq, out),
-            Self::Esearch(result) => esearch(result, out),
+            Self::Search { found, modseq } => results::search("SEARCH", found, *modseq, out),
+            Self::Sort { found, modseq } => results::search("SORT", found, *modseq, out),
+            Self::Thread(marks) => results::thread(marks, out),
+            Self::Esearch(result) => results::esearch(result, out),
             Self::Namespace(delimiter) => line(out, &format!("NAMESPACE ((\"\" \"{delimiter}\")) NIL NIL")),
             Self::Id(pairs) => id(pairs, out),
         }
@@ -245,17 +243,6 @@ fn fetch(told: &Told, out: &mut Vec<u8>) {
         line.modseq(out, modseq);
     }
     line.end(out);
-}
-
-fn search(found: &[u32], modseq: Option<u64>, out: &mut Vec<u8>) {
-    let mut text = "SEARCH".to_owned();
-    for number in found {
-        let _ = write!(text, " {number}");
-    }
-    if let Some(modseq) = modseq.filter(|_| !found.is_empty()) {
-        let _ = write!(text, " (MODSEQ {modseq})");
-    }
-    line(out, &text);
 }
 
 fn list_line(verb: &str, listed: &Listed, names: Names, out: &mut Vec<u8>) {
@@ -295,32 +282,6 @@ fn status_word(item: StatusItem) -> &'static str {
         StatusItem::HighestModSeq => "HIGHESTMODSEQ",
         StatusItem::MailboxId => "MAILBOXID",
     }
-}
-
-fn esearch(result: &Esearch, out: &mut Vec<u8>) {
-    let mut text = "ESEARCH (TAG ".to_owned();
-    let mut tag = Vec::new();
-    string(result.tag.as_bytes(), &mut tag);
-    text.push_str(&String::from_utf8_lossy(&tag));
-    text.push(')');
-    if result.by_uid {
-        text.push_str(" UID");
-    }
-    for (word, value) in [("MIN", result.min), ("MAX", result.max)] {
-        if let Some(value) = value {
-            let _ = write!(text, " {word} {value}");
-        }
-    }
-    if let Some(all) = result.all.as_ref().filter(|all| !all.is_empty()) {
-        let _ = write!(text, " ALL {all}");
-    }
-    if let Some(count) = result.count {
-        let _ = write!(text, " COUNT {count}");
-    }
-    if let Some(modseq) = result.modseq {
-        let _ = write!(text, " MODSEQ {modseq}");
-    }
-    line(out, &text);
 }
 
 fn id(pairs: &[(String, String)], out: &mut Vec<u8>) {

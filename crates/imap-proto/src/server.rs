@@ -7,7 +7,7 @@ mod options;
 
 pub use options::{ClearLogin, Options, Privacy};
 
-use crate::command::{Access, Append, By, Command, Refusal, RefusalKind, Secret};
+use crate::command::{Access, Append, By, Command, Refusal, RefusalKind, Secret, Sort, Thread};
 use crate::frame::{Framer, KNOWN};
 use crate::parse::Names;
 use crate::response::{Code, Response, Untagged, Vanished};
@@ -101,7 +101,7 @@ enum Task {
     IdleSpoiled,
     AppendHead,
     Append,
-    /// FETCH, STORE, SEARCH without UID: no EXPUNGE meanwhile.
+    /// FETCH, STORE, SEARCH, SORT, THREAD without UID: no EXPUNGE meanwhile.
     Numbered,
     Other,
 }
@@ -329,7 +329,13 @@ fn task(command: &Command) -> Task {
         Command::Fetch(fetch) if fetch.by == By::Sequence => Task::Numbered,
         Command::Store(store) if store.by == By::Sequence => Task::Numbered,
         // UID SEARCH as well where it has numbers in it (RFC 7162 §3.2.10.2).
-        Command::Search(search) if search.by == By::Sequence || search.key.has_numbers() => Task::Numbered,
+        Command::Search(search)
+        | Command::Sort(Sort { search, .. })
+        | Command::Thread(Thread { search, .. })
+            if search.by == By::Sequence || search.key.has_numbers() =>
+        {
+            Task::Numbered
+        }
         _ => Task::Other,
     }
 }

@@ -3,6 +3,7 @@
 mod grammar;
 mod noise;
 mod output;
+mod sort;
 
 use crate::response::{Code, Kind, Response, Untagged, Vanished};
 use crate::sequence::Ranges;
@@ -97,7 +98,7 @@ impl Player for Chatting {
 
 const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS \
     MOVE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS ESEARCH SEARCHRES STATUS=SIZE CONDSTORE QRESYNC WITHIN \
-     OBJECTID SAVEDATE PREVIEW APPENDLIMIT=1000";
+    OBJECTID SAVEDATE PREVIEW SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES I18NLEVEL=1 APPENDLIMIT=1000";
 
 /// `@greeting`, `@login` and `@select` stand for what most chats begin with, `@CAPABILITIES` for the list.
 fn expand(chat: &str) -> String {

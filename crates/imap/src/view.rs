@@ -3,6 +3,7 @@
 
 use crate::flags;
 use crate::picture::Picture;
+use imap_proto::By;
 use imap_proto::sequence::Bound;
 use imap_proto::{Ranges, Set, Told, Untagged, Vanished};
 use std::collections::HashMap;
@@ -45,6 +46,16 @@ pub(crate) struct Target {
     /// Message sequence number, from 1.
     pub(crate) number: u32,
     pub(crate) uid: Uid,
+}
+
+impl Target {
+    /// What a command that speaks of numbers or of UIDs calls it.
+    pub(crate) fn name(&self, by: By) -> u32 {
+        match by {
+            By::Sequence => self.number,
+            By::Uid => self.uid,
+        }
+    }
 }
 
 /// One session's view.

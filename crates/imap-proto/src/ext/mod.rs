@@ -7,5 +7,6 @@ pub(crate) mod fetch;
 pub(crate) mod list;
 pub(crate) mod search;
 pub(crate) mod select;
+pub(crate) mod sort;
 pub(crate) mod status;
 pub(crate) mod store;

@@ -14,26 +14,37 @@ const OPEN_MAX: usize = 10_000;
 
 pub(crate) fn search(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
     lexer.space()?;
-    let mut give = None;
-    if lexer.take_word("RETURN") {
-        lexer.space()?;
-        let mut options = lexer.parenthesized(return_option)?;
-        if options.is_empty() {
-            options.push(SearchReturn::All);
-        }
-        give = Some(options);
-        lexer.space()?;
-    }
+    let give = give(lexer)?;
     if lexer.take_word("CHARSET") {
         lexer.space()?;
-        let charset = lexer.astring()?;
-        lexer.space()?;
-        if !charset.eq_ignore_ascii_case(b"UTF-8") && !charset.eq_ignore_ascii_case(b"US-ASCII") {
-            lexer.skip_rest();
-            return Ok(Command::Search(Search { by, charset: Charset::Unknown, give, key: Key::All }));
-        }
+        return Ok(Command::Search(program(lexer, by, give)?));
     }
     Ok(Command::Search(Search { by, charset: Charset::Known, give, key: keys(lexer)? }))
+}
+
+/// `RETURN (…) `, if it is there.
+pub(super) fn give(lexer: &mut Lexer<'_>) -> Lexed<Option<Vec<SearchReturn>>> {
+    if !lexer.take_word("RETURN") {
+        return Ok(None);
+    }
+    lexer.space()?;
+    let mut options = lexer.parenthesized(return_option)?;
+    if options.is_empty() {
+        options.push(SearchReturn::All);
+    }
+    lexer.space()?;
+    Ok(Some(options))
+}
+
+/// A charset and the criteria. Criteria in a charset that is not known cannot be read.
+pub(super) fn program(lexer: &mut Lexer<'_>, by: By, give: Option<Vec<SearchReturn>>) -> Lexed<Search> {
+    let charset = lexer.astring()?;
+    lexer.space()?;
+    if !charset.eq_ignore_ascii_case(b"UTF-8") && !charset.eq_ignore_ascii_case(b"US-ASCII") {
+        lexer.skip_rest();
+        return Ok(Search { by, charset: Charset::Unknown, give, key: Key::All });
+    }
+    Ok(Search { by, charset: Charset::Known, give, key: keys(lexer)? })
 }
 
 fn return_option(lexer: &mut Lexer<'_>) -> Lexed<SearchReturn> {

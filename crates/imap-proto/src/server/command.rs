@@ -163,6 +163,8 @@ impl Session {
             | Command::Close
             | Command::Unselect
             | Command::Search(_)
+            | Command::Sort(_)
+            | Command::Thread(_)
             | Command::Fetch(_)
             | Command::Copy { .. } => self.check_selected(None),
             Command::Expunge(_) | Command::Store(_) | Command::Move { .. } => {

@@ -4,7 +4,7 @@ use crate::parse::{self, Names, Parsed};
 use imap_codec::CommandCodec;
 use imap_codec::decode::Decoder;
 
-fn read(text: &str) -> String {
+pub(super) fn read(text: &str) -> String {
     let whole = format!("a {text}");
     match parse::command(whole.as_bytes(), text.as_bytes(), Names::Utf7) {
         Ok(Parsed::Command(command)) => format!("{command:?}"),

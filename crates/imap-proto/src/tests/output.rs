@@ -3,7 +3,7 @@
 use crate::command::{Partial, Section, SectionText, StatusItem};
 use crate::fetch::{FetchLine, LiteralKind, section_name};
 use crate::parse::Names;
-use crate::response::{Code, Esearch, Listed, Response, StatusValue, Told, Untagged, Vanished};
+use crate::response::{Code, Esearch, Listed, Response, Results, StatusValue, Told, Untagged, Vanished};
 use crate::sequence::Ranges;
 
 fn line(untagged: &Untagged, names: Names) -> String {
@@ -97,7 +97,7 @@ fn untagged_responses() {
                 tag: "a".into(),
                 min: Some(1),
                 max: Some(9),
-                all: Some(Ranges::new([(1, 2), (9, 9)])),
+                all: Some(Results::Set(Ranges::new([(1, 2), (9, 9)]))),
                 count: Some(3),
                 ..Default::default()
             }),

@@ -11,6 +11,7 @@ pub(crate) mod login;
 mod resync;
 mod search;
 mod select;
+mod sort;
 mod status;
 mod store;
 
@@ -41,7 +42,9 @@ pub(crate) async fn run(client: &mut Client, command: Command) -> Outcome {
         Command::Lsub { reference, pattern } => list::lsub(client, account, &reference, &pattern).await?,
         Command::Status { mailbox, items } => status::run(client, account, &mailbox, &items).await,
         Command::Expunge(set) => expunge::run(client, set.as_ref()).await,
-        Command::Search(search) => search::run(client, search).await?,
+        Command::Search(search) => search::run(client, search).await,
+        Command::Sort(sort) => sort::sort(client, sort).await,
+        Command::Thread(thread) => sort::thread(client, thread).await,
         Command::Fetch(fetch) => fetch::run(client, fetch).await?,
         Command::Store(store) => store::run(client, &store).await?,
         Command::Copy { set, by, mailbox } => {

@@ -1,15 +1,26 @@
 //! SEARCH: first what flags and numbers can tell, then, for the messages that are still open, what stands in them.
 
+mod casemap;
+mod facts;
+mod find;
+mod order;
+mod sort;
+mod subject;
 mod text;
+mod thread;
 
 use crate::object;
 use crate::picture::Picture;
 use crate::view::{Target, View};
+use casemap::fold;
+pub(crate) use find::Place;
 use imap_proto::command::{Day, Key};
 use imap_proto::{Ranges, Set};
+use mail::mime::KeyFields;
+pub(crate) use order::{sorted, threaded};
+use std::collections::BTreeSet;
 use storage::{Columns, EmailId, Flags, Keywords, Mark, ModSeq, Row, UidSet, Unix};
-pub(crate) use text::Haystack;
-use text::fold;
+use text::Haystack;
 
 /// A criterion made ready: sets are numbers, texts are folded, keywords are bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,22 +71,30 @@ pub(crate) enum TextTest {
     Text(String),
 }
 
-/// What must be read of messages that flags and numbers do not decide.
+/// What must be read of messages that flags and numbers do not decide, from cheap to dear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Depth {
+    /// What the row says.
     Row,
+    /// The key fields, which are stored beside the message.
+    Keys,
+    /// The message, for its header.
     Header,
     Body,
 }
 
 impl Depth {
-    pub(crate) fn columns(self) -> Columns {
-        if self == Self::Row { Columns::NONE } else { Columns::MESSAGE | Columns::PARTS }
+    fn columns(self) -> Columns {
+        match self {
+            Self::Row => Columns::NONE,
+            Self::Keys => Columns::KEY_FIELDS | Columns::PREFIX,
+            Self::Header | Self::Body => Columns::MESSAGE | Columns::PARTS | Columns::KEY_FIELDS,
+        }
     }
 }
 
 /// A message as far as it is known.
-pub(crate) struct Known<'a> {
+struct Known<'a> {
     pub(crate) target: Target,
     pub(crate) flags: Flags,
     pub(crate) keywords: Keywords,
@@ -85,7 +104,7 @@ pub(crate) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    pub(crate) fn from_mark(target: Target, mark: &Mark) -> Self {
+    fn from_mark(target: Target, mark: &Mark) -> Self {
         let Mark { flags, keywords, modseq, .. } = *mark;
         Self { target, flags, keywords, modseq, row: None, text: None }
     }
@@ -126,20 +145,34 @@ impl Test {
         }
     }
 
-    /// How far messages must be read for this test; `None`: not at all.
-    pub(crate) fn depth(&self) -> Option<Depth> {
+    /// How far messages must be read for this test, step by step; empty: not at all. Whoever is decided by one step need
+    /// not go the next.
+    fn depths(&self) -> BTreeSet<Depth> {
+        let mut depths = BTreeSet::new();
+        self.collect_depths(&mut depths);
+        if depths.contains(&Depth::Keys) {
+            // The row comes with them.
+            depths.remove(&Depth::Row);
+            if depths.last() == Some(&Depth::Keys) {
+                // For messages whose key fields are not stored.
+                depths.insert(Depth::Header);
+            }
+        }
+        depths
+    }
+
+    fn collect_depths(&self, depths: &mut BTreeSet<Depth>) {
         match self {
-            Self::And(tests) | Self::Or(tests) => tests.iter().filter_map(Self::depth).max(),
-            Self::Not(test) => test.depth(),
-            Self::Row(_) => Some(Depth::Row),
-            Self::Text(TextTest::Body(_) | TextTest::Text(_)) => Some(Depth::Body),
-            Self::Text(_) => Some(Depth::Header),
-            _ => None,
+            Self::And(tests) | Self::Or(tests) => tests.iter().for_each(|test| test.collect_depths(depths)),
+            Self::Not(test) => test.collect_depths(depths),
+            Self::Row(_) => drop(depths.insert(Depth::Row)),
+            Self::Text(test) => drop(depths.insert(test.depth())),
+            _ => {}
         }
     }
 
     /// The verdict; `None` if what is known does not decide it.
-    pub(crate) fn judge(&self, known: &Known<'_>) -> Option<bool> {
+    fn judge(&self, known: &Known<'_>) -> Option<bool> {
         match self {
             Self::All => Some(true),
             Self::None => Some(false),
@@ -153,7 +186,7 @@ impl Test {
             Self::Keyword(bit) => Some(known.keywords.contains(*bit)),
             Self::ModSeq(modseq) => Some(known.modseq >= *modseq),
             Self::Row(test) => known.row.map(|row| test.judge(row)),
-            Self::Text(test) => known.text.map(|text| text.judge(test)),
+            Self::Text(test) => known.text.and_then(|text| text.judge(test)),
         }
     }
 }
@@ -182,6 +215,16 @@ fn flag(name: &str, picture: &Picture) -> Test {
     }
 }
 
+impl TextTest {
+    fn depth(&self) -> Depth {
+        match self {
+            Self::Body(_) | Self::Text(_) => Depth::Body,
+            Self::Header(name, _) if !KeyFields::hold(name) => Depth::Header,
+            Self::Header(..) | Self::SentBefore(_) | Self::SentOn(_) | Self::SentSince(_) => Depth::Keys,
+        }
+    }
+}
+
 impl RowTest {
     /// Days are compared without time and zone (RFC 9051 §6.4.4); INTERNALDATE is told in UTC.
     fn judge(self, row: &Row) -> bool {
@@ -204,3 +247,6 @@ impl RowTest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,12 @@
 //! What a message says, decoded and folded, so that a substring can be looked for (RFC 9051 §6.4.4).
 
+use super::casemap::fold;
 use super::{Depth, TextTest};
 use crate::body::{Body, HEADER_MAX};
 use imap_proto::command::Day;
-use mail::mime::{Kind, Section, text};
+use mail::mime::{KeyFields, Kind, Section, text};
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use storage::Row;
 
 /// Most octets of one text part that are searched.
@@ -11,49 +14,74 @@ const PART_MAX: u64 = 8 * 1024 * 1024;
 /// Most octets of all text parts of one message that are searched.
 const TEXT_MAX: u64 = 32 * 1024 * 1024;
 
-/// Without difference of case, for all of Unicode.
-pub(super) fn fold(text: &str) -> String {
-    text.to_lowercase()
-}
-
-/// The searchable text of one message.
+/// The searchable text of one message, as far as it was read.
 pub(crate) struct Haystack {
-    /// Name in lower case and folded text of each field of the header.
-    fields: Vec<(String, String)>,
-    sent: Option<Day>,
+    depth: Depth,
+    fields: Vec<Field>,
     /// Folded text of each text part, and the headers of messages within.
     texts: Vec<String>,
 }
 
-impl Haystack {
-    /// Reads as much as `depth` asks for. `None`: the octets cannot be read. Blocks.
-    pub(crate) fn read(row: &mut Row, depth: Depth) -> Option<Self> {
-        let body = Body::take_blocking(row)?;
-        let range = body.parts().section(&[], Section::Header)?;
-        let header = body.read_range_blocking(&range, HEADER_MAX).ok()?;
-        let fields = fields(&header);
-        let sent = mail::header::find(&header, "Date").and_then(|field| {
-            let day = mail::date::parse(&field.unfolded())?.day();
-            Some(Day { year: day.year, month: day.month, day: day.day })
-        });
-        let texts = if depth == Depth::Body { texts(&body)? } else { Vec::new() };
-        Some(Self { fields, sent, texts })
+struct Field {
+    /// In lower case.
+    name: Cow<'static, str>,
+    /// On one line, as written.
+    value: Vec<u8>,
+    /// Decoded and folded, once it is asked for.
+    folded: OnceCell<String>,
+}
+
+impl Field {
+    fn new(name: impl Into<Cow<'static, str>>, value: Vec<u8>) -> Self {
+        Self { name: name.into(), value, folded: OnceCell::new() }
     }
 
-    pub(super) fn judge(&self, test: &TextTest) -> bool {
-        match test {
-            TextTest::SentBefore(day) => self.sent.is_some_and(|sent| sent < *day),
-            TextTest::SentOn(day) => self.sent == Some(*day),
-            TextTest::SentSince(day) => self.sent.is_some_and(|sent| sent >= *day),
+    fn folded(&self) -> &str {
+        self.folded.get_or_init(|| fold(&mail::words::decode(&self.value)))
+    }
+}
+
+impl Haystack {
+    /// From the key fields alone. `None`: they are not stored, and the message has to be read.
+    pub(crate) fn of_keys(row: &Row) -> Option<Self> {
+        let keys = KeyFields::decode(row.key_fields.as_deref()?)?;
+        let mut fields = fields(row.prefix.as_deref().unwrap_or_default());
+        fields.extend(keys.iter().map(|(name, value)| Field::new(name, value.to_vec())));
+        Some(Self { depth: Depth::Keys, fields, texts: Vec::new() })
+    }
+
+    /// Reads as much as `depth` asks for, and the key fields as they are to be stored. `None`: the octets cannot be
+    /// read. Blocks.
+    pub(crate) fn read(row: &mut Row, depth: Depth) -> Option<(Self, KeyFields)> {
+        let (body, header, keys) = header(row)?;
+        let texts = if depth == Depth::Body { texts(&body)? } else { Vec::new() };
+        Some((Self { depth, fields: fields(&header), texts }, keys))
+    }
+
+    /// The verdict; `None` if what was read does not decide it.
+    pub(super) fn judge(&self, test: &TextTest) -> Option<bool> {
+        Some(match test {
+            TextTest::SentBefore(day) => self.sent().is_some_and(|sent| sent < *day),
+            TextTest::SentOn(day) => self.sent() == Some(*day),
+            TextTest::SentSince(day) => self.sent().is_some_and(|sent| sent >= *day),
+            TextTest::Header(name, _) if self.depth == Depth::Keys && !KeyFields::hold(name) => return None,
             TextTest::Header(name, wanted) => {
-                self.fields.iter().any(|(field, text)| field == name && text.contains(wanted))
+                self.fields.iter().any(|field| field.name == *name && field.folded().contains(wanted))
             }
+            TextTest::Body(_) | TextTest::Text(_) if self.depth != Depth::Body => return None,
             TextTest::Body(wanted) => self.has_text(wanted),
             TextTest::Text(wanted) => {
-                let in_field = |(name, text): &(String, String)| format!("{name}: {text}").contains(wanted);
+                let in_field =
+                    |field: &Field| format!("{}: {}", fold(&field.name), field.folded()).contains(wanted);
                 self.fields.iter().any(in_field) || self.has_text(wanted)
             }
-        }
+        })
+    }
+
+    fn sent(&self) -> Option<Day> {
+        let field = self.fields.iter().find(|field| field.name == "date")?;
+        let day = mail::date::parse(&field.value)?.day();
+        Some(Day { year: day.year, month: day.month, day: day.day })
     }
 
     fn has_text(&self, wanted: &str) -> bool {
@@ -61,9 +89,21 @@ impl Haystack {
     }
 }
 
-fn fields(header: &[u8]) -> Vec<(String, String)> {
+/// The message of a row that was read with `MESSAGE` and `PARTS`, its header with the fields in front, and the key fields
+/// of the octets as received. Blocks.
+pub(super) fn header(row: &mut Row) -> Option<(Body, Vec<u8>, KeyFields)> {
+    let in_front = row.prefix_len;
+    let body = Body::take_blocking(row)?;
+    let range = body.parts().section(&[], Section::Header)?;
+    let header = body.read_range_blocking(&range, in_front.saturating_add(HEADER_MAX)).ok()?;
+    let received = header.get(usize::try_from(in_front).unwrap_or(usize::MAX)..).unwrap_or_default();
+    let keys = KeyFields::read(received);
+    Some((body, header, keys))
+}
+
+fn fields(header: &[u8]) -> Vec<Field> {
     mail::header::fields(header)
-        .map(|field| (String::from_utf8_lossy(field.name).to_lowercase(), fold(&field.text())))
+        .map(|field| Field::new(String::from_utf8_lossy(field.name).to_lowercase(), field.unfolded()))
         .collect()
 }
 
@@ -81,7 +121,7 @@ fn texts(body: &Body) -> Option<Vec<String>> {
             _ if at > 0 && part.parent.is_some_and(|parent| is_message(body, parent)) => {
                 let raw = body.read_range_blocking(&part.header, HEADER_MAX.min(left)).ok()?;
                 left -= (raw.len() as u64).min(left);
-                texts.extend(fields(&raw).into_iter().map(|(_, text)| text));
+                texts.extend(fields(&raw).iter().map(|field| field.folded().to_owned()));
             }
             _ => {}
         }

@@ -108,16 +108,19 @@ impl Stage {
             "stop" => self.stopper.stop(),
             "close the store" => self.store.close().await,
             "delete" => self.store.delete_mailbox(account, rest).await.map_err(|error| error.to_string())?,
-            "deliver" => {
+            "deliver" | "file" => {
                 let (mailbox, text) = rest.split_once(' ').unwrap();
                 let id = self.store.mailbox(account, mailbox).await.unwrap().id;
                 let octets = unescape(text).into_bytes();
-                let analysis = mail::mime::analyse(&mut octets.as_slice()).unwrap();
+                let shape = match verb {
+                    "deliver" => storage::Shape::of(&mail::mime::analyse(&mut octets.as_slice()).unwrap()),
+                    _ => storage::Shape::default(),
+                };
                 let mut message = mail::Message::new(mail::Blob::from_bytes(octets));
                 message.prepend("Delivered-To: alice@example.org");
                 let new = storage::NewMessage {
                     message,
-                    shape: storage::Shape::of(&analysis),
+                    shape,
                     flags: storage::Flags::NONE,
                     keywords: Vec::new(),
                     received: 1_000_000_000,

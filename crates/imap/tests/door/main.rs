@@ -2,7 +2,7 @@
 //!
 //! Each line says who: `A: a NOOP` is sent by client A with CRLF, `A+ …` without; `A< * OK …` is the next line that
 //! A must hear. `…` stands for anything. `A: connect` opens the connection and logs in, `A: dial` only opens it.
-//! `! deliver INBOX text` files a message by another way than IMAP.
+//! `! deliver INBOX text` files a message by another way than IMAP, `! file INBOX text` without what is made of it.
 
 #![allow(clippy::unwrap_used, reason = "tests and their stage fail by panic")]
 

@@ -1,0 +1,123 @@
+//! What SEARCH, SORT and THREAD answer.
+
+use super::{line, string};
+use crate::sequence::Ranges;
+use std::fmt::{self, Write as _};
+
+/// Results of SEARCH RETURN (RFC 9051 §7.3.4). Absent parts were not asked for or do not exist.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Esearch {
+    pub tag: String,
+    pub by_uid: bool,
+    pub min: Option<u32>,
+    pub max: Option<u32>,
+    pub all: Option<Results>,
+    pub count: Option<u32>,
+    /// The highest mod-sequence of what is told (RFC 4731 §3.2).
+    pub modseq: Option<u64>,
+}
+
+/// Numbers or UIDs that were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Results {
+    /// In the order of the mailbox.
+    Set(Ranges),
+    /// In another order (RFC 5267 §3.2).
+    Sorted(Vec<u32>),
+}
+
+impl Results {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Set(ranges) => ranges.is_empty(),
+            Self::Sorted(numbers) => numbers.is_empty(),
+        }
+    }
+}
+
+impl fmt::Display for Results {
+    /// A range stands only for numbers that follow each other upwards.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = match self {
+            Self::Set(ranges) => return ranges.fmt(f),
+            Self::Sorted(numbers) => numbers,
+        };
+        let runs = numbers.chunk_by(|a, b| a.checked_add(1) == Some(*b));
+        for (at, run) in runs.enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            match run {
+                [first, .., last] => write!(f, "{comma}{first}:{last}")?,
+                _ => run.iter().try_for_each(|only| write!(f, "{comma}{only}"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A piece of the answer to THREAD, in its order (RFC 5256 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadMark {
+    Open,
+    Message(u32),
+    Close,
+}
+
+/// SEARCH and SORT: numbers, and a mod-sequence (RFC 7162 §3.1.6).
+pub(super) fn search(verb: &str, found: &[u32], modseq: Option<u64>, out: &mut Vec<u8>) {
+    let mut text = verb.to_owned();
+    for number in found {
+        let _ = write!(text, " {number}");
+    }
+    if let Some(modseq) = modseq.filter(|_| !found.is_empty()) {
+        let _ = write!(text, " (MODSEQ {modseq})");
+    }
+    line(out, &text);
+}
+
+pub(super) fn esearch(result: &Esearch, out: &mut Vec<u8>) {
+    let mut text = "ESEARCH (TAG ".to_owned();
+    let mut tag = Vec::new();
+    string(result.tag.as_bytes(), &mut tag);
+    text.push_str(&String::from_utf8_lossy(&tag));
+    text.push(')');
+    if result.by_uid {
+        text.push_str(" UID");
+    }
+    for (word, value) in [("MIN", result.min), ("MAX", result.max)] {
+        if let Some(value) = value {
+            let _ = write!(text, " {word} {value}");
+        }
+    }
+    if let Some(all) = result.all.as_ref().filter(|all| !all.is_empty()) {
+        let _ = write!(text, " ALL {all}");
+    }
+    if let Some(count) = result.count {
+        let _ = write!(text, " COUNT {count}");
+    }
+    if let Some(modseq) = result.modseq {
+        let _ = write!(text, " MODSEQ {modseq}");
+    }
+    line(out, &text);
+}
+
+pub(super) fn thread(marks: &[ThreadMark], out: &mut Vec<u8>) {
+    let mut text = "THREAD".to_owned();
+    if !marks.is_empty() {
+        text.push(' ');
+    }
+    let mut before = ThreadMark::Close;
+    for mark in marks {
+        if matches!(before, ThreadMark::Message(_)) && *mark != ThreadMark::Close {
+            text.push(' ');
+        }
+        match mark {
+            ThreadMark::Open => text.push('('),
+            ThreadMark::Message(number) => {
+                let _ = write!(text, "{number}");
+            }
+            ThreadMark::Close => text.push(')'),
+        }
+        before = *mark;
+    }
+    line(out, &text);
+}

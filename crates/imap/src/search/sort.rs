@@ -1,0 +1,54 @@
+//! SORT: what each message counts for, and their order (RFC 5256 §3, RFC 5957).
+
+use super::Depth;
+use super::casemap::fold;
+use super::facts::Facts;
+use super::subject::Subject;
+use crate::view::Target;
+use imap_proto::command::{Direction, SortBy, SortKey};
+use std::cmp::Ordering;
+
+/// What a message counts for by one criterion.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Value {
+    Number(i64),
+    /// Folded; the empty one comes first.
+    Text(String),
+}
+
+/// What has to be looked at.
+pub(crate) fn depth(order: &[SortBy]) -> Depth {
+    let rows = |by: &SortBy| matches!(by.key, SortKey::Arrival | SortKey::Size);
+    if order.iter().all(rows) { Depth::Row } else { Depth::Keys }
+}
+
+/// One value for each criterion.
+pub(crate) fn values(order: &[SortBy], facts: &Facts) -> Vec<Value> {
+    let value = |by: &SortBy| match by.key {
+        SortKey::Arrival => Value::Number(facts.received),
+        SortKey::Date => Value::Number(facts.sent()),
+        SortKey::Size => Value::Number(i64::try_from(facts.size).unwrap_or(i64::MAX)),
+        SortKey::Subject => Value::Text(fold(&Subject::new(&facts.subject()).base)),
+        SortKey::From => Value::Text(fold(&facts.mailbox("from"))),
+        SortKey::To => Value::Text(fold(&facts.mailbox("to"))),
+        SortKey::Cc => Value::Text(fold(&facts.mailbox("cc"))),
+        SortKey::DisplayFrom => Value::Text(fold(&facts.display("from"))),
+        SortKey::DisplayTo => Value::Text(fold(&facts.display("to"))),
+    };
+    order.iter().map(value).collect()
+}
+
+/// Sorts messages with their values. Those that no criterion tells apart are in the order of the mailbox, also under
+/// REVERSE.
+pub(crate) fn sort(order: &[SortBy], mut messages: Vec<(Target, Vec<Value>)>) -> Vec<Target> {
+    messages.sort_unstable_by(|(a, a_values), (b, b_values)| {
+        let by_value =
+            order.iter().zip(a_values.iter().zip(b_values)).map(|(by, (a, b))| match by.direction {
+                Direction::Ascending => a.cmp(b),
+                Direction::Descending => b.cmp(a),
+            });
+        let first = by_value.into_iter().find(|ordering| *ordering != Ordering::Equal);
+        first.unwrap_or_else(|| a.number.cmp(&b.number))
+    });
+    messages.into_iter().map(|(target, _)| target).collect()
+}

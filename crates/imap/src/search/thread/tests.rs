@@ -1,0 +1,160 @@
+//! Threads as tables, and many at random.
+
+use super::*;
+use crate::search::casemap::fold;
+use crate::search::subject::Subject;
+use imap_proto::{Names, Untagged};
+
+/// One message a line: identifier (`-` for none), references or `-`, sent date, subject. Numbered from 1.
+fn messages(table: &str) -> Vec<Threaded> {
+    let lines = table.lines().map(str::trim).filter(|line| !line.is_empty());
+    (1..)
+        .zip(lines)
+        .map(|(name, line)| {
+            let mut words = line.splitn(4, ' ');
+            let id = words.next().filter(|id| *id != "-").map(str::to_owned);
+            let references = words.next().filter(|list| *list != "-").unwrap_or_default();
+            let sent = words.next().unwrap().parse().unwrap();
+            let subject = Subject::new(words.next().unwrap_or_default());
+            Threaded {
+                name,
+                sent,
+                subject: fold(&subject.base),
+                kind: subject.kind,
+                id,
+                references: references.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect(),
+            }
+        })
+        .collect()
+}
+
+fn told(marks: Vec<ThreadMark>) -> String {
+    let mut out = Vec::new();
+    Untagged::Thread(marks).encode(Names::Utf8, &mut out);
+    let line = String::from_utf8(out).unwrap();
+    line.strip_prefix("* THREAD").and_then(|rest| rest.strip_suffix("\r\n")).unwrap().trim_start().to_owned()
+}
+
+#[test]
+fn references() {
+    for (what, table, want) in [
+        ("nothing", "", ""),
+        ("alone", "a - 1 x", "(1)"),
+        ("a chain", "a - 1 x\nb a 2 Re: x\nc a,b 3 Re: x", "(1 2 3)"),
+        ("two answers", "a - 1 x\nb a 3 Re: x\nc a 2 Re: x", "(1 (3)(2))"),
+        ("answers split further down", "a - 1 x\nb a 2 y\nc a,b 3 z\nd a,b 4 z", "(1 2 (3)(4))"),
+        ("the answer came first", "b a 2 Re: x\na - 1 x", "(2 1)"),
+        ("the root is not here", "b a 2 x\nc a 1 y", "((2)(1))"),
+        ("one child of a missing root stands for it", "b a 2 x\nc z 1 y", "(2)(1)"),
+        ("what is missing in the middle is closed up", "a - 1 x\nc a,b 2 y\nd a,b 3 z", "(1 (2)(3))"),
+        ("missing twice over", "c a,b 1 x\nd a,b 2 y", "((1)(2))"),
+        ("a truncated list does not undo a link", "a - 1 x\nb a 2 x\nc b 3 x\nd a,c 4 x", "(1 2 3 4)"),
+        ("a later own list corrects a guess", "c a,b 3 x\na - 1 x\nb z 2 y", "(2)(3 1)"),
+        ("who answers itself", "a a 1 x", "(1)"),
+        ("a ring", "a b 1 x\nb a 2 y", "(2 1)"),
+        ("a longer ring", "a c 1 x\nb a 2 y\nc b 3 z", "(3 1 2)"),
+        ("identifiers twice", "a - 1 x\na - 2 y\nb a 3 z", "(1 3)(2)"),
+        ("no identifier", "- - 1 x\n- - 2 y", "(1)(2)"),
+        ("roots by date", "a - 3 x\nb - 1 y\nc - 2 z", "(2)(3)(1)"),
+        ("the same date keeps the order", "a - 1 x\nb - 1 y\nc - 1 z", "(1)(2)(3)"),
+    ] {
+        assert_eq!(told(by_references(&messages(table))), want, "{what}");
+    }
+}
+
+#[test]
+fn subjects_join_threads() {
+    for (what, table, want) in [
+        ("an answer without references", "a - 1 x\nb - 2 Re: X", "(1 2)"),
+        ("and before its question", "a - 1 Re: x\nb - 2 x", "(2 1)"),
+        ("two of the same", "a - 1 x\nb - 2 x", "((1)(2))"),
+        ("three of the same", "a - 1 x\nb - 2 x\nc - 3 x", "((1)(2)(3))"),
+        ("two answers", "a - 1 Re: x\nb - 2 Re: x", "((1)(2))"),
+        ("a question and two answers", "a - 1 Re: x\nb - 2 x\nc - 3 Re: x", "(2 (1)(3))"),
+        ("empty subjects stay apart", "a - 1 \nb - 2 Re:", "(1)(2)"),
+        ("into a dummy", "a z 1 x\nb z 2 y\nc - 3 x", "((1)(2)(3))"),
+        ("a dummy into a dummy", "a z 1 x\nb z 2 y\nc w 3 x\nd w 4 q", "((1)(2)(3)(4))"),
+        ("a dummy takes the place of a message", "c - 0 x\na z 1 x\nb z 2 y", "((1)(2)(3))"),
+        ("the thread goes with its root", "a - 1 x\nb - 2 Re: x\nc b 3 q", "(1 2 3)"),
+    ] {
+        assert_eq!(told(by_references(&messages(table))), want, "{what}");
+    }
+}
+
+#[test]
+fn ordered_subjects() {
+    for (table, want) in [
+        ("", ""),
+        ("a - 1 x\nb - 3 Re: x\nc - 2 y", "(1 2)(3)"),
+        ("a - 4 x\nb - 3 Re: x\nc - 2 Fwd: X\nd - 3 y", "(3 (2)(1))(4)"),
+        ("a - 2 \nb - 1 y\nc - 1 ", "(2)(3 1)"),
+    ] {
+        assert_eq!(told(by_subject(&messages(table))), want, "{table}");
+    }
+}
+
+/// A chain as long as a mailbox is neither slow nor too deep.
+#[test]
+fn very_deep() {
+    let chain: Vec<Threaded> = (0..50_000)
+        .map(|n| Threaded {
+            name: n + 1,
+            sent: i64::from(n),
+            subject: "X".to_owned(),
+            kind: Kind::ReplyOrForward,
+            id: Some(n.to_string()),
+            references: vec![n.wrapping_sub(1).to_string()],
+        })
+        .collect();
+    assert_eq!(by_references(&chain).len(), 50_002);
+    let backwards: Vec<Threaded> = chain.iter().rev().cloned().collect();
+    assert_eq!(by_references(&backwards).len(), 50_002);
+}
+
+/// Whatever the references say, each message is told once and the parentheses are balanced.
+#[test]
+fn every_message_once() {
+    for seed in 1..3_000_u64 {
+        let mut state = seed;
+        let mut below = |end: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % end
+        };
+        let count = 1 + below(12);
+        let table: String = (0..count)
+            .map(|_| {
+                let refs: Vec<String> = (0..below(4)).map(|_| below(14).to_string()).collect();
+                let refs = if refs.is_empty() { "-".to_owned() } else { refs.join(",") };
+                format!(
+                    "{} {refs} {} {}x{}\n",
+                    below(14),
+                    below(5),
+                    ["", "Re: "][below(2) as usize],
+                    below(3)
+                )
+            })
+            .collect();
+        for marks in [by_references(&messages(&table)), by_subject(&messages(&table))] {
+            let mut names: Vec<u32> = marks
+                .iter()
+                .filter_map(|mark| match mark {
+                    ThreadMark::Message(name) => Some(*name),
+                    _ => None,
+                })
+                .collect();
+            names.sort_unstable();
+            let all: Vec<u32> = (1..=u32::try_from(count).unwrap()).collect();
+            assert_eq!(names, all, "seed {seed}:\n{table}{}", told(marks));
+            let mut depth = 0_i32;
+            for mark in &marks {
+                depth += match mark {
+                    ThreadMark::Open => 1,
+                    ThreadMark::Close => -1,
+                    ThreadMark::Message(_) => 0,
+                };
+                assert!(depth >= 0, "seed {seed}");
+            }
+            assert_eq!(depth, 0, "seed {seed}");
+        }
+    }
+}
