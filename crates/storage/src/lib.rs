@@ -25,6 +25,7 @@ mod places;
 mod queue;
 mod queue_list;
 mod queue_row;
+mod replace;
 mod rows;
 mod schema;
 mod sqlite;

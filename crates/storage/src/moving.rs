@@ -37,21 +37,25 @@ impl Store {
         }
         let mut packages = Vec::with_capacity(messages.len());
         for new in messages {
-            let body = self.prepare(new.message.received, new.shape).await?;
-            let filing = Filing {
-                target: Target::Mailbox(to),
-                prefix: new.message.added,
-                flags: new.flags,
-                keywords: new.keywords,
-                received: new.received,
-            };
-            packages.push(Package { body, filings: vec![filing], jobs: Vec::new() });
+            packages.push(self.pack_appended(to, new).await?);
         }
         let accepted = self.store_packages(packages).await?;
         let filed: Vec<_> = accepted.into_iter().flat_map(|accepted| accepted.filed).collect();
         let first = filed.first().ok_or_else(|| Error::bug("an append without a message"))?;
         let (uidvalidity, modseq) = (first.uidvalidity, first.modseq);
         Ok(Appended { uidvalidity, modseq, uids: filed.iter().map(|filed| filed.uid).collect() })
+    }
+
+    pub(crate) async fn pack_appended(&self, to: MailboxId, new: NewMessage) -> Result<Package> {
+        let body = self.prepare(new.message.received, new.shape).await?;
+        let filing = Filing {
+            target: Target::Mailbox(to),
+            prefix: new.message.added,
+            flags: new.flags,
+            keywords: new.keywords,
+            received: new.received,
+        };
+        Ok(Package { body, filings: vec![filing], jobs: Vec::new() })
     }
 
     /// Copies messages with their flags and dates; UIDs that are not there are skipped.
@@ -227,7 +231,12 @@ async fn translate(
 }
 
 /// Removes rows, and notes what vanished.
-async fn take_away(tx: &mut Tx, mailbox: MailboxId, messages: &[Found], modseq: ModSeq) -> Result<UidSet> {
+pub(crate) async fn take_away(
+    tx: &mut Tx,
+    mailbox: MailboxId,
+    messages: &[Found],
+    modseq: ModSeq,
+) -> Result<UidSet> {
     const SQL: &str = "
         INSERT OR IGNORE INTO loose_content SELECT content FROM message WHERE mailbox = ?1
             AND uid IN (SELECT value FROM json_each(?2));

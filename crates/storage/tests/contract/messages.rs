@@ -46,6 +46,30 @@ async fn append_limit() {
 }
 
 #[tokio::test]
+async fn replace() {
+    let bench = Bench::new().await;
+    let inbox = filled(&bench, &["one", "two"]).await;
+    let account = bench.account("a@a.example").await;
+    let sent = bench.store.mailbox(account, "Sent").await.unwrap().id;
+    let before = bench.store.mailbox_by_id(inbox).await.unwrap().modseq;
+    let replaced = bench.store.replace(inbox, message("three"), inbox, 1).await.unwrap().unwrap();
+    assert_eq!(replaced.uids, [3]);
+    assert_eq!(bench.show(inbox).await, "2 -  two\n3 -  three\n");
+    let changes = bench.store.changes_since(inbox, before).await.unwrap();
+    assert_eq!((changes.vanished, changes.mailbox.modseq), (UidSet::one(1), replaced.modseq));
+    assert_eq!((changes.mailbox.messages, changes.mailbox.size), (2, 8));
+    // Into another mailbox; of one that is gone, or into one that takes nothing: nothing is done.
+    bench.store.replace(sent, message("four"), inbox, 2).await.unwrap().unwrap();
+    assert_eq!(bench.store.replace(sent, message("five"), inbox, 2).await, Ok(None));
+    bench.store.set_append_limit("a@a.example", Some(5)).await.unwrap();
+    let refused = bench.store.replace(sent, message("longer"), inbox, 3).await;
+    assert_eq!(refused, Err(Error::TooLarge { limit: 5 }));
+    assert_eq!(bench.show(inbox).await, "3 -  three\n");
+    assert_eq!(bench.show(sent).await, "1 -  four\n");
+    assert_eq!(bench.store.verify().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn flags() {
     use FlagMode::*;
     let bench = Bench::new().await;

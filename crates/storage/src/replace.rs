@@ -1,0 +1,42 @@
+//! REPLACE (RFC 8508): a message comes and another one goes, in one transaction.
+
+use crate::error::{Error, Result};
+use crate::ids::{MailboxId, Uid};
+use crate::mailboxes;
+use crate::message::{Appended, NewMessage};
+use crate::moving;
+use crate::package::{self, Package};
+use crate::store::Store;
+use crate::uidset::UidSet;
+use crate::writer::Tx;
+
+impl Store {
+    /// Appends `message` to one mailbox and takes the message `uid` out of another, which may be the same. `None`: there
+    /// is no such message, and nothing was done. The mod-sequence is that of the message that went.
+    pub async fn replace(
+        &self,
+        to: MailboxId,
+        message: NewMessage,
+        from: MailboxId,
+        uid: Uid,
+    ) -> Result<Option<Appended>> {
+        let package = self.pack_appended(to, message).await?;
+        let octets = package.octets();
+        self.write(octets, move |tx| Box::pin(async move { replace(tx, package, from, uid).await })).await
+    }
+}
+
+async fn replace(tx: &mut Tx, package: Package, from: MailboxId, uid: Uid) -> Result<Option<Appended>> {
+    let source = mailboxes::by_id(&mut tx.connection, from).await?;
+    let old = moving::read(tx, from, &UidSet::one(uid)).await?;
+    if old.is_empty() {
+        return Ok(None);
+    }
+    let stored = package::store(tx, &[&[package]]).await?;
+    let accepted = stored.into_iter().next().unwrap_or_else(|| Err(Error::bug("no outcome")))?;
+    let filed = accepted.iter().flat_map(|accepted| &accepted.filed).next();
+    let filed = filed.ok_or_else(|| Error::bug("a replacement that was not filed"))?;
+    let modseq = mailboxes::touch(tx, source.account).await?;
+    moving::take_away(tx, from, &old, modseq).await?;
+    Ok(Some(Appended { uidvalidity: filed.uidvalidity, uids: vec![filed.uid], modseq }))
+}
