@@ -64,7 +64,14 @@ pub enum Success {
 impl Rules {
     /// Decides about the whole envelope. `now` in seconds since 1970.
     pub fn plan(&self, envelope: &Envelope, known: &Known, now: i64) -> Result<Plan, Reply> {
-        let mut planner = Planner { rules: self, envelope, now, plan: Plan::default(), seen: HashSet::new() };
+        let mut planner = Planner {
+            rules: self,
+            envelope,
+            now,
+            plan: Plan::default(),
+            accounts: HashSet::new(),
+            addresses: HashSet::new(),
+        };
         for recipient in &envelope.recipients {
             let resolved = self.resolve(&recipient.address, known, now);
             match resolved {
@@ -97,8 +104,10 @@ struct Planner<'a> {
     envelope: &'a Envelope,
     now: i64,
     plan: Plan,
-    /// Accounts and remote addresses that have their copy.
-    seen: HashSet<String>,
+    /// Accounts that have their copy.
+    accounts: HashSet<String>,
+    /// Remote addresses that have theirs, with what their sender wishes to hear: one copy cannot answer two wishes.
+    addresses: HashSet<(Address, Notify)>,
 }
 
 impl Planner<'_> {
@@ -116,7 +125,7 @@ impl Planner<'_> {
                             .told
                             .push(Told { recipient: recipient.clone(), success: Success::Delivered });
                     }
-                    if self.seen.insert(account.clone()) {
+                    if self.accounts.insert(account.clone()) {
                         self.plan.local.push(Local { account, address, original: recipient.address.clone() });
                     }
                 }
@@ -132,7 +141,7 @@ impl Planner<'_> {
 
     fn remote(&mut self, recipient: Recipient, via: Option<Address>, original: &Address) {
         // The local part of a remote address may mean its case (RFC 5321 §2.4).
-        if !self.seen.insert(format!("> {}", recipient.address)) {
+        if !self.addresses.insert((recipient.address.clone(), recipient.notify)) {
             return;
         }
         let from = match &via {

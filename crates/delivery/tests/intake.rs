@@ -251,6 +251,32 @@ async fn success_is_told_where_it_was_asked_for() {
     assert_eq!(house.queue().await.len(), 2);
 }
 
+/// Nobody gets two copies, unless two wishes would have to be one.
+#[tokio::test]
+async fn one_address_by_two_ways_keeps_both_wishes() {
+    for (wishes, want) in [
+        ([Notify::Default, Notify::Default], &["out@o.ex Default"][..]),
+        ([Notify::Default, SUCCESS], &["out@o.ex Default", "- On"]),
+        ([Notify::Never, Notify::Default], &["out@o.ex Never", "- Default"]),
+    ] {
+        let house = House::build().await;
+        let mut sent = mail("bob@o.ex", &["out@o.ex", "far@e.ex"], MESSAGE);
+        for (recipient, notify) in sent.envelope.recipients.iter_mut().zip(wishes) {
+            recipient.notify = notify;
+        }
+        assert_eq!(house.accept(sent, Folder::Inbox).await, Ok((0, want.len())));
+        let mut got = Vec::new();
+        for job in house.store.queue(None, 100).await.unwrap() {
+            for one in job.recipients {
+                let original = one.recipient.original.map_or("-".to_owned(), |original| original.address);
+                got.push(format!("{original} {:?}", one.recipient.notify));
+            }
+        }
+        let fits = got.len() == want.len() && got.iter().zip(want).all(|(got, want)| got.starts_with(want));
+        assert!(fits, "{got:?}, not {want:?}");
+    }
+}
+
 #[tokio::test]
 async fn nobody_left_is_a_refusal() {
     let house = House::build().await;

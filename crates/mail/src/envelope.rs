@@ -71,7 +71,7 @@ pub struct MailParams {
 
 /// NOTIFY= of RCPT TO (RFC 3461 §4.1). The default is what a sender gets who says nothing:
 /// failures and delays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Notify {
     /// NOTIFY was not given.
     Default,
