@@ -8,7 +8,7 @@ pub use fetch::{Fetch, FetchItem, Partial, Peek, PreviewWhen, Rfc822, Section, S
 pub use search::{Charset, Day, Key, Search, SearchReturn};
 pub use sort::{Algorithm, Direction, Sort, SortBy, SortKey, Thread};
 
-use crate::sequence::{Ranges, Set};
+use crate::sequence::{Bound, Ranges, Set};
 use std::fmt;
 
 /// Why a command was not understood or may not be used now: BAD or NO, and what to say.
@@ -201,15 +201,25 @@ pub enum StatusItem {
     MailboxId,
 }
 
-/// What stands before the literal of APPEND.
+/// What stands before the first literal of APPEND, or the one of REPLACE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
     pub mailbox: String,
+    /// REPLACE: the message that goes (RFC 8508 §3).
+    pub replaces: Option<(By, Bound)>,
+    pub message: Appended,
+}
+
+/// What stands before a literal that is a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
     pub flags: Vec<String>,
     /// Date and time as written between the quotes, already checked for its form.
     pub date: Option<String>,
     /// Octets of the message.
     pub size: u64,
+    /// A literal8, which may hold NUL (RFC 3516 §4.4).
+    pub binary: bool,
 }
 
 /// What STORE does with the flags.

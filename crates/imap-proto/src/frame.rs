@@ -174,7 +174,8 @@ impl Framer {
             Line::Whole(line, used) => {
                 self.buffer.drain(..used);
                 // RFC 9051 has no empty lines; some clients send one before a command, and mean nothing by it.
-                if line.is_empty() && self.command.is_empty() && !std::mem::take(&mut self.streamed) {
+                let streamed = std::mem::take(&mut self.streamed);
+                if line.is_empty() && self.command.is_empty() && !streamed {
                     return None;
                 }
                 self.command.extend_from_slice(&line);

@@ -86,7 +86,9 @@ pub(crate) fn command(whole: &[u8], body: &[u8], names: Names) -> Lexed<Parsed> 
             return Ok(Parsed::Select(select, condstore));
         }
         "AUTHENTICATE" => return ext::authenticate::authenticate(&mut lexer),
-        "APPEND" => return Err(Refusal::bad("APPEND needs a message as a literal.")),
+        "APPEND" | "REPLACE" | "UID REPLACE" => {
+            return Err(Refusal::bad("A message is needed, as a literal."));
+        }
         _ => return with_codec(whole, &verb, names),
     };
     lexer.end()?;

@@ -27,7 +27,7 @@ pub enum Code {
     Word(&'static str),
     AppendUid {
         validity: u32,
-        uid: u32,
+        uids: Ranges,
     },
     CopyUid {
         validity: u32,
@@ -53,7 +53,7 @@ impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Word(word) => f.write_str(word),
-            Self::AppendUid { validity, uid } => write!(f, "APPENDUID {validity} {uid}"),
+            Self::AppendUid { validity, uids } => write!(f, "APPENDUID {validity} {uids}"),
             Self::CopyUid { validity, from, to } => write!(f, "COPYUID {validity} {from} {to}"),
             Self::PermanentFlags(flags) => write!(f, "PERMANENTFLAGS ({})", flags.join(" ")),
             Self::UidNext(uid) => write!(f, "UIDNEXT {uid}"),

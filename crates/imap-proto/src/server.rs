@@ -7,7 +7,7 @@ mod options;
 
 pub use options::{ClearLogin, Options, Privacy};
 
-use crate::command::{Access, Append, By, Command, Refusal, RefusalKind, Secret, Sort, Thread};
+use crate::command::{Access, Append, Appended, By, Command, Refusal, RefusalKind, Secret, Sort, Thread};
 use crate::frame::{Framer, KNOWN};
 use crate::parse::Names;
 use crate::response::{Code, Response, Untagged, Vanished};
@@ -48,7 +48,9 @@ pub enum Question {
     Exchange(Secret),
     /// May this message come? [`Answer::Go`], or done with NO. After Go the octets come as [`Step::Body`].
     Append(Append),
-    /// The message is whole.
+    /// May this further message of the same APPEND come (RFC 3502)? The one before is whole. Answered as the first.
+    AppendMore(Appended),
+    /// The last message is whole.
     AppendEnd,
     /// IDLE is over: tell what is left, then done.
     IdleEnd,
@@ -126,6 +128,8 @@ pub struct Session {
     tag: String,
     names: Names,
     enabled: Enabled,
+    /// Whether the message that comes in takes the place of another one.
+    replacing: bool,
     bad: u32,
     start_tls: bool,
     /// Commands, lines and messages that have come in.
@@ -144,6 +148,7 @@ impl Session {
             tag: String::new(),
             names: Names::Utf7,
             enabled: Enabled::default(),
+            replacing: false,
             bad: 0,
             start_tls: false,
             received: 0,
@@ -176,6 +181,11 @@ impl Session {
 
     pub fn is_idling(&self) -> bool {
         self.mode == Mode::Idling
+    }
+
+    /// Whether messages of APPEND come in, or are being answered. If not, what came in is to be forgotten.
+    pub fn is_appending(&self) -> bool {
+        matches!(self.mode, Mode::Appending | Mode::Asked(Task::AppendHead | Task::Append))
     }
 
     /// Answers the question that was asked last.

@@ -128,8 +128,8 @@ impl Client {
                     self.session.bye(None, "That took too long.");
                     Ok(())
                 }
-                // A message that is on its way may come in.
-                Driven::Stopping if self.incoming.is_some() => {
+                // Messages that are on their way may come in.
+                Driven::Stopping if self.session.is_appending() => {
                     self.end = End::AfterAppend;
                     Ok(())
                 }
@@ -188,6 +188,10 @@ impl Client {
 
     async fn on_question(&mut self, question: Question) -> Result<(), Gone> {
         self.meet_condstore(&question);
+        if !self.session.is_appending() {
+            // A command that went wrong in its last line.
+            self.incoming = None;
+        }
         match question {
             // What IDLE is told at once is what the client could have learned just before.
             Question::Command(Command::Idle) => {
@@ -204,6 +208,7 @@ impl Client {
             }
             Question::Exchange(line) => command::login::go_on(self, line).await,
             Question::Append(head) => command::append::begin(self, head).await,
+            Question::AppendMore(message) => command::append::more(self, message),
             Question::AppendEnd => {
                 let response = command::append::end(self).await;
                 self.finish(response).await;

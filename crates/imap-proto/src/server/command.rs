@@ -1,7 +1,7 @@
 //! The session between commands: from frames to questions.
 
 use super::{Mode, Privacy, Question, Session, State, Task, refused, task};
-use crate::command::{Access, Append, Command, FetchItem, Refusal, RefusalKind, StatusItem};
+use crate::command::{Access, Command, FetchItem, Refusal, RefusalKind, StatusItem};
 use crate::ext::append;
 use crate::frame::{Fault, Frame, Sync};
 use crate::parse::{self, Names, Parsed};
@@ -186,8 +186,7 @@ impl Session {
 
     fn on_literal(&mut self, head: &[u8], size: u64, sync: Sync) {
         if self.mode == Mode::Appending {
-            self.mode = Mode::Draining(Response::bad("APPEND takes one message at a time."));
-            return self.framer.refuse(Fault::Refused);
+            return self.on_append_more(head, size);
         }
         let Some((tag, body)) = parse::tag(head) else {
             return self.framer.refuse(Fault::Refused);
@@ -213,14 +212,28 @@ impl Session {
             Some(head) => head,
             None => Err(Refusal::bad("APPEND is not well formed.")),
         };
-        match head {
-            Ok(head) => self.ask_append(head),
+        let allowed = head.and_then(|head| match head.replaces {
+            Some(_) => self.check_selected(Some(Access::ReadWrite)).map(|()| head),
+            None => Ok(head),
+        });
+        match allowed {
+            Ok(head) => {
+                self.replacing = head.replaces.is_some();
+                self.ask(Task::AppendHead, Question::Append(head));
+            }
             Err(refusal) => self.refuse_append(refused(refusal)),
         }
     }
 
-    fn ask_append(&mut self, head: Append) {
-        self.ask(Task::AppendHead, Question::Append(head));
+    /// A literal behind the message of APPEND is another message (RFC 3502).
+    fn on_append_more(&mut self, between: &[u8], size: u64) {
+        if self.replacing {
+            return self.refuse_append(Response::bad("REPLACE takes one message."));
+        }
+        match append::more(between, size) {
+            Ok(message) => self.ask(Task::AppendHead, Question::AppendMore(message)),
+            Err(refusal) => self.refuse_append(refused(refusal)),
+        }
     }
 
     /// The client hears why once it has sent what it had announced.

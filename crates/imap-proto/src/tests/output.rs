@@ -193,7 +193,9 @@ fn imap_codec_reads_what_is_written() {
         Untagged::Id(vec![("name".into(), "a \"b\"".into())]),
         Untagged::Bye(Some(Code::Word("UNAVAILABLE")), "Later.".into()),
         Untagged::Status(Response::ok("x").with(Code::PermanentFlags(vec!["\\Seen".into(), "\\*".into()]))),
-        Untagged::Status(Response::no("x").with(Code::AppendUid { validity: 3, uid: 4 })),
+        Untagged::Status(
+            Response::no("x").with(Code::AppendUid { validity: 3, uids: Ranges::new([(4, 4), (6, 8)]) }),
+        ),
         Untagged::Status(Response::ok("").with(Code::CopyUid {
             validity: 3,
             from: Ranges::new([(1, 4), (9, 9)]),

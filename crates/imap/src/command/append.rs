@@ -1,27 +1,66 @@
-//! APPEND (RFC 9051 §6.3.12): the message goes to the spool and through the scanner as it comes in, and is
-//! promised when it is committed.
+//! APPEND (RFC 9051 §6.3.12), of several messages too (RFC 3502), and REPLACE (RFC 8508): messages go to the spool and
+//! through the scanner as they come in, and are promised when they are committed, all together.
 
-use crate::client::Client;
+use super::not_selected;
+use crate::client::{Client, Selected};
 use crate::flags;
 use crate::refusal;
-use imap_proto::command::Append;
-use imap_proto::{Answer, Code, Response};
+use imap_proto::command::{Append, Appended, By};
+use imap_proto::sequence::Bound;
+use imap_proto::{Answer, Code, Ranges, Response, Set, Untagged};
+use mail::Blob;
 use mail::blob::Spool;
 use mail::mime::Scanner;
-use storage::{Error, MailboxId, MailboxKind, NewMessage, Shape};
+use storage::{Error, MailboxId, MailboxKind, NewMessage, Shape, Uid};
 use tracing::{info, warn};
 
-/// A message on its way in.
+/// Most messages of one APPEND.
+pub(crate) const MESSAGES_MAX: usize = 1000;
+/// Most octets of its small messages, which wait in memory for the last one.
+const MEMORY_MAX: u64 = 16 * 1024 * 1024;
+/// Most large messages of one APPEND: each waits in an open file.
+const FILES_MAX: usize = 50;
+
+/// Messages on their way in.
 pub(crate) struct Incoming {
     mailbox: MailboxId,
-    flags: Vec<String>,
-    date: i64,
-    /// `None` once the disk has failed: the rest is read and dropped.
-    octets: Option<(Spool, Box<Scanner>)>,
+    /// The message of the selected mailbox that goes (REPLACE).
+    replaces: Option<(MailboxId, Uid)>,
+    whole: Vec<NewMessage>,
+    current: Current,
 }
 
-/// May it come?
+/// The message that comes in now.
+struct Current {
+    flags: Vec<String>,
+    date: i64,
+    binary: bool,
+    octets: Result<(Spool, Box<Scanner>), Fault>,
+}
+
+/// Why the rest of a message is read and dropped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Disk,
+    /// NUL, which no part of a message may hold that BODY[…] can tell (RFC 3516 §4.4).
+    Nul,
+}
+
+impl Fault {
+    fn response(self) -> Response {
+        match self {
+            Self::Disk => {
+                let text = "The server's disk is full or broken; try again later.";
+                Response::no(text).word("UNAVAILABLE")
+            }
+            Self::Nul => Response::no("Messages with NUL are not kept; encode it.").word("UNKNOWN-CTE"),
+        }
+    }
+}
+
+/// May the first message come?
 pub(crate) async fn begin(client: &mut Client, head: Append) {
+    client.incoming = None;
     let answer = match admit(client, head).await {
         Ok(incoming) => {
             client.incoming = Some(incoming);
@@ -32,43 +71,103 @@ pub(crate) async fn begin(client: &mut Client, head: Append) {
     client.session.answer(answer);
 }
 
-async fn admit(client: &Client, head: Append) -> Result<Incoming, Response> {
-    let Some(account) = &client.account else { return Err(Response::bad("Log in first.")) };
-    if head.size == 0 {
-        return Err(Response::no("A message cannot be empty.").word("CANNOT"));
-    }
-    if head.size > account.append_limit {
-        let text = format!("A message may have at most {} octets.", account.append_limit);
-        return Err(Response::no(text).word("TOOBIG"));
-    }
-    let date = match &head.date {
-        None => client.house.world.clock.unix(),
-        Some(text) => match mail::date::parse_internal(text) {
-            Some(stamp) => stamp.seconds,
-            None => return Err(Response::bad("There is no such date.")),
+/// May a further one come (RFC 3502)? A refusal is the end of them all.
+pub(crate) fn more(client: &mut Client, message: Appended) {
+    let next = current(client, message);
+    let answer = match client.incoming.take() {
+        None => Answer::Done(Response::bad("No message came in.")),
+        Some(mut incoming) => match next.and_then(|next| incoming.go_on(next)) {
+            Ok(()) => {
+                client.incoming = Some(incoming);
+                Answer::Go
+            }
+            Err(response) => Answer::Done(response),
         },
     };
+    client.session.answer(answer);
+}
+
+async fn admit(client: &Client, head: Append) -> Result<Incoming, Response> {
+    let Some(account) = &client.account else { return Err(Response::bad("Log in first.")) };
+    let replaces = match head.replaces {
+        None => None,
+        Some((by, number)) => {
+            let selected = client.selected.as_ref().ok_or_else(not_selected)?;
+            Some((selected.mailbox, replaced(selected, by, number)?))
+        }
+    };
+    let current = current(client, head.message)?;
     let store = &client.house.store;
     let mailbox =
         store.mailbox(account.id, &head.mailbox).await.map_err(|error| refusal::of_target(&error))?;
     if mailbox.kind == MailboxKind::NoSelect {
         return Err(refusal::response(&Error::NotSelectable(mailbox.name)));
     }
-    Ok(Incoming {
-        mailbox: mailbox.id,
-        flags: head.flags,
-        date,
-        octets: Some((Spool::new(store.spool_dir()), Box::new(Scanner::new()))),
-    })
+    Ok(Incoming { mailbox: mailbox.id, replaces, whole: Vec::new(), current })
+}
+
+/// The message that REPLACE names.
+fn replaced(selected: &Selected, by: By, number: Bound) -> Result<Uid, Response> {
+    let targets = super::targets(selected, &Set::Ranges(vec![(number, number)]), by)?;
+    let gone = || Response::no("There is no such message.").word("NONEXISTENT");
+    targets.first().map(|target| target.uid).ok_or_else(gone)
+}
+
+fn current(client: &Client, message: Appended) -> Result<Current, Response> {
+    let Some(account) = &client.account else { return Err(Response::bad("Log in first.")) };
+    if message.size == 0 {
+        return Err(Response::no("A message cannot be empty.").word("CANNOT"));
+    }
+    if message.size > account.append_limit {
+        let text = format!("A message may have at most {} octets.", account.append_limit);
+        return Err(Response::no(text).word("TOOBIG"));
+    }
+    let date = match &message.date {
+        None => client.house.world.clock.unix(),
+        Some(text) => match mail::date::parse_internal(text) {
+            Some(stamp) => stamp.seconds,
+            None => return Err(Response::bad("There is no such date.")),
+        },
+    };
+    let octets = Ok((Spool::new(client.house.store.spool_dir()), Box::new(Scanner::new())));
+    Ok(Current { flags: message.flags, date, binary: message.binary, octets })
+}
+
+impl Current {
+    fn finish(self) -> Result<NewMessage, Response> {
+        let (spool, scanner) = self.octets.map_err(Fault::response)?;
+        let message = mail::Message::new(spool.finish());
+        let (flags, keywords) = flags::split(&self.flags);
+        Ok(NewMessage { message, shape: Shape::of(&scanner.finish()), flags, keywords, received: self.date })
+    }
+}
+
+impl Incoming {
+    /// The message is whole; `next` begins.
+    fn go_on(&mut self, next: Current) -> Result<(), Response> {
+        let whole = std::mem::replace(&mut self.current, next).finish()?;
+        self.whole.push(whole);
+        let blobs = || self.whole.iter().map(|new| &new.message.received);
+        let small: u64 = blobs().filter(|blob| blob.as_memory().is_some()).map(Blob::len).sum();
+        let files = blobs().filter(|blob| blob.as_memory().is_none()).count();
+        if self.whole.len() >= MESSAGES_MAX || small > MEMORY_MAX || files >= FILES_MAX {
+            return Err(Response::no("These are too many messages for one command.").word("LIMIT"));
+        }
+        Ok(())
+    }
 }
 
 /// Some octets of the message.
 pub(crate) async fn push(client: &mut Client, octets: &[u8]) {
-    let Some(incoming) = &mut client.incoming else { return };
-    let Some((spool, scanner)) = &mut incoming.octets else { return };
+    let Some(current) = client.incoming.as_mut().map(|incoming| &mut incoming.current) else { return };
+    let Ok((spool, scanner)) = &mut current.octets else { return };
+    if current.binary && octets.contains(&0) {
+        current.octets = Err(Fault::Nul);
+        return;
+    }
     if let Err(error) = spool.push(octets) {
         warn!(%error, "a message could not be spooled");
-        incoming.octets = None;
+        current.octets = Err(Fault::Disk);
         return;
     }
     scanner.push(octets);
@@ -76,27 +175,51 @@ pub(crate) async fn push(client: &mut Client, octets: &[u8]) {
     tokio::task::yield_now().await;
 }
 
-/// The message is whole.
+/// The last message is whole.
 pub(crate) async fn end(client: &mut Client) -> Response {
     let Some(incoming) = client.incoming.take() else { return Response::bad("No message came in.") };
-    let Some((spool, scanner)) = incoming.octets else {
-        return Response::no("The server's disk is full or broken; try again later.").word("UNAVAILABLE");
-    };
-    let message = mail::Message::new(spool.finish());
-    let analysis = scanner.finish();
-    let (flags, keywords) = flags::split(&incoming.flags);
-    let size = message.len();
-    let message =
-        NewMessage { message, shape: Shape::of(&analysis), flags, keywords, received: incoming.date };
-    match client.house.store.append(incoming.mailbox, vec![message]).await {
+    let Incoming { mailbox, replaces, mut whole, current } = incoming;
+    match current.finish() {
+        Ok(last) => whole.push(last),
+        Err(response) => return response,
+    }
+    let size: u64 = whole.iter().map(|new| new.message.len()).sum();
+    let count = whole.len();
+    if let Some(replaces) = replaces {
+        return replace(client, mailbox, whole, replaces).await;
+    }
+    match client.house.store.append(mailbox, whole).await {
         Ok(appended) => {
-            info!(mailbox = %incoming.mailbox, size, "message appended");
-            let response = Response::ok("Appended.");
-            match appended.uids.first() {
-                Some(uid) => response.with(Code::AppendUid { validity: appended.uidvalidity, uid: *uid }),
-                None => response,
-            }
+            info!(%mailbox, count, size, "messages appended");
+            Response::ok("Appended.").with(append_uid(&appended))
         }
         Err(error) => refusal::of_target(&error),
     }
+}
+
+fn append_uid(appended: &storage::Appended) -> Code {
+    let uids = Ranges::from_numbers(appended.uids.iter().copied());
+    Code::AppendUid { validity: appended.uidvalidity, uids }
+}
+
+/// APPENDUID comes before the EXPUNGE, which is told when the command ends (RFC 8508 §4.3).
+async fn replace(
+    client: &mut Client,
+    to: MailboxId,
+    whole: Vec<NewMessage>,
+    (from, uid): (MailboxId, Uid),
+) -> Response {
+    let Some(message) = whole.into_iter().next() else { return Response::bad("No message came in.") };
+    let replaced = match client.house.store.replace(to, message, from, uid).await {
+        Ok(Some(replaced)) => replaced,
+        Ok(None) => return Response::no("The message is gone.").word("NONEXISTENT"),
+        Err(error) => return refusal::of_target(&error),
+    };
+    info!(mailbox = %to, "message replaced");
+    let code = append_uid(&replaced);
+    let response = super::tell(client, Untagged::Status(Response::ok("Filed.").with(code)), "Replaced.");
+    if let Err(error) = client.refresh(replaced.modseq).await {
+        warn!(%error, "changes of the mailbox could not be read");
+    }
+    super::with_modseq(client, response, replaced.modseq)
 }
