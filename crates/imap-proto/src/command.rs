@@ -1,10 +1,12 @@
 //! Commands as values: names decoded, sets and criteria as trees, secrets masked.
 
 mod fetch;
+mod multisearch;
 mod search;
 mod sort;
 
 pub use fetch::{Fetch, FetchItem, Partial, Peek, PreviewWhen, Rfc822, Section, SectionText};
+pub use multisearch::{MultiSearch, Source};
 pub use search::{Charset, Day, Key, Search, SearchReturn};
 pub use sort::{Algorithm, Direction, Sort, SortBy, SortKey, Thread};
 
@@ -113,6 +115,7 @@ pub enum Command {
     /// With UIDs: `UID EXPUNGE` (RFC 9051 §6.4.9).
     Expunge(Option<Set>),
     Search(Search),
+    MultiSearch(MultiSearch),
     Sort(Sort),
     Thread(Thread),
     Fetch(Fetch),

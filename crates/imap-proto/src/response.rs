@@ -218,7 +218,7 @@ impl Untagged {
             Self::Search { found, modseq } => results::search("SEARCH", found, *modseq, out),
             Self::Sort { found, modseq } => results::search("SORT", found, *modseq, out),
             Self::Thread(marks) => results::thread(marks, out),
-            Self::Esearch(result) => results::esearch(result, out),
+            Self::Esearch(result) => results::esearch(result, names, out),
             Self::Namespace(delimiter) => line(out, &format!("NAMESPACE ((\"\" \"{delimiter}\")) NIL NIL")),
             Self::Id(pairs) => id(pairs, out),
         }

@@ -7,7 +7,9 @@ mod options;
 
 pub use options::{ClearLogin, Options, Privacy};
 
-use crate::command::{Access, Append, Appended, By, Command, Refusal, RefusalKind, Secret, Sort, Thread};
+use crate::command::{
+    Access, Append, Appended, By, Command, MultiSearch, Refusal, RefusalKind, Secret, Sort, Thread,
+};
 use crate::frame::{Framer, KNOWN};
 use crate::parse::Names;
 use crate::response::{Code, Response, Untagged, Vanished};
@@ -340,6 +342,7 @@ fn task(command: &Command) -> Task {
         Command::Store(store) if store.by == By::Sequence => Task::Numbered,
         // UID SEARCH as well where it has numbers in it (RFC 7162 §3.2.10.2).
         Command::Search(search)
+        | Command::MultiSearch(MultiSearch { search, .. })
         | Command::Sort(Sort { search, .. })
         | Command::Thread(Thread { search, .. })
             if search.by == By::Sequence || search.key.has_numbers() =>

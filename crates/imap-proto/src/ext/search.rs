@@ -14,12 +14,17 @@ const OPEN_MAX: usize = 10_000;
 
 pub(crate) fn search(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
     lexer.space()?;
+    Ok(Command::Search(with_return(lexer, by)?))
+}
+
+/// `[RETURN (…) ][CHARSET … ]criteria`.
+pub(super) fn with_return(lexer: &mut Lexer<'_>, by: By) -> Lexed<Search> {
     let give = give(lexer)?;
     if lexer.take_word("CHARSET") {
         lexer.space()?;
-        return Ok(Command::Search(program(lexer, by, give)?));
+        return program(lexer, by, give);
     }
-    Ok(Command::Search(Search { by, charset: Charset::Known, give, key: keys(lexer)? }))
+    Ok(Search { by, charset: Charset::Known, give, key: keys(lexer)? })
 }
 
 /// `RETURN (…) `, if it is there.

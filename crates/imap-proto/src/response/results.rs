@@ -1,6 +1,7 @@
 //! What SEARCH, SORT and THREAD answer.
 
-use super::{line, string};
+use super::{line, mailbox, string};
+use crate::parse::Names;
 use crate::sequence::Ranges;
 use std::fmt::{self, Write as _};
 
@@ -8,6 +9,8 @@ use std::fmt::{self, Write as _};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Esearch {
     pub tag: String,
+    /// The mailbox and its UIDVALIDITY, in answers to ESEARCH (RFC 7377 §2.1).
+    pub mailbox: Option<(String, u32)>,
     pub by_uid: bool,
     pub min: Option<u32>,
     pub max: Option<u32>,
@@ -74,12 +77,15 @@ pub(super) fn search(verb: &str, found: &[u32], modseq: Option<u64>, out: &mut V
     line(out, &text);
 }
 
-pub(super) fn esearch(result: &Esearch, out: &mut Vec<u8>) {
-    let mut text = "ESEARCH (TAG ".to_owned();
-    let mut tag = Vec::new();
-    string(result.tag.as_bytes(), &mut tag);
-    text.push_str(&String::from_utf8_lossy(&tag));
-    text.push(')');
+pub(super) fn esearch(result: &Esearch, names: Names, out: &mut Vec<u8>) {
+    let mut of = b"(TAG ".to_vec();
+    string(result.tag.as_bytes(), &mut of);
+    if let Some((name, uidvalidity)) = &result.mailbox {
+        of.extend_from_slice(b" MAILBOX ");
+        mailbox(name, names, &mut of);
+        of.extend_from_slice(format!(" UIDVALIDITY {uidvalidity}").as_bytes());
+    }
+    let mut text = format!("ESEARCH {})", String::from_utf8_lossy(&of));
     if result.by_uid {
         text.push_str(" UID");
     }

@@ -8,6 +8,7 @@ mod folder;
 mod identify;
 mod list;
 pub(crate) mod login;
+mod multisearch;
 mod resync;
 mod search;
 mod select;
@@ -43,6 +44,7 @@ pub(crate) async fn run(client: &mut Client, command: Command) -> Outcome {
         Command::Status { mailbox, items } => status::run(client, account, &mailbox, &items).await,
         Command::Expunge(set) => expunge::run(client, set.as_ref()).await,
         Command::Search(search) => search::run(client, search).await,
+        Command::MultiSearch(asked) => multisearch::run(client, account, asked).await?,
         Command::Sort(sort) => sort::sort(client, sort).await,
         Command::Thread(thread) => sort::thread(client, thread).await,
         Command::Fetch(fetch) => fetch::run(client, fetch).await?,

@@ -2,6 +2,7 @@
 
 use super::{not_selected, tell};
 use crate::client::Client;
+use crate::picture::Shared;
 use crate::search::Place;
 use crate::view::Target;
 use imap_proto::command::{By, Charset, Search, SearchReturn};
@@ -41,7 +42,7 @@ pub(super) enum Order {
 
 /// Saves and tells what RETURN asks for; all that was found, if there is no RETURN.
 pub(super) fn answer(client: &mut Client, search: &Search, found: &[Target], order: Order) -> Response {
-    let give = search.give.clone().unwrap_or_else(|| vec![SearchReturn::All]);
+    let give = give(search);
     save(client, &give, found);
     if give == [SearchReturn::Save] {
         return Response::ok("Searched and saved.");
@@ -51,15 +52,32 @@ pub(super) fn answer(client: &mut Client, search: &Search, found: &[Target], ord
     tell(client, Untagged::Esearch(line), "Searched.")
 }
 
-/// The highest mod-sequence of what is told, if the criteria have one (RFC 7162 §3.1.6, RFC 4731 §3.2).
+/// What is to be told or saved.
+pub(super) fn give(search: &Search) -> Vec<SearchReturn> {
+    search.give.clone().unwrap_or_else(|| vec![SearchReturn::All])
+}
+
+/// [`highest_in`] the selected mailbox.
 pub(super) fn highest(
     client: &Client,
     search: &Search,
     give: &[SearchReturn],
     found: &[Target],
 ) -> Option<ModSeq> {
-    let selected = client.selected.as_ref().filter(|_| search.key.has_modseq())?;
-    let picture = selected.shared.look();
+    highest_in(&client.selected.as_ref()?.shared, search, give, found)
+}
+
+/// The highest mod-sequence of what is told, if the criteria have one (RFC 7162 §3.1.6, RFC 4731 §3.2).
+pub(super) fn highest_in(
+    shared: &Shared,
+    search: &Search,
+    give: &[SearchReturn],
+    found: &[Target],
+) -> Option<ModSeq> {
+    if !search.key.has_modseq() {
+        return None;
+    }
+    let picture = shared.look();
     let modseq = |target: &Target| picture.mark(target.uid).map(|mark| mark.modseq);
     if give.iter().all(|what| matches!(what, SearchReturn::Min | SearchReturn::Max)) {
         let first = found.first().filter(|_| give.contains(&SearchReturn::Min));
@@ -69,7 +87,7 @@ pub(super) fn highest(
     found.iter().filter_map(modseq).max()
 }
 
-fn result(tag: &str, by: By, give: &[SearchReturn], found: &[Target], order: Order) -> Esearch {
+pub(super) fn result(tag: &str, by: By, give: &[SearchReturn], found: &[Target], order: Order) -> Esearch {
     let wants = |what: SearchReturn| give.contains(&what);
     let first = found.first().map(|target| target.name(by));
     let last = found.last().map(|target| target.name(by));
@@ -87,12 +105,12 @@ fn result(tag: &str, by: By, give: &[SearchReturn], found: &[Target], order: Ord
         max: last.filter(|_| wants(SearchReturn::Max)),
         all: wants(SearchReturn::All).then(all),
         count: wants(SearchReturn::Count).then(|| u32::try_from(found.len()).unwrap_or(u32::MAX)),
-        modseq: None,
+        ..Esearch::default()
     }
 }
 
 /// SAVE: all that was found, unless only the ends were asked for (RFC 9051 §6.4.4.2).
-fn save(client: &mut Client, give: &[SearchReturn], found: &[Target]) {
+pub(super) fn save(client: &mut Client, give: &[SearchReturn], found: &[Target]) {
     let Some(selected) = &mut client.selected else { return };
     if !give.contains(&SearchReturn::Save) {
         return;
@@ -110,11 +128,16 @@ fn save(client: &mut Client, give: &[SearchReturn], found: &[Target]) {
 
 /// The messages that fit, in the order of the mailbox.
 pub(super) async fn find(client: &Client, search: &Search) -> Result<Vec<Target>, Response> {
-    if search.charset == Charset::Unknown {
-        let response = Response::no("Searches are in UTF-8 or US-ASCII.");
-        return Err(response.with(Code::BadCharset("US-ASCII UTF-8")));
-    }
+    check_charset(search)?;
     place(client)?.find(&search.key).await
+}
+
+pub(super) fn check_charset(search: &Search) -> Result<(), Response> {
+    if search.charset == Charset::Known {
+        return Ok(());
+    }
+    let response = Response::no("Searches are in UTF-8 or US-ASCII.");
+    Err(response.with(Code::BadCharset("US-ASCII UTF-8")))
 }
 
 /// The selected mailbox, to be searched.

@@ -130,23 +130,27 @@ impl Pages<'_> {
         T: Send + 'static,
         L: Fn(Target, &mut Row) -> Seen<T> + Send + Sync + 'static,
     {
-        let known: HashMap<Uid, Target> = targets.iter().map(|target| (target.uid, *target)).collect();
-        let mut rest: UidSet = targets.iter().map(|target| target.uid).collect();
         let look = Arc::new(look);
         let page = if self.depth > Depth::Keys { PAGE_DEEP } else { PAGE };
-        while !rest.is_empty() {
-            let rows = self.store.fetch(self.mailbox, &rest, self.depth.columns(), page).await;
-            let rows = rows.map_err(|error| refusal::response(&error))?;
-            let Some(last) = rows.last().map(|row| row.uid) else { break };
-            rest = rest.after(last);
-            let page: Vec<(Target, Row)> =
-                rows.into_iter().filter_map(|row| known.get(&row.uid).map(|target| (*target, row))).collect();
-            let look = Arc::clone(&look);
-            // Decoding is work for the processor, and files may have to be read.
-            let work = tokio::task::spawn_blocking(move || look_at(&*look, page)).await;
-            let (seen, keys) = work.map_err(|_| Response::no("The search failed.").word("SERVERBUG"))?;
-            seen.into_iter().for_each(&mut take);
-            self.keep(keys).await;
+        for targets in targets.chunks(page) {
+            let known: HashMap<Uid, Target> = targets.iter().map(|target| (target.uid, *target)).collect();
+            let mut rest: UidSet = targets.iter().map(|target| target.uid).collect();
+            while !rest.is_empty() {
+                let rows = self.store.fetch(self.mailbox, &rest, self.depth.columns(), page).await;
+                let rows = rows.map_err(|error| refusal::response(&error))?;
+                let Some(last) = rows.last().map(|row| row.uid) else { break };
+                rest = rest.after(last);
+                let rows: Vec<(Target, Row)> = rows
+                    .into_iter()
+                    .filter_map(|row| known.get(&row.uid).map(|target| (*target, row)))
+                    .collect();
+                let look = Arc::clone(&look);
+                // Decoding is work for the processor, and files may have to be read.
+                let work = tokio::task::spawn_blocking(move || look_at(&*look, rows)).await;
+                let (seen, keys) = work.map_err(|_| Response::no("The search failed.").word("SERVERBUG"))?;
+                seen.into_iter().for_each(&mut take);
+                self.keep(keys).await;
+            }
         }
         Ok(())
     }
