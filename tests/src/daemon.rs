@@ -115,6 +115,7 @@ impl Daemon {
             }
         };
         command.arg("--config").arg(self.setup.config_file()).arg("run");
+        command.envs(self.setup.variables().iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().expect("the program starts"));
     }

@@ -5,6 +5,7 @@ use crate::name_server::NameServer;
 use crate::ports::Ports;
 use crate::remote::Remote;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub struct Setup {
     /// Further nodes of the top level.
     nodes: Vec<String>,
     files_limit: Option<u64>,
+    environment: Vec<(&'static str, OsString)>,
     errors_expected: bool,
 }
 
@@ -49,6 +51,7 @@ impl Setup {
             options: BTreeMap::new(),
             nodes: Vec::new(),
             files_limit: None,
+            environment: Vec::new(),
             errors_expected: false,
         };
         let clock = world::SystemClock;
@@ -127,6 +130,15 @@ impl Setup {
     /// No file of the daemon may grow beyond so many octets.
     pub fn limit_files(&mut self, octets: u64) {
         self.files_limit = Some(octets);
+    }
+
+    /// A variable of the daemon's environment; commands beside it do not see it.
+    pub fn environment(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.environment.push((name, value.into()));
+    }
+
+    pub(crate) fn variables(&self) -> &[(&'static str, OsString)] {
+        &self.environment
     }
 
     /// The story is about trouble of the daemon's own: errors in its log are in order. Otherwise they fail it.

@@ -1,0 +1,183 @@
+//! Power cuts: the real daemon works under load while a recorder writes down what it does to its state directory; then
+//! hundreds of disks are built as a power cut at some moment could have left them, and each must keep what was promised.
+//!
+//! `docs/durability.md` says what is promised and how to run this for longer.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a proof fails by panicking")]
+
+mod disk;
+mod filer;
+mod judge;
+mod ledger;
+mod load;
+mod log;
+mod mails;
+mod scene;
+mod sink;
+
+use disk::{Disk, Taken};
+use ledger::Ledger;
+use log::{Event, Log, Place};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
+use world::Random;
+use world::fake::FakeRandom;
+
+/// Cuts of a run that nobody asked to be longer.
+const CUTS: u64 = 300;
+/// Cuts for each recorded load; more cuts are more loads.
+const CUTS_PER_LOAD: u64 = 1500;
+/// Judges that work side by side.
+const JUDGES: usize = 2;
+/// Losses that are told in full.
+const TOLD: usize = 30;
+
+/// A disk to look at.
+struct Case {
+    dir: PathBuf,
+    cut: Place,
+    number: u64,
+}
+
+#[derive(Default)]
+struct Totals {
+    cuts: u64,
+    taken: Taken,
+    losses: Vec<String>,
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+#[test]
+fn a_power_cut_takes_nothing_that_was_promised() {
+    let seed = number("MADDY_SEED").unwrap_or_else(|| {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| u64::from(since.subsec_nanos()))
+    });
+    println!("MADDY_SEED={seed}");
+    let mut left = number("MADDY_POWER_CUTS").unwrap_or(CUTS);
+    let mut totals = Totals::default();
+    for load in 0.. {
+        if left == 0 || !totals.losses.is_empty() {
+            break;
+        }
+        let cuts = left.min(CUTS_PER_LOAD);
+        left -= cuts;
+        one_load(seed.wrapping_add(load), cuts, &mut totals);
+    }
+    totals.losses.iter().take(TOLD).for_each(|loss| println!("{loss}"));
+    println!(
+        "{} points, {} faults ({} writes missing or torn, {} names not as they were), {} losses",
+        totals.cuts,
+        totals.taken.writes + totals.taken.names,
+        totals.taken.writes,
+        totals.taken.names,
+        totals.losses.len()
+    );
+    assert!(totals.losses.is_empty(), "something was promised and lost");
+}
+
+/// One load and so many cuts of it.
+fn one_load(seed: u64, cuts: u64, totals: &mut Totals) {
+    let dir = TempDir::with_prefix("maddy-crash-").unwrap();
+    let file = dir.path().join("log");
+    let ledger = Arc::new(scene::play(&file, seed));
+    let log = Log::read(&file);
+    println!(
+        "load {seed}: {} messages given over, {} commands of filing clients, {} messages taken and {} refused elsewhere, \
+         {} calls on {} octets recorded",
+        ledger.deliveries.len(),
+        ledger.filings.iter().map(|filing| filing.steps.len()).sum::<usize>(),
+        ledger.taken.len(),
+        ledger.refused.len(),
+        log.events().count(),
+        log.events().last().map_or(0, |(place, _)| place),
+    );
+    let random = FakeRandom::seeded(seed);
+    let points = points(&log, &ledger, cuts, &random);
+    // On a disk of memory flushing costs nothing.
+    let memory = Path::new("/dev/shm");
+    let space =
+        if memory.is_dir() { TempDir::with_prefix_in("maddy-crash-", memory) } else { TempDir::new() };
+    let space = space.unwrap();
+    let (give, take) = sync_channel::<Case>(JUDGES);
+    let take = Arc::new(Mutex::new(take));
+    let judges: Vec<_> = (0..JUDGES)
+        .map(|_| {
+            let (take, ledger) = (Arc::clone(&take), Arc::clone(&ledger));
+            thread::spawn(move || sit(&take, &ledger))
+        })
+        .collect();
+    let taken = make_cuts(&log, &points, space.path(), &random, &give);
+    drop(give);
+    for judge in judges {
+        totals.losses.extend(judge.join().unwrap());
+    }
+    totals.cuts += points.len() as u64;
+    totals.taken.writes += taken.writes;
+    totals.taken.names += taken.names;
+}
+
+/// Moments for cuts, in order: any, and more often those at which something is flushed, renamed, removed or promised.
+fn points(log: &Log, ledger: &Ledger, cuts: u64, random: &FakeRandom) -> Vec<Place> {
+    let mut all = Vec::new();
+    let mut edges = Vec::new();
+    for (place, event) in log.events() {
+        all.push(place);
+        if !matches!(event, Event::Write { .. }) {
+            edges.push(place);
+        }
+    }
+    let mut answers = ledger.answers();
+    answers.sort_unstable();
+    assert!(answers.len() > 100, "the load was too small: {} answers", answers.len());
+    let any = |places: &[Place]| places[random.below(places.len() as u64) as usize];
+    let choose = |_| match random.below(3) {
+        0 => any(&all),
+        1 => any(&edges),
+        _ => any(&answers),
+    };
+    let mut points: Vec<Place> = (0..cuts).map(choose).collect();
+    points.sort_unstable();
+    points
+}
+
+fn make_cuts(
+    log: &Log,
+    points: &[Place],
+    space: &Path,
+    random: &FakeRandom,
+    give: &SyncSender<Case>,
+) -> Taken {
+    let mut disk = Disk::default();
+    let mut taken = Taken::default();
+    let mut points = points.iter().copied().enumerate().peekable();
+    for (place, event) in log.events() {
+        disk.apply(&event);
+        while let Some((number, cut)) = points.next_if(|(_, cut)| *cut <= place) {
+            let dir = space.join(number.to_string());
+            let more = disk.cut(&dir, random);
+            taken.writes += more.writes;
+            taken.names += more.names;
+            give.send(Case { dir, cut, number: number as u64 }).unwrap();
+        }
+    }
+    taken
+}
+
+/// Judges case after case.
+fn sit(cases: &Mutex<Receiver<Case>>, ledger: &Ledger) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut losses = Vec::new();
+    loop {
+        let case = cases.lock().unwrap().recv();
+        let Ok(case) = case else { return losses };
+        let found = runtime.block_on(judge::judge(&case.dir, ledger, case.cut));
+        losses.extend(found.into_iter().map(|loss| format!("cut {} at {}: {loss}", case.number, case.cut)));
+        std::fs::remove_dir_all(&case.dir).unwrap();
+    }
+}

@@ -1,0 +1,346 @@
+/* Preloaded into the daemon, it writes down in order every call that changes a file or a directory below
+ * CRASH_ROOT, once it has succeeded, and where each flush began and ended. crash/log.rs reads what it writes.
+ *
+ * A call that it knows about but cannot write down ends the daemon, so that no change goes unseen. Left out are SQLite's
+ * "-shm" file, which is built anew at each start, and the folder "tmp", which is emptied then.
+ *
+ * When the file CRASH_KILL appears, the process ends at once, but between two calls: one that was done and not yet written
+ * down would otherwise be missing from the log although the next process has seen what it did. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { WRITE = 1, TRUNCATE, SYNC_BEGIN, SYNC_END, OPEN, RENAME, UNLINK, MKDIR, START };
+enum { PIECES_MAX = 1024 };
+
+struct record {
+    uint32_t size; /* of the whole record */
+    uint32_t kind;
+    uint64_t inode;
+    uint64_t a;
+    uint64_t b;
+};
+
+static int log_fd = -1;
+static char root[PATH_MAX];
+static size_t root_len;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t names = PTHREAD_MUTEX_INITIALIZER;
+static pthread_rwlock_t life = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+static uint64_t flushes;
+static char kill_file[PATH_MAX];
+
+static void die(const char *what) {
+    dprintf(2, "recorder: %s\n", what);
+    _exit(86);
+}
+
+static void *wait_for_end(void *nothing) {
+    (void)nothing;
+    for (;; usleep(1000)) {
+        if (syscall(SYS_faccessat, AT_FDCWD, kill_file, F_OK)) continue;
+        pthread_rwlock_wrlock(&life);
+        syscall(SYS_unlinkat, AT_FDCWD, kill_file, 0);
+        syscall(SYS_exit_group, 137);
+    }
+    return NULL;
+}
+
+static void begin(void) {
+    const char *dir = getenv("CRASH_ROOT"), *file = getenv("CRASH_LOG"), *end = getenv("CRASH_KILL");
+    if (!dir || !file || !end) return;
+    if (strlen(dir) >= sizeof root || strlen(end) >= sizeof kill_file) die("a path is too long");
+    strcpy(kill_file, end);
+    strcpy(root, dir);
+    root_len = strlen(root);
+    log_fd = (int)syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (log_fd < 0) die("the log cannot be opened");
+    struct record record = {sizeof record, START, 0, (uint64_t)getpid(), 0};
+    if (syscall(SYS_write, log_fd, &record, sizeof record) != sizeof record) die("the log cannot be written");
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, wait_for_end, NULL)) die("no thread");
+}
+
+/* A wrapped call, from before it is done until it is written down. */
+static void enter(void) {
+    pthread_once(&once, begin);
+    if (log_fd >= 0) pthread_rwlock_rdlock(&life);
+}
+
+static void leave(void) {
+    if (log_fd >= 0) pthread_rwlock_unlock(&life);
+}
+
+/* One record is one write to a file that is open for appending, so records of several threads do not mix. */
+static void put(uint32_t kind, uint64_t inode, uint64_t a, const struct iovec *pieces, int count, size_t octets) {
+    int error = errno;
+    struct iovec all[PIECES_MAX + 1];
+    struct record record = {0, kind, inode, a, 0};
+    size_t left = octets;
+    int used = 1;
+    if (count > PIECES_MAX) die("too many pieces");
+    for (int i = 0; i < count && left; i++) {
+        all[used] = pieces[i];
+        if (all[used].iov_len > left) all[used].iov_len = left;
+        left -= all[used++].iov_len;
+    }
+    record.size = (uint32_t)(sizeof record + octets);
+    all[0].iov_base = &record;
+    all[0].iov_len = sizeof record;
+    if (syscall(SYS_writev, log_fd, all, used) != (ssize_t)record.size) die("the log cannot be written");
+    errno = error;
+}
+
+static void put_text(uint32_t kind, uint64_t inode, uint64_t a, const char *text, size_t len) {
+    struct iovec piece = {(void *)text, len};
+    put(kind, inode, a, &piece, 1, len);
+}
+
+/* The part of a whole path below the root, or NULL. */
+static const char *below(const char *path) {
+    if (strncmp(path, root, root_len) || (path[root_len] && path[root_len] != '/')) return NULL;
+    size_t len = strlen(path);
+    if (len > 4 && !strcmp(path + len - 4, "-shm")) return NULL;
+    if (!strncmp(path + root_len, "/tmp/", 5)) return NULL;
+    return path[root_len] ? path + root_len + 1 : path + root_len;
+}
+
+static const char *resolve(int dir, const char *path, char *space) {
+    pthread_once(&once, begin);
+    if (log_fd < 0 || !path) return NULL;
+    if (path[0] == '/') return below(path);
+    char link[64];
+    ssize_t len;
+    if (dir == AT_FDCWD) strcpy(link, "/proc/self/cwd");
+    else snprintf(link, sizeof link, "/proc/self/fd/%d", dir);
+    len = syscall(SYS_readlinkat, AT_FDCWD, link, space, PATH_MAX - 1);
+    if (len < 0 || (size_t)len + strlen(path) + 2 > PATH_MAX) return NULL;
+    space[len] = '/';
+    strcpy(space + len + 1, path);
+    return below(space);
+}
+
+/* Whether this is a file (or a directory) below the root; its inode. */
+static int is_ours(int fd, uint64_t *inode) {
+    pthread_once(&once, begin);
+    if (log_fd < 0 || fd == log_fd) return 0;
+    int error = errno;
+    struct stat stat;
+    char link[64], path[PATH_MAX];
+    int ours = 0;
+    if (!fstat(fd, &stat) && (S_ISREG(stat.st_mode) || S_ISDIR(stat.st_mode))) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t len = syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof path - 1);
+        if (len > 0) {
+            path[len] = 0;
+            ours = below(path) != NULL;
+            *inode = stat.st_ino;
+        }
+    }
+    errno = error;
+    return ours;
+}
+
+static int do_open(int dir, const char *path, int flags, mode_t mode) {
+    char space[PATH_MAX];
+    const char *name = flags & (O_CREAT | O_TRUNC) ? resolve(dir, path, space) : NULL;
+    if (!name) return (int)syscall(SYS_openat, dir, path, flags, mode);
+    if ((flags & O_TMPFILE) == O_TMPFILE) die("O_TMPFILE");
+    enter();
+    pthread_mutex_lock(&names);
+    int fd = (int)syscall(SYS_openat, dir, path, flags, mode);
+    uint64_t inode;
+    if (fd >= 0 && is_ours(fd, &inode)) put_text(OPEN, inode, !!(flags & O_TRUNC), name, strlen(name));
+    pthread_mutex_unlock(&names);
+    leave();
+    return fd;
+}
+
+#define MODE(flags)                                    \
+    mode_t mode = 0;                                   \
+    if ((flags) & (O_CREAT | O_TMPFILE)) {             \
+        va_list more;                                  \
+        va_start(more, flags);                         \
+        mode = va_arg(more, mode_t);                   \
+        va_end(more);                                  \
+    }
+
+int open(const char *path, int flags, ...) { MODE(flags) return do_open(AT_FDCWD, path, flags, mode); }
+int open64(const char *path, int flags, ...) { MODE(flags) return do_open(AT_FDCWD, path, flags, mode); }
+int openat(int dir, const char *path, int flags, ...) { MODE(flags) return do_open(dir, path, flags, mode); }
+int openat64(int dir, const char *path, int flags, ...) { MODE(flags) return do_open(dir, path, flags, mode); }
+int creat(const char *path, mode_t mode) { return do_open(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode); }
+
+static ssize_t write_here(int fd, const struct iovec *pieces, int count) {
+    uint64_t inode;
+    if (!is_ours(fd, &inode)) return syscall(SYS_writev, fd, pieces, count);
+    enter();
+    ssize_t done = syscall(SYS_writev, fd, pieces, count);
+    if (done > 0) {
+        off_t end = lseek(fd, 0, SEEK_CUR);
+        put(WRITE, inode, (uint64_t)(end - done), pieces, count, (size_t)done);
+    }
+    leave();
+    return done;
+}
+
+ssize_t write(int fd, const void *octets, size_t len) {
+    struct iovec piece = {(void *)octets, len};
+    return write_here(fd, &piece, 1);
+}
+
+ssize_t writev(int fd, const struct iovec *pieces, int count) {
+    return write_here(fd, pieces, count);
+}
+
+ssize_t pwrite64(int fd, const void *octets, size_t len, off64_t at) {
+    uint64_t inode;
+    if (!is_ours(fd, &inode)) return syscall(SYS_pwrite64, fd, octets, len, at);
+    enter();
+    ssize_t done = syscall(SYS_pwrite64, fd, octets, len, at);
+    if (done > 0) put_text(WRITE, inode, (uint64_t)at, octets, (size_t)done);
+    leave();
+    return done;
+}
+ssize_t pwrite(int fd, const void *octets, size_t len, off_t at) { return pwrite64(fd, octets, len, at); }
+
+int ftruncate64(int fd, off64_t len) {
+    uint64_t inode;
+    if (!is_ours(fd, &inode)) return (int)syscall(SYS_ftruncate, fd, len);
+    enter();
+    int outcome = (int)syscall(SYS_ftruncate, fd, len);
+    if (!outcome) put_text(TRUNCATE, inode, (uint64_t)len, "", 0);
+    leave();
+    return outcome;
+}
+int ftruncate(int fd, off_t len) { return ftruncate64(fd, len); }
+
+static int flush(long call, int fd) {
+    uint64_t inode, number;
+    if (!is_ours(fd, &inode)) return (int)syscall(call, fd);
+    enter();
+    number = __atomic_add_fetch(&flushes, 1, __ATOMIC_SEQ_CST) << 24 | (uint64_t)(getpid() & 0xffffff);
+    put_text(SYNC_BEGIN, inode, number, "", 0);
+    int outcome = (int)syscall(call, fd);
+    if (!outcome) put_text(SYNC_END, inode, number, "", 0);
+    leave();
+    return outcome;
+}
+int fsync(int fd) { return flush(SYS_fsync, fd); }
+int fdatasync(int fd) { return flush(SYS_fdatasync, fd); }
+
+static int do_rename(int from_dir, const char *from, int to_dir, const char *to, unsigned flags) {
+    char space[PATH_MAX], other[PATH_MAX], both[2 * PATH_MAX];
+    const char *a = resolve(from_dir, from, space), *b = resolve(to_dir, to, other);
+    if (!a && !b) return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+    if (!a || !b || flags) die("a rename that leaves the directory");
+    enter();
+    pthread_mutex_lock(&names);
+    int outcome = (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, 0);
+    if (!outcome) {
+        size_t len = strlen(a);
+        memcpy(both, a, len + 1);
+        strcpy(both + len + 1, b);
+        put_text(RENAME, 0, 0, both, len + 1 + strlen(b));
+    }
+    pthread_mutex_unlock(&names);
+    leave();
+    return outcome;
+}
+int rename(const char *from, const char *to) { return do_rename(AT_FDCWD, from, AT_FDCWD, to, 0); }
+int renameat(int d, const char *from, int e, const char *to) { return do_rename(d, from, e, to, 0); }
+int renameat2(int d, const char *from, int e, const char *to, unsigned f) { return do_rename(d, from, e, to, f); }
+
+static int do_unlink(int dir, const char *path, int flags) {
+    char space[PATH_MAX];
+    const char *name = resolve(dir, path, space);
+    if (!name) return (int)syscall(SYS_unlinkat, dir, path, flags);
+    enter();
+    pthread_mutex_lock(&names);
+    int outcome = (int)syscall(SYS_unlinkat, dir, path, flags);
+    if (!outcome) put_text(UNLINK, 0, 0, name, strlen(name));
+    pthread_mutex_unlock(&names);
+    leave();
+    return outcome;
+}
+int unlink(const char *path) { return do_unlink(AT_FDCWD, path, 0); }
+int unlinkat(int dir, const char *path, int flags) { return do_unlink(dir, path, flags); }
+int rmdir(const char *path) { return do_unlink(AT_FDCWD, path, AT_REMOVEDIR); }
+int remove(const char *path) {
+    int outcome = do_unlink(AT_FDCWD, path, 0);
+    return outcome && errno == EISDIR ? do_unlink(AT_FDCWD, path, AT_REMOVEDIR) : outcome;
+}
+
+int mkdirat(int dir, const char *path, mode_t mode) {
+    char space[PATH_MAX];
+    const char *name = resolve(dir, path, space);
+    if (!name) return (int)syscall(SYS_mkdirat, dir, path, mode);
+    enter();
+    pthread_mutex_lock(&names);
+    int outcome = (int)syscall(SYS_mkdirat, dir, path, mode);
+    struct stat stat;
+    if (!outcome && !fstatat(dir, path, &stat, 0)) put_text(MKDIR, stat.st_ino, 0, name, strlen(name));
+    pthread_mutex_unlock(&names);
+    leave();
+    return outcome;
+}
+int mkdir(const char *path, mode_t mode) { return mkdirat(AT_FDCWD, path, mode); }
+
+/* What the daemon does not do today; if it begins to, the recorder must learn it first. */
+static void refuse(int fd, const char *what) {
+    uint64_t inode;
+    if (is_ours(fd, &inode)) die(what);
+}
+ssize_t pwritev(int fd, const struct iovec *v, int n, off_t at) {
+    refuse(fd, "pwritev");
+    return syscall(SYS_pwritev, fd, v, n, at, 0L);
+}
+ssize_t pwritev64(int fd, const struct iovec *v, int n, off64_t at) { return pwritev(fd, v, n, at); }
+int fallocate64(int fd, int mode, off64_t at, off64_t len) {
+    refuse(fd, "fallocate");
+    return (int)syscall(SYS_fallocate, fd, mode, at, len);
+}
+int fallocate(int fd, int mode, off_t at, off_t len) { return fallocate64(fd, mode, at, len); }
+int posix_fallocate64(int fd, off64_t at, off64_t len) { return fallocate64(fd, 0, at, len) ? errno : 0; }
+int posix_fallocate(int fd, off_t at, off_t len) { return posix_fallocate64(fd, at, len); }
+ssize_t sendfile64(int to, int from, off64_t *at, size_t len) {
+    refuse(to, "sendfile");
+    return syscall(SYS_sendfile, to, from, at, len);
+}
+ssize_t sendfile(int to, int from, off_t *at, size_t len) { return sendfile64(to, from, at, len); }
+ssize_t copy_file_range(int from, off64_t *a, int to, off64_t *b, size_t len, unsigned flags) {
+    refuse(to, "copy_file_range");
+    return syscall(SYS_copy_file_range, from, a, to, b, len, flags);
+}
+int linkat(int a, const char *from, int b, const char *to, int flags) {
+    char space[PATH_MAX];
+    if (resolve(b, to, space)) die("link");
+    return (int)syscall(SYS_linkat, a, from, b, to, flags);
+}
+int link(const char *from, const char *to) { return linkat(AT_FDCWD, from, AT_FDCWD, to, 0); }
+int symlinkat(const char *target, int dir, const char *path) {
+    char space[PATH_MAX];
+    if (resolve(dir, path, space)) die("symlink");
+    return (int)syscall(SYS_symlinkat, target, dir, path);
+}
+int symlink(const char *target, const char *path) { return symlinkat(target, AT_FDCWD, path); }
+void *mmap64(void *at, size_t len, int protection, int flags, int fd, off64_t offset) {
+    if (fd >= 0 && (flags & MAP_SHARED) && (protection & PROT_WRITE)) refuse(fd, "a shared mapping");
+    return (void *)syscall(SYS_mmap, at, len, protection, flags, fd, offset);
+}
+void *mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset) {
+    return mmap64(at, len, protection, flags, fd, offset);
+}

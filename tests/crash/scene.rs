@@ -1,0 +1,103 @@
+//! The play that is recorded: a fresh daemon with two accounts under load from all sides, which is killed, stopped and
+//! started again in between.
+
+use crate::filer::filer;
+use crate::judge::ACCOUNTS;
+use crate::ledger::{Asked, Ledger};
+use crate::load::{ALICE, BOB, reader, stranger, submitter};
+use crate::log::{Pen, Place};
+use crate::sink::Sink;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tests::{Daemon, PASSWORD, Setup, eventually};
+use world::Random;
+use world::fake::FakeRandom;
+
+/// How the daemon ends after each stretch of load.
+const ENDS: [End; 3] = [End::Kill, End::Stop, End::Kill];
+/// How many answers are waited for in each stretch, and further time.
+const OCTETS: Place = 12_000_000;
+const FURTHER_MS: u64 = 500;
+
+#[derive(Clone, Copy)]
+enum End {
+    Kill,
+    Stop,
+}
+
+/// Builds the recorder.
+fn recorder(dir: &Path) -> PathBuf {
+    let library = dir.join("recorder.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("crash/recorder.c");
+    let status = Command::new("cc")
+        .args(["-O2", "-shared", "-fPIC", "-pthread", "-o"])
+        .arg(&library)
+        .arg(source)
+        .status()
+        .expect("a C compiler is there (tests/install)");
+    assert!(status.success(), "the recorder does not compile");
+    library
+}
+
+/// Plays it with the log in `file`; what was promised.
+pub(crate) fn play(file: &Path, seed: u64) -> Ledger {
+    let kill_file = file.with_extension("kill");
+    let mut setup = Setup::new();
+    let state = setup.dir().canonicalize().unwrap().join("state");
+    setup.environment("LD_PRELOAD", recorder(file.parent().unwrap()));
+    setup.environment("CRASH_ROOT", state);
+    setup.environment("CRASH_LOG", file);
+    setup.environment("CRASH_KILL", &kill_file);
+    // Small, so that much is carried over and begun anew.
+    setup.option("storage", r#"checkpoint-size "1MiB""#);
+    setup.zone("mx.remote.test A 127.0.0.2\nremote.test MX 10 mx.remote.test");
+    let pen = Pen::new(file);
+    let sink = Sink::start(Ipv4Addr::new(127, 0, 0, 2), setup.ports().remote, &pen);
+    let random = FakeRandom::seeded(seed);
+    let mut ledger = Ledger::default();
+    let mut maddy = setup.start();
+    for name in ACCOUNTS {
+        let begun = pen.place();
+        maddy.cli_with(&["account", "add", name], &format!("{PASSWORD}\n")).ok();
+        ledger.accounts.push((name, Asked { begun, answered: Some(pen.place()) }));
+    }
+    for (stretch, end) in ENDS.into_iter().enumerate() {
+        let clients = clients(&maddy, &pen, stretch, &random);
+        let goal = pen.place() + OCTETS;
+        eventually("there is load", || (pen.place() > goal).then_some(()));
+        thread::sleep(Duration::from_millis(random.below(FURTHER_MS)));
+        match end {
+            End::Stop => maddy.stop(),
+            End::Kill => {
+                std::fs::write(&kill_file, "").unwrap();
+                eventually("the daemon ends", || (!kill_file.exists()).then_some(()));
+                maddy.kill();
+            }
+        }
+        for client in clients {
+            ledger.join(client.join().unwrap());
+        }
+        if stretch + 1 < ENDS.len() {
+            maddy.start();
+        }
+    }
+    let notes = sink.notes();
+    ledger.taken = notes.taken;
+    ledger.refused = notes.refused;
+    ledger
+}
+
+fn clients(maddy: &Daemon, pen: &Pen, stretch: usize, random: &FakeRandom) -> Vec<JoinHandle<Ledger>> {
+    let mut clients = Vec::new();
+    for n in 0..2 {
+        clients.push(stranger(maddy, pen, format!("in{stretch}s{n}"), random.u64()));
+        clients.push(submitter(maddy, pen, format!("out{stretch}s{n}"), random.u64()));
+        let account = [ALICE, BOB][n];
+        clients.push(filer(maddy, account, pen, &format!("file{stretch}s{n}"), random.u64()));
+    }
+    clients.push(reader(maddy, pen, random.u64()));
+    clients
+}
