@@ -1,5 +1,6 @@
 //! The one question that every door asks about a login.
 
+use crate::guess::TooMany;
 use crate::login::Login;
 use std::fmt;
 use std::future::Future;
@@ -46,6 +47,8 @@ impl fmt::Display for Identity {
 pub enum Denied {
     /// The user is unknown or the password wrong; which of them is not told (535 5.7.8, NO [AUTHENTICATIONFAILED]).
     WrongCredentials,
+    /// There were too many wrong ones; the password was not looked at (454 4.7.0, NO [UNAVAILABLE]).
+    TooManyGuesses(TooMany),
     /// It cannot be found out now, for a reason that is ours (454 4.7.0, NO [UNAVAILABLE]).
     Unavailable(String),
 }
@@ -54,6 +57,11 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongCredentials => f.write_str("User name or password is wrong"),
+            Self::TooManyGuesses(TooMany { wait, .. }) => {
+                // Up to the next second, so that who obeys is not early.
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                write!(f, "Too many failed logins; try again in {seconds} seconds")
+            }
             Self::Unavailable(_) => f.write_str("Logins cannot be checked now; try again later"),
         }
     }

@@ -6,6 +6,8 @@
 mod authenticate;
 mod exchange;
 pub mod fake;
+mod guess;
+mod guesses;
 mod login;
 mod password;
 mod plain;
@@ -13,6 +15,8 @@ mod recent;
 
 pub use authenticate::{Authenticate, Denied, Identity, Verdict};
 pub use exchange::{Exchange, Mechanism, RESPONSE_MAX, Refusal, Step};
+pub use guess::{GuessLimits, Guesser, Loopback, TooMany};
+pub use guesses::{FAMILIAR_MAX, Guesses, MARKS_MAX, source_of};
 pub use login::{Login, Secret};
 pub use password::{PASSWORD_MAX, PasswordError, hash, prepare, verify};
-pub use recent::{RECENT_MAX, RECENT_TIME, Recent};
+pub use recent::{RECENT_MAX, RIGHT_TIME, Recent, WRONG_TIME};

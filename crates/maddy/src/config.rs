@@ -2,6 +2,7 @@
 
 use crate::cli::Trouble;
 use ::config::{OptionDoc, Problems, Section, Tree};
+use auth::{GuessLimits, Loopback};
 use delivery::Aliases;
 use mail::{Address, Domain};
 use net::{Limits, TlsOptions};
@@ -37,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) imap: imap::Config,
     pub(crate) delivery: delivery::Config,
     pub(crate) limits: Limits,
+    pub(crate) logins: GuessLimits,
     pub(crate) storage: storage::Config,
 }
 
@@ -165,6 +167,7 @@ fn decode(section: &mut Section<'_>) -> Option<Config> {
     let imap = section.child("imap", "The door for readers.", imap::decode);
     let delivery = section.child("delivery", "Mail that goes to other servers.", delivery::config::decode);
     let limits = section.child("limits", "How many connections there may be.", net::config::decode_limits);
+    let logins = section.child("logins", "How often passwords may be guessed.", decode_logins);
     let storage = section
         .child("storage", "The database.", |storage| storage::Config::decode(storage, state_dir.clone()));
     let config = Config {
@@ -183,6 +186,7 @@ fn decode(section: &mut Section<'_>) -> Option<Config> {
         imap,
         delivery,
         limits,
+        logins,
         storage,
     };
     refuse_shared_addresses(section, &config);
@@ -329,6 +333,54 @@ fn decode_dns(section: &mut Section<'_>) -> DnsOptions {
             .count("cache", "Most answers that are kept in memory.")
             .within(0..=10_000_000)
             .or(usual.cache),
+    }
+}
+
+fn decode_logins(section: &mut Section<'_>) -> GuessLimits {
+    let usual = GuessLimits::default();
+    let seconds = Duration::from_secs;
+    let most = |section: &mut Section<'_>, key: &'static str, doc: &str, usual: u32| {
+        section.count(key, doc).within(1..=100_000).or(usual)
+    };
+    GuessLimits {
+        per_address: most(
+            section,
+            "failures-per-address",
+            "Failed logins of one address (of a /64 of IPv6) before it has to wait.",
+            usual.per_address,
+        ),
+        per_network: most(
+            section,
+            "failures-per-network",
+            "Failed logins of one network (a /24 of IPv4, a /48 of IPv6) before it has to wait.",
+            usual.per_network,
+        ),
+        per_account: most(
+            section,
+            "failures-per-account",
+            "Failed logins with one account, from everywhere, after which an address has one try and then waits.",
+            usual.per_account,
+        ),
+        delay: section
+            .duration("delay", "The first wait; each further failure doubles it.")
+            .within(seconds(1)..=seconds(3600))
+            .or(usual.delay),
+        max_delay: section
+            .duration("max-delay", "No wait is longer.")
+            .within(seconds(1)..=seconds(24 * 3600))
+            .or(usual.max_delay),
+        forget: section
+            .duration("forget", "Time after which one failure is forgotten, and then the next.")
+            .within(seconds(1)..=seconds(7 * 24 * 3600))
+            .or(usual.forget),
+        loopback: if section
+            .flag("exempt-loopback", "Whether logins from this machine are never made to wait.")
+            .or(usual.loopback == Loopback::Exempt)
+        {
+            Loopback::Exempt
+        } else {
+            Loopback::Counted
+        },
     }
 }
 

@@ -27,7 +27,7 @@ struct Reading {
 
 impl Doors {
     pub(crate) fn new(config: &Config, store: &Store, intake: &Intake, world: &World) -> Self {
-        let judge = Arc::new(Judge::new(store.clone(), world));
+        let judge = Arc::new(Judge::new(store.clone(), config.logins, world));
         let spool_dir = store.spool_dir().to_owned();
         let smtp =
             smtp_in::Deps { intake: intake.clone(), world: world.clone(), spool_dir: spool_dir.clone() };
@@ -50,6 +50,7 @@ impl Doors {
 
     /// From now on new connections find doors with these options.
     pub(crate) fn change(&self, config: &Config) {
+        self.judge.set_limits(config.logins);
         self.smtp.reconfigure(config.smtp.clone());
         self.submission.reconfigure(config.submission.clone());
         let mut reading = self.imap.write().unwrap_or_else(PoisonError::into_inner);

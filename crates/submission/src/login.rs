@@ -85,6 +85,11 @@ impl LoginState {
                 info!(user, failures = self.failures, "login failed");
                 Reply::new(535, Status::permanent(7, 8), denied.to_string())
             }
+            // It costs the connection what a wrong one costs.
+            Err(denied @ Denied::TooManyGuesses(_)) => {
+                self.fail().await;
+                Reply::new(454, Status::transient(7, 0), denied.to_string())
+            }
             Err(Denied::Unavailable(why)) => {
                 warn!(user, why, "a login cannot be checked");
                 Reply::new(454, Status::transient(7, 0), Denied::Unavailable(why).to_string())

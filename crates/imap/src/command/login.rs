@@ -76,6 +76,11 @@ async fn judge(client: &mut Client, login: Login) -> Response {
             penalty(client).await;
             Response::no(format!("{}.", Denied::WrongCredentials)).word("AUTHENTICATIONFAILED")
         }
+        // It costs the connection what a wrong one costs.
+        Err(denied @ Denied::TooManyGuesses(_)) => {
+            penalty(client).await;
+            Response::no(format!("{denied}.")).word("UNAVAILABLE")
+        }
         Err(denied @ Denied::Unavailable(_)) => {
             warn!(user, reason = ?denied, "login could not be checked");
             Response::no(format!("{denied}.")).word("UNAVAILABLE")
