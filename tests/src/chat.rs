@@ -5,6 +5,7 @@ use crate::wait::PATIENCE;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use socket2::{Domain, Socket, Type};
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -48,6 +49,19 @@ impl Chat {
     pub fn connect(port: u16) -> Self {
         let at = SocketAddr::from(([127, 0, 0, 1], port));
         let stream = TcpStream::connect(at).unwrap_or_else(|error| panic!("cannot connect to {at}: {error}"));
+        Self::over(stream)
+    }
+
+    /// The same from another address of this machine: 127.0.0.`n`.
+    pub fn connect_from(n: u8, port: u16) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, n], 0)).into()).unwrap();
+        let at = SocketAddr::from(([127, 0, 0, 1], port));
+        socket.connect(&at.into()).unwrap_or_else(|error| panic!("cannot connect to {at}: {error}"));
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();

@@ -12,6 +12,7 @@ mod first_mx_down;
 mod forward_with_srs;
 mod garbage;
 mod greylisting_remote;
+mod guessing_is_refused;
 mod inbound_reaches_idle;
 mod kill9_mid_delivery;
 mod large_mail;
