@@ -1,6 +1,7 @@
 //! One connection: who it is with, what protects it, and what is still to be sent.
 
 use crate::client_tls::ClientTls;
+use crate::compress::Compression;
 use crate::drive::{Closed, Due};
 use crate::limit::Permit;
 use crate::server_tls::ServerTls;
@@ -37,6 +38,7 @@ pub struct Conn {
     local: SocketAddr,
     pub(crate) stream: Stream,
     tls: Option<Box<TlsFacts>>,
+    pub(crate) compression: Option<Box<Compression>>,
     server_tls: Option<ServerTls>,
     pub(crate) stop: Stop,
     /// The machine's owner has been told to stop; it is not told again.
@@ -87,6 +89,7 @@ impl Conn {
             local,
             stream: Stream::Plain(parts.stream),
             tls: None,
+            compression: None,
             server_tls: parts.server_tls,
             stop: parts.stop,
             stop_told: false,
@@ -152,6 +155,12 @@ impl Conn {
         Ok(())
     }
 
+    /// From now on all octets of both sides are compressed by DEFLATE (RFC 4978); output that waits already goes as it is.
+    /// Costs some 50 KiB as long as the connection lasts.
+    pub fn start_compression(&mut self) {
+        self.compression = Some(Box::new(Compression::new()));
+    }
+
     fn take_plain(&mut self) -> Result<TcpStream, TlsError> {
         match mem::replace(&mut self.stream, Stream::Gone) {
             // Output that was queued in clear belongs before the handshake; `drive` has sent it by then.
@@ -199,6 +208,9 @@ impl Conn {
         self.out.shrink_to(OUT_KEPT);
         self.sent = 0;
         self.writing = None;
+        if let Some(compression) = &mut self.compression {
+            compression.rest();
+        }
         Ok(())
     }
 
@@ -207,12 +219,16 @@ impl Conn {
         self.out.len()
     }
 
-    pub(crate) fn push(&mut self, octets: Vec<u8>) {
+    pub(crate) fn push(&mut self, octets: Vec<u8>) -> io::Result<()> {
+        if let Some(compression) = &mut self.compression {
+            return compression.pack(&octets, &mut self.out);
+        }
         if self.out.is_empty() {
             self.out = octets;
         } else {
             self.out.extend_from_slice(&octets);
         }
+        Ok(())
     }
 
     /// Sends what waits, ends TLS and our side, and waits shortly for the peer to end its own.

@@ -1,5 +1,6 @@
 //! Turns the crank of a protocol machine over a connection until its owner has to do something.
 
+use crate::compress::Compression;
 use crate::conn::Conn;
 use std::fmt;
 use std::future::poll_fn;
@@ -99,7 +100,11 @@ impl Conn {
                         return driven;
                     }
                 }
-                Step::Write(octets) => self.push(octets),
+                Step::Write(octets) => {
+                    if let Err(error) = self.push(octets) {
+                        return Driven::Closed(Closed::Broken(error.to_string()));
+                    }
+                }
                 Step::Ask(question) => return Driven::Ask(question),
                 Step::Body(octets) => return Driven::Body(octets),
                 Step::StartTls => self.due = Some(Due::StartTls),
@@ -115,7 +120,7 @@ impl Conn {
         }
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let until = self.bounded(since + machine.patience(), machine);
-        let Self { stream, stop, stop_told, .. } = self;
+        let Self { stream, compression, stop, stop_told, .. } = self;
         let told = *stop_told;
         let stopping = async {
             if told {
@@ -129,7 +134,7 @@ impl Conn {
                 self.stop_told = true;
                 Some(Driven::Stopping)
             }
-            fed = feed(stream, machine) => match fed {
+            fed = feed(stream, compression.as_deref_mut(), machine) => match fed {
                 Ok(true) => {
                     self.waiting_since = None;
                     None
@@ -161,21 +166,40 @@ impl Conn {
 
 /// Reads once into the machine; false at the end of the stream. The buffer lives only while there is something to
 /// read, so an idle connection holds none.
-async fn feed<S, M>(stream: &mut S, machine: &mut M) -> io::Result<bool>
+async fn feed<S, M>(
+    stream: &mut S,
+    mut compression: Option<&mut Compression>,
+    machine: &mut M,
+) -> io::Result<bool>
 where
     S: AsyncRead + Unpin,
     M: Machine,
 {
     poll_fn(|cx| {
-        let mut space = [const { MaybeUninit::uninit() }; READ_MAX];
-        let mut buffer = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
-        let octets = buffer.filled();
-        if octets.is_empty() {
-            return Poll::Ready(Ok(false));
+        loop {
+            if let Some(compression) = compression.as_deref_mut() {
+                let mut space = [0; READ_MAX];
+                let unpacked = compression.unpack(&mut space)?;
+                if unpacked > 0 {
+                    machine.feed(&space[..unpacked]);
+                    return Poll::Ready(Ok(true));
+                }
+            }
+            let mut space = [const { MaybeUninit::uninit() }; READ_MAX];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+            let octets = buffer.filled();
+            if octets.is_empty() {
+                return Poll::Ready(Ok(false));
+            }
+            match compression.as_deref_mut() {
+                Some(compression) => compression.take_in(octets),
+                None => {
+                    machine.feed(octets);
+                    return Poll::Ready(Ok(true));
+                }
+            }
         }
-        machine.feed(octets);
-        Poll::Ready(Ok(true))
     })
     .await
 }

@@ -4,6 +4,7 @@
 
 pub mod certificate;
 pub mod client_tls;
+mod compress;
 pub mod config;
 pub mod conn;
 pub mod connect;
