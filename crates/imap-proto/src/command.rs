@@ -81,6 +81,8 @@ pub enum Command {
     Select(Select),
     /// ENABLE, already done by the session: what was enabled is told, and what it asks for is not.
     Enable,
+    /// RFC 8437: whoever was logged in is forgotten, with all that belongs to the login.
+    Unauthenticate,
     Create {
         mailbox: String,
         /// Attributes such as `\Sent` (RFC 6154 §3); empty without USE.

@@ -34,6 +34,10 @@ pub(crate) enum Parsed {
     Logout,
     StartTls,
     Enable(Vec<String>),
+    /// RFC 8437.
+    Unauthenticate,
+    /// RFC 4978.
+    Compress,
     Authenticate {
         mechanism: String,
         initial: Option<Secret>,
@@ -85,6 +89,19 @@ pub(crate) fn command(whole: &[u8], body: &[u8], names: Names) -> Lexed<Parsed> 
             let (select, condstore) = ext::select::select(&mut lexer, access, names)?;
             lexer.end()?;
             return Ok(Parsed::Select(select, condstore));
+        }
+        "UNAUTHENTICATE" => {
+            lexer.end()?;
+            return Ok(Parsed::Unauthenticate);
+        }
+        "COMPRESS" => {
+            lexer.space()?;
+            let mechanism = lexer.atom()?;
+            lexer.end()?;
+            if mechanism.eq_ignore_ascii_case("DEFLATE") {
+                return Ok(Parsed::Compress);
+            }
+            return Err(Refusal::bad("COMPRESS knows DEFLATE only."));
         }
         "AUTHENTICATE" => return ext::authenticate::authenticate(&mut lexer),
         "APPEND" | "REPLACE" | "UID REPLACE" => {

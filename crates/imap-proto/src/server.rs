@@ -3,9 +3,10 @@
 
 mod command;
 mod exchange;
+mod layers;
 mod options;
 
-pub use options::{ClearLogin, Options, Privacy};
+pub use options::{ClearLogin, Options, Privacy, hideable};
 
 use crate::command::{
     Access, Append, Appended, By, Command, MultiSearch, Refusal, RefusalKind, Secret, Sort, Thread,
@@ -54,6 +55,8 @@ pub enum Question {
     AppendMore(Appended),
     /// The last message is whole.
     AppendEnd,
+    /// COMPRESS was promised, and the promise is on its way: all octets after it are compressed. Not to be answered.
+    Compress,
     /// IDLE is over: tell what is left, then done.
     IdleEnd,
     /// The output so far has been sent; the answer to the last question is still owed.
@@ -88,7 +91,7 @@ enum Mode {
     Idling,
     /// The message of APPEND comes in.
     Appending,
-    /// What is left of a command is dropped, then this is said.
+    /// The rest of a command is dropped, then this is said.
     Draining(Response),
     Closing,
 }
@@ -100,6 +103,7 @@ enum Task {
     Exchange,
     Select(Access),
     Leave,
+    Unauthenticate,
     Idle,
     /// IDLE ended by a line that was not DONE.
     IdleSpoiled,
@@ -132,6 +136,7 @@ pub struct Session {
     enabled: Enabled,
     /// Whether the message that comes in takes the place of another one.
     replacing: bool,
+    compressing: bool,
     bad: u32,
     start_tls: bool,
     /// Commands, lines and messages that have come in.
@@ -151,6 +156,7 @@ impl Session {
             names: Names::Utf7,
             enabled: Enabled::default(),
             replacing: false,
+            compressing: false,
             bad: 0,
             start_tls: false,
             received: 0,
@@ -185,7 +191,7 @@ impl Session {
         self.mode == Mode::Idling
     }
 
-    /// Whether messages of APPEND come in, or are being answered. If not, what came in is to be forgotten.
+    /// Whether messages of APPEND come in. If not, what came in is to be forgotten.
     pub fn is_appending(&self) -> bool {
         matches!(self.mode, Mode::Appending | Mode::Asked(Task::AppendHead | Task::Append))
     }
@@ -308,6 +314,7 @@ impl Session {
             }
             Task::Select(access) if ok => self.state = State::Selected(access),
             Task::Leave if ok => self.state = State::Authenticated,
+            Task::Unauthenticate => self.forget_login(),
             Task::IdleSpoiled => response = Response::bad("IDLE is ended by DONE."),
             Task::AppendHead => return self.refuse_append(response),
             _ => {}

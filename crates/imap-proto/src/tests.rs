@@ -8,7 +8,7 @@ mod sort;
 
 use crate::response::{Code, Kind, Response, Untagged, Vanished};
 use crate::sequence::Ranges;
-use crate::server::{Answer, ClearLogin, Options, Privacy, Question, Session};
+use crate::server::{Answer, ClearLogin, Options, Privacy, Question, Session, hideable};
 use std::path::Path;
 use wire::transcript::{Event, Player, Side, run};
 use wire::{Machine, Step};
@@ -20,6 +20,7 @@ fn options(privacy: Privacy) -> Options {
         mechanisms: vec!["PLAIN", "LOGIN"],
         append_limit: 1000,
         greeting: "mx.example.org".to_owned(),
+        hidden: Vec::new(),
     }
 }
 
@@ -43,6 +44,7 @@ impl Chatting {
             "no" => return self.done(response(Kind::No)),
             "go" => return self.done(Answer::Go),
             "challenge" => return self.done(Answer::Challenge(rest.to_owned())),
+            "on" => return Ok(()),
             "tls" => {
                 self.0.tls_started();
                 return Ok(());
@@ -102,12 +104,15 @@ const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE 
     OBJECTID SAVEDATE PREVIEW MULTIAPPEND BINARY REPLACE \
     SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES I18NLEVEL=1 MULTISEARCH APPENDLIMIT=1000";
 
-/// `@greeting`, `@login` and `@select` stand for what most chats begin with, `@CAPABILITIES` for the list.
+/// `@greeting`, `@login` and `@select` stand for what most chats begin with, `@CAPABILITIES` and `@AFTER_LOGIN` for
+/// the lists.
 fn expand(chat: &str) -> String {
     let greeting = format!("S: * OK [CAPABILITY {CAPABILITIES} AUTH=PLAIN AUTH=LOGIN] mx.example.org\n");
+    let later = CAPABILITIES.replace(" APPENDLIMIT", " UNAUTHENTICATE COMPRESS=DEFLATE APPENDLIMIT");
+    let hidden = CAPABILITIES.replace(" QRESYNC", "").replace(" APPENDLIMIT=1000", "");
     let login = format!(
         "{greeting}C: l LOGIN alice secret\n? Login {{ user: \"alice\", password: Secret(***) }} = ok Welcome.\n\
-         S: l OK [CAPABILITY {CAPABILITIES}] Welcome.\n"
+         S: l OK [CAPABILITY {later}] Welcome.\n"
     );
     let select = format!(
         "{login}C: s SELECT INBOX\n? Select(Select {{ mailbox: \"INBOX\", access: ReadWrite, resync: None }}) = ok [READ-WRITE] Selected.\n\
@@ -117,7 +122,15 @@ fn expand(chat: &str) -> String {
         "@greeting" => greeting.clone(),
         "@login" => login.clone(),
         "@select" => select.clone(),
-        other => format!("{}\n", other.replace("@CAPABILITIES", CAPABILITIES)),
+        other => {
+            format!(
+                "{}\n",
+                other
+                    .replace("@CAPABILITIES", CAPABILITIES)
+                    .replace("@AFTER_LOGIN", &later)
+                    .replace("@HIDDEN", &hidden)
+            )
+        }
     });
     lines.collect()
 }
@@ -130,9 +143,14 @@ fn chats() {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let hidden =
+            ["COMPRESS=DEFLATE", "UNAUTHENTICATE", "QRESYNC", "APPENDLIMIT"].map(|n| hideable(n).unwrap());
+        let hidden = if name.starts_with("hidden") { hidden.to_vec() } else { Vec::new() };
         let privacy = if name.starts_with("clear-") { Privacy::StartTls } else { Privacy::Tls };
         let chat = expand(&std::fs::read_to_string(&path).unwrap());
-        if let Err(error) = run(Side::Server, &chat, || Chatting(Session::new(options(privacy)))) {
+        if let Err(error) = run(Side::Server, &chat, || {
+            Chatting(Session::new(Options { hidden: hidden.clone(), ..options(privacy) }))
+        }) {
             failed.push(format!("{name}: {error}"));
         }
         count += 1;

@@ -94,6 +94,7 @@ impl Client {
             mechanisms: Mechanism::ALL.iter().map(|mechanism| mechanism.name()).collect(),
             append_limit: config.append_limit,
             greeting: format!("{} is ready.", house.hostname),
+            hidden: config.hidden_at(conn.local()),
         });
         Self {
             house,
@@ -142,6 +143,16 @@ impl Client {
                 return;
             }
         }
+    }
+
+    /// UNAUTHENTICATE (RFC 8437): nothing of the login is left. Its failed logins stay counted.
+    pub(crate) fn forget_login(&mut self) {
+        self.account = None;
+        self.selected = None;
+        self.incoming = None;
+        self.exchange = None;
+        self.told_modseq = false;
+        self.login_until = Instant::now() + LOGIN_DEADLINE;
     }
 
     fn go_down(&mut self) {
@@ -217,6 +228,7 @@ impl Client {
                 }
             }
             Question::IdleEnd => self.finish(Response::ok("IDLE is over.")).await,
+            Question::Compress => self.conn.start_compression(),
             Question::Continue => {}
         }
         if self.account.is_none() && self.failures >= self.config.login_failures {

@@ -1,6 +1,8 @@
 //! Options of the node `imap`.
 
 use config::Arg;
+use imap_proto::server::hideable;
+use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -9,6 +11,26 @@ use std::time::Duration;
 pub struct Listen {
     pub address: SocketAddr,
     pub tls: ListenTls,
+    /// Capabilities that are not announced here, besides those of [`Config::hide`].
+    pub hide: Vec<Capability>,
+}
+
+/// The name of a capability that can be hidden, as it is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capability(&'static str);
+
+impl Capability {
+    /// Reads a name in any case.
+    pub fn parse(name: &str) -> Result<Self, &'static str> {
+        const WHY: &str = "Only capabilities can be hidden that this server has and a client can do without.";
+        hideable(name).map(Self).ok_or(WHY)
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
 }
 
 /// When TLS begins.
@@ -41,11 +63,29 @@ pub struct Config {
     pub login_failures: u32,
     /// Pause after the first failed login of a connection; each further one doubles it.
     pub failure_delay: Duration,
+    /// Capabilities that are announced nowhere, to please broken clients.
+    pub hide: Vec<Capability>,
+}
+
+impl Config {
+    /// What is hidden from those who came to our address `local`.
+    pub(crate) fn hidden_at(&self, local: SocketAddr) -> Vec<&'static str> {
+        let here = |listen: &&Listen| {
+            let ip = listen.address.ip();
+            listen.address.port() == local.port() && (ip.is_unspecified() || ip.to_canonical() == local.ip())
+        };
+        let listen = self.listen.iter().filter(here).flat_map(|listen| &listen.hide);
+        self.hide.iter().chain(listen).map(|capability| capability.0).collect()
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let any = |port, tls| Listen { address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), tls };
+        let any = |port, tls| Listen {
+            address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+            tls,
+            hide: Vec::new(),
+        };
         Self {
             listen: vec![any(143, ListenTls::StartTls), any(993, ListenTls::Implicit)],
             insecure_auth: InsecureAuth::Refused,
@@ -53,6 +93,7 @@ impl Default for Config {
             connections_per_account: 50,
             login_failures: 4,
             failure_delay: Duration::from_secs(1),
+            hide: Vec::new(),
         }
     }
 }
@@ -65,7 +106,8 @@ pub fn decode(section: &mut config::Section<'_>) -> Config {
             let address = listen.socket(Arg("address"), "IP address and port.").required();
             let implicit = listen.flag("tls", "TLS from the first octet, not by STARTTLS.").or(false);
             let tls = if implicit { ListenTls::Implicit } else { ListenTls::StartTls };
-            address.map(|address| Listen { address, tls })
+            let hide = hide(listen, "Capabilities that are not announced to those who come here.");
+            address.map(|address| Listen { address, tls, hide })
         });
     let listen: Vec<Listen> = listen.into_iter().flatten().collect();
     let insecure =
@@ -89,7 +131,12 @@ pub fn decode(section: &mut config::Section<'_>) -> Config {
             .duration("failure-delay", "Pause after the first failed login; each further one doubles it.")
             .within(Duration::ZERO..=Duration::from_secs(10))
             .or(default.failure_delay),
+        hide: hide(section, "Capabilities that are announced nowhere, to please broken clients."),
     }
+}
+
+fn hide(section: &mut config::Section<'_>, doc: &str) -> Vec<Capability> {
+    section.parsed("hide", "a capability", Capability::parse, doc).many()
 }
 
 #[cfg(test)]
@@ -108,6 +155,14 @@ mod tests {
         assert_eq!(config.login_failures, Config::default().login_failures);
         let empty = config::Tree::from_text("test", "", &|_| None).decode(decode).unwrap();
         assert_eq!(empty, Config::default());
+        let text = "listen \"[::]:143\" { hide \"idle\"; }\nlisten \"[::1]:993\"\nhide \"compress=deflate\" \"MOVE\"";
+        let config = config::Tree::from_text("test", text, &|_| None).decode(decode).unwrap();
+        let at = |local: &str| config.hidden_at(local.parse().unwrap());
+        assert_eq!(at("192.0.2.1:143"), ["COMPRESS=DEFLATE", "MOVE", "IDLE"]);
+        assert_eq!(at("[::1]:993"), ["COMPRESS=DEFLATE", "MOVE"]);
+        for wrong in ["hide \"IMAP4rev1\"", "hide \"STARTTLS\"", "hide \"XLIST\"", "hide"] {
+            assert!(config::Tree::from_text("test", wrong, &|_| None).decode(decode).is_err(), "{wrong}");
+        }
         assert!(config::Tree::from_text("test", "append-limit 1", &|_| None).decode(decode).is_err());
     }
 }

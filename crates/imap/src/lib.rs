@@ -17,5 +17,5 @@ mod refusal;
 mod search;
 mod view;
 
-pub use config::{Config, InsecureAuth, Listen, ListenTls, decode};
+pub use config::{Capability, Config, InsecureAuth, Listen, ListenTls, decode};
 pub use door::{BUSY, Door};

@@ -59,6 +59,8 @@ impl Session {
             }
             Parsed::StartTls => self.on_start_tls(),
             Parsed::Enable(words) => self.on_enable(&words),
+            Parsed::Unauthenticate => self.on_unauthenticate(),
+            Parsed::Compress => self.on_compress(),
             Parsed::Authenticate { mechanism, initial } => match self.check_login() {
                 Err(refusal) => self.refuse(refusal),
                 Ok(()) => self.ask(Task::Exchange, Question::Authenticate { mechanism, initial }),
@@ -112,6 +114,12 @@ impl Session {
         let mut enabled: Vec<String> = Vec::new();
         for word in words {
             let name = match word.as_str() {
+                word if !["IMAP4rev2", "CONDSTORE", "QRESYNC"]
+                    .iter()
+                    .any(|name| name.eq_ignore_ascii_case(word) && self.offers(name)) =>
+                {
+                    continue;
+                }
                 "IMAP4REV2" => {
                     self.enabled.rev2 = true;
                     self.names = Names::Utf8;

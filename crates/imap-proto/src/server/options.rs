@@ -3,10 +3,23 @@
 use super::{Session, State};
 
 /// What is announced to everyone, before and after login.
-const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS \
-     MOVE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS ESEARCH SEARCHRES STATUS=SIZE CONDSTORE QRESYNC WITHIN \
-     OBJECTID SAVEDATE PREVIEW MULTIAPPEND BINARY REPLACE \
-     SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES I18NLEVEL=1 MULTISEARCH";
+const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE \
+    SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS ESEARCH SEARCHRES STATUS=SIZE CONDSTORE \
+    QRESYNC WITHIN OBJECTID SAVEDATE PREVIEW MULTIAPPEND BINARY REPLACE SORT SORT=DISPLAY ESORT \
+    THREAD=ORDEREDSUBJECT THREAD=REFERENCES I18NLEVEL=1 MULTISEARCH";
+/// What is announced only after login.
+const AFTER_LOGIN: [&str; 2] = [UNAUTHENTICATE, COMPRESS];
+/// RFC 8437.
+pub(super) const UNAUTHENTICATE: &str = "UNAUTHENTICATE";
+/// RFC 4978.
+pub(super) const COMPRESS: &str = "COMPRESS=DEFLATE";
+
+/// A capability as it is announced, from its name in any case; `None` if it is not known, or cannot be hidden since
+/// clients could not do without it.
+pub fn hideable(name: &str) -> Option<&'static str> {
+    let names = CAPABILITIES.split(' ').filter(|known| *known != "IMAP4rev1");
+    names.chain(AFTER_LOGIN).chain(["APPENDLIMIT"]).find(|known| known.eq_ignore_ascii_case(name))
+}
 
 /// Whether the connection is, or can become, private.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +50,8 @@ pub struct Options {
     pub append_limit: u64,
     /// Text of the greeting.
     pub greeting: String,
+    /// Capabilities that are not announced, by the names that [`hideable`] gives: for broken clients.
+    pub hidden: Vec<&'static str>,
 }
 
 impl Session {
@@ -44,9 +59,21 @@ impl Session {
         self.options.privacy == Privacy::Tls || self.options.clear_login == ClearLogin::Allowed
     }
 
+    /// Whether a capability is not hidden.
+    pub(super) fn offers(&self, name: &str) -> bool {
+        !self.options.hidden.contains(&name)
+    }
+
     pub(super) fn capability(&self) -> String {
-        let mut list = format!("{CAPABILITIES} APPENDLIMIT={}", self.options.append_limit);
-        if self.state == State::NotAuthenticated {
+        let stranger = self.state == State::NotAuthenticated;
+        let later = AFTER_LOGIN.into_iter().filter(|_| !stranger);
+        let later = later.filter(|name| !(self.compressing && *name == COMPRESS));
+        let names = CAPABILITIES.split(' ').chain(later).filter(|name| self.offers(name));
+        let mut list = names.collect::<Vec<_>>().join(" ");
+        if self.offers("APPENDLIMIT") {
+            list.push_str(&format!(" APPENDLIMIT={}", self.options.append_limit));
+        }
+        if stranger {
             if self.options.privacy == Privacy::StartTls {
                 list.push_str(" STARTTLS");
             }

@@ -30,6 +30,10 @@ pub(crate) async fn run(client: &mut Client, command: Command) -> Outcome {
         Command::Check => Response::ok("Everything is on disk already."),
         Command::Id(pairs) => identify::run(client, &pairs),
         Command::Namespace => tell(client, Untagged::Namespace(DELIMITER), "That is all."),
+        Command::Unauthenticate => {
+            client.forget_login();
+            Response::ok("Nobody is logged in now.")
+        }
         Command::Enable => Response::ok("Enabled."),
         Command::Select(asked) => select::run(client, account, asked).await?,
         Command::Close => select::close(client).await,

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "tests and their stage fail by panic")]
 
 mod chat;
+mod compress;
 mod model;
 mod tls;
 

@@ -1,0 +1,52 @@
+//! What changes the connection as a whole after login: UNAUTHENTICATE (RFC 8437) and COMPRESS (RFC 4978).
+
+use super::options::{COMPRESS, UNAUTHENTICATE};
+use super::{Enabled, Question, Session, State, Task};
+use crate::command::{Command, Refusal};
+use crate::frame::STRANGER;
+use crate::parse::Names;
+use crate::response::Response;
+
+impl Session {
+    /// NO is not allowed here, so that clients can pipeline the next login. Compression cannot be taken off at a place
+    /// that both sides agree on: then the connection ends, as RFC 8437 §3 allows.
+    pub(super) fn on_unauthenticate(&mut self) {
+        if !self.offers(UNAUTHENTICATE) {
+            return self.refuse(Refusal::bad("This command is not known here."));
+        }
+        if self.state == State::NotAuthenticated {
+            return self.refuse(Refusal::bad("Nobody is logged in."));
+        }
+        if self.compressing {
+            return self.bye(None, "Compression cannot be ended; connect again.");
+        }
+        self.ask(Task::Unauthenticate, Question::Command(Command::Unauthenticate));
+    }
+
+    /// All that a login brought is forgotten (RFC 8437 §4.1).
+    pub(super) fn forget_login(&mut self) {
+        self.state = State::NotAuthenticated;
+        self.enabled = Enabled::default();
+        self.names = Names::Utf7;
+        self.framer.set_limits(STRANGER);
+    }
+
+    /// Nothing may be sent before the answer is there (RFC 4978 §3): what is here already would be clear text.
+    pub(super) fn on_compress(&mut self) {
+        if !self.offers(COMPRESS) {
+            return self.refuse(Refusal::bad("This command is not known here."));
+        }
+        if self.state == State::NotAuthenticated {
+            return self.refuse(Refusal::bad("Log in first."));
+        }
+        if self.compressing {
+            return self.refuse(Refusal::bad("Compression is active already."));
+        }
+        if !self.framer.is_empty() {
+            return self.refuse(Refusal::bad("Nothing may follow COMPRESS before its answer."));
+        }
+        self.compressing = true;
+        self.finish(&Response::ok("Compression begins."));
+        self.asks.push_back(Question::Compress);
+    }
+}
