@@ -87,6 +87,19 @@ pub enum Verdict {
     Defer(Reply),
 }
 
+impl Verdict {
+    /// One word for the log.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Mark(_) => "mark",
+            Self::Quarantine(_) => "quarantine",
+            Self::Reject(_) => "reject",
+            Self::Defer(_) => "defer",
+        }
+    }
+}
+
 /// One rule that applied.
 struct Applied {
     action: Action,

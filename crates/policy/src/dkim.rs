@@ -14,7 +14,7 @@ mod signature;
 mod tests;
 mod verify;
 
-pub use keys::{DnsRecord, KeyError, KeyKind};
+pub use keys::{DnsRecord, KeyError, KeyKind, records};
 pub use sign::{Selectors, Signer};
 pub use verify::verify;
 

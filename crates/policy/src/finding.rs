@@ -32,12 +32,38 @@ pub enum Identity {
     Helo,
 }
 
+impl Identity {
+    /// What the log calls the check: HELO counts as `spf` where it stands in for MAIL FROM.
+    fn check(self) -> &'static str {
+        match self {
+            Self::MailFrom | Self::HeloForNullPath => "spf",
+            Self::Helo => "spf-helo",
+        }
+    }
+}
+
 /// The name of the client that leads back to it, if iprev found one: for the Received field.
 pub fn verified_name(findings: &[Finding]) -> Option<&Domain> {
     findings.iter().find_map(|finding| match finding {
         Finding::Iprev(one) => one.name.as_ref(),
         _ => None,
     })
+}
+
+/// The bare results of all findings, for the line of the log that tells what became of a message:
+/// `iprev=pass spf=fail spf-helo=none dkim=none dmarc=fail`; `none` where nothing was checked.
+pub fn brief(findings: &[Finding]) -> String {
+    let mut words = Vec::new();
+    for finding in findings {
+        match finding {
+            Finding::Iprev(one) => words.push(format!("iprev={}", one.result)),
+            Finding::Spf(one) => words.push(format!("{}={}", one.identity.check(), one.outcome.result)),
+            Finding::Dkim(all) if all.is_empty() => words.push("dkim=none".to_owned()),
+            Finding::Dkim(all) => words.extend(all.iter().map(|one| format!("dkim={}", one.result))),
+            Finding::Dmarc(one) => words.push(format!("dmarc={}", one.result)),
+        }
+    }
+    if words.is_empty() { "none".to_owned() } else { words.join(" ") }
 }
 
 /// One line for the log: `spf=fail (a@b.example: -all matched in the record of b.example)`.
@@ -47,8 +73,8 @@ impl fmt::Display for Finding {
             Self::Iprev(one) => write!(f, "iprev={} ({}: {})", one.result, one.ip, one.reason),
             Self::Spf(one) => {
                 let outcome = &one.outcome;
-                let identity = if one.identity == Identity::MailFrom { "spf" } else { "spf-helo" };
-                write!(f, "{identity}={} ({}: {})", outcome.result, shown(&one.who), outcome.reason)
+                let check = one.identity.check();
+                write!(f, "{check}={} ({}: {})", outcome.result, shown(&one.who), outcome.reason)
             }
             Self::Dkim(all) if all.is_empty() => f.write_str("dkim=none"),
             Self::Dkim(all) => {

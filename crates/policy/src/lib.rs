@@ -25,6 +25,6 @@ mod tests;
 pub use config::{Config, SigningConfig, Switch};
 pub use decide::{Action, Rules, Verdict, decide};
 pub use facts::Facts;
-pub use finding::{Finding, Identity, SpfFinding, verified_name};
+pub use finding::{Finding, Identity, SpfFinding, brief, verified_name};
 pub use network::Network;
 pub use pipeline::{Pipeline, Stage};

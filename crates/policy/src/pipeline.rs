@@ -42,6 +42,11 @@ impl Pipeline {
         Self { config, hostname, world, patience: Arc::default() }
     }
 
+    /// A pipeline with other options, which still knows who was put off.
+    pub fn reconfigured(&self, config: Config, hostname: Domain) -> Self {
+        Self { config, hostname, world: self.world.clone(), patience: self.patience.clone() }
+    }
+
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -53,7 +58,6 @@ impl Pipeline {
     pub async fn judge(&self, facts: &Facts, message: &Message) -> io::Result<(Vec<Finding>, Verdict)> {
         let findings = self.examine_all(facts, message).await?;
         let verdict = self.wait_or_let_in(decide(&findings, &self.config.rules), facts, &findings);
-        info!(?verdict, "judged");
         Ok((findings, verdict))
     }
 

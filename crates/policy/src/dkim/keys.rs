@@ -1,5 +1,6 @@
 //! Our own signing keys: made on first use, kept as PEM files, published as DNS text (RFC 6376 §3.6, RFC 8463).
 
+use super::sign::Selectors;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -94,14 +95,40 @@ impl DnsRecord {
     }
 }
 
+/// The records of the keys that are in `dir`, two for each domain; `None` in the place of a key that was not made
+/// yet. Makes nothing. Blocks on the disk.
+pub fn records(
+    dir: &Path,
+    domains: &[Domain],
+    selectors: &Selectors,
+) -> Result<Vec<(Domain, Option<DnsRecord>)>, KeyError> {
+    let mut found = Vec::new();
+    for domain in domains.iter().filter(|domain| domain.literal().is_none()) {
+        for selector in [&selectors.rsa, &selectors.ed25519] {
+            let key = Key::read(dir, domain, selector)?;
+            found.push((domain.clone(), key.map(|key| key.record(domain))));
+        }
+    }
+    Ok(found)
+}
+
 enum Private {
     Rsa(Box<RsaKeyPair>),
     Ed25519(Ed25519KeyPair),
 }
 
+/// Where a key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Found,
+    /// It was not there and was made a moment ago: nobody has published it yet.
+    Made,
+}
+
 /// A private key with the name under which its public half is found.
 pub(super) struct Key {
     pub(super) selector: String,
+    pub(super) origin: Origin,
     private: Private,
 }
 
@@ -115,19 +142,26 @@ impl Key {
     /// Reads the key of a domain and selector from `dir`, or makes it there: a PEM file (0600) and beside it the
     /// DNS record as text.
     pub(super) fn open(dir: &Path, domain: &Domain, selector: &str, kind: KeyKind) -> Result<Self, KeyError> {
-        let path = dir.join(format!("{domain}.{selector}.pem"));
+        if let Some(key) = Self::read(dir, domain, selector)? {
+            return Ok(key);
+        }
+        let path = path_of(dir, domain, selector);
+        let pem = generate(kind)?;
+        let key = Self { origin: Origin::Made, ..Self::from_pem(&path, &pem, selector)? };
+        let failed = |error| KeyError::File(path.clone(), error);
+        make_dir(dir).map_err(failed)?;
+        let record = format!("{}\n", key.record(domain).zone_line());
+        write_new(&path.with_extension("dns"), record.as_bytes()).map_err(failed)?;
+        write_new(&path, pem.as_bytes()).map_err(failed)?;
+        Ok(key)
+    }
+
+    /// Reads the key of a domain and selector; `None` if there is none.
+    fn read(dir: &Path, domain: &Domain, selector: &str) -> Result<Option<Self>, KeyError> {
+        let path = path_of(dir, domain, selector);
         match read_file(&path) {
-            Ok(pem) => Self::from_pem(&path, &pem, selector),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let pem = generate(kind)?;
-                let key = Self::from_pem(&path, &pem, selector)?;
-                let failed = |error| KeyError::File(path.clone(), error);
-                make_dir(dir).map_err(failed)?;
-                let record = format!("{}\n", key.record(domain).zone_line());
-                write_new(&path.with_extension("dns"), record.as_bytes()).map_err(failed)?;
-                write_new(&path, pem.as_bytes()).map_err(failed)?;
-                Ok(key)
-            }
+            Ok(pem) => Self::from_pem(&path, &pem, selector).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(KeyError::File(path, error)),
         }
     }
@@ -149,7 +183,7 @@ impl Key {
                 .map(Private::Ed25519)
                 .map_err(|_| bad("neither an RSA nor an Ed25519 key"))?,
         };
-        Ok(Self { selector: selector.to_owned(), private })
+        Ok(Self { selector: selector.to_owned(), origin: Origin::Found, private })
     }
 
     pub(super) fn kind(&self) -> KeyKind {
@@ -191,6 +225,10 @@ impl Key {
             }
         }
     }
+}
+
+fn path_of(dir: &Path, domain: &Domain, selector: &str) -> PathBuf {
+    dir.join(format!("{domain}.{selector}.pem"))
 }
 
 fn generate(kind: KeyKind) -> Result<String, KeyError> {

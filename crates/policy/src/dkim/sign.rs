@@ -1,7 +1,7 @@
 //! Signs what leaves: two signatures a message, one with RSA and one with Ed25519 (RFC 6376 §5, RFC 8463).
 
 use super::canon::{BodyHash, signed_header};
-use super::keys::{DnsRecord, Key, KeyError, KeyKind};
+use super::keys::{DnsRecord, Key, KeyError, KeyKind, Origin};
 use crate::author::Author;
 use crate::head::{Head, RawField, RawFields};
 use base64::Engine as _;
@@ -98,6 +98,15 @@ impl Signer {
     /// What has to stand in the DNS, two records for each domain.
     pub fn records(&self) -> Vec<DnsRecord> {
         self.keys.iter().flat_map(|(domain, keys)| keys.iter().map(|key| key.record(domain))).collect()
+    }
+
+    /// The records of the keys that this value has made, because they were not there: to be published now.
+    pub fn made(&self) -> Vec<DnsRecord> {
+        let of = |(domain, keys): (&Domain, &Vec<Key>)| {
+            let made = keys.iter().filter(|key| key.origin == Origin::Made);
+            made.map(|key| key.record(domain)).collect::<Vec<_>>()
+        };
+        self.keys.iter().flat_map(of).collect()
     }
 
     /// The DKIM-Signature fields for a message as it is now: whole fields without the last line break, for

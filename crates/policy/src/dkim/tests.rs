@@ -189,6 +189,15 @@ fn keys_are_made_once_and_kept_from_others() {
     let clock = Arc::new(FakeClock::default());
     let again = Signer::open(&dir, &[domain("example.org")], &selectors(), clock).unwrap();
     assert_eq!(again.records(), keys().signer.records());
+    assert_eq!(keys().signer.made(), again.records(), "both keys were new");
+    assert_eq!(again.made(), [], "they are there now");
+    let two = [domain("example.org"), domain("new.example")];
+    let known = super::records(&dir, &two, &selectors()).unwrap();
+    let known: Vec<_> = known.into_iter().map(|(domain, record)| (domain.to_string(), record)).collect();
+    let want = again.records().into_iter().map(|record| ("example.org".to_owned(), Some(record)));
+    let want: Vec<_> = want.chain(vec![("new.example".to_owned(), None); 2]).collect();
+    assert_eq!(known, want);
+    assert!(!dir.join("new.example.r1.pem").exists(), "a look makes nothing");
     let records = again.records();
     assert_eq!(records[0].name, "r1._domainkey.example.org");
     assert!(records[0].text.starts_with("v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"));
