@@ -6,6 +6,7 @@ use crate::refusal;
 use crate::router::Router;
 use mail::dsn::Report;
 use mail::{Address, Mail, Message, Reply, ReversePath, Status, header, mime, trace};
+use policy::dkim::Signer;
 use std::sync::{Arc, PoisonError, RwLock};
 use storage::{Acceptance, Error, Folder, Shape, Store};
 use tokio::sync::Semaphore;
@@ -27,6 +28,7 @@ pub struct Intake {
 
 struct Inner {
     router: RwLock<Arc<Router>>,
+    signer: RwLock<Option<Signer>>,
     store: Store,
     world: World,
     looks: Semaphore,
@@ -60,7 +62,8 @@ enum Depth {
 impl Intake {
     pub fn new(router: Arc<Router>, store: Store, world: World) -> Self {
         let looks = Semaphore::new(LOOKS_MAX);
-        Self { inner: Arc::new(Inner { router: RwLock::new(router), store, world, looks }) }
+        let (router, signer) = (RwLock::new(router), RwLock::new(None));
+        Self { inner: Arc::new(Inner { router, signer, store, world, looks }) }
     }
 
     /// The rules by which messages are taken at the moment.
@@ -71,6 +74,26 @@ impl Intake {
     /// New rules, for messages from now on.
     pub fn set_router(&self, router: Arc<Router>) {
         *self.inner.router.write().unwrap_or_else(PoisonError::into_inner) = router;
+    }
+
+    /// Who signs from now on what we and our own senders write; `None`: nobody.
+    pub fn set_signer(&self, signer: Option<Signer>) {
+        *self.inner.signer.write().unwrap_or_else(PoisonError::into_inner) = signer;
+    }
+
+    /// Puts our signatures in front of a message of ours, if its author's domain is one that we sign for. Nothing may
+    /// stand between this and [`Intake::accept`] that changes the message. An error is trouble of our own disk.
+    pub async fn sign(&self, message: &mut Message) -> Result<(), Reply> {
+        let signer = self.inner.signer.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(signer) = signer else { return Ok(()) };
+        let fields = signer.sign(message).await.map_err(|cause| {
+            error!(%cause, "the message cannot be signed");
+            refusal::of_disk(&cause)
+        })?;
+        for field in fields {
+            message.prepend(&field);
+        }
+        Ok(())
     }
 
     /// Writes the message for all its recipients, local and remote, in one transaction, together with the notices that its
@@ -118,9 +141,12 @@ impl Intake {
 
     /// A notice (a failure, delay or success report) as rows, to be written with what it tells of. `None` if its
     /// recipient is not there any more: nobody is told about that, which the log says. An error passes.
-    pub(crate) async fn draft_notice(&self, mail: &Mail, id: &str) -> Result<Option<Acceptance>, Reply> {
+    ///
+    /// It is signed like what our senders write.
+    pub(crate) async fn draft_notice(&self, mut mail: Mail, id: &str) -> Result<Option<Acceptance>, Reply> {
+        self.sign(&mut mail.message).await?;
         let arrival = Arrival { id: id.to_owned(), folder: Folder::Inbox };
-        match self.draft(mail, &arrival).await {
+        match self.draft(&mail, &arrival).await {
             Ok(draft) if draft.remote > 0 || !draft.acceptance.filings.is_empty() => {
                 Ok(Some(draft.acceptance))
             }
@@ -150,7 +176,7 @@ impl Intake {
         let notice = self.compose(&mail.envelope.from, mail, arrival, reports).await?;
         let Some(notice) = notice else { return Ok(None) };
         let id = self.inner.world.random.word(arrival.id.len());
-        self.draft_notice(&notice, &id).await.map_err(Failed::Refused)
+        self.draft_notice(notice, &id).await.map_err(Failed::Refused)
     }
 
     async fn compose(

@@ -194,7 +194,7 @@ impl Settling<'_> {
         let composed = tokio::task::spawn_blocking(compose).await.map_err(|error| error.to_string())?;
         let Some(notice) = composed.map_err(|error| error.to_string())? else { return Ok(None) };
         let id = self.world.random.word(ID_LETTERS);
-        self.intake.draft_notice(&notice, &id).await.map_err(|reply| reply.to_string())
+        self.intake.draft_notice(notice, &id).await.map_err(|reply| reply.to_string())
     }
 
     /// Writes until the store takes it: what has been delivered must not be sent again because a disk was full for a moment.

@@ -16,6 +16,8 @@ use world::DnsOptions;
 const STATE_DIR: &str = "/var/lib/maddy";
 /// Name of the control socket in the runtime directory.
 const SOCKET: &str = "control.sock";
+/// Directory of the signing keys in the state directory.
+const KEYS_DIR: &str = "dkim";
 /// How long sessions and deliveries may go on when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -34,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) runtime_dir: PathBuf,
     pub(crate) stop_timeout: Duration,
     pub(crate) smtp: smtp_in::Config,
+    pub(crate) checks: policy::Config,
+    pub(crate) dkim: policy::SigningConfig,
     pub(crate) submission: submission::Config,
     pub(crate) imap: imap::Config,
     pub(crate) delivery: delivery::Config,
@@ -133,6 +137,11 @@ impl Config {
     pub(crate) fn state_dir(&self) -> &Path {
         &self.storage.dir
     }
+
+    /// Where the signing keys are.
+    pub(crate) fn keys_dir(&self) -> PathBuf {
+        self.dkim.keys.clone().unwrap_or_else(|| self.state_dir().join(KEYS_DIR))
+    }
 }
 
 /// Every option there is, in the order in which they are read.
@@ -159,9 +168,16 @@ fn decode(section: &mut Section<'_>) -> Option<Config> {
         .duration("stop-timeout", "How long sessions and deliveries may go on when the server stops.")
         .within(Duration::ZERO..=Duration::from_secs(600))
         .or(STOP_TIMEOUT);
-    let log = section.child("log", "The log, on standard error.", decode_log);
-    let dns = section.child("dns", "How the DNS is asked.", decode_dns);
+    let log = section.child("log", "The log, on standard error.", crate::logging::decode);
+    let dns = section.child("dns", "How the DNS is asked.", crate::dns::decode);
     let smtp = section.child("smtp", "The door for mail from other servers.", smtp_in::config::decode);
+    let checks = section.child(
+        "checks",
+        "What is checked of mail from other servers, and what follows: \"nothing\", \"mark\" (a field X-Junk-Reason), \"quarantine\" (to Junk, with the field), \"reject\", \"defer\".",
+        policy::config::decode,
+    );
+    let dkim =
+        section.child("dkim", "Signatures on what our own users send.", policy::config::decode_signing);
     let submission =
         section.child("submission", "The door for mail from our own users.", submission::config::decode);
     let imap = section.child("imap", "The door for readers.", imap::decode);
@@ -179,6 +195,8 @@ fn decode(section: &mut Section<'_>) -> Option<Config> {
         aliases,
         log,
         dns,
+        checks,
+        dkim,
         runtime_dir: runtime_dir.unwrap_or(state_dir),
         stop_timeout,
         smtp,
@@ -289,50 +307,6 @@ impl Separator {
 impl std::fmt::Display for Separator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.map_or(Ok(()), |c| write!(f, "{c}"))
-    }
-}
-
-fn decode_log(section: &mut Section<'_>) -> Log {
-    let usual = Log::default();
-    let levels = [
-        ("error", Level::Error),
-        ("warn", Level::Warn),
-        ("info", Level::Info),
-        ("debug", Level::Debug),
-        ("trace", Level::Trace),
-    ];
-    let formats = [("text", Format::Text), ("json", Format::Json)];
-    Log {
-        level: section.choice("level", &levels, "How much is said.").or(usual.level),
-        format: section
-            .choice("format", &formats, "Lines for people or objects for programs.")
-            .or(usual.format),
-    }
-}
-
-fn decode_dns(section: &mut Section<'_>) -> DnsOptions {
-    let usual = DnsOptions::default();
-    let seconds = Duration::from_secs;
-    DnsOptions {
-        servers: section
-            .socket(
-                "server",
-                "A name server with its port, may repeat; those of /etc/resolv.conf if not given.",
-            )
-            .many(),
-        timeout: section
-            .duration("timeout", "How long one try at one name server may take.")
-            .within(Duration::from_millis(10)..=seconds(60))
-            .or(usual.timeout),
-        retries: section.count("retries", "Tries after the first.").within(0..=10).or(usual.retries),
-        patience: section
-            .duration("patience", "How long one question may take in all.")
-            .within(Duration::from_millis(10)..=seconds(300))
-            .or(usual.patience),
-        cache: section
-            .count("cache", "Most answers that are kept in memory.")
-            .within(0..=10_000_000)
-            .or(usual.cache),
     }
 }
 

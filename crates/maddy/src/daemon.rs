@@ -10,6 +10,8 @@ use crate::listeners::{BindError, Ground, Listeners, wanted};
 use crate::reload::Running;
 use delivery::{Intake, RouteConfig, Router, Worker};
 use net::{CertFiles, Gate, LocalListener, ServerTls, Stop, Stopper, TlsOptions};
+use policy::Pipeline;
+use policy::dkim::Signer;
 use serde_json::Value;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -102,7 +104,9 @@ impl Daemon {
         let ground = Ground { gate, tls, world: world.clone(), stop: stop.clone() };
         let router = load_router(&config, &store, &world).await.map_err(other)?;
         let intake = Intake::new(Arc::new(router), store.clone(), world.clone());
-        let doors = Doors::new(&config, &store, &intake, &world);
+        intake.set_signer(signer(&config, &world).await?);
+        let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone());
+        let doors = Doors::new(&config, &store, &intake, &world, pipeline);
         let listeners = Listeners::default();
         let change = listeners.prepare(&wanted(&config), &ground).map_err(StartError::Bind)?;
         let socket = LocalListener::bind(config.socket()).map_err(|error| {
@@ -205,6 +209,21 @@ pub(crate) async fn load_router(config: &Config, store: &Store, world: &World) -
     };
     let router = Router::load(route, store.clone(), world.clone()).await?;
     Ok(router.with_exit(config.delivery.exit))
+}
+
+/// Who signs what our own users send; makes the keys that are missing, and says what to publish.
+pub(crate) async fn signer(config: &Config, world: &World) -> Result<Option<Signer>, StartError> {
+    if !config.dkim.signing.is_on() {
+        return Ok(None);
+    }
+    let (dir, domains) = (config.keys_dir(), config.domains.clone());
+    let (selectors, clock) = (config.dkim.selectors.clone(), world.clock.clone());
+    let open = move || Signer::open(&dir, &domains, &selectors, clock);
+    let signer = tokio::task::spawn_blocking(open).await.map_err(other)?.map_err(other)?;
+    for record in signer.made() {
+        info!(record = record.zone_line(), "a signing key was made: publish its record in the DNS");
+    }
+    Ok(Some(signer))
 }
 
 /// The certificates that the configuration names, or one of our own.

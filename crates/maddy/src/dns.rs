@@ -1,10 +1,13 @@
-//! A resolver that can be exchanged while others hold it, so that new name servers need no restart.
+//! How the DNS is asked: its options, and a resolver that can be exchanged while others hold it, so that new name servers
+//! need no restart.
 
+use ::config::Section;
 use mail::Domain;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use world::resolver::Answering;
-use world::{Mx, Resolver};
+use world::{DnsOptions, Mx, Resolver};
 
 pub(crate) struct Exchangeable(RwLock<Arc<dyn Resolver>>);
 
@@ -41,5 +44,32 @@ impl Resolver for Exchangeable {
     fn names(&self, ip: IpAddr) -> Answering<'_, Vec<Domain>> {
         let resolver = self.get();
         Box::pin(async move { resolver.names(ip).await })
+    }
+}
+
+/// Reads the node `dns`.
+pub(crate) fn decode(section: &mut Section<'_>) -> DnsOptions {
+    let usual = DnsOptions::default();
+    let seconds = Duration::from_secs;
+    DnsOptions {
+        servers: section
+            .socket(
+                "server",
+                "A name server with its port, may repeat; those of /etc/resolv.conf if not given.",
+            )
+            .many(),
+        timeout: section
+            .duration("timeout", "How long one try at one name server may take.")
+            .within(Duration::from_millis(10)..=seconds(60))
+            .or(usual.timeout),
+        retries: section.count("retries", "Tries after the first.").within(0..=10).or(usual.retries),
+        patience: section
+            .duration("patience", "How long one question may take in all.")
+            .within(Duration::from_millis(10)..=seconds(300))
+            .or(usual.patience),
+        cache: section
+            .count("cache", "Most answers that are kept in memory.")
+            .within(0..=10_000_000)
+            .or(usual.cache),
     }
 }

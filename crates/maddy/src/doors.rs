@@ -5,6 +5,7 @@ use crate::listeners::{DoorName, Serve};
 use crate::login::Judge;
 use delivery::Intake;
 use mail::Domain;
+use policy::Pipeline;
 use std::sync::{Arc, PoisonError, RwLock};
 use storage::Store;
 use world::World;
@@ -26,7 +27,14 @@ struct Reading {
 }
 
 impl Doors {
-    pub(crate) fn new(config: &Config, store: &Store, intake: &Intake, world: &World) -> Self {
+    /// `pipeline` judges what comes from other servers.
+    pub(crate) fn new(
+        config: &Config,
+        store: &Store,
+        intake: &Intake,
+        world: &World,
+        pipeline: Pipeline,
+    ) -> Self {
         let judge = Arc::new(Judge::new(store.clone(), config.logins, world));
         let spool_dir = store.spool_dir().to_owned();
         let smtp =
@@ -39,7 +47,7 @@ impl Doors {
         };
         let reading = Reading::new(config, store, &judge, world);
         Self {
-            smtp: Arc::new(smtp_in::Door::new(config.smtp.clone(), smtp)),
+            smtp: Arc::new(smtp_in::Door::new(config.smtp.clone(), pipeline, smtp)),
             submission: Arc::new(submission::Door::new(config.submission.clone(), submission)),
             imap: Arc::new(RwLock::new(reading)),
             store: store.clone(),
@@ -52,6 +60,9 @@ impl Doors {
     pub(crate) fn change(&self, config: &Config) {
         self.judge.set_limits(config.logins);
         self.smtp.reconfigure(config.smtp.clone());
+        // The checks remember whom they have put off, and go on remembering.
+        let pipeline = self.smtp.pipeline().reconfigured(config.checks.clone(), config.hostname.clone());
+        self.smtp.judge_by(pipeline);
         self.submission.reconfigure(config.submission.clone());
         let mut reading = self.imap.write().unwrap_or_else(PoisonError::into_inner);
         // The door holds the pictures of mailboxes that all connections share: it is kept where it can be.

@@ -1,6 +1,7 @@
-//! The log: one line per event on standard error, for people or for programs.
+//! The log: its options, and one line per event on standard error, for people or for programs.
 
 use crate::config::{Format, Level, Log};
+use ::config::Section;
 use std::io::{self, IsTerminal};
 use tracing::error;
 use tracing::level_filters::LevelFilter;
@@ -41,6 +42,25 @@ impl Logging {
     pub(crate) fn change(&self, log: Log) -> bool {
         let _ = self.filter.reload(targets(log.level));
         self.format == log.format
+    }
+}
+
+/// Reads the node `log`.
+pub(crate) fn decode(section: &mut Section<'_>) -> Log {
+    let usual = Log::default();
+    let levels = [
+        ("error", Level::Error),
+        ("warn", Level::Warn),
+        ("info", Level::Info),
+        ("debug", Level::Debug),
+        ("trace", Level::Trace),
+    ];
+    let formats = [("text", Format::Text), ("json", Format::Json)];
+    Log {
+        level: section.choice("level", &levels, "How much is said.").or(usual.level),
+        format: section
+            .choice("format", &formats, "Lines for people or objects for programs.")
+            .or(usual.format),
     }
 }
 

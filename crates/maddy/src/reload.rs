@@ -1,7 +1,7 @@
 //! From one configuration to the next while the server runs: all of it, or nothing.
 
 use crate::config::Config;
-use crate::daemon::{certificates, load_router};
+use crate::daemon::{certificates, load_router, signer};
 use crate::dns::Exchangeable;
 use crate::doors::Doors;
 use crate::listeners::{Change, Ground, Listeners, wanted};
@@ -82,6 +82,7 @@ impl Running {
         let router = load_router(&new, self.store(), &self.ground.world)
             .await
             .map_err(|error| Refused(format!("the database cannot be asked: {error}")))?;
+        let signer = signer(&new, &self.ground.world).await.map_err(|error| Refused(error.to_string()))?;
         let files = certificates(&new, &self.ground.world).map_err(|error| Refused(error.to_string()))?;
         self.ground.tls.replace(&files).map_err(|error| Refused(error.to_string()))?;
         let old_router = self.intake.router();
@@ -95,6 +96,7 @@ impl Running {
         if let (Some(place), Some(resolver)) = (&self.dns, dns) {
             place.set(resolver);
         }
+        self.intake.set_signer(signer);
         self.ground.gate.set(new.limits);
         self.doors.change(&new);
         self.open(change);

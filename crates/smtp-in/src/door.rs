@@ -5,6 +5,7 @@ use crate::visit::Visit;
 use delivery::Intake;
 use mail::{Reply, Status};
 use net::{Conn, Driven};
+use policy::Pipeline;
 use smtp_proto::server::{Channel, Limits, Options, Session, StartTls};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -30,12 +31,14 @@ pub struct Deps {
 /// Takes mail from strangers.
 pub struct Door {
     config: RwLock<Arc<Config>>,
+    pipeline: RwLock<Pipeline>,
     deps: Deps,
 }
 
 impl Door {
-    pub fn new(config: Config, deps: Deps) -> Self {
-        Self { config: RwLock::new(Arc::new(config)), deps }
+    /// The pipeline judges each message before it is taken.
+    pub fn new(config: Config, pipeline: Pipeline, deps: Deps) -> Self {
+        Self { config: RwLock::new(Arc::new(config)), pipeline: RwLock::new(pipeline), deps }
     }
 
     /// New options, for connections from now on.
@@ -43,12 +46,22 @@ impl Door {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
+    /// The checks of arriving mail.
+    pub fn pipeline(&self) -> Pipeline {
+        self.pipeline.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Other checks, for connections from now on.
+    pub fn judge_by(&self, pipeline: Pipeline) {
+        *self.pipeline.write().unwrap_or_else(PoisonError::into_inner) = pipeline;
+    }
+
     /// Serves one connection to its end.
     pub async fn serve(&self, mut conn: Conn) {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
         let channel = if conn.tls().is_some() { Channel::Tls } else { Channel::Clear };
         let mut session = Session::new(self.options(&config, &conn), channel);
-        let mut visit = Visit::new(&self.deps, &conn);
+        let mut visit = Visit::new(&self.deps, self.pipeline(), &conn);
         let mut is_stopping = false;
         loop {
             let driven = next(&mut conn, &mut session, visit.deadline(config.message_timeout)).await;

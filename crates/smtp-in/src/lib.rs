@@ -2,6 +2,7 @@
 
 pub mod config;
 mod door;
+mod judgement;
 mod visit;
 
 pub use config::{Config, Listen, ListenTls};

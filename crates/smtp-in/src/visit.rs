@@ -1,19 +1,20 @@
 //! What a stranger wants, question by question, and what it hears.
 
 use crate::door::Deps;
+use crate::judgement::{Judged, judge};
 use delivery::reception::Reception;
 use delivery::route::Sender;
 use delivery::{Accepted, Arrival};
 use mail::trace::{Charset, Greeting, Login, Peer, Received, Security, Tls, With};
-use mail::{Envelope, Mail, Message, Recipient, Reply, Status};
+use mail::{Domain, Envelope, Mail, Message, Recipient, Reply, Status};
 use net::Conn;
+use policy::{Facts, Pipeline};
 use smtp_proto::HelloKind;
 use smtp_proto::server::{Answer, MailFrom, Question};
 use std::net::IpAddr;
 use std::time::Duration;
-use storage::Folder;
 use tokio::time::Instant;
-use tracing::{debug, info};
+use tracing::{Instrument, Span, debug, info};
 
 /// Letters of a mail's id.
 const MAIL_ID_LETTERS: usize = 12;
@@ -21,6 +22,7 @@ const MAIL_ID_LETTERS: usize = 12;
 /// One connection's business.
 pub(crate) struct Visit<'a> {
     deps: &'a Deps,
+    pipeline: Pipeline,
     peer: IpAddr,
     tls: Option<(&'static str, String)>,
     hello: Option<(HelloKind, String)>,
@@ -39,8 +41,9 @@ struct Incoming {
 }
 
 impl<'a> Visit<'a> {
-    pub(crate) fn new(deps: &'a Deps, conn: &Conn) -> Self {
-        let mut visit = Self { deps, peer: conn.peer().ip(), tls: None, hello: None, transaction: None };
+    pub(crate) fn new(deps: &'a Deps, pipeline: Pipeline, conn: &Conn) -> Self {
+        let peer = conn.peer().ip();
+        let mut visit = Self { deps, pipeline, peer, tls: None, hello: None, transaction: None };
         visit.note_tls(conn);
         visit
     }
@@ -136,37 +139,59 @@ impl<'a> Visit<'a> {
     }
 
     async fn end_of_data(&mut self) -> Reply {
-        let Some(transaction) = self.transaction.take() else { return lost() };
-        let id = transaction.id.clone();
-        let from = transaction.envelope.from.clone();
-        let recipients = transaction.envelope.recipients.len();
-        match self.take(transaction).await {
+        let Some(Transaction { id, envelope, incoming }) = self.transaction.take() else { return lost() };
+        let from = envelope.from.clone();
+        let recipients = envelope.recipients.len();
+        let judged = self.judge(&id, &envelope, incoming).await;
+        let checks = judged.as_ref().map_or_else(|_| "not made".to_owned(), Judged::brief);
+        let taken = match judged {
+            Ok(judged) => self.take(&id, envelope, judged).await,
+            Err(reply) => Err(reply),
+        };
+        match taken {
             Ok((octets, accepted)) => {
                 let Accepted { local, remote } = accepted;
-                info!(mail = id, %from, recipients, octets, local, remote, result = "accepted", "mail in");
+                info!(mail = id, %from, recipients, octets, local, remote, checks, result = "accepted", "mail in");
                 Reply::new(250, Status::success(0, 0), format!("{id} accepted"))
             }
             Err(reply) => {
-                info!(mail = id, %from, recipients, result = %reply, "mail in");
+                info!(mail = id, %from, recipients, checks, result = %reply, "mail in");
                 reply
             }
         }
     }
 
-    /// From the octets to the commit; `Ok` may be promised.
-    async fn take(&self, transaction: Transaction) -> Result<(u64, Accepted), Reply> {
-        let Transaction { id, envelope, incoming } = transaction;
+    /// The whole message, and what is to be believed of it.
+    async fn judge(
+        &self,
+        id: &str,
+        envelope: &Envelope,
+        incoming: Option<Incoming>,
+    ) -> Result<Judged, Reply> {
         let received = incoming.ok_or_else(lost)?.reception.finish().await?;
-        let octets = received.len();
-        let mut message = Message::new(received);
-        message.prepend(&self.received(&id, &envelope));
-        let arrival = Arrival { id, folder: Folder::Inbox };
+        let facts = Facts {
+            peer: self.peer,
+            helo: self.hello.as_ref().map_or_else(String::new, |(_, name)| name.clone()),
+            mail_from: envelope.from.clone(),
+        };
+        judge(&self.pipeline, &facts, Message::new(received)).instrument(checks(id)).await
+    }
+
+    /// From the judgement to the commit; `Ok` may be promised.
+    async fn take(&self, id: &str, envelope: Envelope, judged: Judged) -> Result<(u64, Accepted), Reply> {
+        let octets = judged.message.received.len();
+        let folder = judged.folder()?;
+        let hostname = self.deps.intake.router().hostname().clone();
+        let received = self.received(id, &envelope, judged.name());
+        let message = judged.told(&hostname, &received, &self.deps.spool_dir).instrument(checks(id)).await?;
+        let arrival = Arrival { id: id.to_owned(), folder };
         let accepted = self.deps.intake.accept(Mail { envelope, message }, arrival).await?;
         Ok((octets, accepted))
     }
 
-    fn received(&self, id: &str, envelope: &Envelope) -> String {
-        let (kind, name) = match &self.hello {
+    /// `name` is the name of the client that leads back to it.
+    fn received(&self, id: &str, envelope: &Envelope, name: Option<&Domain>) -> String {
+        let (kind, hello) = match &self.hello {
             Some((kind, name)) => (*kind, Some(name.as_str())),
             None => (HelloKind::Helo, None),
         };
@@ -185,8 +210,8 @@ impl<'a> Visit<'a> {
             _ => None,
         };
         Received {
-            hello: name,
-            peer: Some(Peer { address: self.peer, name: None }),
+            hello,
+            peer: Some(Peer { address: self.peer, name: name.map(Domain::as_str) }),
             by: router.hostname().as_str(),
             with,
             id,
@@ -196,6 +221,11 @@ impl<'a> Visit<'a> {
         }
         .field()
     }
+}
+
+/// Names the message in the lines that the checks log.
+fn checks(id: &str) -> Span {
+    tracing::info_span!("checks", mail = id)
 }
 
 /// Said where the session has a transaction and we have none, which cannot be.

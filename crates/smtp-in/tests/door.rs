@@ -5,6 +5,7 @@ mod house;
 
 use house::{Client, House};
 use net::{Listener, Stop, Stopper};
+use policy::Pipeline;
 use smtp_in::{Config, Deps, Door};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,14 @@ use std::time::Duration;
 const MESSAGE: &str = "From: x@s.ex\r\nSubject: hello\r\n\r\n..how are you?\r\n.\r\n";
 
 fn door(house: &House, config: Config) -> Arc<Door> {
-    let spool_dir = house.store.spool_dir().to_owned();
-    Arc::new(Door::new(config, Deps { intake: house.intake.clone(), world: house.world.clone(), spool_dir }))
+    let deps = Deps {
+        intake: house.intake.clone(),
+        world: house.world.clone(),
+        spool_dir: house.store.spool_dir().to_owned(),
+    };
+    let hostname = house.intake.router().hostname().clone();
+    let pipeline = Pipeline::new(policy::Config::default(), hostname, house.world.clone());
+    Arc::new(Door::new(config, pipeline, deps))
 }
 
 async fn open(house: &House, config: Config) -> Client {
@@ -75,7 +82,7 @@ async fn strangers_reach_our_addresses_only() {
              RCPT TO:<anything@c.ex> => 250
              RCPT TO:<sales@o.ex> => 250
              AUTH PLAIN AGEAYg== => 502
-             BDAT 2 LAST\\r\\n => 250 2.0.0",
+             BDAT 18 LAST\\r\\nFrom: <x@s.ex>\\r\\n => 250 2.0.0",
         )
         .await;
     assert_eq!(house.inbox("bob@o.ex").await.len(), 1);
@@ -196,4 +203,84 @@ async fn a_store_that_is_gone_means_later() {
     let reply = client.send("From: x@s.ex\r\n\r\nhi\r\n.\r\n").await;
     assert!(reply.starts_with("45"), "{reply}");
     client.play("MAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 45").await;
+}
+
+/// Domains that forbid others to write in their name, a client that two of them allow, and trouble.
+const DOMAINS: &str = "
+    home.ex A 127.0.0.1
+    1.0.0.127.in-addr.arpa PTR home.ex
+    home.ex TXT \"v=spf1 ip4:127.0.0.1 -all\"
+    _dmarc.home.ex TXT \"v=DMARC1; p=reject\"
+    bank.ex TXT \"v=spf1 -all\"
+    _dmarc.bank.ex TXT \"v=DMARC1; p=reject\"
+    shop.ex TXT \"v=spf1 -all\"
+    _dmarc.shop.ex TXT \"v=DMARC1; p=quarantine\"
+    _dmarc.dead.ex TIMEOUT
+";
+
+/// Offers a message to bob, and gives the reply.
+async fn offer(client: &mut Client, from: &str, header: &str) -> String {
+    client.play(&format!("MAIL FROM:<{from}> => 250\nRCPT TO:<bob@o.ex> => 250\nDATA => 354")).await;
+    client.send(&format!("{header}\r\nhi\r\n.\r\n")).await
+}
+
+fn unfolded(text: &str) -> String {
+    text.replace("\r\n\t ", " ").replace("\r\n\t", " ").replace("\r\n ", " ")
+}
+
+#[tokio::test]
+async fn messages_are_judged_before_they_are_taken() {
+    let house = House::with_zone(DOMAINS).await;
+    let mut client = open(&house, Config::default()).await;
+    client.play("EHLO home.ex => 250").await;
+    for (from, author, want) in [
+        ("a@home.ex", "a@home.ex", "250 2.0.0"),
+        ("a@home.ex", "a@bank.ex", "550 5.7.26"),
+        ("a@home.ex", "a@shop.ex", "250 2.0.0"),
+        ("a@home.ex", "a@dead.ex", "451 4.4.3"),
+        ("a@quiet.ex", "a@quiet.ex", "250 2.0.0"),
+    ] {
+        let reply = offer(&mut client, from, &format!("From: <{author}>\r\n")).await;
+        assert!(reply.starts_with(want), "{author}: wanted {want}, got {reply}");
+        if want.starts_with("550") {
+            assert!(reply.contains("bank.ex") && reply.contains("p=reject"), "{reply}");
+        }
+    }
+    let inbox = house.inbox("bob@o.ex").await;
+    assert_eq!(inbox.len(), 2, "{inbox:?}");
+    let text = unfolded(&inbox[0]);
+    for want in [
+        "Authentication-Results: mx.o.ex; iprev=pass ",
+        "; spf=pass ",
+        " smtp.mailfrom=a@home.ex; spf=pass ",
+        " smtp.helo=home.ex; dkim=none; dmarc=pass (p=reject) ",
+        "Received: from home.ex (home.ex [127.0.0.1])",
+    ] {
+        assert!(text.contains(want), "{want}: {text}");
+    }
+    assert!(text.find("Authentication-Results:") < text.find("Received:"), "{text}");
+    assert!(!text.contains("X-Junk-Reason"), "{text}");
+    assert!(unfolded(&inbox[1]).contains("; spf=none "), "{}", inbox[1]);
+
+    let junk = house.messages("bob@o.ex", "Junk").await;
+    assert_eq!(junk.len(), 1, "{junk:?}");
+    let text = unfolded(&junk[0]);
+    assert!(text.contains("X-Junk-Reason: "), "{text}");
+    assert!(text.contains("; dmarc=fail (p=quarantine) "), "{text}");
+}
+
+#[tokio::test]
+async fn what_others_write_in_our_name_is_taken_out() {
+    let house = House::with_zone(DOMAINS).await;
+    let mut client = open(&house, Config::default()).await;
+    client.play("EHLO home.ex => 250").await;
+    let forged = "Authentication-Results: MX.o.ex; dmarc=pass header.from=bank.ex\r\nX-Junk-Reason: none\r\n";
+    let other = "Authentication-Results: mx.other.ex; dmarc=pass\r\n";
+    let reply = offer(&mut client, "a@home.ex", &format!("{forged}{other}From: <a@home.ex>\r\n")).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    let text = &house.inbox("bob@o.ex").await[0];
+    assert!(!text.contains("bank.ex") && !text.contains("X-Junk-Reason"), "{text}");
+    assert_eq!(text.matches("Authentication-Results: mx.o.ex;").count(), 1, "{text}");
+    assert!(text.contains(other), "{text}");
+    assert!(text.ends_with("From: <a@home.ex>\r\n\r\nhi\r\n"), "{text}");
 }

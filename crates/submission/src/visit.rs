@@ -10,6 +10,7 @@ use delivery::{Accepted, Arrival};
 use mail::trace::{Charset, Greeting, Login, Received, Security, Tls, With};
 use mail::{Blob, Envelope, Mail, Message, Recipient, Reply, Status};
 use net::Conn;
+use policy::authres;
 use smtp_proto::server::{Answer, MailFrom, Question};
 use std::io;
 use std::time::Duration;
@@ -175,6 +176,7 @@ impl<'a> Visit<'a> {
         let octets = received.len();
         let mut message = Message::new(received);
         message.prepend(&self.received(&id, &envelope));
+        self.deps.intake.sign(&mut message).await?;
         let arrival = Arrival { id, folder: Folder::Inbox };
         let accepted = self.deps.intake.accept(Mail { envelope, message }, arrival).await?;
         Ok((octets, accepted))
@@ -191,7 +193,10 @@ impl<'a> Visit<'a> {
                 hostname: &hostname,
                 spool_dir: &spool_dir,
             };
-            prepare::complete(&received, &header, &means)
+            let complete = Message::new(prepare::complete(&received, &header, &means)?);
+            // Our readers believe what carries our name: not even our own senders write it (RFC 8601 §5).
+            let clean = authres::without_forged(&complete, std::slice::from_ref(&hostname), &spool_dir)?;
+            Ok(clean.unwrap_or(complete).received)
         })
         .await
     }

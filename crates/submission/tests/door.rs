@@ -6,7 +6,9 @@ mod house;
 
 use auth::{Authenticate, Denied, Login, Verdict};
 use house::{Client, House};
+use mail::{Blob, Domain, Message};
 use net::Stop;
+use policy::dkim::{DkimResult, Selectors, Signer, verify};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -217,4 +219,41 @@ async fn trouble_with_logins_is_not_the_clients_fault() {
              MAIL FROM:<alice@o.ex> => 530"
         ))
         .await;
+}
+
+#[tokio::test]
+async fn what_our_senders_write_is_signed_for_readers_here_and_elsewhere() {
+    let house = House::build().await;
+    let dir = tempfile::tempdir().unwrap();
+    let ours = [Domain::parse("o.ex").unwrap()];
+    let selectors = Selectors { rsa: "r".to_owned(), ed25519: "e".to_owned() };
+    let signer = Signer::open(dir.path(), &ours, &selectors, house.world.clock.clone()).unwrap();
+    let zone: String =
+        signer.records().iter().map(|one| format!("{} TXT \"{}\"\n", one.name, one.text)).collect();
+    house.intake.set_signer(Some(signer));
+    let mut client = alice(&house).await;
+    client
+        .play(
+            "MAIL FROM:<alice@o.ex> => 250
+             RCPT TO:<bob@o.ex> => 250
+             RCPT TO:<far@e.ex> => 250
+             DATA => 354
+             Authentication-Results: mx.o.ex; dmarc=pass\\r\\nFrom: Alice <alice@o.ex>\\r\\nBcc: far@e.ex\\r\\n\\r\\nhi\\r\\n. => 250",
+        )
+        .await;
+    let text = house.inbox("bob@o.ex").await.remove(0);
+    assert!(!text.contains("Authentication-Results"), "nobody writes in our name: {text}");
+    let there = world::fake::world_with(12, &zone).unwrap();
+    let job = house.store.queue(None, 1).await.unwrap().remove(0);
+    let leaves = house.store.job_message(job.id).await.unwrap();
+    for message in [Message::new(Blob::from_bytes(text.into_bytes())), leaves] {
+        let outcomes = verify(&message, &ours, &there).await.unwrap();
+        let shown: Vec<_> =
+            outcomes.iter().map(|one| (one.algorithm.unwrap(), one.result, one.reason.as_str())).collect();
+        let good = "the signature is good";
+        assert_eq!(
+            shown,
+            [("rsa-sha256", DkimResult::Pass, good), ("ed25519-sha256", DkimResult::Pass, good)]
+        );
+    }
 }

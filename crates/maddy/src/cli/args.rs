@@ -1,6 +1,7 @@
 //! The grammar of the command line.
 
 use clap::{Args, Parser, Subcommand};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Names the configuration file for commands that do not.
@@ -18,6 +19,8 @@ Server
   run            serve mail as the configuration says
   demo           a complete private mail server on this machine, to try things out
   config check   explain what the configuration says, and everything that is wrong with it
+  dkim           list: the DNS records that belong to our signing keys
+  check          spf, dkim, dmarc: one check as arriving mail goes through it
   reload         have the running server read its configuration again
 
 Accounts
@@ -63,6 +66,11 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// Whether somebody has named the configuration file.
+    pub(crate) fn names_config(&self) -> bool {
+        self.config.is_some() || std::env::var_os(CONFIG_VARIABLE).is_some()
+    }
+
     /// The configuration file: named here, by the environment, or the usual one.
     pub(crate) fn config(&self) -> PathBuf {
         let named = self.config.clone().or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
@@ -86,6 +94,14 @@ pub(crate) enum Command {
     ///
     /// Connections stay. If anything is wrong with the new configuration, the old one stays and the problems are shown.
     Reload,
+    /// One check as arriving mail goes through it
+    ///
+    /// The first line is the bare result, like pass or fail; then come the reasons, and what was asked of the DNS.
+    #[command(subcommand)]
+    Check(CheckCommand),
+    /// The keys with which we sign
+    #[command(subcommand)]
+    Dkim(DkimCommand),
     /// Accounts: the login and the mailboxes at once
     #[command(subcommand)]
     Account(AccountCommand),
@@ -126,6 +142,65 @@ pub(crate) enum ConfigCommand {
     Check,
     /// List every option with its default
     Options,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum CheckCommand {
+    /// May a host send in the name of a domain?
+    Spf(Sender),
+    /// Are the signatures of a message good?
+    Dkim(DkimFile),
+    /// Does anybody vouch for the author of a message, and what does its domain want done if not?
+    Dmarc(MailFile),
+}
+
+impl CheckCommand {
+    pub(crate) fn resolver(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Spf(sender) => sender.resolver,
+            Self::Dkim(file) => file.resolver,
+            Self::Dmarc(mail) => mail.sender.resolver,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Sender {
+    /// The address of the client
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) ip: IpAddr,
+    /// What it says in MAIL FROM; <> is the null sender
+    #[arg(long, value_name = "SENDER", required_unless_present = "helo")]
+    pub(crate) from: Option<String>,
+    /// What it says in HELO; the domain of the sender, if not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) helo: Option<String>,
+    /// The name server to ask; those of the configuration or of the system, if not given
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) resolver: Option<SocketAddr>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DkimFile {
+    /// The message; - is standard input
+    pub(crate) file: PathBuf,
+    /// The name server to ask; those of the configuration or of the system, if not given
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) resolver: Option<SocketAddr>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MailFile {
+    /// The message; - is standard input
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) sender: Sender,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum DkimCommand {
+    /// Print the DNS records of our keys, as lines of a zone file
+    List,
 }
 
 #[derive(Clone, Debug, Args)]

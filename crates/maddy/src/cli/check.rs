@@ -80,8 +80,24 @@ fn explain(config: &Config) -> String {
         "name servers",
         if servers.is_empty() { "of /etc/resolv.conf".to_owned() } else { list(servers) },
     ));
+    rows.push(("checks", checks(&config.checks)));
+    rows.push(("signatures", signatures(config)));
     rows.push(("other mail", outgoing(config)));
     rows.into_iter().map(|(name, value)| format!("  {name:<16}{value}\n")).collect()
+}
+
+/// Which checks arriving mail goes through.
+fn checks(checks: &policy::Config) -> String {
+    let all = [("iprev", checks.iprev), ("SPF", checks.spf), ("DKIM", checks.dkim), ("DMARC", checks.dmarc)];
+    let on: Vec<&str> = all.iter().filter(|(_, switch)| switch.is_on()).map(|(name, _)| *name).collect();
+    if on.is_empty() { "none: arriving mail is believed".to_owned() } else { on.join(", ") }
+}
+
+fn signatures(config: &Config) -> String {
+    if !config.dkim.signing.is_on() {
+        return "none".to_owned();
+    }
+    format!("with the keys in {}", config.keys_dir().display())
 }
 
 fn outgoing(config: &Config) -> String {

@@ -5,16 +5,19 @@ pub(crate) mod args;
 mod ask;
 mod check;
 mod connection;
+mod dkim;
+mod evidence;
 mod mailboxes;
 mod messages;
 mod output;
 mod queue;
+mod recording;
 
 pub(crate) use args::{Cli, Command};
 pub(crate) use connection::{Connection, RELOAD, STATUS};
 
 use crate::config::Source;
-use args::{ConfigCommand, Global};
+use args::{ConfigCommand, DkimCommand, Global};
 use std::fmt;
 use std::process::ExitCode;
 use web::Failure;
@@ -87,6 +90,8 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::Hash => account::hash(&global),
         Command::Config(ConfigCommand::Check) => check::check(&source(&global), &global),
         Command::Config(ConfigCommand::Options) => check::options_list(&global),
+        Command::Check(command) => on_runtime(evidence::run(&command, &global)),
+        Command::Dkim(DkimCommand::List) => dkim::list(&source(&global), &global),
         Command::Reload => on_runtime(connection::reload(&source(&global))),
         Command::Account(command) => on_runtime(account::account(&command, &global)),
         Command::Creds(command) => on_runtime(account::creds(&command, &global)),

@@ -117,6 +117,9 @@ imap {{
     login-failures 100
     failure-delay \"0s\"
 }}
+// There is no DNS here, which the checks would ask, and nobody to read our signatures.
+checks {{ exempt \"127.0.0.0/8\"; }}
+dkim {{ enabled #false; }}
 delivery {{ remote #false; }}
 limits {{ exempt-loopback #true; }}
 stop-timeout \"3s\"

@@ -21,6 +21,8 @@ maddy.conf is good
   state           state
   control socket  state/control.sock
   name servers    of /etc/resolv.conf
+  checks          none: arriving mail is believed
+  signatures      with the keys in state/dkim
   other mail      goes to the mail hosts that the DNS names, port 25
 "
     );

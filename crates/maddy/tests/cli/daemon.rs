@@ -50,7 +50,7 @@ fn a_reload_drops_no_connection_and_a_bad_one_changes_nothing() {
     assert!(err.contains("unknown option `nonsense`") && err.contains("`smtp` is given twice"), "{err}");
     assert!(err.ends_with("2 problems; nothing was changed\n"), "{err}");
     daemon.signal("HUP");
-    daemon.wait_log("maddy.conf:10:1: unknown option `nonsense`");
+    daemon.wait_log("maddy.conf:11:1: unknown option `nonsense`");
     daemon.wait_log("the old configuration stays problems=2");
     before.say("NOOP", "250");
 

@@ -25,8 +25,13 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn build() -> Self {
+        Self::with_zone("").await
+    }
+
+    /// With a DNS that says this and no more.
+    pub(crate) async fn with_zone(zone: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let world = world::fake::world(11);
+        let world = world::fake::world_with(11, zone).unwrap();
         let store = Store::open(storage::Config::new(dir.path()), world.clone()).await.unwrap();
         for account in ["alice@o.ex", "bob@o.ex"] {
             store.create_account(account).await.unwrap();
@@ -73,8 +78,13 @@ impl House {
 
     /// The messages in an account's INBOX, one text each.
     pub(crate) async fn inbox(&self, account: &str) -> Vec<String> {
+        self.messages(account, "INBOX").await
+    }
+
+    /// The messages in a mailbox, one text each.
+    pub(crate) async fn messages(&self, account: &str, mailbox: &str) -> Vec<String> {
         let account = self.store.account(account).await.unwrap().unwrap().id;
-        let mailbox = self.store.mailbox(account, "INBOX").await.unwrap().id;
+        let mailbox = self.store.mailbox(account, mailbox).await.unwrap().id;
         let rows = self.store.fetch(mailbox, &UidSet::all(), Columns::MESSAGE, 100).await.unwrap();
         let text = |row: &storage::Row| {
             let message = row.message.as_ref().unwrap();

@@ -1,0 +1,235 @@
+//! `maddy check`: one check as arriving mail goes through it, with what was asked of the DNS. The first line is the
+//! bare result, for scripts.
+
+use crate::cli::args::{CheckCommand, DkimFile, Global, MailFile, Sender};
+use crate::cli::recording::Recording;
+use crate::cli::{Trouble, output, source};
+use mail::{Address, Blob, Domain, Message, ReversePath, header};
+use policy::author::Author;
+use policy::dkim::{self, DkimResult};
+use policy::spf::{self, Lookup, Question};
+use policy::{Config, Facts, Finding, Pipeline, Switch};
+use serde_json::{Value, json};
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use world::{DnsOptions, World};
+
+/// Largest message that is read, in octets.
+const MESSAGE_MAX: u64 = 256 * 1024 * 1024;
+
+pub(crate) async fn run(command: &CheckCommand, global: &Global) -> Result<(), Trouble> {
+    let scene = Scene::set(command.resolver(), global)?;
+    let said = match command {
+        CheckCommand::Spf(sender) => scene.spf(sender).await?,
+        CheckCommand::Dkim(file) => scene.dkim(file).await?,
+        CheckCommand::Dmarc(mail) => scene.dmarc(mail).await?,
+    };
+    said.print(&scene.asked.lookups(), global)
+}
+
+/// Whom the checks ask, and in whose name.
+struct Scene {
+    asked: Arc<Recording>,
+    world: World,
+    hostname: Domain,
+}
+
+/// What came of a check.
+struct Said {
+    result: &'static str,
+    /// Why, line by line.
+    reasons: Vec<String>,
+    /// More for programs.
+    more: Value,
+}
+
+impl Said {
+    fn print(self, lookups: &[Lookup], global: &Global) -> Result<(), Trouble> {
+        if global.json {
+            let asked =
+                lookups.iter().map(|one| json!({ "name": one.name, "type": one.kind, "answer": one.answer }));
+            let mut value = json!({
+                "result": self.result,
+                "reasons": self.reasons,
+                "lookups": asked.collect::<Vec<_>>(),
+            });
+            if let (Value::Object(all), Value::Object(more)) = (&mut value, self.more) {
+                all.extend(more);
+            }
+            return output::json(&value);
+        }
+        let mut text = format!("{}\n", self.result);
+        for reason in &self.reasons {
+            text.push_str(&format!("{}\n", output::printable(reason)));
+        }
+        for lookup in lookups {
+            text.push_str(&format!("asked {}\n", output::printable(&lookup.to_string())));
+        }
+        output::octets(text.as_bytes())
+    }
+}
+
+impl Scene {
+    /// Asks the name server that is given, or those of the configuration, or those of the system.
+    fn set(resolver: Option<SocketAddr>, global: &Global) -> Result<Self, Trouble> {
+        let config = match resolver {
+            None if global.names_config() || global.config().exists() => Some(source(global).read()?),
+            _ => None,
+        };
+        let (dns, hostname) = match config {
+            Some(config) => (config.dns, config.hostname),
+            None => {
+                let servers = resolver.into_iter().collect();
+                let localhost =
+                    Domain::parse("localhost").map_err(|error| Trouble::new(error.to_string()))?;
+                (DnsOptions { servers, ..DnsOptions::default() }, localhost)
+            }
+        };
+        let system = world::system::system(&dns).map_err(Trouble::new)?;
+        let asked = Arc::new(Recording::new(system.dns.clone()));
+        let world = World { dns: asked.clone(), ..system };
+        Ok(Self { asked, world, hostname })
+    }
+
+    async fn spf(&self, sender: &Sender) -> Result<Said, Trouble> {
+        let helo = sender.helo.as_deref();
+        let outcome = match sender.reverse_path()? {
+            ReversePath::Address(from) => {
+                let helo = helo.unwrap_or(from.domain().as_str());
+                let question = Question::mail_from(sender.ip, &from, helo, &self.hostname);
+                spf::check_host(&question, &self.world).await
+            }
+            ReversePath::Null => {
+                let helo = helo.ok_or_else(|| {
+                    Trouble::usage("the null sender has no domain to ask about: give --helo (RFC 7208 §2.4)")
+                })?;
+                let question = Question::helo(sender.ip, helo, &self.hostname);
+                spf::check_host(&question, &self.world).await
+            }
+        };
+        let mut reasons = vec![outcome.reason];
+        reasons.extend(outcome.explanation.iter().map(|text| format!("the domain explains: {text}")));
+        let more = json!({ "explanation": outcome.explanation });
+        Ok(Said { result: outcome.result.word(), reasons, more })
+    }
+
+    async fn dkim(&self, file: &DkimFile) -> Result<Said, Trouble> {
+        let message = read_message(&file.file)?;
+        let author = author_of(&message)?;
+        let outcomes = dkim::verify(&message, author.domains(), &self.world).await?;
+        let mut reasons: Vec<String> = outcomes.iter().map(about_signature).collect();
+        if reasons.is_empty() {
+            reasons.push("the message has no signature".to_owned());
+        }
+        let signatures: Vec<Value> = outcomes
+            .iter()
+            .map(|one| {
+                json!({
+                    "result": one.result.word(),
+                    "reason": one.reason,
+                    "domain": one.domain.as_ref().map(Domain::as_str),
+                    "selector": one.selector,
+                    "identity": one.identity,
+                    "algorithm": one.algorithm,
+                    "testing": one.testing,
+                })
+            })
+            .collect();
+        Ok(Said { result: best(&outcomes), reasons, more: json!({ "signatures": signatures }) })
+    }
+
+    async fn dmarc(&self, mail: &MailFile) -> Result<Said, Trouble> {
+        let message = read_message(&mail.file)?;
+        let mail_from = mail.sender.reverse_path()?;
+        let helo = match (&mail.sender.helo, mail_from.address()) {
+            (Some(helo), _) => helo.clone(),
+            (None, Some(from)) => from.domain().to_string(),
+            (None, None) => String::new(),
+        };
+        let facts = Facts { peer: mail.sender.ip, helo, mail_from };
+        let checks = Config { iprev: Switch::Off, ..Config::default() };
+        let pipeline = Pipeline::new(checks, self.hostname.clone(), self.world.clone());
+        let findings = pipeline.examine_all(&facts, &message).await?;
+        let dmarc = findings.iter().find_map(|finding| match finding {
+            Finding::Dmarc(one) => Some(one),
+            _ => None,
+        });
+        let Some(dmarc) = dmarc else { return Err(Trouble::new("DMARC was not checked")) };
+        let mut reasons = vec![dmarc.reason.clone()];
+        if let (Some(published), Some(at)) = (dmarc.published, &dmarc.record_at) {
+            reasons.push(format!(
+                "{at} publishes p={published} for this author, which asks for {} now",
+                dmarc.wanted
+            ));
+        }
+        let others = findings.iter().filter(|finding| !matches!(finding, Finding::Dmarc(_)));
+        reasons.extend(others.map(ToString::to_string));
+        let more = json!({
+            "author": dmarc.author.as_ref().map(Domain::as_str),
+            "published": dmarc.published.map(|policy| policy.to_string()),
+            "wanted": dmarc.wanted.to_string(),
+            "record": dmarc.record_at.as_ref().map(Domain::as_str),
+        });
+        Ok(Said { result: dmarc.result.word(), reasons, more })
+    }
+}
+
+impl Sender {
+    /// `<>`, or nothing at all, is the null sender.
+    fn reverse_path(&self) -> Result<ReversePath, Trouble> {
+        let text = self.from.as_deref().unwrap_or_default();
+        match text.trim_start_matches('<').trim_end_matches('>') {
+            "" => Ok(ReversePath::Null),
+            text => match Address::parse(text) {
+                Ok(address) => Ok(ReversePath::Address(address)),
+                Err(error) => Err(Trouble::usage(format!("{text} is no address: {error}"))),
+            },
+        }
+    }
+}
+
+fn about_signature(one: &dkim::Outcome) -> String {
+    let text = |text: Option<&str>| text.unwrap_or("?").to_owned();
+    format!(
+        "{} d={} s={} a={}: {}",
+        one.result,
+        text(one.domain.as_ref().map(Domain::as_str)),
+        text(one.selector.as_deref()),
+        text(one.algorithm),
+        one.reason
+    )
+}
+
+/// One good signature is enough; where there is none, a second look may find one if the DNS gave no answer.
+fn best(outcomes: &[dkim::Outcome]) -> &'static str {
+    let has = |result| outcomes.iter().any(|one| one.result == result);
+    match outcomes.first() {
+        None => "none",
+        Some(_) if has(DkimResult::Pass) => DkimResult::Pass.word(),
+        Some(_) if has(DkimResult::TempError) => DkimResult::TempError.word(),
+        Some(first) => first.result.word(),
+    }
+}
+
+fn author_of(message: &Message) -> Result<Author, Trouble> {
+    Ok(Author::of(&header::read(&mut message.received.reader())?))
+}
+
+/// A message from a file, or from standard input for `-`. Files of messages often have lines that end in LF alone:
+/// then all of them are taken for CR LF, as they travelled.
+fn read_message(path: &Path) -> Result<Message, Trouble> {
+    let mut octets = Vec::new();
+    let trouble = |error: io::Error| Trouble::new(format!("{}: {error}", path.display()));
+    if path == Path::new("-") {
+        io::stdin().lock().take(MESSAGE_MAX).read_to_end(&mut octets).map_err(trouble)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(trouble)?;
+        file.take(MESSAGE_MAX).read_to_end(&mut octets).map_err(trouble)?;
+    }
+    if !octets.windows(2).any(|pair| pair == b"\r\n") {
+        octets = octets.split(|octet| *octet == b'\n').collect::<Vec<_>>().join(&b"\r\n"[..]);
+    }
+    Ok(Message::new(Blob::from_bytes(octets)))
+}

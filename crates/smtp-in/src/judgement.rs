@@ -1,0 +1,78 @@
+//! What the checks make of a message: whether it is taken, where it goes, and what readers are told of it.
+
+use delivery::refusal;
+use mail::{Domain, Message, Reply};
+use policy::{Facts, Finding, Pipeline, Verdict, authres};
+use std::io;
+use std::path::Path;
+use storage::{Folder, SpecialUse};
+use tracing::{error, info};
+
+/// A message with the evidence and the verdict.
+pub(crate) struct Judged {
+    pub(crate) message: Message,
+    findings: Vec<Finding>,
+    verdict: Verdict,
+}
+
+/// Runs all checks. The error is trouble of our own disk.
+pub(crate) async fn judge(pipeline: &Pipeline, facts: &Facts, message: Message) -> Result<Judged, Reply> {
+    let (findings, verdict) = pipeline.judge(facts, &message).await.map_err(|cause| not_read(&cause))?;
+    if let Verdict::Mark(reasons) | Verdict::Quarantine(reasons) = &verdict {
+        info!(verdict = verdict.word(), reasons = reasons.join("; "), "judged");
+    }
+    Ok(Judged { message, findings, verdict })
+}
+
+impl Judged {
+    /// The bare results with the verdict, for the log.
+    pub(crate) fn brief(&self) -> String {
+        format!("{} -> {}", policy::brief(&self.findings), self.verdict.word())
+    }
+
+    /// Where the message goes. The error is what the client hears of a message that is not taken.
+    pub(crate) fn folder(&self) -> Result<Folder, Reply> {
+        match &self.verdict {
+            Verdict::Accept | Verdict::Mark(_) => Ok(Folder::Inbox),
+            Verdict::Quarantine(_) => Ok(Folder::Special(SpecialUse::Junk)),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => Err(reply.clone()),
+        }
+    }
+
+    /// The name of the client that leads back to it.
+    pub(crate) fn name(&self) -> Option<&Domain> {
+        policy::verified_name(&self.findings)
+    }
+
+    /// The message as it is delivered: what others say in our name taken out, the Received field in front, and above
+    /// it what we found.
+    pub(crate) async fn told(
+        self,
+        hostname: &Domain,
+        received: &str,
+        spool_dir: &Path,
+    ) -> Result<Message, Reply> {
+        let Self { message, findings, verdict } = self;
+        let (ours, dir) = ([hostname.clone()], spool_dir.to_owned());
+        let work = move || {
+            let clean = authres::without_forged(&message, &ours, &dir)?;
+            Ok((clean.is_some(), clean.unwrap_or(message)))
+        };
+        let done = tokio::task::spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done);
+        let (was_forged, mut message) = done.map_err(|cause| not_read(&cause))?;
+        if was_forged {
+            info!("fields that another wrote in our name were taken out");
+        }
+        message.prepend(received);
+        message.prepend(&authres::field(hostname, &findings));
+        if let Some(reason) = authres::reason_field(&verdict) {
+            message.prepend(&reason);
+        }
+        Ok(message)
+    }
+}
+
+fn not_read(cause: &io::Error) -> Reply {
+    error!(%cause, "the message cannot be read for its checks");
+    refusal::of_disk(cause)
+}
