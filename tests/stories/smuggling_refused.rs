@@ -33,7 +33,8 @@ fn bare_line_ends_in_a_chunk_are_no_line_ends() {
     assert!(eve.offers.iter().any(|offer| offer == "CHUNKING"));
     eve.command("MAIL FROM:<eve@remote.test>", "250*");
     eve.command("RCPT TO:<alice@example.org>", "250*");
-    let text = "Subject: one\r\n\r\ntext\r\n.\r\nMAIL FROM:<admin@example.org>\r\n";
+    let text =
+        "From: <eve@remote.test>\r\nSubject: one\r\n\r\ntext\r\n.\r\nMAIL FROM:<admin@example.org>\r\n";
     eve.send(format!("BDAT {} LAST\r\n{text}", text.len()).as_bytes());
     assert!(eve.reply().starts_with("250"));
     let stored = maddy.imap("alice@example.org").texts("INBOX");
