@@ -7,7 +7,7 @@ mod sort;
 
 pub use fetch::{Fetch, FetchItem, Partial, Peek, PreviewWhen, Rfc822, Section, SectionText};
 pub use multisearch::{MultiSearch, Source};
-pub use search::{Charset, Day, Key, Search, SearchReturn};
+pub use search::{Charset, Day, Key, PartialRange, Search, SearchReturn};
 pub use sort::{Algorithm, Direction, Sort, SortBy, SortKey, Thread};
 
 use crate::sequence::{Bound, Ranges, Set};
@@ -118,6 +118,8 @@ pub enum Command {
     Expunge(Option<Set>),
     Search(Search),
     MultiSearch(MultiSearch),
+    /// Tags of searches whose changes are no longer to be told (RFC 5267 §4.3.5). Never empty.
+    CancelUpdate(Vec<String>),
     Sort(Sort),
     Thread(Thread),
     Fetch(Fetch),

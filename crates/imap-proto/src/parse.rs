@@ -73,6 +73,7 @@ pub(crate) fn command(whole: &[u8], body: &[u8], names: Names) -> Lexed<Parsed> 
         "STATUS" => ext::status::status(&mut lexer, names)?,
         "CREATE" => ext::create::create(&mut lexer, names)?,
         "SEARCH" | "UID SEARCH" => ext::search::search(&mut lexer, by(by_uid))?,
+        "CANCELUPDATE" => ext::search::cancel(&mut lexer)?,
         "ESEARCH" => ext::multisearch::multisearch(&mut lexer, names)?,
         "SORT" | "UID SORT" => ext::sort::sort(&mut lexer, by(by_uid))?,
         "THREAD" | "UID THREAD" => ext::sort::thread(&mut lexer, by(by_uid))?,

@@ -47,6 +47,8 @@ pub enum Code {
     MailboxId(String),
     Capability(String),
     BadCharset(&'static str),
+    /// The tag of a search whose changes will not be told (RFC 5267 §4.3.1).
+    NoUpdate(String),
 }
 
 impl fmt::Display for Code {
@@ -63,6 +65,11 @@ impl fmt::Display for Code {
             Self::Modified(ranges) => write!(f, "MODIFIED {ranges}"),
             Self::MailboxId(id) => write!(f, "MAILBOXID ({id})"),
             Self::Capability(list) => write!(f, "CAPABILITY {list}"),
+            Self::NoUpdate(tag) => {
+                let mut quoted = Vec::new();
+                string(tag.as_bytes(), &mut quoted);
+                write!(f, "NOUPDATE {}", String::from_utf8_lossy(&quoted))
+            }
             Self::BadCharset(list) => write!(f, "BADCHARSET ({list})"),
         }
     }

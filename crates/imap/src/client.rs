@@ -2,9 +2,11 @@
 
 use crate::command;
 use crate::command::append::Incoming;
+use crate::command::updates;
 use crate::config::{Config, InsecureAuth};
 use crate::door::{House, Seat};
 use crate::picture::Shared;
+use crate::search::context::Context;
 use crate::view::{Expunges, Manner, ModSeqs, Naming, View};
 use auth::{Exchange, Mechanism};
 use imap_proto::response::Response;
@@ -75,6 +77,8 @@ pub(crate) struct Selected {
     pub(crate) saved: UidSet,
     /// Whether the last HIGHESTMODSEQ told was less than the truth, since an EXPUNGE is held back.
     pub(crate) told_less: bool,
+    /// Searches whose changes are told.
+    pub(crate) contexts: Vec<Context>,
 }
 
 impl Client {
@@ -280,11 +284,13 @@ impl Client {
             }
         }
         let manner = self.manner();
+        let numbers = updates::numbers(self);
         let Some(selected) = &mut self.selected else { return };
         let lines = selected.view.apply(&selected.shared.look(), manner);
         let (behind, complete) = (selected.view.is_behind(), selected.view.complete());
         let less = std::mem::replace(&mut selected.told_less, behind);
-        for line in lines {
+        let updates = updates::update(self, &numbers).await;
+        for line in updates.before.into_iter().chain(lines).chain(updates.after) {
             // Whether EXPUNGE may go was asked above; nothing else is ever too early.
             let _ = self.session.tell(&line);
         }

@@ -1,6 +1,6 @@
 //! ESEARCH as a value (RFC 7377).
 
-use super::Search;
+use super::{Search, SearchReturn};
 
 /// A search of several mailboxes. It speaks of UIDs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,6 +8,14 @@ pub struct MultiSearch {
     /// Never empty. A mailbox that several of them name is searched once.
     pub sources: Vec<Source>,
     pub search: Search,
+}
+
+impl MultiSearch {
+    /// Whether it is about the selected mailbox, or tells changes, which is done of that alone (RFC 7377 §2.2).
+    pub fn needs_selected(&self) -> bool {
+        let updates = self.search.give.as_ref().is_some_and(|give| give.contains(&SearchReturn::Update));
+        updates || self.sources.contains(&Source::Selected)
+    }
 }
 
 /// Which mailboxes (RFC 7377 §2.2, RFC 5465 §6).

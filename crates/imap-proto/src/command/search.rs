@@ -1,7 +1,9 @@
 //! SEARCH as a value (RFC 9051 §6.4.4).
 
 use super::By;
-use crate::sequence::Set;
+use crate::sequence::{Bound, Set};
+use std::fmt;
+use std::ops::Range;
 
 /// SEARCH and UID SEARCH (RFC 9051 §6.4.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,35 @@ pub enum SearchReturn {
     All,
     Count,
     Save,
+    Partial(PartialRange),
+    /// The same search is likely to come again (RFC 5267 §4.2).
+    Context,
+    /// Changes of the result are to be told (RFC 5267 §4.3).
+    Update,
+}
+
+/// A slice of the results by their places, counted from 1, or from -1 backwards (RFC 5267 §4.4, RFC 9394 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartialRange {
+    /// As written: the ends in any order, both of one sign, neither 0.
+    pub from: i64,
+    pub to: i64,
+}
+
+impl PartialRange {
+    /// Which of `count` results it means.
+    pub fn of(self, count: usize) -> Range<usize> {
+        let place = |n: i64| usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX);
+        let (low, high) = (place(self.from).min(place(self.to)), place(self.from).max(place(self.to)));
+        let (start, end) = (low.saturating_sub(1).min(count), high.min(count));
+        if self.from < 0 { count - end..count - start } else { start..end }
+    }
+}
+
+impl fmt::Display for PartialRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.from, self.to)
+    }
 }
 
 /// A day without a zone.
@@ -98,5 +129,17 @@ impl Key {
     /// Whether message numbers are used.
     pub fn has_numbers(&self) -> bool {
         self.any(&|key| matches!(key, Self::Sequence(Set::Ranges(_))))
+    }
+
+    /// Whether the verdict on a message can only change when that message changes: so it cannot where numbers, `$`, `*`
+    /// or the time of day are used.
+    pub fn is_lasting(&self) -> bool {
+        !self.any(&|key| match key {
+            Self::Sequence(_) | Self::Uid(Set::Saved) | Self::Older(_) | Self::Younger(_) => true,
+            Self::Uid(Set::Ranges(ranges)) => {
+                ranges.iter().any(|(from, to)| *from == Bound::Last || *to == Bound::Last)
+            }
+            _ => false,
+        })
     }
 }

@@ -3,7 +3,7 @@
 //! imap-codec gives up at eight chained ORs, since it recurses. Here open groups are on a stack of our own, and
 //! chains of OR become one flat list, so that a filter over hundreds of senders is shallow.
 
-use crate::command::{By, Charset, Command, Day, Key, Refusal, Search, SearchReturn};
+use crate::command::{By, Charset, Command, Day, Key, PartialRange, Refusal, Search, SearchReturn};
 use crate::lex::{Lexed, Lexer};
 use crate::sequence;
 
@@ -37,6 +37,10 @@ pub(super) fn give(lexer: &mut Lexer<'_>) -> Lexed<Option<Vec<SearchReturn>>> {
     if options.is_empty() {
         options.push(SearchReturn::All);
     }
+    let lists = |option: &&SearchReturn| matches!(option, SearchReturn::All | SearchReturn::Partial(_));
+    if options.iter().filter(lists).count() > 1 {
+        return Err(Refusal::bad("Only one of ALL and PARTIAL can be returned, and once."));
+    }
     lexer.space()?;
     Ok(Some(options))
 }
@@ -59,8 +63,39 @@ fn return_option(lexer: &mut Lexer<'_>) -> Lexed<SearchReturn> {
         "ALL" => SearchReturn::All,
         "COUNT" => SearchReturn::Count,
         "SAVE" => SearchReturn::Save,
+        "PARTIAL" => {
+            lexer.space()?;
+            SearchReturn::Partial(partial(lexer)?)
+        }
+        "CONTEXT" => SearchReturn::Context,
+        "UPDATE" => SearchReturn::Update,
         _ => return Err(Refusal::bad("This return option of SEARCH is not known here.")),
     })
+}
+
+/// `1:100` or `-1:-100`.
+fn partial(lexer: &mut Lexer<'_>) -> Lexed<PartialRange> {
+    let mut end = || {
+        let backwards = lexer.take(b'-');
+        let place = i64::from(lexer.nz_number()?);
+        let colon = lexer.take(b':');
+        Ok((if backwards { -place } else { place }, colon))
+    };
+    let ((from, colon), (to, more)) = (end()?, end()?);
+    if !colon || more || (from < 0) != (to < 0) {
+        return Err(Refusal::bad("PARTIAL needs a range such as 1:100 or -1:-100."));
+    }
+    Ok(PartialRange { from, to })
+}
+
+/// CANCELUPDATE (RFC 5267 §5): tags in quotes.
+pub(crate) fn cancel(lexer: &mut Lexer<'_>) -> Lexed<Command> {
+    let mut tags = Vec::new();
+    while tags.is_empty() || !lexer.is_end() {
+        lexer.space()?;
+        tags.push(Lexer::utf8(lexer.string()?)?);
+    }
+    Ok(Command::CancelUpdate(tags))
 }
 
 /// A group that is not closed yet, with the depth of its deepest member.

@@ -1,6 +1,7 @@
 //! What SEARCH, SORT and THREAD answer.
 
 use super::{line, mailbox, string};
+use crate::command::PartialRange;
 use crate::parse::Names;
 use crate::sequence::Ranges;
 use std::fmt::{self, Write as _};
@@ -16,8 +17,14 @@ pub struct Esearch {
     pub max: Option<u32>,
     pub all: Option<Results>,
     pub count: Option<u32>,
+    /// A slice, and what is in it (RFC 5267 §4.4).
+    pub partial: Option<(PartialRange, Results)>,
     /// The highest mod-sequence of what is told (RFC 4731 §3.2).
     pub modseq: Option<u64>,
+    /// What left the result, by its place before (RFC 5267 §4.3.4); place 0: wherever it is.
+    pub remove_from: Vec<(u32, Results)>,
+    /// What came into the result, by its place now (RFC 5267 §4.3.3).
+    pub add_to: Vec<(u32, Results)>,
 }
 
 /// Numbers or UIDs that were found.
@@ -97,11 +104,24 @@ pub(super) fn esearch(result: &Esearch, names: Names, out: &mut Vec<u8>) {
     if let Some(all) = result.all.as_ref().filter(|all| !all.is_empty()) {
         let _ = write!(text, " ALL {all}");
     }
+    if let Some((range, results)) = &result.partial {
+        let _ = match results.is_empty() {
+            true => write!(text, " PARTIAL ({range} NIL)"),
+            false => write!(text, " PARTIAL ({range} {results})"),
+        };
+    }
     if let Some(count) = result.count {
         let _ = write!(text, " COUNT {count}");
     }
     if let Some(modseq) = result.modseq {
         let _ = write!(text, " MODSEQ {modseq}");
+    }
+    for (word, places) in [("REMOVEFROM", &result.remove_from), ("ADDTO", &result.add_to)] {
+        if !places.is_empty() {
+            let places: Vec<String> =
+                places.iter().map(|(place, results)| format!("{place} {results}")).collect();
+            let _ = write!(text, " {word} ({})", places.join(" "));
+        }
     }
     line(out, &text);
 }

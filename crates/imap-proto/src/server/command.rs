@@ -1,7 +1,7 @@
 //! The session between commands: from frames to questions.
 
 use super::{Mode, Privacy, Question, Session, State, Task, refused, task};
-use crate::command::{Access, Command, FetchItem, Refusal, RefusalKind, Source, StatusItem};
+use crate::command::{Access, Command, FetchItem, Refusal, RefusalKind, StatusItem};
 use crate::ext::append;
 use crate::frame::{Fault, Frame, Sync};
 use crate::parse::{self, Names, Parsed};
@@ -167,12 +167,13 @@ impl Session {
             _ if needs_qresync(command) && !self.enabled.qresync => {
                 Err(Refusal::bad("Say ENABLE QRESYNC first."))
             }
-            Command::MultiSearch(search) if !search.sources.contains(&Source::Selected) => Ok(()),
+            Command::MultiSearch(search) if !search.needs_selected() => Ok(()),
             Command::Check
             | Command::Close
             | Command::Unselect
             | Command::Search(_)
             | Command::MultiSearch(_)
+            | Command::CancelUpdate(_)
             | Command::Sort(_)
             | Command::Thread(_)
             | Command::Fetch(_)

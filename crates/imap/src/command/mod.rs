@@ -15,6 +15,7 @@ mod select;
 mod sort;
 mod status;
 mod store;
+pub(crate) mod updates;
 
 use crate::client::{Client, Outcome, Selected};
 use crate::view::Target;
@@ -49,6 +50,7 @@ pub(crate) async fn run(client: &mut Client, command: Command) -> Outcome {
         Command::Expunge(set) => expunge::run(client, set.as_ref()).await,
         Command::Search(search) => search::run(client, search).await,
         Command::MultiSearch(asked) => multisearch::run(client, account, asked).await?,
+        Command::CancelUpdate(tags) => updates::cancel(client, &tags),
         Command::Sort(sort) => sort::sort(client, sort).await,
         Command::Thread(thread) => sort::thread(client, thread).await,
         Command::Fetch(fetch) => fetch::run(client, fetch).await?,

@@ -1,6 +1,7 @@
 //! ESEARCH: a search of several mailboxes (RFC 7377).
 
 use super::search::{Order, check_charset, failed, give, highest_in, place, result, save};
+use super::updates;
 use crate::client::{Client, Gone, Outcome};
 use crate::refusal;
 use crate::search::Place;
@@ -61,6 +62,7 @@ fn is_meant(source: &Source, mailbox: &Mailbox) -> bool {
 
 /// By the numbers that the session knows. `None`: there is nothing to tell.
 async fn in_selected(client: &mut Client, search: &Search) -> Result<Option<Esearch>, Response> {
+    let seen = updates::begin(client, search)?;
     let place = place(client)?;
     let found = place.find(&search.key).await?;
     let give = give(search);
@@ -69,6 +71,7 @@ async fn in_selected(client: &mut Client, search: &Search) -> Result<Option<Esea
         ..result(client.session.tag(), search.by, &give, &found, Order::Mailbox)
     });
     save(client, &give, &found);
+    updates::remember(client, search, &[], &found, seen).await;
     Ok(line)
 }
 

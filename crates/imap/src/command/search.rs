@@ -1,6 +1,6 @@
 //! SEARCH and UID SEARCH, with what RETURN asks for (RFC 9051 §6.4.4).
 
-use super::{not_selected, tell};
+use super::{not_selected, tell, updates};
 use crate::client::Client;
 use crate::picture::Shared;
 use crate::search::Place;
@@ -8,9 +8,14 @@ use crate::view::Target;
 use imap_proto::command::{By, Charset, Search, SearchReturn};
 use imap_proto::response::{Esearch, Results};
 use imap_proto::{Code, Ranges, Response, Untagged};
+use std::borrow::Cow;
 use storage::{ModSeq, UidSet};
 
 pub(super) async fn run(client: &mut Client, search: Search) -> Response {
+    let seen = match updates::begin(client, &search) {
+        Ok(seen) => seen,
+        Err(response) => return response,
+    };
     let found = match find(client, &search).await {
         Ok(found) => found,
         Err(response) => return failed(client, &search, response),
@@ -20,7 +25,9 @@ pub(super) async fn run(client: &mut Client, search: Search) -> Response {
         let found = found.iter().map(|target| target.name(search.by)).collect();
         return tell(client, Untagged::Search { found, modseq }, "Searched.");
     }
-    answer(client, &search, &found, Order::Mailbox)
+    let response = answer(client, &search, &found, Order::Mailbox);
+    updates::remember(client, &search, &[], &found, seen).await;
+    response
 }
 
 /// RFC 9051 §6.4.4.1: what was to be saved is nothing if the search fails.
@@ -78,52 +85,62 @@ pub(super) fn highest_in(
         return None;
     }
     let picture = shared.look();
-    let modseq = |target: &Target| picture.mark(target.uid).map(|mark| mark.modseq);
-    if give.iter().all(|what| matches!(what, SearchReturn::Min | SearchReturn::Max)) {
-        let first = found.first().filter(|_| give.contains(&SearchReturn::Min));
-        let last = found.last().filter(|_| give.contains(&SearchReturn::Max));
-        return first.into_iter().chain(last).filter_map(modseq).max();
+    chosen(give, found).iter().filter_map(|target| picture.mark(target.uid)).map(|mark| mark.modseq).max()
+}
+
+/// The messages that the options of RETURN stand for, when they are saved or their mod-sequence is told: all that was found,
+/// unless only the ends or a slice were asked for (RFC 9051 §6.4.4.2, RFC 4731 §3.2, RFC 9394 §3.2).
+fn chosen<'a>(give: &[SearchReturn], found: &'a [Target]) -> Cow<'a, [Target]> {
+    let is_part = |what: &SearchReturn| {
+        matches!(what, SearchReturn::Min | SearchReturn::Max | SearchReturn::Partial(_))
+    };
+    let is_whole = |what: &SearchReturn| matches!(what, SearchReturn::All | SearchReturn::Count);
+    if give.iter().any(is_whole) || !give.iter().any(is_part) {
+        return Cow::Borrowed(found);
     }
-    found.iter().filter_map(modseq).max()
+    let parts = give.iter().flat_map(|what| match what {
+        SearchReturn::Min => found.get(..1),
+        SearchReturn::Max => found.len().checked_sub(1).and_then(|last| found.get(last..)),
+        SearchReturn::Partial(range) => found.get(range.of(found.len())),
+        _ => None,
+    });
+    Cow::Owned(parts.flatten().copied().collect())
 }
 
 pub(super) fn result(tag: &str, by: By, give: &[SearchReturn], found: &[Target], order: Order) -> Esearch {
     let wants = |what: SearchReturn| give.contains(&what);
     let first = found.first().map(|target| target.name(by));
     let last = found.last().map(|target| target.name(by));
-    let all = || {
-        let names = found.iter().map(|target| target.name(by));
+    let results = |targets: &[Target]| {
+        let names = targets.iter().map(|target| target.name(by));
         match order {
             Order::Mailbox => Results::Set(Ranges::from_numbers(names)),
             Order::Sorted => Results::Sorted(names.collect()),
         }
     };
+    let partial = give.iter().find_map(|what| match what {
+        SearchReturn::Partial(range) => found.get(range.of(found.len())).map(|part| (*range, results(part))),
+        _ => None,
+    });
     Esearch {
         tag: tag.to_owned(),
         by_uid: by == By::Uid,
         min: first.filter(|_| wants(SearchReturn::Min)),
         max: last.filter(|_| wants(SearchReturn::Max)),
-        all: wants(SearchReturn::All).then(all),
+        all: wants(SearchReturn::All).then(|| results(found)),
+        partial,
         count: wants(SearchReturn::Count).then(|| u32::try_from(found.len()).unwrap_or(u32::MAX)),
         ..Esearch::default()
     }
 }
 
-/// SAVE: all that was found, unless only the ends were asked for (RFC 9051 §6.4.4.2).
+/// SAVE.
 pub(super) fn save(client: &mut Client, give: &[SearchReturn], found: &[Target]) {
-    let Some(selected) = &mut client.selected else { return };
-    if !give.contains(&SearchReturn::Save) {
-        return;
+    if give.contains(&SearchReturn::Save)
+        && let Some(selected) = &mut client.selected
+    {
+        selected.saved = chosen(give, found).iter().map(|target| target.uid).collect();
     }
-    let whole = give.contains(&SearchReturn::All) || give.contains(&SearchReturn::Count);
-    let ends = give.contains(&SearchReturn::Min) || give.contains(&SearchReturn::Max);
-    selected.saved = if whole || !ends {
-        found.iter().map(|target| target.uid).collect()
-    } else {
-        let min = found.first().filter(|_| give.contains(&SearchReturn::Min));
-        let max = found.last().filter(|_| give.contains(&SearchReturn::Max));
-        min.into_iter().chain(max).map(|target| target.uid).collect()
-    };
 }
 
 /// The messages that fit, in the order of the mailbox.

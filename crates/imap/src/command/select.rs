@@ -38,8 +38,15 @@ async fn open(client: &mut Client, account: AccountId, name: &str, access: Acces
     let rung = client.account.as_mut().map_or(0, |account| *account.bell.borrow_and_update());
     let shared = house.pictures.open(&house.store, mailbox.id, rung).await?;
     let view = View::new(&shared.look());
-    client.selected =
-        Some(Selected { mailbox: mailbox.id, access, shared, view, saved: UidSet::new(), told_less: false });
+    client.selected = Some(Selected {
+        mailbox: mailbox.id,
+        access,
+        shared,
+        view,
+        saved: UidSet::new(),
+        told_less: false,
+        contexts: Vec::new(),
+    });
     Ok(mailbox)
 }
 

@@ -1,7 +1,7 @@
 //! SORT, THREAD and their UID forms (RFC 5256, RFC 5267 §3).
 
 use super::search::{Order, answer, failed, find, highest, place};
-use super::tell;
+use super::{tell, updates};
 use crate::client::Client;
 use crate::search;
 use crate::view::Target;
@@ -9,12 +9,18 @@ use imap_proto::command::{SearchReturn, Sort, Thread};
 use imap_proto::{Response, Untagged};
 
 pub(super) async fn sort(client: &mut Client, sort: Sort) -> Response {
+    let seen = match updates::begin(client, &sort.search) {
+        Ok(seen) => seen,
+        Err(response) => return response,
+    };
     let sorted = match sorted(client, &sort).await {
         Ok(sorted) => sorted,
         Err(response) => return failed(client, &sort.search, response),
     };
     if sort.search.give.is_some() {
-        return answer(client, &sort.search, &sorted, Order::Sorted);
+        let response = answer(client, &sort.search, &sorted, Order::Sorted);
+        updates::remember(client, &sort.search, &sort.order, &sorted, seen).await;
+        return response;
     }
     let modseq = highest(client, &sort.search, &[SearchReturn::All], &sorted);
     let found = sorted.iter().map(|target| target.name(sort.search.by)).collect();

@@ -32,11 +32,20 @@ pub(crate) struct Place<'a> {
 impl Place<'_> {
     /// The messages that fit, in the order of the mailbox.
     pub(crate) async fn find(&self, key: &Key) -> Result<Vec<Target>, Response> {
+        self.find_among(key, self.view.all()).await
+    }
+
+    /// Those of `targets` that fit, in the order of the mailbox.
+    pub(crate) async fn find_among(
+        &self,
+        key: &Key,
+        targets: impl Iterator<Item = Target> + Send,
+    ) -> Result<Vec<Target>, Response> {
         let (test, mut found, mut open) = {
             let picture = self.shared.look();
             let test = Test::new(key, self.view, &picture, self.saved, self.now);
             let (mut found, mut open) = (Vec::new(), Vec::new());
-            for target in self.view.all() {
+            for target in targets {
                 let Some(mark) = picture.mark(target.uid) else { continue };
                 match test.judge(&Known::from_mark(target, mark)) {
                     Some(true) => found.push(target),

@@ -1,6 +1,7 @@
 //! SEARCH: first what flags and numbers can tell, then, for the messages that are still open, what stands in them.
 
 mod casemap;
+pub(crate) mod context;
 mod facts;
 mod find;
 mod order;

@@ -42,13 +42,16 @@ pub(crate) fn values(order: &[SortBy], facts: &Facts) -> Vec<Value> {
 /// REVERSE.
 pub(crate) fn sort(order: &[SortBy], mut messages: Vec<(Target, Vec<Value>)>) -> Vec<Target> {
     messages.sort_unstable_by(|(a, a_values), (b, b_values)| {
-        let by_value =
-            order.iter().zip(a_values.iter().zip(b_values)).map(|(by, (a, b))| match by.direction {
-                Direction::Ascending => a.cmp(b),
-                Direction::Descending => b.cmp(a),
-            });
-        let first = by_value.into_iter().find(|ordering| *ordering != Ordering::Equal);
-        first.unwrap_or_else(|| a.number.cmp(&b.number))
+        compare(order, a_values, b_values).then(a.number.cmp(&b.number))
     });
     messages.into_iter().map(|(target, _)| target).collect()
+}
+
+/// By the first criterion that tells two messages apart.
+pub(crate) fn compare(order: &[SortBy], a: &[Value], b: &[Value]) -> Ordering {
+    let mut each = order.iter().zip(a.iter().zip(b)).map(|(by, (a, b))| match by.direction {
+        Direction::Ascending => a.cmp(b),
+        Direction::Descending => b.cmp(a),
+    });
+    each.find(|ordering| *ordering != Ordering::Equal).unwrap_or(Ordering::Equal)
 }

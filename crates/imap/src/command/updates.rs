@@ -1,0 +1,118 @@
+//! RETURN (UPDATE) and CANCELUPDATE: searches whose changes are told (RFC 5267 §4.3).
+
+use super::search::place;
+use crate::client::Client;
+use crate::search::context::{CONTEXTS_MAX, Change, Context, RESULTS_MAX, Seen};
+use crate::view::Target;
+use imap_proto::command::{Search, SearchReturn, SortBy};
+use imap_proto::response::Esearch;
+use imap_proto::{Code, Response, Untagged};
+use storage::Uid;
+use tracing::warn;
+
+/// Where the mailbox stands before a search whose changes are to be told; `None` for others.
+pub(super) fn begin(client: &Client, search: &Search) -> Result<Option<Seen>, Response> {
+    let wanted = search.give.as_ref().is_some_and(|give| give.contains(&SearchReturn::Update));
+    if !wanted {
+        return Ok(None);
+    }
+    let known = client.selected.as_ref().map(|selected| selected.contexts.as_slice()).unwrap_or_default();
+    if known.iter().any(|context| context.tag == client.session.tag()) {
+        return Err(Response::bad("A search with this tag is being updated already."));
+    }
+    place(client).map(|place| Some(Seen::now(&place)))
+}
+
+/// From now on changes of this result are told, if that can be done.
+pub(super) async fn remember(
+    client: &mut Client,
+    search: &Search,
+    order: &[SortBy],
+    found: &[Target],
+    seen: Option<Seen>,
+) {
+    let Some(seen) = seen else { return };
+    let tag = client.session.tag().to_owned();
+    let context = match refusal(client, search, found) {
+        Some(reason) => Err(Response::no(reason)),
+        None => match place(client) {
+            Ok(place) => Context::new(&place, (tag.clone(), search), order, found, seen).await,
+            Err(response) => Err(response),
+        },
+    };
+    match (context, &mut client.selected) {
+        (Ok(context), Some(selected)) => selected.contexts.push(context),
+        (Ok(_), None) => {}
+        (Err(response), _) => {
+            let refused = Untagged::Status(response.with(Code::NoUpdate(tag)));
+            let _ = client.session.tell(&refused);
+        }
+    }
+}
+
+/// Why changes cannot be told (RFC 5267 §4.3.1).
+fn refusal(client: &Client, search: &Search, found: &[Target]) -> Option<&'static str> {
+    let contexts = &client.selected.as_ref()?.contexts;
+    if !search.key.is_lasting() {
+        return Some("The criteria depend on more than the messages themselves.");
+    }
+    if contexts.len() >= CONTEXTS_MAX {
+        return Some("Too many searches are being updated.");
+    }
+    let held: usize = contexts.iter().map(Context::len).sum();
+    (held + found.len() > RESULTS_MAX).then_some("Too many results would have to be remembered.")
+}
+
+pub(super) fn cancel(client: &mut Client, tags: &[String]) -> Response {
+    if let Some(selected) = &mut client.selected {
+        selected.contexts.retain(|context| !tags.contains(&context.tag));
+    }
+    Response::ok("No more changes are told.")
+}
+
+/// What is to be told before and after the changes of the mailbox itself (RFC 5267 §4.3.3, RFC 5267 §4.3.4).
+#[derive(Default)]
+pub(crate) struct Updates {
+    pub(crate) before: Vec<Untagged>,
+    pub(crate) after: Vec<Untagged>,
+}
+
+/// The UIDs by the numbers that the client knows, if an update may need them.
+pub(crate) fn numbers(client: &Client) -> Vec<Uid> {
+    match &client.selected {
+        Some(selected) if selected.contexts.iter().any(Context::is_by_number) => {
+            selected.view.all().map(|target| target.uid).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Brings the results up to the view; `before` are the UIDs by the numbers that were told until now.
+pub(crate) async fn update(client: &mut Client, before: &[Uid]) -> Updates {
+    let mut updates = Updates::default();
+    let mut contexts = match &mut client.selected {
+        Some(selected) if !selected.contexts.is_empty() => std::mem::take(&mut selected.contexts),
+        _ => return updates,
+    };
+    for context in &mut contexts {
+        let Ok(place) = place(client) else { break };
+        let change = context.update(&place).await.unwrap_or_else(|response| {
+            // It is tried again with the next change.
+            warn!(reason = %response.text, "a search could not be updated");
+            Change::default()
+        });
+        let number = |uid: Uid| before.binary_search(&uid).ok().and_then(|at| u32::try_from(at + 1).ok());
+        if !change.removed.is_empty() {
+            let remove_from = context.told(&change.removed, number);
+            updates.before.push(Untagged::Esearch(Esearch { remove_from, ..context.line() }));
+        }
+        if !change.added.is_empty() {
+            let add_to = context.told(&change.added, |uid| place.view.number(uid));
+            updates.after.push(Untagged::Esearch(Esearch { add_to, ..context.line() }));
+        }
+    }
+    if let Some(selected) = &mut client.selected {
+        selected.contexts = contexts;
+    }
+    updates
+}
