@@ -8,6 +8,9 @@ use unicode_normalization::char::decompose_compatible;
 
 /// The text as it is compared: substring, equality and order are then those of the octets.
 pub(crate) fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_uppercase();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_ascii() {

@@ -11,6 +11,7 @@ use mail::mime::KeyFields;
 use std::collections::HashMap;
 use std::sync::Arc;
 use storage::{EmailId, MailboxId, Row, Store, Uid, UidSet, Unix};
+use tokio::task::JoinHandle;
 
 /// Most messages of one read of rows and key fields.
 const PAGE: usize = storage::PAGE_MAX;
@@ -140,6 +141,7 @@ impl Pages<'_> {
         L: Fn(Target, &mut Row) -> Seen<T> + Send + Sync + 'static,
     {
         let look = Arc::new(look);
+        let mut under_way: Option<JoinHandle<LookedAt<T>>> = None;
         let page = if self.depth > Depth::Keys { PAGE_DEEP } else { PAGE };
         for targets in targets.chunks(page) {
             let known: HashMap<Uid, Target> = targets.iter().map(|target| (target.uid, *target)).collect();
@@ -153,14 +155,25 @@ impl Pages<'_> {
                     .into_iter()
                     .filter_map(|row| known.get(&row.uid).map(|target| (*target, row)))
                     .collect();
+                // The page before was looked at while this one was read.
+                self.end(under_way.take(), &mut take).await?;
                 let look = Arc::clone(&look);
                 // Decoding is work for the processor, and files may have to be read.
-                let work = tokio::task::spawn_blocking(move || look_at(&*look, rows)).await;
-                let (seen, keys) = work.map_err(|_| Response::no("The search failed.").word("SERVERBUG"))?;
-                seen.into_iter().for_each(&mut take);
-                self.keep(keys).await;
+                under_way = Some(tokio::task::spawn_blocking(move || look_at(&*look, rows)));
             }
         }
+        self.end(under_way, &mut take).await
+    }
+
+    async fn end<T>(
+        &self,
+        work: Option<JoinHandle<LookedAt<T>>>,
+        take: &mut impl FnMut(T),
+    ) -> Result<(), Response> {
+        let Some(work) = work else { return Ok(()) };
+        let (seen, keys) = work.await.map_err(|_| Response::no("The search failed.").word("SERVERBUG"))?;
+        seen.into_iter().for_each(take);
+        self.keep(keys).await;
         Ok(())
     }
 

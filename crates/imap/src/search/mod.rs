@@ -101,7 +101,7 @@ struct Known<'a> {
     pub(crate) keywords: Keywords,
     pub(crate) modseq: ModSeq,
     pub(crate) row: Option<&'a Row>,
-    pub(crate) text: Option<&'a Haystack>,
+    pub(crate) text: Option<&'a Haystack<'a>>,
 }
 
 impl<'a> Known<'a> {

@@ -15,25 +15,25 @@ const PART_MAX: u64 = 8 * 1024 * 1024;
 const TEXT_MAX: u64 = 32 * 1024 * 1024;
 
 /// The searchable text of one message, as far as it was read.
-pub(crate) struct Haystack {
+pub(crate) struct Haystack<'a> {
     depth: Depth,
-    fields: Vec<Field>,
+    fields: Vec<Field<'a>>,
     /// Folded text of each text part, and the headers of messages within.
     texts: Vec<String>,
 }
 
-struct Field {
+struct Field<'a> {
     /// In lower case.
     name: Cow<'static, str>,
     /// On one line, as written.
-    value: Vec<u8>,
+    value: Cow<'a, [u8]>,
     /// Decoded and folded, once it is asked for.
     folded: OnceCell<String>,
 }
 
-impl Field {
-    fn new(name: impl Into<Cow<'static, str>>, value: Vec<u8>) -> Self {
-        Self { name: name.into(), value, folded: OnceCell::new() }
+impl<'a> Field<'a> {
+    fn new(name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self { name: name.into(), value: value.into(), folded: OnceCell::new() }
     }
 
     fn folded(&self) -> &str {
@@ -41,12 +41,12 @@ impl Field {
     }
 }
 
-impl Haystack {
+impl<'a> Haystack<'a> {
     /// From the key fields alone. `None`: they are not stored, and the message has to be read.
-    pub(crate) fn of_keys(row: &Row) -> Option<Self> {
-        let keys = KeyFields::decode(row.key_fields.as_deref()?)?;
-        let mut fields = fields(row.prefix.as_deref().unwrap_or_default());
-        fields.extend(keys.iter().map(|(name, value)| Field::new(name, value.to_vec())));
+    pub(crate) fn of_keys(row: &'a Row) -> Option<Self> {
+        let stored = KeyFields::stored(row.key_fields.as_deref()?)?;
+        let mut fields = fields(row.prefix.as_deref().unwrap_or_default(), KeyFields::hold);
+        fields.extend(stored.into_iter().map(|(name, value)| Field::new(name, value)));
         Some(Self { depth: Depth::Keys, fields, texts: Vec::new() })
     }
 
@@ -55,7 +55,7 @@ impl Haystack {
     pub(crate) fn read(row: &mut Row, depth: Depth) -> Option<(Self, KeyFields)> {
         let (body, header, keys) = header(row)?;
         let texts = if depth == Depth::Body { texts(&body)? } else { Vec::new() };
-        Some((Self { depth, fields: fields(&header), texts }, keys))
+        Some((Self { depth, fields: fields(&header, |_| true), texts }, keys))
     }
 
     /// The verdict; `None` if what was read does not decide it.
@@ -72,7 +72,7 @@ impl Haystack {
             TextTest::Body(wanted) => self.has_text(wanted),
             TextTest::Text(wanted) => {
                 let in_field =
-                    |field: &Field| format!("{}: {}", fold(&field.name), field.folded()).contains(wanted);
+                    |field: &Field<'_>| format!("{}: {}", fold(&field.name), field.folded()).contains(wanted);
                 self.fields.iter().any(in_field) || self.has_text(wanted)
             }
         })
@@ -101,9 +101,13 @@ pub(super) fn header(row: &mut Row) -> Option<(Body, Vec<u8>, KeyFields)> {
     Some((body, header, keys))
 }
 
-fn fields(header: &[u8]) -> Vec<Field> {
+/// Those fields of a header whose names are wanted.
+fn fields(header: &[u8], wanted: impl Fn(&str) -> bool) -> Vec<Field<'static>> {
     mail::header::fields(header)
-        .map(|field| Field::new(String::from_utf8_lossy(field.name).to_lowercase(), field.unfolded()))
+        .filter_map(|field| {
+            let name = String::from_utf8_lossy(field.name);
+            wanted(&name).then(|| Field::new(name.to_lowercase(), field.unfolded()))
+        })
         .collect()
 }
 
@@ -121,7 +125,7 @@ fn texts(body: &Body) -> Option<Vec<String>> {
             _ if at > 0 && part.parent.is_some_and(|parent| is_message(body, parent)) => {
                 let raw = body.read_range_blocking(&part.header, HEADER_MAX.min(left)).ok()?;
                 left -= (raw.len() as u64).min(left);
-                texts.extend(fields(&raw).iter().map(|field| field.folded().to_owned()));
+                texts.extend(fields(&raw, |_| true).iter().map(|field| field.folded().to_owned()));
             }
             _ => {}
         }

@@ -79,16 +79,27 @@ impl KeyFields {
 
     /// From what was stored. `None`: it does not hold them, or is of another version; the header has to be asked.
     pub fn decode(octets: &[u8]) -> Option<Self> {
-        let mut rest = octets.strip_prefix(&[WHOLE])?;
-        let mut fields = Vec::new();
-        while let Some((head, tail)) = rest.split_at_checked(3) {
-            let (value, after) =
-                tail.split_at_checked(usize::from(u16::from_le_bytes([head[1], head[2]])))?;
-            fields.push((head[0], value.to_vec()));
-            rest = after;
-        }
-        rest.is_empty().then_some(Self { fields, continues: false })
+        let fields = split(octets)?.into_iter().map(|(number, value)| (number, value.to_vec())).collect();
+        Some(Self { fields, continues: false })
     }
+
+    /// The same without a copy: names in lower case and values, as [`KeyFields::iter`] gives them.
+    pub fn stored(octets: &[u8]) -> Option<Vec<(&'static str, &[u8])>> {
+        let named = |(number, value)| KEY_FIELDS.get(usize::from(number)).map(|name| (*name, value));
+        Some(split(octets)?.into_iter().filter_map(named).collect())
+    }
+}
+
+/// Numbers and values of a stored table.
+fn split(octets: &[u8]) -> Option<Vec<(u8, &[u8])>> {
+    let mut rest = octets.strip_prefix(&[WHOLE])?;
+    let mut fields = Vec::with_capacity(KEY_FIELDS.len());
+    while let Some((head, tail)) = rest.split_at_checked(3) {
+        let (value, after) = tail.split_at_checked(usize::from(u16::from_le_bytes([head[1], head[2]])))?;
+        fields.push((head[0], value));
+        rest = after;
+    }
+    rest.is_empty().then_some(fields)
 }
 
 #[cfg(test)]
@@ -105,7 +116,9 @@ mod tests {
             "Subject: grüße",
         ] {
             let fields = KeyFields::read(header.as_bytes());
-            assert_eq!(KeyFields::decode(&fields.encode()).as_ref(), Some(&fields), "{header:?}");
+            let stored = fields.encode();
+            assert_eq!(KeyFields::decode(&stored).as_ref(), Some(&fields), "{header:?}");
+            assert_eq!(KeyFields::stored(&stored), Some(fields.iter().collect()), "{header:?}");
         }
         let fields = KeyFields::read(b"Subject: a\r\n b\r\nsubject : c\r\nTo:\r\nX: y\r\n\r\n");
         let all: Vec<_> = fields.iter().collect();
