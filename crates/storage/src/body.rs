@@ -9,12 +9,13 @@ use mail::Blob;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Larger bodies lie in files: from here on SQLite is slower than a file, and cannot send ranges cheaply.
 pub(crate) const SMALL_MAX: u64 = 256 * 1024;
@@ -88,6 +89,8 @@ pub(crate) struct Folder {
     /// The word of this process in file names.
     run: String,
     next: AtomicU64,
+    /// Which of the folders below have names that are known to outlive a loss of power.
+    flushed: Mutex<HashSet<PathBuf>>,
 }
 
 /// Where a body of this file name lies: 256 folders, by the first two digits.
@@ -97,7 +100,7 @@ pub(crate) fn path(dir: &Path, name: &str) -> PathBuf {
 
 impl Folder {
     pub(crate) fn new(dir: PathBuf, run: String) -> Self {
-        Self { dir, run, next: AtomicU64::new(0) }
+        Self { dir, run, next: AtomicU64::new(0), flushed: Mutex::default() }
     }
 
     /// Hashes, compresses, and puts what is large into a flushed file.
@@ -126,15 +129,25 @@ impl Folder {
         let name = format!("{}-{}-{number}", blake3::Hash::from_bytes(hash).to_hex(), self.run);
         let path = path(&self.dir, &name);
         let folder = path.parent().unwrap_or(&self.dir);
-        if !folder.is_dir() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            File::open(&self.dir)?.sync_all()?;
-        }
+        self.make_folder(folder)?;
         fs::rename(&draft, &path)?;
         guard.keep();
         let guard = FileGuard { name, path: path.clone(), kept: AtomicBool::new(false) };
         File::open(folder)?.sync_all()?;
         Ok(Prepared { hash, size: blob.len(), stored: Stored::File(Arc::new(guard)), shape })
+    }
+
+    /// Makes the folder unless it is there, and sees to it that its name is flushed. That it is there does not say so:
+    /// another thread may have just made it, or a process that was killed.
+    fn make_folder(&self, folder: &Path) -> Result<()> {
+        let flushed = || self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
+        if flushed().contains(folder) {
+            return Ok(());
+        }
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        File::open(&self.dir)?.sync_all()?;
+        flushed().insert(folder.to_owned());
+        Ok(())
     }
 
     /// Opens or unpacks a body from the columns `size, place, file` of body and `octets` of body_octets (outer join), from
@@ -176,8 +189,12 @@ impl Folder {
             for name in stray {
                 let path =
                     if name.starts_with("new-") { self.dir.join(&name) } else { path(&self.dir, &name) };
-                fs::remove_file(path)?;
-                swept += 1;
+                match fs::remove_file(path) {
+                    Ok(()) => swept += 1,
+                    // The writer has just taken its row away, and the file with it.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
         Ok(swept)

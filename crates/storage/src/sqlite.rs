@@ -8,6 +8,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 use std::fs::{self, File, Permissions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub(crate) const PAGE: u64 = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     pub(crate) database: PathBuf,
+    /// SQLite's write-ahead log.
+    log: PathBuf,
     pub(crate) bodies: PathBuf,
     pub(crate) spool: PathBuf,
     pub(crate) lock: PathBuf,
@@ -43,6 +46,7 @@ impl Places {
     pub(crate) fn of(dir: &Path) -> Self {
         Self {
             database: dir.join("maddy.db"),
+            log: dir.join("maddy.db-wal"),
             bodies: dir.join("bodies"),
             spool: dir.join("tmp"),
             lock: dir.join("maddy.lock"),
@@ -51,6 +55,7 @@ impl Places {
 
     /// Makes what is missing, readable for the owner only, and takes the lock.
     pub(crate) fn prepare(&self, dir: &Path) -> Result<File> {
+        let missing: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
         for path in [dir, &self.bodies, &self.spool] {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         }
@@ -64,16 +69,29 @@ impl Places {
         // SQLite gives its log the mode of the database, so the file is made before SQLite opens it.
         let database = File::options().create(true).truncate(false).write(true).open(&self.database)?;
         database.set_permissions(Permissions::from_mode(0o600))?;
-        // The names themselves must outlive a loss of power.
-        for path in [Some(dir), dir.parent()].into_iter().flatten() {
+        // The names themselves must outlive a loss of power, those of directories made on the way included.
+        let parents = [dir].into_iter().chain(missing).filter_map(|path| path.parent());
+        for path in [dir].into_iter().chain(parents) {
             let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
             File::open(path)?.sync_all()?;
         }
+        self.flush_what_was_left(&database)?;
         for entry in fs::read_dir(&self.spool)? {
             // What lies here belongs to a process that is dead, for the lock is ours.
             fs::remove_file(entry?.path())?;
         }
         Ok(lock)
+    }
+
+    /// A process that was killed may have written a commit and not yet flushed it. SQLite takes it for committed, and
+    /// readers will be shown it: from then on it has to outlive a loss of power.
+    fn flush_what_was_left(&self, database: &File) -> Result<()> {
+        match File::open(&self.log) {
+            Ok(log) => log.sync_all()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(database.sync_all()?)
     }
 }
 
