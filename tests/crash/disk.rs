@@ -15,7 +15,7 @@ const SECTOR: u64 = 512;
 
 /// How much of what was not flushed a power cut spares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mercy {
+pub(crate) enum Mercy {
     Nothing,
     Everything,
     /// What came first, up to some moment.
@@ -26,7 +26,7 @@ enum Mercy {
     Torn,
 }
 
-fn mercy(random: &dyn Random) -> Mercy {
+pub(crate) fn mercy(random: &dyn Random) -> Mercy {
     match random.below(5) {
         0 => Mercy::Nothing,
         1 => Mercy::Everything,
@@ -73,9 +73,21 @@ enum Sync {
     Directory { path: String, moment: u64 },
 }
 
+/// What a disk does when it is told to flush.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Honesty {
+    #[default]
+    Flushes,
+    /// Says yes to the flush of a file and does nothing.
+    KeepsFiles,
+    /// The same for directories.
+    KeepsNames,
+}
+
 /// The state directory, on a disk with a cache.
 #[derive(Default)]
 pub(crate) struct Disk {
+    honesty: Honesty,
     files: Vec<File>,
     by_inode: HashMap<u64, usize>,
     directories: HashMap<u64, String>,
@@ -94,6 +106,10 @@ pub(crate) struct Taken {
 }
 
 impl Disk {
+    pub(crate) fn new(honesty: Honesty) -> Self {
+        Self { honesty, ..Self::default() }
+    }
+
     pub(crate) fn apply(&mut self, event: &Event<'_>) {
         self.moment += 1;
         match *event {
@@ -169,6 +185,8 @@ impl Disk {
 
     fn sync_ends(&mut self, number: u64) {
         match self.syncs.remove(&number).expect("a flush that ends has begun") {
+            Sync::File { .. } if self.honesty == Honesty::KeepsFiles => {}
+            Sync::Directory { .. } if self.honesty == Honesty::KeepsNames => {}
             Sync::File { file, changes } => self.files[file].settle(changes),
             Sync::Directory { path, moment } => {
                 let below = self.names.iter_mut().filter(|(name, _)| parent(name) == path);
@@ -183,10 +201,10 @@ impl Disk {
         }
     }
 
-    /// Writes what a power cut at this moment may leave into the directory `root`, which is made.
-    pub(crate) fn cut(&self, root: &Path, random: &dyn Random) -> Taken {
+    /// Writes what a power cut at this moment may leave into the directory `root`, which is made. Without `same`, files and
+    /// names may fare differently.
+    pub(crate) fn cut(&self, root: &Path, same: Option<Mercy>, random: &dyn Random) -> Taken {
         let mut taken = Taken::default();
-        let same = (random.below(2) == 0).then(|| mercy(random));
         let meanings = self.choose(same, random);
         fs::create_dir_all(root).unwrap();
         for (path, meaning) in &meanings {

@@ -12,13 +12,14 @@ mod load;
 mod log;
 mod mails;
 mod scene;
+mod shown;
 mod sink;
 
-use disk::{Disk, Taken};
+use disk::{Disk, Honesty, Taken, mercy};
 use ledger::Ledger;
 use log::{Event, Log, Place};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -32,6 +33,8 @@ const CUTS: u64 = 300;
 const CUTS_PER_LOAD: u64 = 1500;
 /// Judges that work side by side.
 const JUDGES: usize = 2;
+/// Cuts, or a few more, for each way to lie.
+const LIES: usize = 8;
 /// Losses that are told in full.
 const TOLD: usize = 30;
 
@@ -99,27 +102,62 @@ fn one_load(seed: u64, cuts: u64, totals: &mut Totals) {
     );
     let random = FakeRandom::seeded(seed);
     let points = points(&log, &ledger, cuts, &random);
-    // On a disk of memory flushing costs nothing.
+    let (taken, losses) = try_cuts(&log, &ledger, &points, Honesty::Flushes, &random);
+    totals.losses.extend(losses);
+    totals.cuts += points.len() as u64;
+    totals.taken.writes += taken.writes;
+    totals.taken.names += taken.names;
+    // A proof that cannot fail shows nothing: a disk that lies must be found out.
+    for honesty in [Honesty::KeepsFiles, Honesty::KeepsNames] {
+        let few: Vec<Place> = (1..=LIES).map(|n| points[(points.len() - 1) * n / LIES]).collect();
+        let (_, losses) = try_cuts(&log, &ledger, &few, honesty, &random);
+        println!("on a disk that {honesty:?} unflushed: {} points, {} losses", few.len(), losses.len());
+        assert!(!losses.is_empty(), "a disk that lies was not found out");
+    }
+}
+
+/// A place for disks; in memory, where flushing costs nothing, if the system has one.
+fn space() -> TempDir {
     let memory = Path::new("/dev/shm");
     let space =
         if memory.is_dir() { TempDir::with_prefix_in("maddy-crash-", memory) } else { TempDir::new() };
-    let space = space.unwrap();
+    space.unwrap()
+}
+
+/// Cuts at all the points; what was taken, and what of it was lost.
+fn try_cuts(
+    log: &Log,
+    ledger: &Arc<Ledger>,
+    points: &[Place],
+    honesty: Honesty,
+    random: &FakeRandom,
+) -> (Taken, Vec<String>) {
+    let space = space();
     let (give, take) = sync_channel::<Case>(JUDGES);
     let take = Arc::new(Mutex::new(take));
     let judges: Vec<_> = (0..JUDGES)
         .map(|_| {
-            let (take, ledger) = (Arc::clone(&take), Arc::clone(&ledger));
+            let (take, ledger) = (Arc::clone(&take), Arc::clone(ledger));
             thread::spawn(move || sit(&take, &ledger))
         })
         .collect();
-    let taken = make_cuts(&log, &points, space.path(), &random, &give);
-    drop(give);
-    for judge in judges {
-        totals.losses.extend(judge.join().unwrap());
+    let mut disk = Disk::new(honesty);
+    let mut taken = Taken::default();
+    let mut points = points.iter().copied().enumerate().peekable();
+    for (place, event) in log.events() {
+        disk.apply(&event);
+        while let Some((number, cut)) = points.next_if(|(_, cut)| *cut <= place) {
+            let dir = space.path().join(number.to_string());
+            let same = (random.below(2) == 0).then(|| mercy(random));
+            let more = disk.cut(&dir, same, random);
+            taken.writes += more.writes;
+            taken.names += more.names;
+            give.send(Case { dir, cut, number: number as u64 }).unwrap();
+        }
     }
-    totals.cuts += points.len() as u64;
-    totals.taken.writes += taken.writes;
-    totals.taken.names += taken.names;
+    drop(give);
+    let losses = judges.into_iter().flat_map(|judge| judge.join().unwrap()).collect();
+    (taken, losses)
 }
 
 /// Moments for cuts, in order: any, and more often those at which something is flushed, renamed, removed or promised.
@@ -144,29 +182,6 @@ fn points(log: &Log, ledger: &Ledger, cuts: u64, random: &FakeRandom) -> Vec<Pla
     let mut points: Vec<Place> = (0..cuts).map(choose).collect();
     points.sort_unstable();
     points
-}
-
-fn make_cuts(
-    log: &Log,
-    points: &[Place],
-    space: &Path,
-    random: &FakeRandom,
-    give: &SyncSender<Case>,
-) -> Taken {
-    let mut disk = Disk::default();
-    let mut taken = Taken::default();
-    let mut points = points.iter().copied().enumerate().peekable();
-    for (place, event) in log.events() {
-        disk.apply(&event);
-        while let Some((number, cut)) = points.next_if(|(_, cut)| *cut <= place) {
-            let dir = space.join(number.to_string());
-            let more = disk.cut(&dir, random);
-            taken.writes += more.writes;
-            taken.names += more.names;
-            give.send(Case { dir, cut, number: number as u64 }).unwrap();
-        }
-    }
-    taken
 }
 
 /// Judges case after case.

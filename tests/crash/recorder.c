@@ -5,7 +5,8 @@
  * "-shm" file, which is built anew at each start, and the folder "tmp", which is emptied then.
  *
  * When the file CRASH_KILL appears, the process ends at once, but between two calls: one that was done and not yet written
- * down would otherwise be missing from the log although the next process has seen what it did. */
+ * down would otherwise be missing from the log although the next process has seen what it did. If the file has something in
+ * it, that is a path below the root, and the process ends when this file or directory is about to be flushed. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +43,9 @@ static pthread_mutex_t names = PTHREAD_MUTEX_INITIALIZER;
 static pthread_rwlock_t life = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static uint64_t flushes;
 static char kill_file[PATH_MAX];
+/* Before the flush of what the process is to end, once there is something in it. */
+static char edge[PATH_MAX];
+static int is_armed, is_at_edge;
 
 static void die(const char *what) {
     dprintf(2, "recorder: %s\n", what);
@@ -51,7 +55,15 @@ static void die(const char *what) {
 static void *wait_for_end(void *nothing) {
     (void)nothing;
     for (;; usleep(1000)) {
-        if (syscall(SYS_faccessat, AT_FDCWD, kill_file, F_OK)) continue;
+        int fd = (int)syscall(SYS_openat, AT_FDCWD, kill_file, O_RDONLY | O_CLOEXEC, 0);
+        if (fd < 0) continue;
+        ssize_t len = syscall(SYS_read, fd, edge, sizeof edge - 1);
+        syscall(SYS_close, fd);
+        if (len > 0) {
+            __atomic_store_n(&is_armed, 1, __ATOMIC_SEQ_CST);
+            syscall(SYS_unlinkat, AT_FDCWD, kill_file, 0);
+            while (!__atomic_load_n(&is_at_edge, __ATOMIC_SEQ_CST)) usleep(1000);
+        }
         pthread_rwlock_wrlock(&life);
         syscall(SYS_unlinkat, AT_FDCWD, kill_file, 0);
         syscall(SYS_exit_group, 137);
@@ -133,25 +145,30 @@ static const char *resolve(int dir, const char *path, char *space) {
     return below(space);
 }
 
-/* Whether this is a file (or a directory) below the root; its inode. */
-static int is_ours(int fd, uint64_t *inode) {
+/* The path below the root of an open file or directory, or NULL; its inode. */
+static const char *path_of(int fd, uint64_t *inode, char *path) {
     pthread_once(&once, begin);
-    if (log_fd < 0 || fd == log_fd) return 0;
+    if (log_fd < 0 || fd == log_fd) return NULL;
     int error = errno;
     struct stat stat;
-    char link[64], path[PATH_MAX];
-    int ours = 0;
+    char link[64];
+    const char *ours = NULL;
     if (!fstat(fd, &stat) && (S_ISREG(stat.st_mode) || S_ISDIR(stat.st_mode))) {
         snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-        ssize_t len = syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof path - 1);
+        ssize_t len = syscall(SYS_readlinkat, AT_FDCWD, link, path, PATH_MAX - 1);
         if (len > 0) {
             path[len] = 0;
-            ours = below(path) != NULL;
+            ours = below(path);
             *inode = stat.st_ino;
         }
     }
     errno = error;
     return ours;
+}
+
+static int is_ours(int fd, uint64_t *inode) {
+    char path[PATH_MAX];
+    return path_of(fd, inode, path) != NULL;
 }
 
 static int do_open(int dir, const char *path, int flags, mode_t mode) {
@@ -230,7 +247,13 @@ int ftruncate(int fd, off_t len) { return ftruncate64(fd, len); }
 
 static int flush(long call, int fd) {
     uint64_t inode, number;
-    if (!is_ours(fd, &inode)) return (int)syscall(call, fd);
+    char space[PATH_MAX];
+    const char *path = path_of(fd, &inode, space);
+    if (!path) return (int)syscall(call, fd);
+    if (__atomic_load_n(&is_armed, __ATOMIC_SEQ_CST) && !strcmp(path, edge)) {
+        __atomic_store_n(&is_at_edge, 1, __ATOMIC_SEQ_CST);
+        for (;;) pause();
+    }
     enter();
     number = __atomic_add_fetch(&flushes, 1, __ATOMIC_SEQ_CST) << 24 | (uint64_t)(getpid() & 0xffffff);
     put_text(SYNC_BEGIN, inode, number, "", 0);

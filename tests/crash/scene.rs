@@ -42,15 +42,33 @@ fn recorder(dir: &Path) -> PathBuf {
     library
 }
 
-/// Plays it with the log in `file`; what was promised.
-pub(crate) fn play(file: &Path, seed: u64) -> Ledger {
-    let kill_file = file.with_extension("kill");
+/// A scene whose daemon is recorded into the log `file`.
+pub(crate) fn recorded(file: &Path) -> Setup {
     let mut setup = Setup::new();
     let state = setup.dir().canonicalize().unwrap().join("state");
     setup.environment("LD_PRELOAD", recorder(file.parent().unwrap()));
     setup.environment("CRASH_ROOT", state);
     setup.environment("CRASH_LOG", file);
-    setup.environment("CRASH_KILL", &kill_file);
+    setup.environment("CRASH_KILL", kill_file(file));
+    setup
+}
+
+fn kill_file(log: &Path) -> PathBuf {
+    log.with_extension("kill")
+}
+
+/// The daemon will be killed when it is about to flush this file or directory of its state.
+pub(crate) fn arm(log: &Path, path: &str) {
+    let draft = log.with_extension("draft");
+    std::fs::write(&draft, path).unwrap();
+    std::fs::rename(draft, kill_file(log)).unwrap();
+    eventually("the recorder knows when to end", || (!kill_file(log).exists()).then_some(()));
+}
+
+/// Plays it with the log in `file`; what was promised.
+pub(crate) fn play(file: &Path, seed: u64) -> Ledger {
+    let kill_file = kill_file(file);
+    let mut setup = recorded(file);
     // Small, so that much is carried over and begun anew.
     setup.option("storage", r#"checkpoint-size "1MiB""#);
     setup.zone("mx.remote.test A 127.0.0.2\nremote.test MX 10 mx.remote.test");
@@ -59,11 +77,7 @@ pub(crate) fn play(file: &Path, seed: u64) -> Ledger {
     let random = FakeRandom::seeded(seed);
     let mut ledger = Ledger::default();
     let mut maddy = setup.start();
-    for name in ACCOUNTS {
-        let begun = pen.place();
-        maddy.cli_with(&["account", "add", name], &format!("{PASSWORD}\n")).ok();
-        ledger.accounts.push((name, Asked { begun, answered: Some(pen.place()) }));
-    }
+    ledger.accounts = add_accounts(&maddy, &pen);
     for (stretch, end) in ENDS.into_iter().enumerate() {
         let clients = clients(&maddy, &pen, stretch, &random);
         let goal = pen.place() + OCTETS;
@@ -88,6 +102,16 @@ pub(crate) fn play(file: &Path, seed: u64) -> Ledger {
     ledger.taken = notes.taken;
     ledger.refused = notes.refused;
     ledger
+}
+
+/// Adds the accounts beside the daemon.
+pub(crate) fn add_accounts(maddy: &Daemon, pen: &Pen) -> Vec<(&'static str, Asked)> {
+    let add = |name| {
+        let begun = pen.place();
+        maddy.cli_with(&["account", "add", name], &format!("{PASSWORD}\n")).ok();
+        (name, Asked { begun, answered: Some(pen.place()) })
+    };
+    ACCOUNTS.into_iter().map(add).collect()
 }
 
 fn clients(maddy: &Daemon, pen: &Pen, stretch: usize, random: &FakeRandom) -> Vec<JoinHandle<Ledger>> {
