@@ -14,6 +14,7 @@ use crate::command::{
 use crate::frame::{Framer, KNOWN};
 use crate::parse::Names;
 use crate::response::{Code, Response, Untagged, Vanished};
+use layers::Enabled;
 use std::collections::VecDeque;
 use std::time::Duration;
 use wire::{Machine, Step, UnderWay};
@@ -114,15 +115,6 @@ enum Task {
     Other,
 }
 
-/// What the client has said that it understands (RFC 5161).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Enabled {
-    rev2: bool,
-    /// Also by a command that asks for mod-sequences (RFC 7162 §3.1).
-    condstore: bool,
-    qresync: bool,
-}
-
 /// One connection, the server's side.
 pub struct Session {
     options: Options,
@@ -175,16 +167,6 @@ impl Session {
     /// Whether `ENABLE IMAP4rev2` was said (RFC 9051 §6.3.1).
     pub fn is_rev2(&self) -> bool {
         self.enabled.rev2
-    }
-
-    /// Whether mod-sequences go with flags that are told unasked (RFC 7162 §3.1).
-    pub fn is_condstore(&self) -> bool {
-        self.enabled.condstore
-    }
-
-    /// Whether VANISHED takes the place of EXPUNGE (RFC 7162 §3.2.3).
-    pub fn is_qresync(&self) -> bool {
-        self.enabled.qresync
     }
 
     pub fn is_idling(&self) -> bool {

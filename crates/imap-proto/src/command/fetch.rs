@@ -1,6 +1,6 @@
 //! FETCH as a value (RFC 9051 §6.4.5).
 
-use super::By;
+use super::{By, PartialRange};
 use crate::sequence::Set;
 
 /// FETCH and UID FETCH.
@@ -13,6 +13,8 @@ pub struct Fetch {
     pub changed_since: Option<u64>,
     /// VANISHED: what is gone since then is told too (RFC 7162 §3.2.6).
     pub vanished: bool,
+    /// PARTIAL: only some of the set (RFC 9394 §3.3).
+    pub slice: Option<PartialRange>,
 }
 
 /// Whether FETCH of a body sets `\Seen`.

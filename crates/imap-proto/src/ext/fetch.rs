@@ -1,5 +1,6 @@
 //! FETCH items with sections, partials and BINARY (RFC 9051 §6.4.5, RFC 3516), and its modifiers.
 
+use super::search;
 use crate::command::{
     By, Command, Fetch, FetchItem, Partial, Peek, PreviewWhen, Refusal, Rfc822, Section, SectionText,
 };
@@ -27,20 +28,24 @@ pub(crate) fn fetch(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
     if items.is_empty() || items.len() > ITEMS_MAX {
         return Err(Refusal::bad("FETCH takes from 1 to 100 items."));
     }
-    let mut fetch = Fetch { set, by, items, changed_since: None, vanished: false };
+    let mut fetch = Fetch { set, by, items, changed_since: None, vanished: false, slice: None };
     if lexer.take(b' ') {
         modifiers(lexer, &mut fetch)?;
     }
     Ok(Command::Fetch(fetch))
 }
 
-/// `(CHANGEDSINCE n VANISHED)` (RFC 7162 §3.1.4.1, §3.2.6).
+/// `(CHANGEDSINCE n VANISHED PARTIAL 1:5)` (RFC 7162 §3.1.4.1, §3.2.6, RFC 9394 §3.3).
 fn modifiers(lexer: &mut Lexer<'_>, fetch: &mut Fetch) -> Lexed<()> {
     let given = lexer.parenthesized(|lexer| {
         match lexer.word()?.as_str() {
             "CHANGEDSINCE" if fetch.changed_since.is_none() => {
                 lexer.space()?;
                 fetch.changed_since = Some(lexer.number()?);
+            }
+            "PARTIAL" if fetch.slice.is_none() => {
+                lexer.space()?;
+                fetch.slice = Some(search::partial(lexer)?);
             }
             "VANISHED" if !fetch.vanished => fetch.vanished = true,
             _ => return Err(Refusal::bad("This modifier of FETCH is not known here, or stands twice.")),
@@ -49,6 +54,9 @@ fn modifiers(lexer: &mut Lexer<'_>, fetch: &mut Fetch) -> Lexed<()> {
     })?;
     if given.is_empty() {
         return Err(Refusal::bad("The list of modifiers is empty."));
+    }
+    if fetch.slice.is_some() && fetch.by == By::Sequence {
+        return Err(Refusal::bad("PARTIAL is for UID FETCH."));
     }
     if fetch.vanished && (fetch.by == By::Sequence || fetch.changed_since.is_none()) {
         return Err(Refusal::bad("VANISHED is for UID FETCH together with CHANGEDSINCE."));

@@ -74,7 +74,7 @@ fn return_option(lexer: &mut Lexer<'_>) -> Lexed<SearchReturn> {
 }
 
 /// `1:100` or `-1:-100`.
-fn partial(lexer: &mut Lexer<'_>) -> Lexed<PartialRange> {
+pub(super) fn partial(lexer: &mut Lexer<'_>) -> Lexed<PartialRange> {
     let mut end = || {
         let backwards = lexer.take(b'-');
         let place = i64::from(lexer.nz_number()?);

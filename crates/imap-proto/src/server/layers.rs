@@ -1,13 +1,33 @@
-//! What changes the connection as a whole after login: UNAUTHENTICATE (RFC 8437) and COMPRESS (RFC 4978).
+//! What changes the connection as a whole after login: what ENABLE brought (RFC 5161), UNAUTHENTICATE (RFC 8437) and
+//! COMPRESS (RFC 4978).
 
 use super::options::{COMPRESS, UNAUTHENTICATE};
-use super::{Enabled, Question, Session, State, Task};
+use super::{Question, Session, State, Task};
 use crate::command::{Command, Refusal};
 use crate::frame::STRANGER;
 use crate::parse::Names;
 use crate::response::Response;
 
+/// What the client has said that it understands (RFC 5161).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Enabled {
+    pub(super) rev2: bool,
+    /// Also by a command that asks for mod-sequences (RFC 7162 §3.1).
+    pub(super) condstore: bool,
+    pub(super) qresync: bool,
+}
+
 impl Session {
+    /// Whether mod-sequences go with flags that are told unasked (RFC 7162 §3.1).
+    pub fn is_condstore(&self) -> bool {
+        self.enabled.condstore
+    }
+
+    /// Whether VANISHED takes the place of EXPUNGE (RFC 7162 §3.2.3).
+    pub fn is_qresync(&self) -> bool {
+        self.enabled.qresync
+    }
+
     /// NO is not allowed here, so that clients can pipeline the next login. Compression cannot be taken off at a place
     /// that both sides agree on: then the connection ends, as RFC 8437 §3 allows.
     pub(super) fn on_unauthenticate(&mut self) {

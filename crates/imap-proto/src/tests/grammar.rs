@@ -125,7 +125,7 @@ fn fetch_items() {
         assert_eq!(
             read(&format!("FETCH 1 {text}")),
             format!(
-                "Fetch(Fetch {{ set: Ranges([(Number(1), Number(1))]), by: Sequence, items: {want}, changed_since: None, vanished: false }})"
+                "Fetch(Fetch {{ set: Ranges([(Number(1), Number(1))]), by: Sequence, items: {want}, changed_since: None, vanished: false, slice: None }})"
             ),
             "{text}"
         );
@@ -200,12 +200,20 @@ fn other_commands() {
         ),
         ("UID FETCH 1 FLAGS (VANISHED)", "Bad"),
         (
+            "UID FETCH 1 UID (PARTIAL -1:-30 CHANGEDSINCE 7)",
+            "Fetch(Fetch { set: Ranges([(Number(1), Number(1))]), by: Uid, items: [Uid], changed_since: Some(7), vanished: false, slice: Some(PartialRange { from: -1, to: -30 }) })",
+        ),
+        ("FETCH 1 UID (PARTIAL 1:2)", "Bad"),
+        ("UID FETCH 1 UID (PARTIAL 1:-2)", "Bad"),
+        ("UID FETCH 1 UID (PARTIAL 0:2)", "Bad"),
+        ("UID FETCH 1 UID (PARTIAL 1:2 PARTIAL 3:4)", "Bad"),
+        (
             "FETCH 1 PREVIEW (CHANGEDSINCE 0)",
-            "Fetch(Fetch { set: Ranges([(Number(1), Number(1))]), by: Sequence, items: [Preview(Always)], changed_since: Some(0), vanished: false })",
+            "Fetch(Fetch { set: Ranges([(Number(1), Number(1))]), by: Sequence, items: [Preview(Always)], changed_since: Some(0), vanished: false, slice: None })",
         ),
         (
             "UID FETCH 1 FLAGS (vanished changedsince 7)",
-            "Fetch(Fetch { set: Ranges([(Number(1), Number(1))]), by: Uid, items: [Flags], changed_since: Some(7), vanished: true })",
+            "Fetch(Fetch { set: Ranges([(Number(1), Number(1))]), by: Uid, items: [Flags], changed_since: Some(7), vanished: true, slice: None })",
         ),
         (
             "STORE 1 (UNCHANGEDSINCE 0) FLAGS ()",

@@ -53,6 +53,9 @@ pub(super) async fn run(client: &mut Client, fetch: Fetch) -> Outcome {
         Ok(targets) => targets,
         Err(response) => return Ok(response),
     };
+    if let Some(slice) = fetch.slice {
+        targets = targets[slice.of(targets.len())].to_vec();
+    }
     if let Some(since) = fetch.changed_since {
         let picture = selected.shared.look();
         targets.retain(|target| picture.mark(target.uid).is_some_and(|mark| mark.modseq > since));
