@@ -136,6 +136,19 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The search that it begins with, if it does.
+    pub(crate) fn search(&self) -> Option<&Search> {
+        match self {
+            Self::Search(search)
+            | Self::MultiSearch(MultiSearch { search, .. })
+            | Self::Sort(Sort { search, .. })
+            | Self::Thread(Thread { search, .. }) => Some(search),
+            _ => None,
+        }
+    }
+}
+
 /// SELECT and EXAMINE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Select {

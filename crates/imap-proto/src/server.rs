@@ -8,9 +8,7 @@ mod options;
 
 pub use options::{ClearLogin, Options, Privacy, hideable};
 
-use crate::command::{
-    Access, Append, Appended, By, Command, MultiSearch, Refusal, RefusalKind, Secret, Sort, Thread,
-};
+use crate::command::{Access, Append, Appended, By, Command, Refusal, RefusalKind, Secret};
 use crate::frame::{Framer, KNOWN};
 use crate::parse::Names;
 use crate::response::{Code, Response, Untagged, Vanished};
@@ -330,15 +328,10 @@ fn task(command: &Command) -> Task {
         Command::Fetch(fetch) if fetch.by == By::Sequence => Task::Numbered,
         Command::Store(store) if store.by == By::Sequence => Task::Numbered,
         // UID SEARCH as well where it has numbers in it (RFC 7162 §3.2.10.2).
-        Command::Search(search)
-        | Command::MultiSearch(MultiSearch { search, .. })
-        | Command::Sort(Sort { search, .. })
-        | Command::Thread(Thread { search, .. })
-            if search.by == By::Sequence || search.key.has_numbers() =>
-        {
-            Task::Numbered
-        }
-        _ => Task::Other,
+        _ => match command.search() {
+            Some(search) if search.by == By::Sequence || search.key.has_numbers() => Task::Numbered,
+            _ => Task::Other,
+        },
     }
 }
 
