@@ -10,6 +10,9 @@ use imap_proto::{Code, Response, Untagged};
 use storage::Uid;
 use tracing::warn;
 
+/// To how many the results of one session may grow together.
+const GROWN_MAX: usize = 2 * RESULTS_MAX;
+
 /// Where the mailbox stands before a search whose changes are to be told; `None` for others.
 pub(super) fn begin(client: &Client, search: &Search) -> Result<Option<Seen>, Response> {
     let wanted = search.give.as_ref().is_some_and(|give| give.contains(&SearchReturn::Update));
@@ -111,6 +114,15 @@ pub(crate) async fn update(client: &mut Client, before: &[Uid]) -> Updates {
             updates.after.push(Untagged::Esearch(Esearch { add_to, ..context.line() }));
         }
     }
+    let mut held = 0;
+    contexts.retain(|context| {
+        held += context.len();
+        if held > GROWN_MAX {
+            let response = Response::no("The results have become too many to be remembered.");
+            updates.after.push(Untagged::Status(response.with(Code::NoUpdate(context.tag.clone()))));
+        }
+        held <= GROWN_MAX
+    });
     if let Some(selected) = &mut client.selected {
         selected.contexts = contexts;
     }

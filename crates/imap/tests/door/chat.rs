@@ -151,7 +151,7 @@ impl Stage {
         self.client(who)?.write_all(octets).await.map_err(|error| error.to_string())
     }
 
-    async fn read_line(&mut self, who: &str) -> Result<String, String> {
+    pub(crate) async fn read_line(&mut self, who: &str) -> Result<String, String> {
         let mut line = Vec::new();
         let read = self.client(who)?.read_until(b'\n', &mut line);
         match tokio::time::timeout(WAIT, read).await {

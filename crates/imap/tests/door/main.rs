@@ -10,6 +10,7 @@ mod chat;
 mod compress;
 mod model;
 mod tls;
+mod updates;
 
 use chat::Stage;
 
