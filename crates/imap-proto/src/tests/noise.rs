@@ -21,7 +21,7 @@ impl Dice {
     }
 }
 
-const WORDS: [&str; 52] = [
+const WORDS: [&str; 59] = [
     "a",
     " ",
     "\r\n",
@@ -69,6 +69,13 @@ const WORDS: [&str; 52] = [
     "(QRESYNC (1 2",
     "(UNCHANGEDSINCE 3) ",
     "MODSEQ",
+    "SORT (",
+    "SUBJECT REVERSE DATE) UTF-8 ",
+    "THREAD REFERENCES US-ASCII ",
+    "ESEARCH IN (subtree ",
+    "personal selected) ",
+    "RETURN (PARTIAL -1:-2 UPDATE) ",
+    "CANCELUPDATE \"a\"",
     "ENABLE QRESYNC",
     "4294967295",
     "1:4294967295",
