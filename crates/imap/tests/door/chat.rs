@@ -22,7 +22,7 @@ pub(crate) struct Stage {
     pub(crate) address: std::net::SocketAddr,
     clients: HashMap<String, BufReader<TcpStream>>,
     stopper: Stopper,
-    _dir: TempDir,
+    pub(crate) dir: TempDir,
 }
 
 impl Stage {
@@ -57,7 +57,7 @@ impl Stage {
         let door = Arc::new(Door::new(config, hostname, store.clone(), accounts, world.clone()));
         let (stopper, stop) = Stopper::new();
         let address = listen(door, tls, &world, stop);
-        Self { store, address, clients: HashMap::new(), stopper, _dir: dir }
+        Self { store, address, clients: HashMap::new(), stopper, dir }
     }
 
     pub(crate) async fn play(&mut self, chat: &str) -> Step {

@@ -56,3 +56,33 @@ async fn a_large_message_goes_in_and_out() {
     stage.play(&format!("A: d UID FETCH 1 (BODY.PEEK[TEXT]<{}.60>)", len - 200)).await.unwrap();
     stage.until("A", "d OK").await.unwrap();
 }
+
+/// Header fields are searched and sorted by what is stored beside the messages, so that it makes no difference if the
+/// messages cannot be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn sorting_reads_no_message() {
+    let mut stage = Stage::new().await;
+    let large = "wanted text ".repeat(200_000);
+    for header in
+        ["Subject: b\\r\\nFrom: ann@a.example", "Subject: a\\r\\nFrom: bob@a.example\\r\\nMessage-ID: <2@x>"]
+    {
+        stage.play(&format!("! deliver INBOX {header}\\r\\n\\r\\n{large}")).await.unwrap();
+    }
+    stage.play("! deliver INBOX Subject: c\\r\\nReferences: <2@x>\\r\\n\\r\\nsmall").await.unwrap();
+    let bodies = stage.dir.path().join("bodies");
+    assert!(std::fs::read_dir(&bodies).unwrap().count() > 0, "large messages lie in files");
+    std::fs::remove_dir_all(&bodies).unwrap();
+    stage.play("A: connect\nA: a SELECT INBOX").await.unwrap();
+    stage.until("A", "a OK").await.unwrap();
+    stage
+        .play(
+            "A: b SORT (SUBJECT DISPLAYFROM DATE) UTF-8 ALL\nA< * SORT 2 1 3\nA< b OK Sorted.\n\
+             A: c THREAD REFERENCES UTF-8 ALL\nA< * THREAD (1)(2 3)\nA< c OK Threaded.\n\
+             A: d SEARCH OR FROM ann NOT SUBJECT a SENTSINCE 1-Jan-1970\nA< * SEARCH\nA< d OK Searched.\n\
+             A: e SEARCH OR FROM ann SUBJECT c\nA< * SEARCH 1 3\nA< e OK Searched.",
+        )
+        .await
+        .unwrap();
+    // What stands in them cannot be told, and is an error.
+    stage.play("A: f SEARCH BODY small\nA< f NO …").await.unwrap();
+}
