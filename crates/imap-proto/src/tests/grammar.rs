@@ -186,18 +186,10 @@ fn lists() {
     }
 }
 
+/// RFC 7162 §3.1.4.1, §3.2.6, RFC 9394 §3.3.
 #[test]
-fn other_commands() {
+fn fetch_modifiers() {
     for (text, want) in [
-        (
-            "status \"inbox\" (MESSAGES MESSAGES SIZE DELETED APPENDLIMIT)",
-            "Status { mailbox: \"INBOX\", items: [Messages, Size, Deleted, AppendLimit] }",
-        ),
-        ("STATUS x ()", "Bad"),
-        (
-            "STATUS x (HIGHESTMODSEQ MAILBOXID)",
-            "Status { mailbox: \"x\", items: [HighestModSeq, MailboxId] }",
-        ),
         ("UID FETCH 1 FLAGS (VANISHED)", "Bad"),
         (
             "UID FETCH 1 UID (PARTIAL -1:-30 CHANGEDSINCE 7)",
@@ -214,6 +206,23 @@ fn other_commands() {
         (
             "UID FETCH 1 FLAGS (vanished changedsince 7)",
             "Fetch(Fetch { set: Ranges([(Number(1), Number(1))]), by: Uid, items: [Flags], changed_since: Some(7), vanished: true, slice: None })",
+        ),
+    ] {
+        assert_eq!(read(text), want, "{text}");
+    }
+}
+
+#[test]
+fn other_commands() {
+    for (text, want) in [
+        (
+            "status \"inbox\" (MESSAGES MESSAGES SIZE DELETED APPENDLIMIT)",
+            "Status { mailbox: \"INBOX\", items: [Messages, Size, Deleted, AppendLimit] }",
+        ),
+        ("STATUS x ()", "Bad"),
+        (
+            "STATUS x (HIGHESTMODSEQ MAILBOXID)",
+            "Status { mailbox: \"x\", items: [HighestModSeq, MailboxId] }",
         ),
         (
             "STORE 1 (UNCHANGEDSINCE 0) FLAGS ()",
