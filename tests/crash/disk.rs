@@ -4,7 +4,7 @@
 //! before the flush began. All else may be there or not, each write and each name for itself, and a write may be torn
 //! between sectors. A rename is never half done: the old name goes only if the new one is there.
 
-use crate::log::Event;
+use crate::log::{Event, Log, Place};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
@@ -199,6 +199,13 @@ impl Disk {
                 }
             }
         }
+    }
+
+    /// The honest disk at a place of the log.
+    pub(crate) fn at(log: &Log, place: Place) -> Self {
+        let mut disk = Self::new(Honesty::Flushes);
+        log.events().take_while(|(after, _)| *after <= place).for_each(|(_, event)| disk.apply(&event));
+        disk
     }
 
     /// Writes what a power cut at this moment may leave into the directory `root`, which is made. Without `same`, files and

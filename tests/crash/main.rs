@@ -107,6 +107,7 @@ fn one_load(seed: u64, cuts: u64, totals: &mut Totals) {
     totals.cuts += points.len() as u64;
     totals.taken.writes += taken.writes;
     totals.taken.names += taken.names;
+    scene::serve(&log, &ledger, &random);
     // A proof that cannot fail shows nothing: a disk that lies must be found out.
     for honesty in [Honesty::KeepsFiles, Honesty::KeepsNames] {
         let few: Vec<Place> = (1..=LIES).map(|n| points[(points.len() - 1) * n / LIES]).collect();

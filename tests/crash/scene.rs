@@ -1,25 +1,27 @@
 //! The play that is recorded: a fresh daemon with two accounts under load from all sides, which is killed, stopped and
 //! started again in between.
 
+use crate::disk::{Disk, Mercy};
 use crate::filer::filer;
 use crate::judge::ACCOUNTS;
 use crate::ledger::{Asked, Ledger};
 use crate::load::{ALICE, BOB, reader, stranger, submitter};
-use crate::log::{Pen, Place};
+use crate::log::{Log, Pen, Place};
 use crate::sink::Sink;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tests::{Daemon, PASSWORD, Setup, eventually};
+use tests::{Daemon, PASSWORD, Setup, eventually, message};
 use world::Random;
 use world::fake::FakeRandom;
 
 /// How the daemon ends after each stretch of load.
 const ENDS: [End; 3] = [End::Kill, End::Stop, End::Kill];
-/// How many answers are waited for in each stretch, and further time.
+/// Octets of the log that are waited for in each stretch of load.
 const OCTETS: Place = 12_000_000;
+/// Most milliseconds from there to its end.
 const FURTHER_MS: u64 = 500;
 
 #[derive(Clone, Copy)]
@@ -102,6 +104,23 @@ pub(crate) fn play(file: &Path, seed: u64) -> Ledger {
     ledger.taken = notes.taken;
     ledger.refused = notes.refused;
     ledger
+}
+
+/// The real daemon on what a cut left: it starts, shows the mail there is, and takes more.
+pub(crate) fn serve(log: &Log, ledger: &Ledger, random: &FakeRandom) {
+    let cut = ledger.answers().into_iter().max().unwrap();
+    let setup = Setup::new();
+    // Nobody is there to take what is in the queue, which stays.
+    setup.zone("mx.remote.test A 127.0.0.3\nremote.test MX 10 mx.remote.test");
+    Disk::at(log, cut).cut(&setup.state_dir(), Some(Mercy::Torn), random);
+    let mut maddy = setup.start();
+    let mut alice = maddy.imap(ALICE);
+    let there = alice.count("INBOX");
+    let text = message("eve@remote.test", ALICE, "after the cut", "text");
+    maddy.smtp().deliver("eve@remote.test", &[ALICE], &text);
+    assert_eq!(alice.count("INBOX"), there + 1);
+    maddy.stop();
+    println!("the daemon starts after a cut at {cut}, with {there} messages in an INBOX");
 }
 
 /// Adds the accounts beside the daemon.

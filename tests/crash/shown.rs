@@ -1,7 +1,7 @@
 //! A kill just before a flush, and a power cut soon after the restart: what was written and not flushed was inherited by the
 //! next process, which may not build on it as if it were on the disk.
 
-use crate::disk::{Disk, Honesty, Mercy, Taken};
+use crate::disk::{Disk, Mercy};
 use crate::judge::judge;
 use crate::ledger::{Asked, Delivery, Ledger, Shown};
 use crate::load::{ALICE, done, number};
@@ -24,7 +24,6 @@ fn killed_at(path: &str, log: &Path, ledger: &mut Ledger, text: &str) -> Daemon 
     ledger.accounts = add_accounts(&maddy, &pen);
     ledger.texts.insert(TOKEN.to_owned(), text.into());
     let mut smtp = maddy.smtp();
-    // The log in of nobody, the first word of a secret: whatever is written once is written by now.
     arm(log, path);
     assert!(smtp.try_deliver("eve@remote.test", &[ALICE], text).is_err(), "the daemon lives");
     let port = maddy.ports().smtp;
@@ -37,14 +36,9 @@ fn killed_at(path: &str, log: &Path, ledger: &mut Ledger, text: &str) -> Daemon 
 /// All that is wrong after a cut that spares nothing, now.
 fn losses(log: &Path, ledger: &Ledger) -> Vec<String> {
     let cut = Pen::new(log).place();
-    let mut disk = Disk::new(Honesty::Flushes);
-    let log = Log::read(log);
-    for (_, event) in log.events().take_while(|(place, _)| *place <= cut) {
-        disk.apply(&event);
-    }
     let space = TempDir::new().unwrap();
     let dir = space.path().join("state");
-    let _: Taken = disk.cut(&dir, Some(Mercy::Nothing), &FakeRandom::seeded(1));
+    Disk::at(&Log::read(log), cut).cut(&dir, Some(Mercy::Nothing), &FakeRandom::seeded(1));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(judge(&dir, ledger, cut))
 }
