@@ -264,8 +264,13 @@ fn read_file(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
+/// A key whose record is published must outlive a loss of power, and with it the name of its directory.
 fn make_dir(dir: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
 }
 
 /// Writes beside the place, flushes, and moves it there, so that no half of a key is ever read.
