@@ -117,7 +117,7 @@ impl Daemon {
             .map_err(|error| other(format!("mail cannot go out: {error}")))?;
         let running =
             Arc::new(Running::new(config, ground, doors, listeners, intake, worker.handle(), means.dns));
-        running.open(change);
+        running.open(change).await;
         let context = Context { store, world };
         let control = Arc::new(Control::new(context, running.clone(), means.reloading));
         let tasks = background(&running, worker, control.clone(), socket, &stop);

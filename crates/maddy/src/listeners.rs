@@ -126,14 +126,13 @@ impl Listeners {
         Ok(Change { bound, closing })
     }
 
-    /// Accepts on what is new and closes what is not wanted any more; sessions go on.
-    pub(crate) fn apply(&mut self, change: Change, serve: impl Fn(DoorName) -> Serve) {
-        for listening in change.closing {
-            if let Some(task) = self.open.remove(&listening) {
-                task.abort();
-                info!(door = listening.door.name(), address = %listening.address, "closed");
-            }
-        }
+    /// Accepts on what is new and gives back what is not wanted any more, to be closed; sessions go on.
+    pub(crate) fn apply(&mut self, change: Change, serve: impl Fn(DoorName) -> Serve) -> Vec<Closing> {
+        let closing = change.closing.into_iter().filter_map(|listening| {
+            let task = self.open.remove(&listening)?;
+            Some(Closing { listening, task })
+        });
+        let closing = closing.collect();
         for (listening, listener) in change.bound {
             let address = listener.local_addr().unwrap_or(listening.address);
             info!(door = listening.door.name(), %address, tls = listening.tls == TlsStart::AtOnce, "listening");
@@ -141,6 +140,23 @@ impl Listeners {
             let task = tokio::spawn(listener.run(move |conn| serve(conn)));
             self.open.insert(listening, task);
         }
+        closing
+    }
+}
+
+/// A socket that shall listen no more.
+pub(crate) struct Closing {
+    listening: Listening,
+    task: JoinHandle<()>,
+}
+
+impl Closing {
+    /// Returns when nobody can connect any more.
+    pub(crate) async fn close(self) {
+        self.task.abort();
+        // The socket goes with the task, which ends a moment after it was told to. An error only says that it did.
+        let _ = self.task.await;
+        info!(door = self.listening.door.name(), address = %self.listening.address, "closed");
     }
 }
 

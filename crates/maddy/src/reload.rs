@@ -64,8 +64,11 @@ impl Running {
     }
 
     /// Accepts connections on the sockets of a change.
-    pub(crate) fn open(&self, change: Change) {
-        self.listeners().apply(change, |door| self.doors.serve(door));
+    pub(crate) async fn open(&self, change: Change) {
+        let closing = self.listeners().apply(change, |door| self.doors.serve(door));
+        for socket in closing {
+            socket.close().await;
+        }
     }
 
     /// Takes over another configuration. Everything that can fail is done first; when something does, nothing has
@@ -99,7 +102,7 @@ impl Running {
         self.intake.set_signer(signer);
         self.ground.gate.set(new.limits);
         self.doors.change(&new);
-        self.open(change);
+        self.open(change).await;
         if let Some(logging) = logging
             && !logging.change(new.log)
         {
