@@ -20,7 +20,8 @@ pub const CLAIMS_MAX: usize = 1000;
 /// Longest text of a reply that is kept, in octets.
 const REPLY_KEPT: usize = 4096;
 
-/// Recipients of one job at one domain, to be tried by whoever holds the claim, until its lease runs out.
+/// Recipients of one job, to be tried by whoever holds the claim, until its lease runs out: those at one domain, or all
+/// ([`Store::claim_due_whole`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     pub job: JobId,
@@ -30,6 +31,7 @@ pub struct Claim {
     pub arrived: Unix,
     /// Octets of the whole message.
     pub size: u64,
+    /// Of the first recipient, if they are at several.
     pub domain: Domain,
     pub recipients: Vec<JobRecipient>,
     lease: i64,
@@ -75,6 +77,15 @@ pub struct Settled {
     pub notices: Vec<Accepted>,
 }
 
+/// How jobs are cut into claims.
+enum Cut {
+    /// One for each domain; those of the JSON list `except` are left alone.
+    ByDomain {
+        except: String,
+    },
+    Whole,
+}
+
 impl Store {
     /// Takes up to `most` claims of what is due at `now`, the longest due first, each for `lease`. After that anybody may take
     /// them again, so that the work of a dead process is not lost.
@@ -90,13 +101,21 @@ impl Store {
         lease: Duration,
         except: &[Domain],
     ) -> Result<Vec<Claim>> {
-        let except = domains(except);
+        self.claim(now, most, lease, Cut::ByDomain { except: domains(except) }).await
+    }
+
+    /// As [`Store::claim_due`], but a claim holds all of a job that is due, whatever the domains: for those who send everything
+    /// to one host.
+    pub async fn claim_due_whole(&self, now: Unix, most: usize, lease: Duration) -> Result<Vec<Claim>> {
+        self.claim(now, most, lease, Cut::Whole).await
+    }
+
+    async fn claim(&self, now: Unix, most: usize, lease: Duration, cut: Cut) -> Result<Vec<Claim>> {
         let most = most.min(CLAIMS_MAX);
         let until = now.saturating_add(seconds(lease));
         // Odd enough that no two claims in the life of a row are the same; never 0.
         let token = (self.world().random.u64() >> 1).cast_signed().max(1);
-        self.write(0, move |tx| Box::pin(async move { claim(tx, now, most, until, token, &except).await }))
-            .await
+        self.write(0, move |tx| Box::pin(async move { claim(tx, now, most, until, token, &cut).await })).await
     }
 
     /// Holds a claim for `lease` from `now` on. [`Error::LeaseLost`] if it was not ours any more.
@@ -229,12 +248,16 @@ async fn claim(
     most: usize,
     until: Unix,
     token: i64,
-    except: &str,
+    cut: &Cut,
 ) -> Result<Vec<Claim>> {
     // The first rows by due time say which jobs and domains; of those all that is due is taken along.
     const FIND: &str = "SELECT DISTINCT job, domain FROM (SELECT job, domain FROM job_recipient \
         WHERE state = 0 AND max(due, lease_until) <= ?1 \
         AND domain NOT IN (SELECT value FROM json_each(?3)) ORDER BY max(due, lease_until), id LIMIT ?2)";
+    const FIND_WHOLE: &str = "SELECT DISTINCT job, domain FROM job_recipient \
+        WHERE state = 0 AND max(due, lease_until) <= ?1 AND job IN (SELECT job FROM job_recipient \
+        WHERE state = 0 AND max(due, lease_until) <= ?1 ORDER BY max(due, lease_until), id LIMIT ?2) \
+        ORDER BY job";
     const TAKE: &str = "UPDATE job_recipient SET lease = ?2, lease_until = ?3 FROM json_each(?4) t \
         WHERE job_recipient.job = t.value ->> 0 AND domain = t.value ->> 1 \
         AND state = 0 AND max(due, lease_until) <= ?1";
@@ -244,12 +267,11 @@ async fn claim(
         FROM json_each(?2) t CROSS JOIN job_recipient r ON r.job = t.value ->> 0 AND r.domain = t.value ->> 1 \
         JOIN job j ON j.id = r.job WHERE r.lease = ?1 ORDER BY t.key, r.id";
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let groups: Vec<(i64, String)> = sqlx::query_as(FIND)
-        .bind(now)
-        .bind(most)
-        .bind(except.to_owned())
-        .fetch_all(&mut tx.connection)
-        .await?;
+    let find = match cut {
+        Cut::ByDomain { except } => sqlx::query_as(FIND).bind(now).bind(most).bind(except.clone()),
+        Cut::Whole => sqlx::query_as(FIND_WHOLE).bind(now).bind(most),
+    };
+    let groups: Vec<(i64, String)> = find.fetch_all(&mut tx.connection).await?;
     if groups.is_empty() {
         return Ok(Vec::new());
     }
@@ -261,7 +283,9 @@ async fn claim(
     for row in &rows {
         let job = JobId(row.try_get(0)?);
         let domain: &str = row.try_get(10)?;
-        let open = claims.last_mut().filter(|last| last.job == job && last.domain.as_str() == domain);
+        let is_same =
+            |last: &Claim| last.job == job && (matches!(cut, Cut::Whole) || last.domain.as_str() == domain);
+        let open = claims.last_mut().filter(|last| is_same(last));
         let read = crate::queue_list::read_recipient(row, 11, RecipientState::Trying);
         let read = match (open, read) {
             (Some(last), Ok(recipient)) => {

@@ -52,6 +52,30 @@ async fn claims_are_by_job_and_domain() {
 }
 
 #[tokio::test]
+async fn a_claim_of_the_whole_job_has_every_domain() {
+    let bench = Bench::new().await;
+    let to = ["a@x.example", "b@y.example", "c@x.example"];
+    bench.store.accept(acceptance("one", &[], &to)).await.unwrap();
+    bench.store.accept(acceptance("two", &[], &to[1..2])).await.unwrap();
+    let held = bench.store.claim_due_except(NOW, 1, LEASE, &[]).await.unwrap();
+    assert_eq!(held[0].recipients.len(), 2);
+    let claims = bench.store.claim_due_whole(NOW, 10, LEASE).await.unwrap();
+    let told = |claims: &[Claim]| -> Vec<String> {
+        let to = |claim: &Claim| -> String {
+            claim.recipients.iter().map(|r| r.recipient.address.local()).collect()
+        };
+        claims.iter().map(|claim| format!("{} {}", claim.job, to(claim))).collect()
+    };
+    assert_eq!(told(&claims), ["1 b", "2 b"], "what somebody is at is left to them");
+    for claim in claims.into_iter().chain(held) {
+        bench.store.release(claim).await.unwrap();
+    }
+    let claims = bench.store.claim_due_whole(NOW, 1, LEASE).await.unwrap();
+    assert_eq!(told(&claims), ["1 acb"]);
+    assert_eq!(claims[0].domain.as_str(), "x.example");
+}
+
+#[tokio::test]
 async fn everything_of_the_envelope_comes_back() {
     let mut bench = Bench::new().await;
     let mut mail = acceptance("one", &[], &["a@x.example", "b@x.example", "\"c d\"@x.example"]);
