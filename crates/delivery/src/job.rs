@@ -47,6 +47,13 @@ impl Job {
         if since.elapsed() > RENEWAL && !self.is_still_ours(&claim).await {
             return None;
         }
+        if self.courier.config.smarthost.is_none() && goes_to_several_domains(&claim) {
+            // Taken for a smarthost that a reload has taken away: it is claimed anew, domain by domain.
+            if let Err(error) = self.store.release(claim).await {
+                warn!(%error, "a claim could not be given back; it will be free when its lease ends");
+            }
+            return None;
+        }
         let (message, content) = match self.read(&claim).await {
             Ok(Some(read)) => read,
             Ok(None) => {
@@ -151,6 +158,10 @@ impl Job {
         };
         settle::settle(&settling, claim, message, results).await
     }
+}
+
+fn goes_to_several_domains(claim: &Claim) -> bool {
+    claim.recipients.iter().any(|one| one.recipient.address.domain() != &claim.domain)
 }
 
 /// How an attempt ended.

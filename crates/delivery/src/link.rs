@@ -119,6 +119,8 @@ impl Link {
                 }
                 Event::Refused { at: Stage::Auth, reply } => {
                     // A wrong password is our mistake, not the message's: it waits until somebody has put it right.
+                    tracing::warn!(host = %self.place.host, %reply, "the smarthost refuses our login, so no mail leaves \
+                        here; it waits: look at `user` and the `password-file` of the smarthost");
                     self.quit().await;
                     return Err(OpenError::Unfit(not_logged_in(&self.place, &reply)));
                 }

@@ -345,7 +345,8 @@ async fn a_smarthost_takes_all() {
     for (begin, security) in [(Begin::WhenAsked, Security::Required), (Begin::AtOnce, Security::Implicit)] {
         let mut house = House::build().await;
         let relay = Relay::start(house.dir.path(), "mx1.e.ex", begin, &house.world).await;
-        house.send("alice@o.ex", &["a@e.ex", "a@null.ex", "b@gone.ex"], TEXT).await;
+        house.send("alice@o.ex", &["a@e.ex", "bad@e.ex", "a@null.ex", "bad@gone.ex"], TEXT).await;
+        house.send("alice@o.ex", &["c@e.ex"], TEXT).await;
         house.work(Config {
             per_destination: 1,
             ..by_relay(&relay, &house, "mx1.e.ex", security, "secret\nx")
@@ -353,8 +354,10 @@ async fn a_smarthost_takes_all() {
         house.queue_is(&[]).await;
         let heard = relay.heard.lock().unwrap().clone();
         let once = ["MAIL <alice@o.ex> tls", "message"];
-        let want = [&["AUTH PLAIN AG1lAHNlY3JldA=="][..], &once, &once, &once].concat();
+        let want = [&["AUTH PLAIN AG1lAHNlY3JldA=="][..], &once, &once].concat();
         assert_eq!(heard, want);
+        assert_eq!(house.inbox().await.len(), 1, "one notice for both that were refused");
+        assert_eq!(house.notices().await, ["bad@e.ex failed 5.1.1", "bad@gone.ex failed 5.1.1"]);
         house.stop().await;
     }
 }

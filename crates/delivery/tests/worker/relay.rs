@@ -102,6 +102,9 @@ fn answer(question: Question, tls: &str, note: &impl Fn(String)) -> Answer {
             ok()
         }
         Question::Reset => Answer::Noted,
+        Question::Rcpt(recipient) if recipient.address.local() == "bad" => {
+            Reply::new(550, mail::Status::permanent(1, 1), "who is that").into()
+        }
         Question::AuthRespond(_) | Question::Hello { .. } | Question::Rcpt(_) => ok(),
     }
 }
