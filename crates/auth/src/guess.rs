@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Failures that are counted beyond a limit; by then each delay is the longest, and more would only be forgotten later.
 const BEYOND_MAX: u32 = 16;
 
-/// Checked options of the node `logins`.
+/// How many failures there may be, and what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuessLimits {
     /// Failures of one address (of a /64 in IPv6, which is one customer's) before it has to wait.
@@ -20,7 +20,6 @@ pub struct GuessLimits {
     pub max_delay: Duration,
     /// Time without failures that makes one of them forgotten.
     pub forget: Duration,
-    pub loopback: Loopback,
 }
 
 impl Default for GuessLimits {
@@ -32,17 +31,8 @@ impl Default for GuessLimits {
             delay: Duration::from_secs(10),
             max_delay: Duration::from_secs(15 * 60),
             forget: Duration::from_secs(10 * 60),
-            loopback: Loopback::Counted,
         }
     }
-}
-
-/// Whether logins from this very machine are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loopback {
-    Counted,
-    /// 127.0.0.0/8 and ::1 may try as often as they like: a webmail, say, that has limits of its own.
-    Exempt,
 }
 
 /// What went wrong under one name.

@@ -1,6 +1,6 @@
 //! Who failed lately, in tables of bounded size, for all doors together.
 
-use crate::guess::{Acquaintance, GuessLimits, Loopback, Mark, Standing, TooMany, decide};
+use crate::guess::{Acquaintance, GuessLimits, Mark, Standing, TooMany, decide};
 use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -51,9 +51,6 @@ impl Guesses {
 
     /// Whether a password for `user` may be tried now. `now` is in seconds, here and below.
     pub fn ask(&self, user: &str, from: IpAddr, now: u64) -> Result<(), TooMany> {
-        if self.is_exempt(from) {
-            return Ok(());
-        }
         let tags = self.tags(user, from);
         let of = |table: &HashMap<Tag, Mark>, tag: &Tag| table.get(tag).copied().unwrap_or_default();
         let proven = self.familiar.get(&tags.pair);
@@ -72,9 +69,6 @@ impl Guesses {
 
     /// The password was wrong, or there is no such user.
     pub fn wrong(&mut self, user: &str, from: IpAddr, now: u64) {
-        if self.is_exempt(from) {
-            return;
-        }
         let tags = self.tags(user, from);
         let limits = self.limits;
         count(&mut self.sources, tags.address, &limits, limits.per_address, now);
@@ -86,20 +80,12 @@ impl Guesses {
     /// The password was right. What was wrong at this address with others stays counted: who has an account here may
     /// not buy guesses with it.
     pub fn right(&mut self, user: &str, from: IpAddr, now: u64) {
-        if self.is_exempt(from) {
-            return;
-        }
         let pair = self.tags(user, from).pair;
         self.accounts.remove(&pair);
         if self.familiar.len() >= FAMILIAR_MAX && !self.familiar.contains_key(&pair) {
             keep_the_strongest(&mut self.familiar, |last| *last);
         }
         self.familiar.insert(pair, now);
-    }
-
-    /// Whether logins from there are not counted at all.
-    pub fn is_exempt(&self, from: IpAddr) -> bool {
-        self.limits.loopback == Loopback::Exempt && from.to_canonical().is_loopback()
     }
 
     fn tags(&self, user: &str, from: IpAddr) -> Tags {
@@ -252,16 +238,6 @@ mod tests {
         assert_eq!(guess(&mut guesses, "a", "2001:db8:1:2::1", 0), 10);
         assert_eq!(guess(&mut guesses, "a", "2001:db8:1:2:ffff::9", 0), 0);
         assert_eq!(guess(&mut guesses, "a", "2001:db8:1:3::1", 0), 10);
-    }
-
-    #[test]
-    fn loopback_is_exempt_only_if_told() {
-        for from in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
-            let mut guesses = guesses();
-            assert_eq!(guess(&mut guesses, "a", from, 0), 10, "{from}");
-            guesses.set(GuessLimits { loopback: Loopback::Exempt, ..GuessLimits::default() });
-            assert_eq!(guesses.ask("a", ip(from), 0), Ok(()), "{from}");
-        }
     }
 
     #[test]

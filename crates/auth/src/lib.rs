@@ -15,7 +15,7 @@ mod recent;
 
 pub use authenticate::{Authenticate, Denied, Identity, Verdict};
 pub use exchange::{Exchange, Mechanism, RESPONSE_MAX, Refusal, Step};
-pub use guess::{GuessLimits, Guesser, Loopback, TooMany};
+pub use guess::{GuessLimits, Guesser, TooMany};
 pub use guesses::{FAMILIAR_MAX, Guesses, MARKS_MAX, source_of};
 pub use login::{Login, Secret};
 pub use password::{PASSWORD_MAX, PasswordError, hash, prepare, verify};

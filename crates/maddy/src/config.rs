@@ -1,8 +1,8 @@
 //! The whole configuration: the order of its top-level nodes, and what can only be judged when all is known.
 
 use crate::cli::Trouble;
+use crate::login::Logins;
 use ::config::{OptionDoc, Problems, Section, Tree};
-use auth::{GuessLimits, Loopback};
 use delivery::Aliases;
 use mail::{Address, Domain};
 use net::{Limits, TlsOptions};
@@ -42,7 +42,7 @@ pub(crate) struct Config {
     pub(crate) imap: imap::Config,
     pub(crate) delivery: delivery::Config,
     pub(crate) limits: Limits,
-    pub(crate) logins: GuessLimits,
+    pub(crate) logins: Logins,
     pub(crate) storage: storage::Config,
 }
 
@@ -183,7 +183,7 @@ fn decode(section: &mut Section<'_>) -> Option<Config> {
     let imap = section.child("imap", "The door for readers.", imap::decode);
     let delivery = section.child("delivery", "Mail that goes to other servers.", delivery::config::decode);
     let limits = section.child("limits", "How many connections there may be.", net::config::decode_limits);
-    let logins = section.child("logins", "How often passwords may be guessed.", decode_logins);
+    let logins = section.child("logins", "How often passwords may be guessed.", Logins::decode);
     let storage = section
         .child("storage", "The database.", |storage| storage::Config::decode(storage, state_dir.clone()));
     let config = Config {
@@ -307,54 +307,6 @@ impl Separator {
 impl std::fmt::Display for Separator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.map_or(Ok(()), |c| write!(f, "{c}"))
-    }
-}
-
-fn decode_logins(section: &mut Section<'_>) -> GuessLimits {
-    let usual = GuessLimits::default();
-    let seconds = Duration::from_secs;
-    let most = |section: &mut Section<'_>, key: &'static str, doc: &str, usual: u32| {
-        section.count(key, doc).within(1..=100_000).or(usual)
-    };
-    GuessLimits {
-        per_address: most(
-            section,
-            "failures-per-address",
-            "Failed logins of one address (of a /64 of IPv6) before it has to wait.",
-            usual.per_address,
-        ),
-        per_network: most(
-            section,
-            "failures-per-network",
-            "Failed logins of one network (a /24 of IPv4, a /48 of IPv6) before it has to wait.",
-            usual.per_network,
-        ),
-        per_account: most(
-            section,
-            "failures-per-account",
-            "Failed logins with one account, from everywhere, after which an address has one try and then waits.",
-            usual.per_account,
-        ),
-        delay: section
-            .duration("delay", "The first wait; each further failure doubles it.")
-            .within(seconds(1)..=seconds(3600))
-            .or(usual.delay),
-        max_delay: section
-            .duration("max-delay", "No wait is longer.")
-            .within(seconds(1)..=seconds(24 * 3600))
-            .or(usual.max_delay),
-        forget: section
-            .duration("forget", "Time after which one failure is forgotten, and then the next.")
-            .within(seconds(1)..=seconds(7 * 24 * 3600))
-            .or(usual.forget),
-        loopback: if section
-            .flag("exempt-loopback", "Whether logins from this machine are never made to wait.")
-            .or(usual.loopback == Loopback::Exempt)
-        {
-            Loopback::Exempt
-        } else {
-            Loopback::Counted
-        },
     }
 }
 

@@ -35,7 +35,7 @@ impl Doors {
         world: &World,
         pipeline: Pipeline,
     ) -> Self {
-        let judge = Arc::new(Judge::new(store.clone(), config.logins, world));
+        let judge = Arc::new(Judge::new(store.clone(), config.logins.clone(), world));
         let spool_dir = store.spool_dir().to_owned();
         let smtp =
             smtp_in::Deps { intake: intake.clone(), world: world.clone(), spool_dir: spool_dir.clone() };
@@ -58,7 +58,7 @@ impl Doors {
 
     /// From now on new connections find doors with these options.
     pub(crate) fn change(&self, config: &Config) {
-        self.judge.set_limits(config.logins);
+        self.judge.reconfigure(config.logins.clone());
         self.smtp.reconfigure(config.smtp.clone());
         // The checks remember whom they have put off, and go on remembering.
         let pipeline = self.smtp.pipeline().reconfigured(config.checks.clone(), config.hostname.clone());

@@ -1,9 +1,11 @@
 //! Who may log in: credentials from the store, checked away from the threads that serve connections, and not more often
 //! than guessing should be.
 
+mod config;
 mod turns;
 
-use auth::{Authenticate, Denied, GuessLimits, Guesses, Identity, Login, Recent, Verdict, source_of};
+use auth::{Authenticate, Denied, Guesses, Identity, Login, Recent, TooMany, Verdict, source_of};
+pub(crate) use config::Logins;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +24,7 @@ pub(crate) struct Judge {
 
 /// What is remembered of logins.
 struct Memory {
+    options: Logins,
     guesses: Guesses,
     right: Recent,
     wrong: Recent,
@@ -37,20 +40,23 @@ struct Case {
 }
 
 impl Judge {
-    pub(crate) fn new(store: Store, limits: GuessLimits, world: &World) -> Self {
+    pub(crate) fn new(store: Store, options: Logins, world: &World) -> Self {
         let mut key = [0; 32];
         world.random.fill(&mut key);
         let memory = Memory {
-            guesses: Guesses::new(limits, &key),
+            guesses: Guesses::new(options.limits, &key),
+            options,
             right: Recent::new(auth::RIGHT_TIME, &key),
             wrong: Recent::new(auth::WRONG_TIME, &key),
         };
         Self { store, turns: Turns::new(), memory: Arc::new(Mutex::new(memory)), clock: world.clock.clone() }
     }
 
-    /// Other limits from now on; what was counted stays.
-    pub(crate) fn set_limits(&self, limits: GuessLimits) {
-        lock(&self.memory).guesses.set(limits);
+    /// Other options from now on; what was counted stays.
+    pub(crate) fn reconfigure(&self, options: Logins) {
+        let mut memory = lock(&self.memory);
+        memory.guesses.set(options.limits);
+        memory.options = options;
     }
 
     async fn judge(&self, login: Login, from: IpAddr) -> Verdict {
@@ -76,7 +82,7 @@ impl Judge {
 
     /// Whether a password for this account may be tried from there now.
     fn admit(&self, login: &Login, from: IpAddr) -> Result<(), Denied> {
-        lock(&self.memory).guesses.ask(&login.user, from, self.now()).map_err(|too_many| {
+        lock(&self.memory).ask(&login.user, from, self.now()).map_err(|too_many| {
             let wait = too_many.wait.as_secs();
             info!(user = login.user, peer = %from, why = %too_many.of, wait, "login refused unseen");
             Denied::TooManyGuesses(too_many)
@@ -97,7 +103,7 @@ impl Judge {
 
     async fn turn(&self, from: IpAddr) -> Result<Turn, Denied> {
         // What comes from an exempt address is the traffic of many.
-        let source = (!lock(&self.memory).guesses.is_exempt(from)).then(|| source_of(from));
+        let source = (!lock(&self.memory).options.is_exempt(from)).then(|| source_of(from));
         let turn = self.turns.take(source).await;
         turn.ok_or_else(|| Denied::Unavailable("too many logins at once".to_owned()))
     }
@@ -121,6 +127,10 @@ impl Judge {
 }
 
 impl Memory {
+    fn ask(&self, user: &str, from: IpAddr, now: u64) -> Result<(), TooMany> {
+        if self.options.is_exempt(from) { Ok(()) } else { self.guesses.ask(user, from, now) }
+    }
+
     fn settle(&mut self, case: Case, is_right: bool, now: u64) -> Verdict {
         let Case { login, from, stored, against } = case;
         match stored {
@@ -130,7 +140,9 @@ impl Memory {
                 Ok(Identity::proven(login.user))
             }
             stored => {
-                self.guesses.wrong(&login.user, from, now);
+                if !self.options.is_exempt(from) {
+                    self.guesses.wrong(&login.user, from, now);
+                }
                 self.wrong.remember(&login, &against, now);
                 info!(user = login.user, peer = %from, known = stored.is_some(), "login refused");
                 Err(Denied::WrongCredentials)

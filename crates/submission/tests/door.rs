@@ -4,7 +4,7 @@
 #[path = "../../smtp-in/tests/house/mod.rs"]
 mod house;
 
-use auth::{Authenticate, Denied, Login, Verdict};
+use auth::{Authenticate, Denied, Guesser, Login, TooMany, Verdict};
 use house::{Client, House};
 use mail::{Blob, Domain, Message};
 use net::Stop;
@@ -204,6 +204,31 @@ impl Authenticate for Speechless {
     fn authenticate<'a>(&'a self, _: Login, _: IpAddr) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>> {
         Box::pin(async { Err(Denied::Unavailable("the store is locked".to_owned())) })
     }
+}
+
+/// Has heard too many guesses.
+struct Weary;
+
+impl Authenticate for Weary {
+    fn authenticate<'a>(&'a self, _: Login, _: IpAddr) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>> {
+        let too_many = TooMany { wait: Duration::from_millis(19_001), of: Guesser::Network };
+        Box::pin(async move { Err(Denied::TooManyGuesses(too_many)) })
+    }
+}
+
+#[tokio::test]
+async fn guesses_too_many_are_told_when_to_come_again_and_cost_the_connection() {
+    let house = House::build().await;
+    let config = Config { login_failures: 2, ..clear() };
+    let mut client = open_with(&house, config, Arc::new(Weary)).await;
+    client
+        .play(&format!(
+            "EHLO c.ex => 250
+             {LOGIN} => 454 4.7.0 Too many failed logins; try again in 20 seconds
+             {LOGIN} => 454 4.7.0"
+        ))
+        .await;
+    assert!(client.hear().await.starts_with("421 4.7.0"));
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ impl Scene {
         let store = Store::open(storage::Config::new(dir.path()), world.clone()).await.unwrap();
         let hash = auth::hash(&Secret::new("right".to_owned())).unwrap();
         store.create_credential("alice@o.ex", &PasswordHash::new(hash)).await.unwrap();
-        Self { _dir: dir, judge: Judge::new(store, GuessLimits::default(), &world), clock }
+        Self { _dir: dir, judge: Judge::new(store, Logins::default(), &world), clock }
     }
 
     async fn login(&self, user: &str, password: &str, from: &str) -> String {
@@ -108,5 +108,20 @@ async fn who_was_here_comes_in_beside_a_guesser() {
     }
     assert_eq!(scene.login("bob@o.ex", "guess", HERE).await, TOO_MANY);
     scene.clock.advance(Duration::from_secs(5));
+    assert_eq!(scene.login("alice@o.ex", "right", HERE).await, "in: alice@o.ex");
+}
+
+#[tokio::test]
+async fn exempt_networks_may_fail_as_they_like_from_the_moment_they_are() {
+    let scene = Scene::new().await;
+    for n in 0..10 {
+        assert_eq!(scene.login("alice@o.ex", &format!("guess {n}"), HERE).await, WRONG);
+    }
+    assert_eq!(scene.login("alice@o.ex", "right", HERE).await, TOO_MANY);
+    let exempt = vec![policy::Network::parse("192.0.2.0/24").unwrap()];
+    scene.judge.reconfigure(Logins { exempt, ..Logins::default() });
+    for n in 0..5 {
+        assert_eq!(scene.login("alice@o.ex", &format!("more {n}"), HERE).await, WRONG);
+    }
     assert_eq!(scene.login("alice@o.ex", "right", HERE).await, "in: alice@o.ex");
 }
