@@ -7,6 +7,7 @@
 use crate::log::{Event, Log, Place};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use world::Random;
 
@@ -198,6 +199,33 @@ impl Disk {
                     self.names.get_mut(&to).map(|name| flush_name(name, moment));
                 }
             }
+        }
+    }
+
+    /// A disk with nothing in its cache.
+    pub(crate) fn of(root: &Path) -> Self {
+        let mut disk = Self::default();
+        disk.take_in(root, "");
+        disk
+    }
+
+    fn take_in(&mut self, at: &Path, path: &str) {
+        let inode = fs::metadata(at).unwrap().ino();
+        let target = if at.is_dir() {
+            self.directories.insert(inode, path.to_owned());
+            for entry in fs::read_dir(at).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+                self.take_in(&at.join(name), &below);
+            }
+            Target::Directory
+        } else {
+            self.files.push(File { flushed: fs::read(at).unwrap(), ..File::default() });
+            self.by_inode.insert(inode, self.files.len() - 1);
+            Target::File(self.files.len() - 1)
+        };
+        if !path.is_empty() {
+            self.names.insert(path.to_owned(), vec![Meaning { since: 0, target, moved_to: None }]);
         }
     }
 

@@ -28,12 +28,14 @@ use world::Random;
 use world::fake::FakeRandom;
 
 /// Cuts of a run that nobody asked to be longer.
-const CUTS: u64 = 300;
+const CUTS: u64 = 250;
 /// Cuts for each recorded load; more cuts are more loads.
 const CUTS_PER_LOAD: u64 = 1500;
 /// Judges that work side by side.
 const JUDGES: usize = 2;
-/// Cuts, or a few more, for each way to lie.
+/// One in so many is cut a second time.
+const AGAIN: u64 = 10;
+/// Cuts for each way to lie.
 const LIES: usize = 8;
 /// Losses that are told in full.
 const TOLD: usize = 30;
@@ -50,6 +52,15 @@ struct Totals {
     cuts: u64,
     taken: Taken,
     losses: Vec<String>,
+}
+
+impl Totals {
+    fn add(&mut self, more: Self) {
+        self.cuts += more.cuts;
+        self.taken.writes += more.taken.writes;
+        self.taken.names += more.taken.names;
+        self.losses.extend(more.losses);
+    }
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -102,18 +113,34 @@ fn one_load(seed: u64, cuts: u64, totals: &mut Totals) {
     );
     let random = FakeRandom::seeded(seed);
     let points = points(&log, &ledger, cuts, &random);
-    let (taken, losses) = try_cuts(&log, &ledger, &points, Honesty::Flushes, &random);
-    totals.losses.extend(losses);
-    totals.cuts += points.len() as u64;
-    totals.taken.writes += taken.writes;
-    totals.taken.names += taken.names;
-    scene::serve(&log, &ledger, &random);
+    totals.add(try_cuts(Trial::of(&log, &ledger, Honesty::Flushes), &points, &random));
+    // While the daemon puts things in order after a cut, the power can fail again.
+    let recovery = scene::recover(&log, &ledger, &random, &dir.path().join("again"));
+    let again = points_of(&recovery.log, cuts / AGAIN, &random);
+    let trial =
+        Trial { log: &recovery.log, ledger: &ledger, disk: recovery.disk, promised: Some(recovery.cut) };
+    totals.add(try_cuts(trial, &again, &random));
     // A proof that cannot fail shows nothing: a disk that lies must be found out.
     for honesty in [Honesty::KeepsFiles, Honesty::KeepsNames] {
         let few: Vec<Place> = (1..=LIES).map(|n| points[(points.len() - 1) * n / LIES]).collect();
-        let (_, losses) = try_cuts(&log, &ledger, &few, honesty, &random);
-        println!("on a disk that {honesty:?} unflushed: {} points, {} losses", few.len(), losses.len());
-        assert!(!losses.is_empty(), "a disk that lies was not found out");
+        let lied = try_cuts(Trial::of(&log, &ledger, honesty), &few, &random);
+        println!("on a disk that {honesty:?} unflushed: {} points, {} losses", lied.cuts, lied.losses.len());
+        assert!(!lied.losses.is_empty(), "a disk that lies was not found out");
+    }
+}
+
+/// A log, the disk at its start, and what was promised.
+struct Trial<'a> {
+    log: &'a Log,
+    ledger: &'a Arc<Ledger>,
+    disk: Disk,
+    /// What was promised by this place is to be there; by the cut, if it is not given.
+    promised: Option<Place>,
+}
+
+impl<'a> Trial<'a> {
+    fn of(log: &'a Log, ledger: &'a Arc<Ledger>, honesty: Honesty) -> Self {
+        Self { log, ledger, disk: Disk::new(honesty), promised: None }
     }
 }
 
@@ -126,39 +153,42 @@ fn space() -> TempDir {
 }
 
 /// Cuts at all the points; what was taken, and what of it was lost.
-fn try_cuts(
-    log: &Log,
-    ledger: &Arc<Ledger>,
-    points: &[Place],
-    honesty: Honesty,
-    random: &FakeRandom,
-) -> (Taken, Vec<String>) {
+fn try_cuts(trial: Trial<'_>, points: &[Place], random: &FakeRandom) -> Totals {
     let space = space();
     let (give, take) = sync_channel::<Case>(JUDGES);
     let take = Arc::new(Mutex::new(take));
     let judges: Vec<_> = (0..JUDGES)
         .map(|_| {
-            let (take, ledger) = (Arc::clone(&take), Arc::clone(ledger));
+            let (take, ledger) = (Arc::clone(&take), Arc::clone(trial.ledger));
             thread::spawn(move || sit(&take, &ledger))
         })
         .collect();
-    let mut disk = Disk::new(honesty);
-    let mut taken = Taken::default();
+    let mut totals = Totals { cuts: points.len() as u64, ..Totals::default() };
+    let mut disk = trial.disk;
     let mut points = points.iter().copied().enumerate().peekable();
-    for (place, event) in log.events() {
+    for (place, event) in trial.log.events() {
         disk.apply(&event);
         while let Some((number, cut)) = points.next_if(|(_, cut)| *cut <= place) {
             let dir = space.path().join(number.to_string());
             let same = (random.below(2) == 0).then(|| mercy(random));
-            let more = disk.cut(&dir, same, random);
-            taken.writes += more.writes;
-            taken.names += more.names;
+            let taken = disk.cut(&dir, same, random);
+            totals.taken.writes += taken.writes;
+            totals.taken.names += taken.names;
+            let cut = trial.promised.unwrap_or(cut);
             give.send(Case { dir, cut, number: number as u64 }).unwrap();
         }
     }
     drop(give);
-    let losses = judges.into_iter().flat_map(|judge| judge.join().unwrap()).collect();
-    (taken, losses)
+    totals.losses = judges.into_iter().flat_map(|judge| judge.join().unwrap()).collect();
+    totals
+}
+
+/// Any moments, in order.
+fn points_of(log: &Log, cuts: u64, random: &FakeRandom) -> Vec<Place> {
+    let all: Vec<Place> = log.events().map(|(place, _)| place).collect();
+    let mut points: Vec<Place> = (0..cuts).map(|_| all[random.below(all.len() as u64) as usize]).collect();
+    points.sort_unstable();
+    points
 }
 
 /// Moments for cuts, in order: any, and more often those at which something is flushed, renamed, removed or promised.

@@ -69,7 +69,6 @@ pub(crate) fn arm(log: &Path, path: &str) {
 
 /// Plays it with the log in `file`; what was promised.
 pub(crate) fn play(file: &Path, seed: u64) -> Ledger {
-    let kill_file = kill_file(file);
     let mut setup = recorded(file);
     // Small, so that much is carried over and begun anew.
     setup.option("storage", r#"checkpoint-size "1MiB""#);
@@ -87,11 +86,7 @@ pub(crate) fn play(file: &Path, seed: u64) -> Ledger {
         thread::sleep(Duration::from_millis(random.below(FURTHER_MS)));
         match end {
             End::Stop => maddy.stop(),
-            End::Kill => {
-                std::fs::write(&kill_file, "").unwrap();
-                eventually("the daemon ends", || (!kill_file.exists()).then_some(()));
-                maddy.kill();
-            }
+            End::Kill => kill(&mut maddy, file),
         }
         for client in clients {
             ledger.join(client.join().unwrap());
@@ -106,21 +101,44 @@ pub(crate) fn play(file: &Path, seed: u64) -> Ledger {
     ledger
 }
 
-/// The real daemon on what a cut left: it starts, shows the mail there is, and takes more.
-pub(crate) fn serve(log: &Log, ledger: &Ledger, random: &FakeRandom) {
+/// What the real daemon did with the disk that a cut had left.
+pub(crate) struct Recovery {
+    /// The place of the cut.
+    pub(crate) cut: Place,
+    /// The disk as it was found.
+    pub(crate) disk: Disk,
+    pub(crate) log: Log,
+}
+
+/// Starts the real daemon on what a cut left, recorded into `file`, and kills it; then it shows the mail there is, and takes
+/// more.
+pub(crate) fn recover(log: &Log, ledger: &Ledger, random: &FakeRandom, file: &Path) -> Recovery {
     let cut = ledger.answers().into_iter().max().unwrap();
-    let setup = Setup::new();
+    let setup = recorded(file);
     // Nobody is there to take what is in the queue, which stays.
     setup.zone("mx.remote.test A 127.0.0.3\nremote.test MX 10 mx.remote.test");
     Disk::at(log, cut).cut(&setup.state_dir(), Some(Mercy::Torn), random);
+    let disk = Disk::of(&setup.state_dir());
     let mut maddy = setup.start();
-    let mut alice = maddy.imap(ALICE);
-    let there = alice.count("INBOX");
+    let there = maddy.imap(ALICE).count("INBOX");
+    kill(&mut maddy, file);
+    let recovery = Recovery { cut, disk, log: Log::read(file) };
+    maddy.start();
     let text = message("eve@remote.test", ALICE, "after the cut", "text");
     maddy.smtp().deliver("eve@remote.test", &[ALICE], &text);
-    assert_eq!(alice.count("INBOX"), there + 1);
+    assert_eq!(maddy.imap(ALICE).count("INBOX"), there + 1);
     maddy.stop();
-    println!("the daemon starts after a cut at {cut}, with {there} messages in an INBOX");
+    let calls = recovery.log.events().count();
+    println!("the daemon starts after a cut at {cut} with {calls} calls, and {there} messages in an INBOX");
+    recovery
+}
+
+/// Kills the daemon between two calls.
+fn kill(maddy: &mut Daemon, log: &Path) {
+    let file = kill_file(log);
+    std::fs::write(&file, "").unwrap();
+    eventually("the daemon ends", || (!file.exists()).then_some(()));
+    maddy.kill();
 }
 
 /// Adds the accounts beside the daemon.
