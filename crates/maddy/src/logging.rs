@@ -1,7 +1,12 @@
 //! The log: its options, and one line per event on standard error, for people or for programs.
 
+mod queue;
+
+pub(crate) use queue::Tail;
+
 use crate::config::{Format, Level, Log};
 use ::config::Section;
+use queue::Queue;
 use std::io::{self, IsTerminal};
 use tracing::error;
 use tracing::level_filters::LevelFilter;
@@ -19,10 +24,12 @@ pub(crate) struct Logging {
 }
 
 impl Logging {
-    /// Begins the log of this process. Can be done once.
-    pub(crate) fn start(log: Log) -> Result<Self, String> {
+    /// Begins the log of this process. Can be done once. The last lines are written when [`Tail`] goes.
+    pub(crate) fn start(log: Log) -> Result<(Self, Tail), String> {
+        let (queue, tail) =
+            Queue::start(io::stderr()).map_err(|error| format!("the log cannot begin: {error}"))?;
         let (filter, handle) = Reloaded::new(targets(log.level));
-        let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+        let lines = fmt::layer().with_writer(queue).with_target(false);
         let lines = match log.format {
             Format::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
             Format::Json => {
@@ -35,7 +42,7 @@ impl Logging {
             .try_init()
             .map_err(|error| format!("the log cannot begin: {error}"))?;
         log_panics();
-        Ok(Self { filter: handle, format: log.format })
+        Ok((Self { filter: handle, format: log.format }, tail))
     }
 
     /// Takes over a new level. Whether the format is the same, which cannot change while the server runs.

@@ -25,7 +25,7 @@ pub(crate) fn run(source: &Source) -> Result<(), Trouble> {
     let config = source.read()?;
     umask(UMASK);
     take_all_handles();
-    let logging = Logging::start(config.log).map_err(Trouble::new)?;
+    let (logging, _tail) = Logging::start(config.log).map_err(Trouble::new)?;
     on_threads(serve(source.clone(), config, logging))
 }
 

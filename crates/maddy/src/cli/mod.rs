@@ -12,9 +12,11 @@ mod messages;
 mod output;
 mod queue;
 mod recording;
+mod speak;
 
 pub(crate) use args::{Cli, Command};
 pub(crate) use connection::{Connection, RELOAD, STATUS};
+pub(crate) use speak::speak;
 
 use crate::config::Source;
 use args::{ConfigCommand, DkimCommand, Global};
@@ -75,7 +77,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) if trouble.message.is_empty() => ExitCode::from(trouble.status),
         Err(trouble) => {
-            eprintln!("maddy: {trouble}");
+            speak(std::io::stderr(), format!("maddy: {trouble}\n"));
             ExitCode::from(trouble.status)
         }
     }

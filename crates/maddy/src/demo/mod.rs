@@ -5,8 +5,8 @@
 mod accounts;
 mod panel;
 
-use crate::cli::Trouble;
 use crate::cli::args::{self, Global};
+use crate::cli::{Trouble, speak};
 use crate::config::{Config, Format, Level, Log};
 use crate::daemon::{Daemon, Means, StartError, make_directory};
 use crate::listeners::BindError;
@@ -29,7 +29,8 @@ const CONFIG_FILE: &str = "maddy.conf";
 
 pub(crate) fn run(demo: &args::Demo, global: &Global) -> Result<(), Trouble> {
     let dir = global.state_dir.clone().unwrap_or_else(|| PathBuf::from(STATE_DIR));
-    let logging = Logging::start(Log { level: Level::Warn, format: Format::Text }).map_err(Trouble::new)?;
+    let log = Log { level: Level::Warn, format: Format::Text };
+    let (logging, _tail) = Logging::start(log).map_err(Trouble::new)?;
     on_threads(serve(demo.clone(), dir, global.json, logging))
 }
 
@@ -50,19 +51,13 @@ async fn serve(demo: args::Demo, dir: PathBuf, json: bool, logging: Logging) -> 
             return Err(trouble);
         }
     };
-    show(&Panel { domain: DOMAIN, accounts, ca, ports }, &dir, json)?;
+    let panel = Panel { domain: DOMAIN, accounts, ca, ports };
+    let text = if json { panel.json()? } else { panel.text(&dir) };
+    // On a thread where waiting harms nobody: the server answers already.
+    let _ = tokio::task::spawn_blocking(move || speak(io::stdout(), text)).await;
     logging.change(Log { level: Level::Info, format: Format::Text });
     while signals.next().await != Order::Stop {}
     stop(daemon, signals).await
-}
-
-fn show(panel: &Panel, dir: &Path, json: bool) -> Result<(), Trouble> {
-    use io::Write;
-    let text = if json { panel.json()? } else { panel.text(dir) };
-    let mut out = io::stdout().lock();
-    // Whoever started us may have stopped to listen; that ends no server.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    Ok(())
 }
 
 /// Makes the certificates, and the configuration from its text as any other.

@@ -1,7 +1,7 @@
 //! A directory with a configuration, and the program run in it.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
@@ -115,6 +115,14 @@ impl House {
         Daemon::start(self.command(args))
     }
 
+    /// The same, but nobody reads its log; the pipe stays open.
+    pub(crate) fn start_unread(&self, args: &[&str]) -> Daemon {
+        let mut command = self.command(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let running = Running { child: command.spawn().unwrap() };
+        Daemon { running, log: mpsc::channel().1, seen: Vec::new() }
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -210,6 +218,15 @@ impl Daemon {
         let line = self.seen(&wanted);
         let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap();
         address.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// Waits until a port answers.
+    pub(crate) fn wait_port(&self, port: u16) {
+        let begun = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "port {port} does not answer");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -9,3 +9,4 @@ mod house;
 mod line;
 mod messages;
 mod queue;
+mod silent_reader;
