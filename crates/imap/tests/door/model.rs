@@ -114,7 +114,10 @@ impl Model {
         let resync = format!("SELECT INBOX (QRESYNC ({} {}{known}))", memory.uidvalidity, memory.modseq);
         self.log.push("(reconnects)".to_owned());
         self.line().await;
-        self.run("LOGIN alice@example.org secret").await;
+        // The server may not know yet that the old connection is lost, and count it.
+        while self.run("LOGIN alice@example.org secret").await.0.starts_with("NO [LIMIT]") {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
         self.run("ENABLE QRESYNC").await;
         let (tagged, _) = self.run(&resync).await;
         assert!(tagged.starts_with("OK"), "{:#?}", self.log);
@@ -243,11 +246,13 @@ impl Model {
             return self.reconnect().await;
         }
         if self.messages.is_empty() || self.dice.below(6) == 0 {
-            self.run(&format!("APPEND INBOX ({flag}) {{7+}}\r\nA: b\r\n\r")).await;
+            let more = " {7+}\r\nA: d\r\n\r".repeat(self.dice.below(3));
+            self.run(&format!("APPEND INBOX ({flag}) {{7+}}\r\nA: b\r\n\r{more}")).await;
             return;
         }
         let number = self.dice.below(self.messages.len()) + 1;
-        match self.dice.below(14) {
+        match self.dice.below(15) {
+            14 => drop(self.run(&format!("REPLACE {number} INBOX ({flag}) {{7+}}\r\nA: c\r\n\r")).await),
             12 => drop(self.run(&format!("STORE {number} (UNCHANGEDSINCE 40) +FLAGS ({flag})")).await),
             13 => drop(self.run(&format!("UID FETCH 1:* (FLAGS) (CHANGEDSINCE {number})")).await),
             0 => drop(self.run("NOOP").await),
