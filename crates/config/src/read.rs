@@ -34,7 +34,10 @@ impl Tree {
     pub fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Self {
         let mut reader = Reader::new(env);
         let nodes = match read_text(path) {
-            Ok(text) => reader.file(path.display().to_string(), folder_of(path), &text),
+            Ok(text) => {
+                reader.open.push(identity(path));
+                reader.file(path.display().to_string(), folder_of(path), &text)
+            }
             Err(why) => {
                 reader.source(path.display().to_string(), folder_of(path), "");
                 let help = "name another file with --config, or make this one readable";
@@ -142,20 +145,26 @@ impl<'e> Reader<'e> {
             match node.name().value() {
                 "include" => nodes.extend(self.include(node, file)),
                 "let" => self.set(node, file),
-                _ => {
-                    let node = self.node(node, file);
-                    nodes.push(node);
-                }
+                _ => nodes.extend(self.node(node, file)),
             }
         }
         nodes
     }
 
-    fn node(&mut self, node: &KdlNode, file: u32) -> Node {
+    /// A node; `None` where something cannot be put into its name, which is reported.
+    fn node(&mut self, node: &KdlNode, file: u32) -> Option<Node> {
         self.refuse_type(node.ty(), file);
         let name_span = self.word(node.name().span(), file);
+        let name = match substitute(node.name().value(), &self.variables) {
+            None => Some(node.name().value().to_owned()),
+            Some(Ok(made)) => Some(made),
+            Some(Err((message, help))) => {
+                self.problem(name_span, message, help);
+                None
+            }
+        };
         let mut made = Node {
-            name: node.name().value().to_owned(),
+            name: name.clone().unwrap_or_default(),
             name_span,
             arguments: Vec::new(),
             properties: Vec::new(),
@@ -171,7 +180,7 @@ impl<'e> Reader<'e> {
         if let Some(children) = node.children() {
             made.children = self.nodes(children, file);
         }
-        made
+        name.map(|_| made)
     }
 
     fn value(&mut self, entry: &KdlEntry, file: u32) -> Value {
@@ -218,7 +227,7 @@ impl<'e> Reader<'e> {
 
     /// `let name "value"`: a variable for what comes after it.
     fn set(&mut self, node: &KdlNode, file: u32) {
-        let node = self.node(node, file);
+        let Some(node) = self.node(node, file) else { return };
         let help = || "write let name \"value\"; use it as \"$(name)\"".to_owned();
         if !node.properties.is_empty() || !node.children.is_empty() {
             return self.problem(node.name_span, "`let` takes a name and a value only".to_owned(), help());
@@ -248,8 +257,8 @@ impl<'e> Reader<'e> {
 
     /// `include "file"…`: the nodes of other files, as if they stood here.
     fn include(&mut self, node: &KdlNode, file: u32) -> Vec<Node> {
-        let node = self.node(node, file);
         let mut nodes = Vec::new();
+        let Some(node) = self.node(node, file) else { return nodes };
         if node.arguments.is_empty() || !node.properties.is_empty() || !node.children.is_empty() {
             let help = "write include \"file.conf\" or include \"conf.d/*.conf\"".to_owned();
             self.problem(node.name_span, "`include` takes names of files only".to_owned(), help);
@@ -280,10 +289,11 @@ impl<'e> Reader<'e> {
 
     fn include_one(&mut self, path: &Path, at: Span) -> Vec<Node> {
         let shown = path.display().to_string();
-        if self.open.len() >= INCLUDE_DEPTH_MAX || self.open.iter().any(|open| open == path) {
+        let itself = identity(path);
+        if self.open.len() > INCLUDE_DEPTH_MAX || self.open.contains(&itself) {
             let message =
                 format!("{shown} is included within itself, or more than {INCLUDE_DEPTH_MAX} files deep");
-            self.problem(at, message, String::new());
+            self.problem(at, message, "remove this `include`".to_owned());
             return Vec::new();
         }
         if self.sources.len() >= FILES_MAX {
@@ -292,7 +302,7 @@ impl<'e> Reader<'e> {
         }
         match read_text(path) {
             Ok(text) => {
-                self.open.push(path.to_owned());
+                self.open.push(itself);
                 let nodes = self.file(shown, folder_of(path), &text);
                 self.open.pop();
                 nodes
@@ -303,6 +313,11 @@ impl<'e> Reader<'e> {
             }
         }
     }
+}
+
+/// What two names of one file have in common.
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// What the parser complains of.

@@ -55,6 +55,14 @@ impl<'a> Section<'a> {
         Self { sink, node, path, span, asked: Vec::new(), arguments_read: 0, open: false }
     }
 
+    /// Whether an option or a section of this name is given, rightly or wrongly.
+    pub fn has(&self, name: &str) -> bool {
+        self.node.is_some_and(|node| {
+            node.children.iter().any(|child| child.name == name)
+                || node.properties.iter().any(|(key, _, _)| key == name)
+        })
+    }
+
     /// Whether the section stands in the file.
     pub fn is_present(&self) -> bool {
         self.node.is_some()
@@ -98,6 +106,23 @@ impl<'a> Section<'a> {
         }
         let result = self.descend(name, node, decode);
         node.map(|_| result)
+    }
+
+    /// One child section whose parts may stand in several places, as in files that are included: what all sections of
+    /// the name hold is read as if it stood in the first.
+    pub fn joined<R>(&mut self, name: &str, doc: &str, decode: impl FnOnce(&mut Section<'_>) -> R) -> R {
+        self.describe_child(name, doc, true);
+        self.ask(name);
+        let mut parts = self.named(name).into_iter().cloned();
+        let mut whole = parts.next();
+        if let Some(whole) = &mut whole {
+            for part in parts {
+                whole.arguments.extend(part.arguments);
+                whole.properties.extend(part.properties);
+                whole.children.extend(part.children);
+            }
+        }
+        self.descend(name, whole.as_ref(), decode)
     }
 
     /// All child sections of one name, in the order of the file.

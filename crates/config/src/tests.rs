@@ -374,7 +374,7 @@ fn includes() {
         [
             "d/2.conf:1:9: `domains` must be text, not 5 (put it in quotes: \"5\")",
             "d/2.conf:2:1: unknown option `wrong` (known here: aliases, domains, hostname, log, relay, smtp, strict)",
-            "smtp.inc:1:9: smtp.inc is included within itself, or more than 8 files deep",
+            "smtp.inc:1:9: smtp.inc is included within itself, or more than 8 files deep (remove this `include`)",
         ]
     );
     write("d/1.conf", "domains {\n");

@@ -254,6 +254,8 @@ fn decode_smarthost(section: &mut Section<'_>) -> Option<Smarthost> {
     let login = match (user, password_file) {
         (Some(user), Some(password_file)) => Some(Login { user, password_file }),
         (None, None) => None,
+        // One that cannot be read was reported.
+        (Some(_), None) if section.has("password-file") => None,
         (Some(_), None) => {
             section.problem(
                 section.span(),

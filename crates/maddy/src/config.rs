@@ -156,7 +156,7 @@ fn decode(section: &mut Section<'_>) -> Option<Config> {
     let tls = section.child("tls", "Certificates.", net::config::decode_tls);
     let postmaster = postmaster(section);
     let subaddress = subaddress(section);
-    let aliases = section.child("aliases", "Other addresses, and where their mail goes.", |aliases| {
+    let aliases = section.joined("aliases", "Other addresses, and where their mail goes.", |aliases| {
         decode_aliases(aliases, &domains)
     });
     let state_dir =
