@@ -66,7 +66,7 @@ impl Door {
         loop {
             let driven = next(&mut conn, &mut session, visit.deadline(config.message_timeout)).await;
             for reply in session.take_refusals() {
-                info!(%reply, "refused");
+                info!(mail = visit.mail_id(), %reply, "refused");
             }
             match driven {
                 Driven::Ask(question) => {
@@ -84,7 +84,7 @@ impl Door {
                     Err(error) => return info!(%error, "TLS failed"),
                 },
                 Driven::TimedOut => {
-                    info!("silent or slow for too long");
+                    info!(mail = visit.mail_id(), "silent or slow for too long");
                     session.farewell(timed_out());
                     visit.forget();
                 }

@@ -64,6 +64,11 @@ impl<'a> Visit<'a> {
         self.transaction = None;
     }
 
+    /// Of the transaction that is open.
+    pub(crate) fn mail_id(&self) -> Option<&str> {
+        self.transaction.as_ref().map(|transaction| transaction.id.as_str())
+    }
+
     /// Whether a message is coming in.
     pub(crate) fn is_receiving(&self) -> bool {
         self.transaction.as_ref().is_some_and(|transaction| transaction.incoming.is_some())

@@ -17,10 +17,6 @@ pub enum Breach {
     NotAReply(String),
     /// A line that does not end within [`REPLY_LINE_MAX`], or a reply with too many lines.
     TooLong,
-    /// A bare CR or LF in a reply.
-    BareLineEnd,
-    /// The lines of one reply have different codes.
-    MixedCodes,
     /// A reply that answers nothing.
     Unasked,
     /// Octets behind the reply to STARTTLS: somebody has put words into the clear part (RFC 3207 §6).
@@ -32,8 +28,6 @@ impl fmt::Display for Breach {
         match self {
             Self::NotAReply(line) => write!(f, "the server sent what is no SMTP reply: {line}"),
             Self::TooLong => f.write_str("the server sent an endless reply"),
-            Self::BareLineEnd => f.write_str("the server sent a line that does not end in CRLF"),
-            Self::MixedCodes => f.write_str("the server sent one reply with different codes"),
             Self::Unasked => f.write_str("the server sent a reply to which there was no command"),
             Self::TextBeforeTls => f.write_str("the server sent text between its consent to TLS and TLS"),
         }
@@ -41,9 +35,11 @@ impl fmt::Display for Breach {
 }
 
 /// Puts the lines of a reply together.
+///
+/// Servers that end lines with LF alone are understood, and so are those that give the lines of one reply different codes,
+/// which RFC 5321 §4.2.1 forbids: the last counts. Otherwise they could never be sent anything.
 #[derive(Debug, Default)]
 pub struct ReplyReader {
-    code: Option<u16>,
     lines: Vec<String>,
     seen: usize,
 }
@@ -55,7 +51,7 @@ impl ReplyReader {
             let (line, used) = match take_line(buffer, REPLY_LINE_MAX) {
                 Line::Partial => return Ok(None),
                 Line::Whole(line, used) => (line, used),
-                Line::Bare(_) => return Err(Breach::BareLineEnd),
+                Line::Bare(used) => (unended(&buffer[..used]).to_vec(), used),
                 Line::TooLong => return Err(Breach::TooLong),
             };
             buffer.drain(..used);
@@ -67,9 +63,6 @@ impl ReplyReader {
 
     fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, Breach> {
         let (code, is_last, text) = split(line).ok_or_else(|| Breach::NotAReply(shown(line)))?;
-        if *self.code.get_or_insert(code) != code {
-            return Err(Breach::MixedCodes);
-        }
         self.seen += 1;
         if self.seen > REPLY_LINES_READ_MAX {
             return Err(Breach::TooLong);
@@ -81,9 +74,15 @@ impl ReplyReader {
             return Ok(None);
         }
         let lines = std::mem::take(&mut self.lines);
-        (self.code, self.seen) = (None, 0);
+        self.seen = 0;
         Ok(Some(Reply { code, status: None, text: lines.join("\n") }))
     }
+}
+
+/// A line without its end, be it CRLF or LF.
+fn unended(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// Code, whether it is the last line, text; `None` if this is no line of a reply.

@@ -208,3 +208,29 @@ fn noise_in_any_pieces_tells_one_story() {
         );
     }
 }
+
+#[test]
+fn a_message_refused_on_its_way_is_told_of_before_it_is_dropped() {
+    for text in ["DATA\r\nbad\nline\r\n.\r\nNOOP\r\n", "BDAT 9 LAST\r\nbad\nline\rNOOP\r\n", "BDAT 2000\r\n"]
+    {
+        let mut session = Session::new(options(), Channel::Clear);
+        session.feed(b"EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\n");
+        session.feed(text.as_bytes());
+        session.feed(&[b'x'; 2000]);
+        let mut told = Vec::new();
+        loop {
+            let step = session.step();
+            told.extend(session.take_refusals());
+            match step {
+                Step::Ask(Question::Reset) => break,
+                Step::Ask(question) => session.answer(usual(&question)),
+                Step::Read | Step::Close => panic!("{text:?} is not dropped"),
+                _ => {}
+            }
+        }
+        assert_eq!(told.len(), 1, "{text:?}: {told:?}");
+        session.answer(Answer::Noted);
+        while !matches!(session.step(), Step::Read | Step::Close) {}
+        assert!(!session.take_refusals().contains(&told[0]), "{text:?} is told of twice");
+    }
+}

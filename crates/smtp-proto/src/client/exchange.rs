@@ -3,7 +3,7 @@
 use super::Loss;
 use super::outcome::{Outcome, Stage};
 use super::session::Session;
-use super::transaction::{CHUNK, Under, Way};
+use super::transaction::{CHUNK, Way};
 use crate::ext::Extension;
 use crate::reply::Breach;
 use mail::Reply;
@@ -170,7 +170,7 @@ impl Session {
             Verdict::Done => self.broken(Breach::NotAReply(reply.to_string())),
             _ => {
                 if !under.mail_refused {
-                    settle_accepted(under, &Outcome::Refused { at: Stage::Data, reply });
+                    under.settle_accepted(&Outcome::Refused { at: Stage::Data, reply });
                     self.is_dirty = true;
                 }
                 self.finish_transaction();
@@ -193,7 +193,7 @@ impl Session {
             return self.begin_chunk();
         }
         if let Some(under) = &mut self.under {
-            settle_accepted(under, &Outcome::Refused { at: Stage::Content, reply });
+            under.settle_accepted(&Outcome::Refused { at: Stage::Content, reply });
         }
         self.is_dirty = true;
         self.finish_transaction();
@@ -208,7 +208,7 @@ impl Session {
                 self.is_dirty = matches!(under.way, Way::Chunks { .. });
                 Outcome::Refused { at: Stage::Content, reply }
             };
-            settle_accepted(under, &outcome);
+            under.settle_accepted(&outcome);
         }
         self.finish_transaction();
     }
@@ -262,14 +262,5 @@ impl Session {
             return self.lose(Loss::Content);
         }
         self.expected.push_back(Expect::End);
-    }
-}
-
-/// The same outcome for all recipients whose RCPT was accepted.
-fn settle_accepted(under: &mut Under, outcome: &Outcome) {
-    for at in &under.accepted {
-        if let Some(open) = under.outcomes.get_mut(*at) {
-            *open = Some(outcome.clone());
-        }
     }
 }

@@ -157,7 +157,15 @@ impl Session {
         if let Some(Event::Sent(report)) = self.event.take() {
             return Some(report);
         }
-        let outcomes = self.under.take()?.into_outcomes(Loss::Connection);
+        let mut under = self.under.take()?;
+        if under.stage == Stage::Content
+            && let Ok(Some(reply)) = self.replies.take(&mut self.input)
+            && !reply.is_done()
+        {
+            // It had heard enough of the message and closed; what was sent to it since has been in vain.
+            under.settle_accepted(&Outcome::Refused { at: Stage::Content, reply: with_status(reply) });
+        }
+        let outcomes = under.into_outcomes(Loss::Connection);
         Some(Report { outcomes, connection: Connection::Over })
     }
 

@@ -146,6 +146,15 @@ impl Under {
         }
     }
 
+    /// The same outcome for all recipients whose RCPT was accepted.
+    pub(super) fn settle_accepted(&mut self, outcome: &Outcome) {
+        for at in &self.accepted {
+            if let Some(open) = self.outcomes.get_mut(*at) {
+                *open = Some(outcome.clone());
+            }
+        }
+    }
+
     /// What is known now for all recipients who have no outcome yet.
     pub(super) fn settle_open(&mut self, outcome: &Outcome) {
         for open in self.outcomes.iter_mut().filter(|open| open.is_none()) {

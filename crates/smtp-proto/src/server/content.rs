@@ -91,12 +91,16 @@ impl Session {
         self.phase = Phase::Chunk { left: size, last };
         self.chunk_size = size;
         self.counts.drained = 0;
+        self.tell(&reply);
         self.refused = Some(reply);
     }
 
     /// From here on the message is only read to its end.
     fn give_up(&mut self, reply: Reply) {
-        self.refused.get_or_insert(reply);
+        if self.refused.is_none() {
+            self.tell(&reply);
+            self.refused = Some(reply);
+        }
         self.counts.drained = 0;
         self.reset();
     }
@@ -148,7 +152,7 @@ impl Session {
             self.content_ended();
         } else if left == 0 {
             match self.refused.take() {
-                Some(reply) => self.error(reply),
+                Some(reply) => self.error_told(reply),
                 None => {
                     let text = format!("{} octets received", self.chunk_size);
                     self.push(Reply::new(250, Status::success(0, 0), text));
@@ -207,7 +211,7 @@ impl Session {
         let goes_on = matches!(self.phase, Phase::Data(_) | Phase::Chunk { .. });
         if self.counts.drained > most && goes_on {
             if let Some(reply) = self.refused.take() {
-                self.refuse(reply);
+                self.push(reply);
             }
             self.close();
         }
@@ -215,7 +219,7 @@ impl Session {
 
     fn content_ended(&mut self) {
         match self.refused.take() {
-            Some(reply) => self.error(reply),
+            Some(reply) => self.error_told(reply),
             None => self.ask(Question::EndOfData, Asked::EndOfData),
         }
     }

@@ -129,7 +129,7 @@ impl Session {
     }
 
     /// What the session itself has refused since the last call, for the owner's log: faults of grammar and order,
-    /// and limits.
+    /// and limits. A message that is refused while it comes in is told of before the [`Question::Reset`] about it.
     pub fn take_refusals(&mut self) -> Vec<Reply> {
         std::mem::take(&mut self.told)
     }
@@ -186,18 +186,27 @@ impl Session {
 
     /// A fault of grammar or order.
     pub(super) fn error(&mut self, reply: Reply) {
+        self.tell(&reply);
+        self.error_told(reply);
+    }
+
+    /// A fault that the owner knows of.
+    pub(super) fn error_told(&mut self, reply: Reply) {
         self.counts.errors += 1;
-        self.refuse(reply);
-        self.flush = true;
+        self.push_now(reply);
         self.close_if_over_limits();
     }
 
     /// A refusal of the session's own.
     pub(super) fn refuse(&mut self, reply: Reply) {
+        self.tell(&reply);
+        self.push(reply);
+    }
+
+    pub(super) fn tell(&mut self, reply: &Reply) {
         if self.told.len() < TOLD_MAX {
             self.told.push(reply.clone());
         }
-        self.push(reply);
     }
 
     /// Ends the connection once all output is sent. Nothing more is decided.
