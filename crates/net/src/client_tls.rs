@@ -1,6 +1,7 @@
 //! TLS towards other servers: opportunistic, or with a certificate that proves who they are.
 
 use crate::tls::{Peer, TlsClock, TlsError, TlsFacts, cipher_name, provider, version_name};
+use crate::tls_words;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject;
@@ -104,7 +105,7 @@ impl ClientTls {
         let Some((leaf, others)) = chain.split_first() else { return Peer::None };
         match self.verifier.verify_server_cert(leaf, others, name, &[], self.clock.unix()) {
             Ok(_) => Peer::Verified,
-            Err(error) => Peer::Unverified(error.to_string()),
+            Err(error) => Peer::Unverified(tls_words::of(&error)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The nodes `limits` and `tls` of the configuration.
 
 use crate::limit::{Limits, Loopback};
-use crate::server_tls::CertFiles;
+use crate::server_tls::{CertFiles, examine};
 use config::{Arg, Section};
 use std::time::Duration;
 
@@ -49,8 +49,17 @@ pub fn decode_limits(section: &mut Section<'_>) -> Limits {
     }
 }
 
+/// Whether the files that a configuration names are looked at while it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateFiles {
+    /// Files that cannot be used are problems of the configuration: for a server that is to show them.
+    Examined,
+    /// They are nobody's business: for whoever needs other settings.
+    Unread,
+}
+
 /// Reads the node `tls`.
-pub fn decode_tls(section: &mut Section<'_>) -> TlsOptions {
+pub fn decode_tls(section: &mut Section<'_>, looking: CertificateFiles) -> TlsOptions {
     let files: Vec<Option<CertFiles>> = section.each(
         "certificate",
         "A certificate; may stand several times. The server name in the handshake chooses, the first is the default.",
@@ -59,7 +68,13 @@ pub fn decode_tls(section: &mut Section<'_>) -> TlsOptions {
                 .path(Arg("chain"), "PEM file with the certificate and those that lead to its root.")
                 .required();
             let key = certificate.path("key", "PEM file with the private key.").required();
-            Some(CertFiles { chain: chain?, key: key? })
+            let files = CertFiles { chain: chain?, key: key? };
+            if looking == CertificateFiles::Examined {
+                for error in examine(&files) {
+                    certificate.problem(certificate.span(), format!("the certificate cannot be used: {error}"), "");
+                }
+            }
+            Some(files)
         },
     );
     let is_self_signed = section
@@ -97,7 +112,9 @@ mod tests {
     }
 
     fn tls(text: &str) -> String {
-        match Tree::from_text("test", text, &|_| None).decode(decode_tls) {
+        match Tree::from_text("test", text, &|_| None)
+            .decode(|section| decode_tls(section, CertificateFiles::Unread))
+        {
             Ok(TlsOptions::SelfSigned) => "self-signed".to_owned(),
             Ok(TlsOptions::Files(files)) => files
                 .iter()

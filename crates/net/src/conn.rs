@@ -8,6 +8,7 @@ use crate::server_tls::ServerTls;
 use crate::stop::Stop;
 use crate::stream::Stream;
 use crate::tls::{self, HANDSHAKE_PATIENCE, TlsError, TlsFacts};
+use crate::tls_words;
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::io;
@@ -182,7 +183,7 @@ impl Conn {
         while let Some(times) = self.writing {
             match timeout_at(last.min(times.progress + self.write_stall), self.write_some()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(Closed::Broken(error.to_string())),
+                Ok(Err(error)) => return Err(Closed::Broken(tls_words::of_io(&error))),
                 Err(_) => return Err(Closed::SlowReader),
             }
         }

@@ -2,18 +2,23 @@
 
 use crate::compress::Compression;
 use crate::conn::Conn;
+use crate::tls_words;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use wire::{Machine, READ_MAX, Step};
 
 /// Output that waits before the machine may go on making more of it, in octets.
 pub const WRITE_HIGH: usize = 64 * 1024;
+
+/// Longest wait for what a peer may have said that takes no more of us.
+const LAST_WORDS_WAIT: Duration = Duration::from_millis(200);
 
 /// Why [`Conn::drive`] came back.
 #[derive(Debug)]
@@ -81,6 +86,7 @@ impl Conn {
             if (self.due.is_some() || self.pending() >= WRITE_HIGH)
                 && let Err(closed) = self.flush().await
             {
+                self.hear_last_words(machine).await;
                 return Driven::Closed(closed);
             }
             match self.due {
@@ -113,9 +119,16 @@ impl Conn {
         }
     }
 
+    /// Output cannot be sent: what the peer had to say about that may have come before it hung up.
+    async fn hear_last_words<M: Machine>(&mut self, machine: &mut M) {
+        let Self { stream, compression, .. } = self;
+        let _ = timeout(LAST_WORDS_WAIT, feed(stream, compression.as_deref_mut(), machine)).await;
+    }
+
     /// Sends all, then feeds once. `None` when the machine was fed.
     async fn wait_for_input<M: Machine>(&mut self, machine: &mut M) -> Option<Driven<M::Question>> {
         if let Err(closed) = self.flush().await {
+            self.hear_last_words(machine).await;
             return Some(Driven::Closed(closed));
         }
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
@@ -143,7 +156,7 @@ impl Conn {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     Some(Driven::Closed(Closed::ByPeer))
                 }
-                Err(error) => Some(Driven::Closed(Closed::Broken(error.to_string()))),
+                Err(error) => Some(Driven::Closed(Closed::Broken(tls_words::of_io(&error)))),
             },
             () = sleep_until(until) => Some(Driven::TimedOut),
         }

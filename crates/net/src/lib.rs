@@ -16,6 +16,7 @@ pub mod server_tls;
 pub mod stop;
 mod stream;
 pub mod tls;
+mod tls_words;
 
 pub use certificate::{DemoCa, demo_ca, self_signed};
 pub use client_tls::{ClientTls, Roots};

@@ -5,13 +5,14 @@ use crate::tls::{TlsClock, TlsError, provider};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -221,22 +222,68 @@ fn stamp(path: &Path) -> Stamp {
     Some((facts.modified().ok()?, facts.len()))
 }
 
+/// What is wrong with the files of a certificate; nothing if it can be used.
+pub(crate) fn examine(files: &CertFiles) -> Vec<TlsError> {
+    let single = [read_chain(&files.chain).err(), read_key(&files.key).err()];
+    let wrong: Vec<TlsError> = single.into_iter().flatten().collect();
+    if wrong.is_empty() { read_certificate(files).err().into_iter().collect() } else { wrong }
+}
+
 fn read_certificate(files: &CertFiles) -> Result<CertifiedKey, TlsError> {
-    let bad = |path: &Path, why: String| TlsError::File(path.to_owned(), why);
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.chain)
-        .and_then(Iterator::collect)
-        .map_err(|error| bad(&files.chain, error.to_string()))?;
-    if chain.is_empty() {
-        return Err(bad(&files.chain, "the file holds no certificate (PEM is wanted)".to_owned()));
-    }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| bad(&files.key, error.to_string()))?;
+    let chain = read_chain(&files.chain)?;
+    let key = read_key(&files.key)?;
     CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => bad(
+        rustls::Error::InconsistentKeys(_) => bad_file(
             &files.key,
-            format!("the key does not belong to the certificate in {}", files.chain.display()),
+            format!(
+                "the key does not belong to the first certificate in {}; name the key that it was made with, and put the \
+                 certificate of this server before those that lead to its root",
+                files.chain.display()
+            ),
         ),
-        error => bad(&files.key, error.to_string()),
+        error => bad_file(&files.key, error.to_string()),
     })
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    const NONE: &str = "the file holds no certificate; it must be PEM, with -----BEGIN CERTIFICATE-----";
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| unusable(path, &error, NONE))?;
+    let leaf = chain.first().ok_or_else(|| bad_file(path, NONE.to_owned()))?;
+    read_facts(leaf, path)?;
+    Ok(chain)
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    const NONE: &str = "the file holds no private key; it must be PEM, with -----BEGIN PRIVATE KEY-----, and without a \
+                        passphrase";
+    PrivateKeyDer::from_pem_file(path).map_err(|error| unusable(path, &error, NONE))
+}
+
+fn bad_file(path: &Path, why: String) -> TlsError {
+    TlsError::File(path.to_owned(), why)
+}
+
+/// Says why a PEM file cannot be used, and what to do; `none` if nothing of use is in it.
+fn unusable(path: &Path, error: &pem::Error, none: &str) -> TlsError {
+    let why = match error {
+        pem::Error::NoItemsFound => none.to_owned(),
+        pem::Error::Io(error) => match error.kind() {
+            io::ErrorKind::NotFound => {
+                "the file does not exist; put it there, or name another one".to_owned()
+            }
+            io::ErrorKind::PermissionDenied => {
+                "the file may not be read; let the user of the server read it, and enter \
+                                                the directories above it"
+                    .to_owned()
+            }
+            io::ErrorKind::IsADirectory => "this is a directory; name a file in it".to_owned(),
+            _ => format!("the file cannot be read: {error}"),
+        },
+        error => format!("the file is damaged PEM ({error}); copy it anew from where it was made"),
+    };
+    bad_file(path, why)
 }
 
 struct CertificateFacts {

@@ -1,5 +1,6 @@
 //! What both sides of TLS share: the provider, the clock, errors, and the facts of a handshake.
 
+use crate::tls_words;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
@@ -47,7 +48,7 @@ impl fmt::Display for TlsError {
             Self::TimedOut => {
                 write!(f, "the TLS handshake was not finished within {} s", HANDSHAKE_PATIENCE.as_secs())
             }
-            Self::Handshake(error) => write!(f, "the TLS handshake failed: {error}"),
+            Self::Handshake(error) => f.write_str(&tls_words::of_io(error)),
         }
     }
 }

@@ -11,6 +11,8 @@ use tokio::task::JoinHandle;
 pub(crate) const DROP: &str = "DROP";
 /// Says nothing.
 pub(crate) const SILENCE: &str = "SILENCE";
+/// To DATA: some of the message is read, then it is refused and the connection closed.
+pub(crate) const ENOUGH: &str = "ENOUGH";
 
 /// What it answers: the first rule whose beginning fits a command gives its replies one after the other, then the usual.
 type Rules = Vec<(String, VecDeque<String>)>;
@@ -167,6 +169,12 @@ impl Talk {
                 ("RCPT", true) => taken.1 += 1,
                 ("DATA" | "RSET", _) => taken.0 = false,
                 _ => {}
+            }
+            if verb == "DATA" && reply == ENOUGH {
+                stream.get_mut().write_all(b"354 go on\r\n").await?;
+                stream.read_exact(&mut [0; 1000]).await?;
+                stream.get_mut().write_all(b"552 5.3.4 enough\r\n").await?;
+                return Ok(());
             }
             if !say(stream, &reply).await? || verb == "QUIT" {
                 return Ok(());

@@ -6,7 +6,7 @@ mod hosts;
 mod house;
 mod relay;
 
-use crate::fake_mx::{DROP, FakeMx, SILENCE};
+use crate::fake_mx::{DROP, ENOUGH, FakeMx, SILENCE};
 use crate::house::{House, QUEUE_MAX, config, domain};
 use crate::relay::{Begin, Relay};
 use delivery::Exit;
@@ -126,6 +126,18 @@ async fn a_message_lost_in_the_middle_waits_for_its_turn() {
     house.work(config);
     house.queue_is(&["a@e.ex 1 451 4.4.2"]).await;
     assert!(second.heard().is_empty(), "the first host may have taken it");
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_said_in_the_middle_of_a_message_is_heard() {
+    let (mut house, mx, config) = one_host().await;
+    mx.rule("DATA", &[ENOUGH]);
+    let large = format!("Subject: large\r\n\r\n{}", "lorem ipsum dolor sit amet\r\n".repeat(500_000));
+    house.send("alice@o.ex", &["a@e.ex"], &large).await;
+    house.work(config);
+    house.queue_is(&[]).await;
+    assert_eq!(house.notices().await, ["a@e.ex failed 5.3.4"]);
     house.stop().await;
 }
 
@@ -365,7 +377,12 @@ async fn a_smarthost_takes_all() {
 #[tokio::test]
 async fn a_smarthost_must_be_who_it_says() {
     for (name, host, password, want) in [
-        ("other.ex", "mx1.e.ex", "secret", "454 4.7.5 TLS with mx1.e.ex failed"),
+        (
+            "other.ex",
+            "mx1.e.ex",
+            "secret",
+            "454 4.7.5 TLS with mx1.e.ex failed: its certificate is for another name: ",
+        ),
         (
             "mx1.e.ex",
             "mx1.e.ex",
