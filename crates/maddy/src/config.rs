@@ -5,6 +5,7 @@ use crate::login::Logins;
 use ::config::{OptionDoc, Problems, Section, Tree};
 use delivery::Aliases;
 use mail::{Address, Domain};
+use net::config::{CertificateFiles, decode_tls};
 use net::{Limits, TlsOptions};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -91,9 +92,16 @@ pub(crate) struct Place {
 }
 
 impl Source {
-    /// Reads the file with all that it includes.
+    /// Reads the file with all that it includes, and the certificates that it names.
     pub(crate) fn read(&self) -> Result<Config, Problems> {
-        Config::from_tree(&Tree::read(&self.config, &environment))
+        let files = CertificateFiles::Examined;
+        Config::from_tree(&Tree::read(&self.config, &environment), files)
+    }
+
+    /// The same for whoever shows no certificates, and so may not even be able to read them.
+    pub(crate) fn read_settings(&self) -> Result<Config, Problems> {
+        let files = CertificateFiles::Unread;
+        Config::from_tree(&Tree::read(&self.config, &environment), files)
     }
 
     pub(crate) fn place(&self) -> Result<Place, Trouble> {
@@ -107,7 +115,7 @@ impl Source {
             Some(dir) => {
                 Ok(Place { socket: dir.join(SOCKET), storage: storage::Config::new(dir), domains: None })
             }
-            None => Ok(self.read()?.place()),
+            None => Ok(self.read_settings()?.place()),
         }
     }
 }
@@ -117,9 +125,9 @@ fn environment(name: &str) -> Option<String> {
 }
 
 impl Config {
-    pub(crate) fn from_tree(tree: &Tree) -> Result<Self, Problems> {
+    pub(crate) fn from_tree(tree: &Tree, files: CertificateFiles) -> Result<Self, Problems> {
         // What is missing was reported, so `None` is never seen together with a tree without problems.
-        match tree.decode(decode)? {
+        match tree.decode(|section| decode(section, files))? {
             Some(config) => Ok(config),
             None => Err(Problems(Vec::new())),
         }
@@ -146,14 +154,14 @@ impl Config {
 
 /// Every option there is, in the order in which they are read.
 pub(crate) fn options() -> Vec<OptionDoc> {
-    ::config::describe(decode)
+    ::config::describe(|section| decode(section, CertificateFiles::Unread))
 }
 
 /// Reads the file. `None` where something that has no default is missing.
-fn decode(section: &mut Section<'_>) -> Option<Config> {
+fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> {
     let hostname = hostname(section);
     let domains = domains(section);
-    let tls = section.child("tls", "Certificates.", net::config::decode_tls);
+    let tls = section.child("tls", "Certificates.", |tls| decode_tls(tls, files));
     let postmaster = postmaster(section);
     let subaddress = subaddress(section);
     let aliases = section.joined("aliases", "Other addresses, and where their mail goes.", |aliases| {

@@ -2,11 +2,12 @@
 
 use super::{Config, options};
 use config::{Default, Tree};
+use net::config::CertificateFiles;
 
 const EXAMPLE: &str = include_str!("../../../maddy.conf.example");
 
 fn read(text: &str) -> Result<Config, String> {
-    Config::from_tree(&Tree::from_text("t", text, &|_| None))
+    Config::from_tree(&Tree::from_text("t", text, &|_| None), CertificateFiles::Unread)
         .map_err(|problems| problems.0.iter().map(|problem| format!("{problem}\n")).collect())
 }
 

@@ -4,16 +4,13 @@ use crate::cli::args::Global;
 use crate::cli::{Trouble, output};
 use crate::config::{Config, Source, options};
 use crate::listeners::{TlsStart, wanted};
-use net::{ServerTls, TlsOptions};
+use net::TlsOptions;
 use serde_json::{Value, json};
-use std::sync::Arc;
-use world::SystemClock;
 
 pub(crate) fn check(source: &Source, global: &Global) -> Result<(), Trouble> {
     let shown = source.config.display();
     match source.read() {
         Ok(config) => {
-            check_certificates(&config)?;
             let value = json!({ "file": source.config, "problems": [] });
             output::done(global, &value, format!("{shown} is good\n\n{}", explain(&config)).trim_end())
         }
@@ -40,14 +37,6 @@ pub(crate) fn check(source: &Source, global: &Global) -> Result<(), Trouble> {
             Err(Trouble::usage(format!("{shown} has {count} problem{plural}\n\n{problems}")))
         }
     }
-}
-
-/// Whether the certificates can be used: they are files of their own, which can be wrong by themselves.
-fn check_certificates(config: &Config) -> Result<(), Trouble> {
-    let TlsOptions::Files(files) = &config.tls else { return Ok(()) };
-    ServerTls::from_files(files, Arc::new(SystemClock))
-        .map(|_| ())
-        .map_err(|error| Trouble::usage(format!("a certificate cannot be used: {error}")))
 }
 
 /// What a configuration means, in words.

@@ -12,7 +12,7 @@ pub(crate) fn list(source: &Source, global: &Global) -> Result<(), Trouble> {
             "dkim list goes by a configuration, which names the domains: use --config",
         ));
     }
-    let config = source.read()?;
+    let config = source.read_settings()?;
     let found = policy::dkim::records(&config.keys_dir(), &config.domains, &config.dkim.selectors)
         .map_err(|error| Trouble::new(error.to_string()))?;
     if !config.dkim.signing.is_on() {

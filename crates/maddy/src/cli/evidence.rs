@@ -75,7 +75,9 @@ impl Scene {
     /// Asks the name server that is given, or those of the configuration, or those of the system.
     fn set(resolver: Option<SocketAddr>, global: &Global) -> Result<Self, Trouble> {
         let config = match resolver {
-            None if global.names_config() || global.config().exists() => Some(source(global).read()?),
+            None if global.names_config() || global.config().exists() => {
+                Some(source(global).read_settings()?)
+            }
             _ => None,
         };
         let (dns, hostname) = match config {

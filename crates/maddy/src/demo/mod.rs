@@ -13,6 +13,7 @@ use crate::listeners::BindError;
 use crate::logging::Logging;
 use crate::run::{Order, Signals, on_threads, stop};
 use accounts::Account;
+use net::config::CertificateFiles;
 use panel::{Panel, Ports};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -74,7 +75,7 @@ fn prepare(
     let path = dir.join(CONFIG_FILE);
     std::fs::write(&path, &text).map_err(|error| Trouble::new(format!("{}: {error}", path.display())))?;
     let tree = ::config::Tree::from_text(&path.display().to_string(), &text, &|_| None);
-    Ok((Config::from_tree(&tree)?, ca.ca))
+    Ok((Config::from_tree(&tree, CertificateFiles::Examined)?, ca.ca))
 }
 
 fn config_text(demo: &args::Demo, dir: &Path, ports: &Ports, leaf: &net::CertFiles) -> String {
@@ -154,7 +155,7 @@ mod tests {
         let leaf = net::CertFiles { chain: PathBuf::from("/a \"b\"/c.pem"), key: PathBuf::from("/k.pem") };
         let text = config_text(&demo, Path::new("/state"), &Ports::from_base(2000), &leaf);
         let tree = ::config::Tree::from_text("demo", &text, &|_| None);
-        let config = Config::from_tree(&tree).unwrap();
+        let config = Config::from_tree(&tree, CertificateFiles::Unread).unwrap();
         assert_eq!(config.imap.insecure_auth, imap::InsecureAuth::Allowed);
         assert_eq!(config.tls, net::TlsOptions::Files(vec![leaf]));
         let addresses: Vec<u16> =

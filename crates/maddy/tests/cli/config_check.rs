@@ -1,6 +1,6 @@
 //! `config check`, `config options`, and command lines that make no sense.
 
-use crate::house::House;
+use crate::house::{House, port_base};
 
 #[test]
 fn a_good_configuration_is_explained() {
@@ -58,16 +58,51 @@ maddy.conf:10:15: `address` must be an IP address and a port, not \"143\"
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_named() {
+fn certificates_that_cannot_be_used_are_mistakes_like_others() {
     let house = House::new();
+    // The demo makes good ones.
+    let mut demo = house.start(&["demo", "--json", "--port-base", &port_base().to_string()]);
+    demo.first_line();
+    assert_eq!(demo.stop(), 0);
+    std::fs::write(house.path("empty"), "").unwrap();
     let text = std::fs::read_to_string(house.config()).unwrap();
-    let tls = "tls { certificate \"chain.pem\" key=\"key.pem\"; }";
+    let tls = "\
+tls {
+  certificate \"none.pem\" key=\"none.key\"
+  certificate \"maddy-demo/tls/ca.pem\" key=\"maddy-demo/tls/ca.pem\"
+  certificate \"maddy-demo/tls/ca.pem\" key=\"maddy-demo/tls/localhost.key\"
+  certificate \"empty\" key=\"maddy-demo\"
+  certificate \"maddy-demo/tls/localhost.pem\" key=\"maddy-demo/tls/localhost.key\"
+}
+bogus 1";
     std::fs::write(house.config(), text.replace("tls { self-signed; }", tls)).unwrap();
     let err = house.run(&["config", "check"]).fails(2);
-    assert!(err.starts_with("maddy: a certificate cannot be used: chain.pem: "), "{err}");
-    let err = house.run(&["run"]);
-    assert_eq!(err.status, 1);
-    assert!(err.err.contains("chain.pem: "), "{}", err.err);
+    let said: Vec<&str> = err.lines().filter(|line| line.starts_with("maddy.conf:")).collect();
+    let word = "the certificate cannot be used";
+    let wanted = [
+        format!("4:3: {word}: none.pem: the file does not exist; put it there, or name another one"),
+        format!("4:3: {word}: none.key: the file does not exist; put it there, or name another one"),
+        format!(
+            "5:3: {word}: maddy-demo/tls/ca.pem: the file holds no private key; it must be PEM, with -----BEGIN PRIVATE \
+             KEY-----, and without a passphrase"
+        ),
+        format!(
+            "6:3: {word}: maddy-demo/tls/localhost.key: the key does not belong to the first certificate in \
+             maddy-demo/tls/ca.pem; name the key that it was made with, and put the certificate of this server before \
+             those that lead to its root"
+        ),
+        format!(
+            "7:3: {word}: empty: the file holds no certificate; it must be PEM, with -----BEGIN CERTIFICATE-----"
+        ),
+        format!("7:3: {word}: maddy-demo: this is a directory; name a file in it"),
+        "10:1: unknown option `bogus`".to_owned(),
+    ];
+    assert_eq!(said, wanted.map(|line| format!("maddy.conf:{line}")), "{err}");
+    assert_eq!(house.run(&["run"]).status, 2);
+    // Whoever shows no certificate does not look at them.
+    std::fs::write(house.config(), text.replace("self-signed", "certificate \"none.pem\" key=\"none.key\""))
+        .unwrap();
+    house.run(&["account", "list", "--json"]).ok();
 }
 
 #[test]
