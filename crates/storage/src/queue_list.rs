@@ -26,6 +26,8 @@ pub struct Job {
     pub size: u64,
     /// All of them, those that are done with included.
     pub recipients: Vec<JobRecipient>,
+    /// What of it cannot be read, and is left out here. Nobody can send it; it can be removed.
+    pub damage: Option<String>,
 }
 
 /// One recipient of a job, and how far it got.
@@ -147,7 +149,10 @@ impl Store {
             let open =
                 if row.try_get::<i64, _>(1)? == 0 { RecipientState::Waiting } else { RecipientState::Trying };
             if let Ok(at) = jobs.binary_search_by_key(&id, |job| job.id) {
-                jobs[at].recipients.push(read_recipient(row, 2, open)?);
+                match read_recipient(row, 2, open) {
+                    Ok(recipient) => jobs[at].recipients.push(recipient),
+                    Err(error) => jobs[at].damage = Some(error.to_string()),
+                }
             }
         }
         Ok(jobs)
@@ -155,7 +160,10 @@ impl Store {
 }
 
 fn read_job(row: &SqliteRow) -> Result<Job> {
-    let (from, params) = queue_row::read_sender(row, 2)?;
+    let (from, params, damage) = match queue_row::read_sender(row, 2) {
+        Ok((from, params)) => (from, params, None),
+        Err(error) => (ReversePath::Null, MailParams::default(), Some(error.to_string())),
+    };
     Ok(Job {
         id: JobId(row.try_get(0)?),
         mail_id: row.try_get(1)?,
@@ -164,5 +172,6 @@ fn read_job(row: &SqliteRow) -> Result<Job> {
         arrived: row.try_get(8)?,
         size: row.try_get::<i64, _>(9)?.unsigned_abs(),
         recipients: Vec::new(),
+        damage,
     })
 }

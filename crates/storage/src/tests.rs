@@ -170,6 +170,10 @@ async fn a_row_that_cannot_be_read_does_not_stop_the_queue() {
         claims.iter().map(|claim| claim.recipients[0].recipient.address.to_string()).collect();
     assert_eq!(to, ["b@x.example"]);
     assert_eq!(store.next_due().await, Ok(Some(60)));
+    let listed = store.queue(None, 10).await.unwrap();
+    let damage = |job: &crate::Job| job.damage.as_ref().is_some_and(|damage| damage.contains("rubbish"));
+    assert_eq!(listed.iter().map(damage).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(listed[1].recipients.len(), 1);
 }
 
 #[test]

@@ -19,6 +19,9 @@ pub(crate) struct JobInfo {
     pub(crate) arrived: i64,
     pub(crate) size: u64,
     pub(crate) recipients: Vec<RecipientInfo>,
+    /// What of it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) damage: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,6 +68,7 @@ impl JobInfo {
             arrived: job.arrived,
             size: job.size,
             recipients: recipients.collect(),
+            damage: job.damage,
         }
     }
 }

@@ -53,7 +53,10 @@ async fn list(connection: &Connection, global: &Global) -> Result<(), Trouble> {
 
 fn row(job: &JobInfo) -> Vec<String> {
     let waiting = || job.recipients.iter().filter(|recipient| recipient.state == "waiting");
-    let to: Vec<&str> = job.recipients.iter().map(|recipient| recipient.address.as_str()).collect();
+    let mut to: Vec<&str> = job.recipients.iter().map(|recipient| recipient.address.as_str()).collect();
+    if job.damage.is_some() {
+        to.insert(0, "(damaged)");
+    }
     vec![
         job.id.to_string(),
         job.mail_id.clone(),
@@ -78,6 +81,9 @@ fn describe(job: &JobInfo) -> String {
         output::time(job.arrived),
         output::size(job.size)
     );
+    if let Some(damage) = &job.damage {
+        text.push_str(&format!("damaged   {}\n", output::printable(damage)));
+    }
     for recipient in &job.recipients {
         let next = if recipient.state == "waiting" {
             format!(", next try {}", output::time(recipient.due))
