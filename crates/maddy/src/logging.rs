@@ -1,11 +1,13 @@
 //! The log: its options, and one line per event on standard error, for people or for programs.
 
+mod fields;
 mod queue;
 
 pub(crate) use queue::Tail;
 
 use crate::config::{Format, Level, Log};
 use ::config::Section;
+use fields::Fields;
 use queue::Queue;
 use std::io::{self, IsTerminal};
 use tracing::error;
@@ -31,7 +33,7 @@ impl Logging {
         let (filter, handle) = Reloaded::new(targets(log.level));
         let lines = fmt::layer().with_writer(queue).with_target(false);
         let lines = match log.format {
-            Format::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+            Format::Text => lines.fmt_fields(Fields).with_ansi(io::stderr().is_terminal()).boxed(),
             Format::Json => {
                 lines.json().flatten_event(true).with_current_span(false).with_span_list(true).boxed()
             }
