@@ -1,6 +1,6 @@
 //! The grammar of the command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -78,14 +78,23 @@ impl Global {
     }
 }
 
+/// The options of every command that mean nothing to this one: understood, so that it can say so, but not shown.
+fn without(ids: &[&str]) -> Vec<Arg> {
+    let every = Global::augment_args(clap::Command::new("every"));
+    let unused = every.get_arguments().filter(|option| ids.contains(&option.get_id().as_str()));
+    unused.map(|option| option.clone().hide(true)).collect()
+}
+
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve mail as the configuration says
+    #[command(args(without(&["state_dir", "json"])))]
     Run,
     /// A complete private mail server on this machine, to try things out
     ///
     /// Needs no configuration, no DNS and no rights. Takes mail for demo.test from anyone on this machine, keeps it in
     /// the state directory, and delivers to demo.test only. Ctrl-C ends it; the mail stays for the next time.
+    #[command(args(without(&["config"])))]
     Demo(Demo),
     /// Work with the configuration file
     #[command(subcommand)]
@@ -121,6 +130,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Queue(QueueCommand),
     /// Turn a password into what is stored of it
+    #[command(args(without(&["config", "state_dir"])))]
     Hash,
     /// Print the version
     Version,
@@ -404,6 +414,27 @@ mod tests {
     #[test]
     fn the_grammar_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_the_options_that_mean_something() {
+        for (command, want) in [
+            ("run", "--config"),
+            ("demo", "--state-dir --json --port-base --insecure-auth"),
+            ("hash", "--json"),
+            ("reload", "--config --state-dir --json"),
+        ] {
+            let help = match Cli::try_parse_from(["maddy", command, "--help"]) {
+                Ok(_) => panic!("{command} --help is a command"),
+                Err(help) => help.to_string(),
+            };
+            for option in ["--config", "--state-dir", "--json", "--port-base", "--insecure-auth"] {
+                assert_eq!(help.contains(option), want.contains(option), "{option}\n{help}");
+            }
+        }
+        let cli = Cli::try_parse_from(["maddy", "run", "--state-dir", "x", "--config", "y"]).unwrap();
+        assert_eq!(cli.global.state_dir, Some(PathBuf::from("x")));
+        assert_eq!(cli.global.config(), PathBuf::from("y"));
     }
 
     /// The help is written by hand so that it can be grouped: hold it to the commands that there are.
