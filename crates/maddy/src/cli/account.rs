@@ -117,6 +117,7 @@ async fn create_creds(typed: &str, global: &Global) -> Result<(), Trouble> {
     let hash = new_hash(&name)?;
     Connection::with(global, async |server| {
         let name = server.call(CredsCreate { name, hash }).await?;
+        server.note_domain(&name);
         let sentence = format!("{name} can log in; `maddy imap-acct create {name}` makes its mailboxes");
         output::done(global, &json!({ "account": name }), &sentence)
     })

@@ -6,7 +6,7 @@ use crate::cli::args::Global;
 use crate::config::{Place, Source};
 use mail::Address;
 use nix::unistd::{Gid, Uid, geteuid, setgid, setgroups, setuid};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -139,14 +139,19 @@ async fn call_daemon(socket: &Path, operation: &str, arguments: &Value) -> Resul
 }
 
 /// Has the daemon read its configuration again.
-pub(crate) async fn reload(source: &Source) -> Result<(), Trouble> {
+pub(crate) async fn reload(source: &Source, global: &Global) -> Result<(), Trouble> {
     let place = source.place()?;
     match web::call(&place.socket, RELOAD, &Value::Null).await {
-        Ok(answer) => crate::cli::output::line(answer.as_str().unwrap_or("reloaded")),
+        Ok(answer) => {
+            let value = json!({ "reloaded": source.config });
+            crate::cli::output::done(global, &value, answer.as_str().unwrap_or("reloaded"))
+        }
         Err(CallError::NotListening(error)) if is_absent(&error) => {
             let socket = place.socket.display();
             Err(Trouble::new(format!(
-                "no daemon runs: nobody answers at {socket}; start it with `maddy run`"
+                "no daemon answers at {socket}, where this configuration has it. If one runs and `state-dir` or \
+                 `runtime-dir` was changed since its start, it must be restarted: it listens at the old place. If none \
+                 runs, start it with `maddy run`"
             )))
         }
         Err(CallError::Failed(failure)) => Err(failure.into()),

@@ -94,7 +94,7 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::Config(ConfigCommand::Options) => check::options_list(&global),
         Command::Check(command) => on_runtime(evidence::run(&command, &global)),
         Command::Dkim(DkimCommand::List) => dkim::list(&source(&global), &global),
-        Command::Reload => on_runtime(connection::reload(&source(&global))),
+        Command::Reload => on_runtime(connection::reload(&source(&global), &global)),
         Command::Account(command) => on_runtime(account::account(&command, &global)),
         Command::Creds(command) => on_runtime(account::creds(&command, &global)),
         Command::ImapAcct(command) => on_runtime(account::acct(&command, &global)),

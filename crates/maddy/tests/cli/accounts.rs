@@ -106,6 +106,8 @@ fn what_cannot_be() {
         "note: other.example is not in `domains`, so no mail from outside reaches a@other.example\n"
     );
     assert_eq!(elsewhere.status, 0);
+    let creds = house.run_with(&["creds", "create", "b@other.example"], b"x\n");
+    assert_eq!((creds.status, creds.err), (0, elsewhere.err.replace("a@", "b@")));
 }
 
 /// Only root can show this; for others there is nothing to show.

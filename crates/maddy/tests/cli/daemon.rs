@@ -80,6 +80,12 @@ fn a_reload_drops_no_connection_and_a_bad_one_changes_nothing() {
     house.configure(&format!("{LISTEN}runtime-dir \"elsewhere\""));
     daemon.signal("HUP");
     daemon.wait_log("`runtime-dir` has changed, which needs a restart");
+    let err = house.run(&["reload"]).fails(1);
+    assert!(err.starts_with("maddy: no daemon answers at elsewhere/control.sock"), "{err}");
+    assert!(err.contains("`runtime-dir` was changed since its start, it must be restarted"), "{err}");
+    house.configure(LISTEN);
+    let value: serde_json::Value = serde_json::from_str(&house.run(&["reload", "--json"]).ok()).unwrap();
+    assert!(value["reloaded"].as_str().unwrap().ends_with("maddy.conf"), "{value}");
     assert_eq!(daemon.stop(), 0);
 }
 
@@ -91,7 +97,8 @@ fn two_daemons_do_not_share_a_state() {
     assert!(err.contains("another maddy runs on this state directory"), "{err}");
     assert_eq!(daemon.stop(), 0);
     let err = house.run(&["reload"]).fails(1);
-    assert!(err.starts_with("maddy: no daemon runs: nobody answers at state/control.sock"), "{err}");
+    assert!(err.starts_with("maddy: no daemon answers at state/control.sock"), "{err}");
+    assert!(err.ends_with("If none runs, start it with `maddy run`\n"), "{err}");
 }
 
 #[test]
