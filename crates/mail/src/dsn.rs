@@ -120,7 +120,7 @@ pub struct Notice<'a> {
     /// Our name for the message, as in the log.
     pub queue_id: Option<&'a str>,
     pub ret: Ret,
-    /// Whether the message came with SMTPUTF8: only then does its sender's side surely take a notice with it.
+    /// Whether the message came with SMTPUTF8: what is other than ASCII in its header is UTF-8 then.
     pub charset: Charset,
     /// A longer message goes back as its header only, whatever `ret` says.
     pub full_max: u64,
@@ -141,9 +141,9 @@ pub struct Composed {
 /// Writes the notice. Fails only if the original message cannot be read.
 pub fn compose(notice: &Notice<'_>) -> io::Result<Composed> {
     let header = header::read(&mut notice.original.reader())?;
-    let utf8 = notice.to.needs_utf8()
-        || notice.from.needs_utf8()
-        || (notice.charset == Charset::Utf8 && has_other_scripts(notice, &header));
+    // Not because there is more to tell than ASCII can: who writes with SMTPUTF8 may have a return path without it, and a
+    // notice that cannot pass is lost. RFC 6533 §3 and §4.5 have a 7-bit form of everything.
+    let utf8 = notice.to.needs_utf8() || notice.from.needs_utf8();
     let boundary = format!("=_{}", notice.message_id);
     let text = human_part(notice, &header);
     let status = status_part(notice, utf8);
@@ -157,12 +157,6 @@ pub fn compose(notice: &Notice<'_>) -> io::Result<Composed> {
     out.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     let body = if out.is_ascii() { Body::SevenBit } else { Body::EightBitMime };
     Ok(Composed { message: out, body, utf8 })
-}
-
-/// Whether there is more to tell than ASCII can.
-fn has_other_scripts(notice: &Notice<'_>, header: &[u8]) -> bool {
-    notice.recipients.iter().any(|report| report.recipient.needs_utf8())
-        || (!header.is_ascii() && std::str::from_utf8(header).is_ok())
 }
 
 fn has(notice: &Notice<'_>, action: Action) -> bool {
@@ -326,6 +320,11 @@ fn returned_part(notice: &Notice<'_>, header: &[u8], utf8: bool) -> io::Result<V
         let mut whole = Vec::new();
         notice.original.reader().take(notice.full_max).read_to_end(&mut whole)?;
         if can_be_quoted(&whole) {
+            let is_encoded = notice.charset == Charset::Utf8 && !header.is_ascii() && !utf8;
+            if let Some(text) = std::str::from_utf8(&whole).ok().filter(|_| is_encoded) {
+                let encoded = to_quoted_printable(&text.replace("\r\n", "\n")).into_bytes();
+                return Ok(with_type("message/global", "quoted-printable", "Undelivered message", &encoded));
+            }
             let kind = if utf8 { "message/global" } else { "message/rfc822" };
             let encoding = if whole.is_ascii() { "7bit" } else { "8bit" };
             return Ok(with_type(kind, encoding, "Undelivered message", &whole));

@@ -31,8 +31,18 @@ fn compose_about(original: &[u8], ret: Ret, recipients: &[Report]) -> (String, C
 
 /// The same about a message that came with SMTPUTF8, or without.
 fn compose_in(charset: Charset, original: &[u8], ret: Ret, recipients: &[Report]) -> (String, Composed) {
+    compose_to("alice@here.test", charset, original, ret, recipients)
+}
+
+fn compose_to(
+    to: &str,
+    charset: Charset,
+    original: &[u8],
+    ret: Ret,
+    recipients: &[Report],
+) -> (String, Composed) {
     let message = Message::new(Blob::from_bytes(original));
-    let (from, to) = (address("MAILER-DAEMON@mx.here.test"), address("alice@here.test"));
+    let (from, to) = (address("MAILER-DAEMON@mx.here.test"), address(to));
     let notice = Notice {
         reporting_mta: "mx.here.test",
         from: &from,
@@ -188,24 +198,35 @@ fn other_scripts() {
     assert_eq!(subject, "Not delivered: Grüße");
     assert!(part(&composed, 1).1.contains("Subject: Gr=C3=BC=C3=9Fe"));
 
-    // A header in UTF-8 and an address in UTF-8 do (RFC 6533).
-    for (original, recipient) in
-        [("Subject: Grüße\r\n\r\nx\r\n", "bob@there.test"), ("Subject: x\r\n\r\nx\r\n", "bøb@there.test")]
-    {
-        let (_, composed) = compose_about(original.as_bytes(), Ret::Full, &[failed(recipient)]);
-        assert!(composed.utf8);
-        assert_eq!(part(&composed, 2).0, "message/global-delivery-status; charset=utf-8");
-        assert_eq!(part(&composed, 3).0, "message/global");
-    }
-    let (_, composed) =
-        compose_about("Subject: Grüße\r\n\r\nx\r\n".as_bytes(), Ret::Headers, &[failed("b@there.test")]);
-    assert_eq!(part(&composed, 3), ("message/global-headers".to_owned(), "Subject: Grüße\r\n".to_owned()));
+    // What goes to an address in UTF-8 says so as it is (RFC 6533).
+    let original = "Subject: Grüße\r\n\r\nx\r\n".as_bytes();
+    let to_global =
+        |ret| compose_to("ålice@here.test", Charset::Utf8, original, ret, &[failed("bøb@there.test")]).1;
+    let composed = to_global(Ret::Full);
+    assert!(composed.utf8);
+    assert_eq!(part(&composed, 2).0, "message/global-delivery-status; charset=utf-8");
+    assert_eq!(part(&composed, 3).0, "message/global");
+    let headers = ("message/global-headers".to_owned(), "Subject: Grüße\r\n".to_owned());
+    assert_eq!(part(&to_global(Ret::Headers), 3), headers);
 
     // A header that is neither ASCII nor UTF-8 is no reason to ask for SMTPUTF8.
     let (_, composed) =
         compose_about(b"Subject: Gr\xfc\xdfe\r\n\r\nx\r\n", Ret::Headers, &[failed("b@there.test")]);
     assert!(!composed.utf8);
     assert_eq!(part(&composed, 3), ("text/rfc822-headers".to_owned(), "Subject: Gr??e\r\n".to_owned()));
+}
+
+/// Its way back may be one without SMTPUTF8, and a notice that cannot pass is lost (RFC 6533 §4.5).
+#[test]
+fn an_ascii_sender_is_told_of_other_scripts_in_seven_bits() {
+    let original = "Subject: Grüße\r\n\r\nx\r\n".as_bytes();
+    let (text, composed) = compose_about(original, Ret::Full, &[failed("bøb@there.test")]);
+    assert!(!composed.utf8 && composed.body == Body::SevenBit && text.is_ascii());
+    let (kind, status) = part(&composed, 2);
+    assert_eq!(kind, "message/delivery-status");
+    assert!(status.contains("Final-Recipient: utf-8; b\\x{F8}b@there.test\r\n"));
+    let (kind, returned) = part(&composed, 3);
+    assert_eq!((kind.as_str(), returned.trim_end()), ("message/global", "Subject: Gr=C3=BC=C3=9Fe\r\n\r\nx"));
 }
 
 /// Many senders write raw UTF-8 without SMTPUTF8, and many servers lack it: they must hear of failures all the same.
