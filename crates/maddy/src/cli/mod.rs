@@ -7,6 +7,7 @@ mod check;
 mod connection;
 mod dkim;
 mod evidence;
+mod global;
 mod mailboxes;
 mod messages;
 mod output;
