@@ -58,6 +58,28 @@ maddy.conf:10:15: `address` must be an IP address and a port, not \"143\"
 }
 
 #[test]
+fn what_follows_from_a_mistake_is_no_mistake() {
+    let house = House::new();
+    house.configure("delivery { smarthost \"mx.example\" { user me; password-file \"none\"; }; }\n");
+    let err = house.run(&["config", "check"]).fails(2);
+    assert!(err.contains("1 problem\n") && err.contains("`password-file` must be readable"), "{err}");
+}
+
+#[test]
+fn aliases_take_variables_and_stand_in_several_files() {
+    let house = House::new();
+    let part = "aliases { \"b@$(z)\" \"a@$(z)\"; \"*@example.net\" \"a@$(z)\"; }";
+    std::fs::write(house.path("part.conf"), part).unwrap();
+    house.configure("let z \"example.org\"\naliases { \"c@$(z)\" \"b@$(z)\"; }\ninclude \"part.conf\"\n");
+    let err = house.run(&["config", "check"]).fails(2);
+    let said: Vec<&str> = err.lines().filter(|line| line.contains(":1:")).collect();
+    assert_eq!(said.len(), 1, "{err}");
+    assert!(said[0].starts_with("part.conf:1:30: "), "the catch-all of a foreign domain: {err}");
+    std::fs::write(house.path("part.conf"), part.replace("*@example.net", "d@$(z)")).unwrap();
+    house.run(&["config", "check"]).ok();
+}
+
+#[test]
 fn certificates_that_cannot_be_used_are_mistakes_like_others() {
     let house = House::new();
     // The demo makes good ones.
