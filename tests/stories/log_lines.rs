@@ -29,6 +29,29 @@ fn every_line_is_an_object_and_ids_lead_from_door_to_delivery() {
 }
 
 #[test]
+fn a_refusal_in_the_middle_of_a_message_names_it() {
+    let mut setup = Setup::new();
+    setup.account("alice@example.org");
+    setup.option("log", "format \"json\"");
+    let maddy = setup.start();
+    let mut stranger = maddy.smtp();
+    stranger.command("MAIL FROM:<eve@remote.test>", "250*");
+    stranger.command("RCPT TO:<alice@example.org>", "250*");
+    stranger.command("DATA", "354*");
+    stranger.send(b"Subject: bare\r\n\r\nbad\nline\r\n.\r\n");
+    assert_like(&stranger.reply(), "550 5.6.0 *");
+    let log = maddy.log();
+    let refused: Vec<Value> = log
+        .lines()
+        .filter(|line| line.contains("550 5.6.0"))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(refused.len(), 1, "{log}");
+    let text = refused[0].to_string();
+    assert!(text.contains("\"mail\":\"") && text.contains("\"conn\""), "{text}");
+}
+
+#[test]
 fn no_secret_is_ever_written_down() {
     let mut setup = Setup::new();
     setup.account("alice@example.org");
