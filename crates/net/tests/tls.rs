@@ -103,6 +103,24 @@ async fn both_sides_know_what_protects_them() {
 }
 
 #[tokio::test]
+async fn why_it_failed_is_told_in_words() {
+    let scene = Scene::new();
+    let leaf = scene.certificate("a", &["mx.example.org"]);
+    let dir = leaf.chain.parent().unwrap();
+    let authority = net::CertFiles { chain: dir.join("ca.pem"), key: dir.join("ca.key") };
+    for (files, roots, name, want) in [
+        (&leaf, Roots::WebPki, "mx.example.org", "comes from an authority that is not trusted here"),
+        (&leaf, scene.roots("a"), "other.example.org", "is for another name: "),
+        (&authority, scene.roots("a"), "mx.example.org", "is that of an authority, or signed by itself"),
+    ] {
+        let strict = ClientTls::authenticated(&roots, scene.world.clock.clone()).unwrap();
+        let said =
+            scene.shake(&scene.server(&[files.clone()]), &strict, name).await.err().unwrap().to_string();
+        assert!(said.contains(&format!("its certificate {want}")), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_demand_is_kept_and_an_opportunity_is_taken() {
     let scene = Scene::new();
     let server = scene.server(&[scene.certificate("a", &["mx.example.org"])]);
