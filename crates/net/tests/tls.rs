@@ -114,8 +114,12 @@ async fn why_it_failed_is_told_in_words() {
         (&authority, scene.roots("a"), "mx.example.org", "is that of an authority, or signed by itself"),
     ] {
         let strict = ClientTls::authenticated(&roots, scene.world.clock.clone()).unwrap();
-        let said =
-            scene.shake(&scene.server(&[files.clone()]), &strict, name).await.err().unwrap().to_string();
+        let said = scene
+            .shake(&scene.server(std::slice::from_ref(files)), &strict, name)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
         assert!(said.contains(&format!("its certificate {want}")), "{said}");
     }
 }
