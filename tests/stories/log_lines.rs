@@ -40,6 +40,8 @@ fn a_refusal_in_the_middle_of_a_message_names_it() {
     stranger.command("DATA", "354*");
     stranger.send(b"Subject: bare\r\n\r\nbad\nline\r\n.\r\n");
     assert_like(&stranger.reply(), "550 5.6.0 *");
+    // The log is written by a thread of its own, a moment after the reply.
+    maddy.wait_log("*550 5.6.0*");
     let log = maddy.log();
     let refused: Vec<Value> = log
         .lines()
@@ -81,6 +83,11 @@ fn no_secret_is_ever_written_down() {
     smtp.command(&format!("AUTH PLAIN {plain} extra"), "501*");
     smtp.command(&format!("AUTH PLAIN {plain}"), "235*");
 
+    // Lines are written in order: once this one is there, so are all before it.
+    let mut last = maddy.smtp();
+    last.command("MAIL FROM:<eve@remote.test>", "250*");
+    last.command("RCPT TO:<the-last-of-all@example.org>", "550*");
+    maddy.wait_log("*the-last-of-all@example.org*");
     let log = maddy.log();
     assert!(log.contains("alice@example.org"), "nothing was logged");
     for secret in [PASSWORD, other, wrong, "$argon2", "PRIVATE KEY"] {
