@@ -77,6 +77,8 @@ fn nothing_that_is_sent_brings_the_daemon_down() {
     let mut setup = Setup::new();
     setup.account("alice@example.org");
     setup.option("imap", "failure-delay \"0s\"");
+    // Damaged logins are guesses, too; how those are held up is the story of guessing_is_refused.
+    setup.config("logins { exempt \"127.0.0.0/8\"; }");
     let maddy = setup.start();
     let text = message("alice@example.org", "alice@example.org", "One", "text");
     maddy.smtp().deliver("eve@remote.test", &["alice@example.org"], &text);
