@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 use world::{Random, World};
 
 /// How long a connection may take to come about (RFC 5321 §4.5.3.2 leaves it to us; Postfix waits 30 s).
@@ -68,7 +68,21 @@ impl Connector {
 
     /// Connects, in clear. The stop signal does not reach such a connection: whoever drives it decides.
     pub async fn connect(&self, to: SocketAddr) -> Result<Conn, ConnectError> {
-        let stream = tokio::time::timeout(self.patience, async {
+        let stream = self.stream(to).await?;
+        Ok(Conn::new(Parts {
+            id: self.random.word(ID_LETTERS),
+            peer: to,
+            stream,
+            server_tls: None,
+            stop: Stop::never(),
+            permit: None,
+            write_stall: WRITE_STALL,
+        }))
+    }
+
+    /// The bare stream, for whoever speaks a protocol that is no machine of ours.
+    pub(crate) async fn stream(&self, to: SocketAddr) -> Result<TcpStream, ConnectError> {
+        tokio::time::timeout(self.patience, async {
             let (socket, source) = match to {
                 SocketAddr::V4(_) => (TcpSocket::new_v4()?, self.source_v4),
                 SocketAddr::V6(_) => (TcpSocket::new_v6()?, self.source_v6),
@@ -80,15 +94,6 @@ impl Connector {
         })
         .await
         .map_err(|_| ConnectError::TimedOut(self.patience))?
-        .map_err(ConnectError::Failed)?;
-        Ok(Conn::new(Parts {
-            id: self.random.word(ID_LETTERS),
-            peer: to,
-            stream,
-            server_tls: None,
-            stop: Stop::never(),
-            permit: None,
-            write_stall: WRITE_STALL,
-        }))
+        .map_err(ConnectError::Failed)
     }
 }
