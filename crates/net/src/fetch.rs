@@ -229,7 +229,7 @@ async fn speak(
         let (head, body) = response.into_parts();
         let body = Limited::new(body, most).collect().await.map_err(|error| {
             match error.downcast::<hyper::Error>() {
-                Ok(error) => broken(&*error),
+                Ok(error) => broken(&error),
                 Err(_) => FetchError::TooLong(most),
             }
         })?;
