@@ -1,4 +1,5 @@
 //! Questions to web servers that behave, and to some that do not, on loopback.
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
 
 use net::fetch::{FetchError, FetchLimits, Request, Response};
 use net::{CertFiles, ClientTls, Connector, Fetcher, Roots, Url, demo_ca};
