@@ -1,16 +1,15 @@
 //! Options of the node `imap`.
 
-use config::Arg;
 use imap_proto::server::hideable;
+use net::{Listen, ListenTls, decode_listen_with};
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Where to listen.
+/// Where to listen, and what is not announced there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
-    pub address: SocketAddr,
-    pub tls: ListenTls,
+pub struct Entrance {
+    pub listen: Listen,
     /// Capabilities that are not announced here, besides those of [`Config::hide`].
     pub hide: Vec<Capability>,
 }
@@ -33,15 +32,6 @@ impl fmt::Display for Capability {
     }
 }
 
-/// When TLS begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListenTls {
-    /// When the client asks for it (RFC 9051 §6.2.1).
-    StartTls,
-    /// With the first octet (RFC 8314 §3.2).
-    Implicit,
-}
-
 /// Whether logins are taken without TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InsecureAuth {
@@ -52,7 +42,7 @@ pub enum InsecureAuth {
 /// The checked options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    pub listen: Vec<Listen>,
+    pub listen: Vec<Entrance>,
     pub insecure_auth: InsecureAuth,
     /// Largest message that APPEND takes, in octets.
     pub append_limit: u64,
@@ -70,22 +60,19 @@ pub struct Config {
 impl Config {
     /// What is hidden from those who came to our address `local`.
     pub(crate) fn hidden_at(&self, local: SocketAddr) -> Vec<&'static str> {
-        let here = |listen: &&Listen| {
-            let ip = listen.address.ip();
-            listen.address.port() == local.port() && (ip.is_unspecified() || ip.to_canonical() == local.ip())
+        let here = |entrance: &&Entrance| {
+            let address = entrance.listen.address;
+            let ip = address.ip();
+            address.port() == local.port() && (ip.is_unspecified() || ip.to_canonical() == local.ip())
         };
-        let listen = self.listen.iter().filter(here).flat_map(|listen| &listen.hide);
+        let listen = self.listen.iter().filter(here).flat_map(|entrance| &entrance.hide);
         self.hide.iter().chain(listen).map(|capability| capability.0).collect()
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let any = |port, tls| Listen {
-            address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-            tls,
-            hide: Vec::new(),
-        };
+        let any = |port, tls| Entrance { listen: Listen::anywhere(port, tls), hide: Vec::new() };
         Self {
             listen: vec![any(143, ListenTls::StartTls), any(993, ListenTls::Implicit)],
             insecure_auth: InsecureAuth::Refused,
@@ -101,15 +88,10 @@ impl Default for Config {
 /// Reads the node.
 pub fn decode(section: &mut config::Section<'_>) -> Config {
     let default = Config::default();
-    let listen =
-        section.each("listen", "Address and port to listen on; may stand several times.", |listen| {
-            let address = listen.socket(Arg("address"), "IP address and port.").required();
-            let implicit = listen.flag("tls", "TLS from the first octet, not by STARTTLS.").or(false);
-            let tls = if implicit { ListenTls::Implicit } else { ListenTls::StartTls };
-            let hide = hide(listen, "Capabilities that are not announced to those who come here.");
-            address.map(|address| Listen { address, tls, hide })
-        });
-    let listen: Vec<Listen> = listen.into_iter().flatten().collect();
+    let listen = decode_listen_with(section, |listen| {
+        hide(listen, "Capabilities that are not announced to those who come here.")
+    });
+    let listen: Vec<Entrance> = listen.into_iter().map(|(listen, hide)| Entrance { listen, hide }).collect();
     let insecure =
         section.flag("insecure-auth", "Take logins without TLS: for tools on loopback only.").or(false);
     Config {
@@ -149,7 +131,7 @@ mod tests {
                     append-limit \"1MiB\"\nfailure-delay \"0s\"";
         let config = config::Tree::from_text("test", text, &|_| None).decode(decode).unwrap();
         assert_eq!(config.listen.len(), 2);
-        assert_eq!(config.listen[1].tls, ListenTls::Implicit);
+        assert_eq!(config.listen[1].listen.tls, ListenTls::Implicit);
         assert_eq!(config.insecure_auth, InsecureAuth::Allowed);
         assert_eq!(config.append_limit, 1024 * 1024);
         assert_eq!(config.login_failures, Config::default().login_failures);

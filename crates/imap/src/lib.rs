@@ -1,6 +1,6 @@
 //! The door for readers: IMAP4rev1 and IMAP4rev2 over the store.
 //!
-//! Floor 4. `\Recent` (RFC 3501 §2.3.2) is not kept, as RFC 9051 has dropped it: RECENT is always 0.
+//! Floor 5. `\Recent` (RFC 3501 §2.3.2) is not kept, as RFC 9051 has dropped it: RECENT is always 0.
 
 mod body;
 mod client;
@@ -17,5 +17,5 @@ mod refusal;
 mod search;
 mod view;
 
-pub use config::{Capability, Config, InsecureAuth, Listen, ListenTls, decode};
+pub use config::{Capability, Config, Entrance, InsecureAuth, decode};
 pub use door::{BUSY, Door};

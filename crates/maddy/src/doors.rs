@@ -37,14 +37,8 @@ impl Doors {
     ) -> Self {
         let judge = Arc::new(Judge::new(store.clone(), config.logins.clone(), world));
         let spool_dir = store.spool_dir().to_owned();
-        let smtp =
-            smtp_in::Deps { intake: intake.clone(), world: world.clone(), spool_dir: spool_dir.clone() };
-        let submission = submission::Deps {
-            intake: intake.clone(),
-            world: world.clone(),
-            spool_dir,
-            authenticate: judge.clone(),
-        };
+        let smtp = smtp_in::Deps { intake: intake.clone(), world: world.clone(), spool_dir };
+        let submission = submission::Deps { door: smtp.clone(), authenticate: judge.clone() };
         let reading = Reading::new(config, store, &judge, world);
         Self {
             smtp: Arc::new(smtp_in::Door::new(config.smtp.clone(), pipeline, smtp)),

@@ -1,7 +1,7 @@
 //! The listening sockets: which there should be, and getting from those that are to those that should be.
 
 use crate::config::Config;
-use net::{Conn, Family, Gate, ListenOptions, Listener, ServerTls, Stop, Tls};
+use net::{Conn, Family, Gate, Listen, ListenOptions, ListenTls, Listener, ServerTls, Stop, Tls};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -58,18 +58,21 @@ pub(crate) struct Listening {
 /// All sockets that a configuration asks for.
 pub(crate) fn wanted(config: &Config) -> Vec<Listening> {
     let mut list = Vec::new();
-    let mut add = |door, address, implicit| {
-        let tls = if implicit { TlsStart::AtOnce } else { TlsStart::OnRequest };
-        list.push(Listening { door, address, tls, both: true });
+    let mut add = |door, listen: &Listen| {
+        let tls = match listen.tls {
+            ListenTls::StartTls => TlsStart::OnRequest,
+            ListenTls::Implicit => TlsStart::AtOnce,
+        };
+        list.push(Listening { door, address: listen.address, tls, both: true });
     };
-    for listen in &config.smtp.listen {
-        add(DoorName::Smtp, listen.address, listen.tls == smtp_in::ListenTls::Implicit);
+    for listen in &config.smtp.door.listen {
+        add(DoorName::Smtp, listen);
     }
-    for listen in &config.submission.listen {
-        add(DoorName::Submission, listen.address, listen.tls == submission::ListenTls::Implicit);
+    for listen in &config.submission.door.listen {
+        add(DoorName::Submission, listen);
     }
-    for listen in &config.imap.listen {
-        add(DoorName::Imap, listen.address, listen.tls == imap::ListenTls::Implicit);
+    for entrance in &config.imap.listen {
+        add(DoorName::Imap, &entrance.listen);
     }
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let v4: Vec<u16> =

@@ -2,8 +2,7 @@
 
 use crate::decide::{Action, Rules};
 use crate::dkim::Selectors;
-use crate::network::Network;
-use config::Section;
+use config::{Network, Section};
 use mail::Domain;
 use std::net::IpAddr;
 use std::path::PathBuf;

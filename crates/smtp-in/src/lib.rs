@@ -5,5 +5,6 @@ mod door;
 mod judgement;
 mod visit;
 
-pub use config::{Config, Listen, ListenTls};
-pub use door::{BUSY, Deps, Door};
+pub use config::Config;
+pub use door::Door;
+pub use smtp_door::{BUSY, Deps};

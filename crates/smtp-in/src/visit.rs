@@ -1,96 +1,37 @@
 //! What a stranger wants, question by question, and what it hears.
 
-use crate::door::Deps;
 use crate::judgement::{Judged, judge};
-use delivery::reception::Reception;
 use delivery::route::Sender;
 use delivery::{Accepted, Arrival};
-use mail::trace::{Charset, Greeting, Login, Peer, Received, Security, Tls, With};
+use mail::trace::{Greeting, Login, Peer};
 use mail::{Domain, Envelope, Mail, Message, Recipient, Reply, Status};
 use net::Conn;
 use policy::{Facts, Pipeline};
+use smtp_door::{Deps, Inbound, Incoming, Origin, Transaction, lost, whole};
 use smtp_proto::HelloKind;
 use smtp_proto::server::{Answer, MailFrom, Question};
 use std::net::IpAddr;
-use std::time::Duration;
-use tokio::time::Instant;
 use tracing::{Instrument, Span, debug, info};
-
-/// Letters of a mail's id.
-const MAIL_ID_LETTERS: usize = 12;
 
 /// One connection's business.
 pub(crate) struct Visit<'a> {
     deps: &'a Deps,
     pipeline: Pipeline,
     peer: IpAddr,
-    tls: Option<(&'static str, String)>,
     hello: Option<(HelloKind, String)>,
-    transaction: Option<Transaction>,
+    inbound: Inbound,
 }
 
-struct Transaction {
-    id: String,
-    envelope: Envelope,
-    incoming: Option<Incoming>,
-}
-
-struct Incoming {
-    reception: Reception,
-    since: Instant,
-}
-
-impl<'a> Visit<'a> {
-    pub(crate) fn new(deps: &'a Deps, pipeline: Pipeline, conn: &Conn) -> Self {
-        let peer = conn.peer().ip();
-        let mut visit = Self { deps, pipeline, peer, tls: None, hello: None, transaction: None };
-        visit.note_tls(conn);
-        visit
-    }
-
-    /// TLS has begun: what was said before it counts no more (RFC 3207 §4.2).
-    pub(crate) fn tls_started(&mut self, conn: &Conn) {
-        self.hello = None;
-        self.forget();
-        self.note_tls(conn);
-    }
-
-    fn note_tls(&mut self, conn: &Conn) {
-        self.tls = conn.tls().map(|facts| (facts.version, facts.cipher.clone()));
-    }
-
-    /// Drops what has come of a message.
-    pub(crate) fn forget(&mut self) {
-        self.transaction = None;
-    }
-
-    /// Of the transaction that is open.
-    pub(crate) fn mail_id(&self) -> Option<&str> {
-        self.transaction.as_ref().map(|transaction| transaction.id.as_str())
-    }
-
-    /// Whether a message is coming in.
-    pub(crate) fn is_receiving(&self) -> bool {
-        self.transaction.as_ref().is_some_and(|transaction| transaction.incoming.is_some())
-    }
-
-    /// When the message that comes in must be there.
-    pub(crate) fn deadline(&self, most: Duration) -> Option<Instant> {
-        let incoming = self.transaction.as_ref()?.incoming.as_ref()?;
-        incoming.since.checked_add(most)
-    }
-
-    pub(crate) async fn answer(&mut self, question: Question) -> Answer {
+impl smtp_door::Visit for Visit<'_> {
+    async fn answer(&mut self, question: Question) -> Answer {
         let reply = match question {
             Question::Hello { kind, name } => self.hello(kind, name),
             Question::Mail(mail) => self.mail(mail),
             Question::Rcpt(recipient) => self.rcpt(recipient).await,
-            Question::Data => self.data(),
+            Question::Data => self.inbound.data(),
             Question::EndOfData => self.end_of_data().await,
             Question::Reset => {
-                if let Some(transaction) = self.transaction.take() {
-                    info!(mail = transaction.id, "dropped by its sender or as not acceptable");
-                }
+                self.inbound.reset();
                 return Answer::Noted;
             }
             // AUTH is not offered to strangers.
@@ -101,6 +42,24 @@ impl<'a> Visit<'a> {
         reply.into()
     }
 
+    fn inbound(&mut self) -> &mut Inbound {
+        &mut self.inbound
+    }
+
+    fn tls_started(&mut self) {
+        self.hello = None;
+    }
+
+    fn farewell(&self) -> Option<Reply> {
+        None
+    }
+}
+
+impl<'a> Visit<'a> {
+    pub(crate) fn new(deps: &'a Deps, pipeline: Pipeline, conn: &Conn) -> Self {
+        Self { deps, pipeline, peer: conn.peer().ip(), hello: None, inbound: Inbound::new(deps, conn) }
+    }
+
     fn hello(&mut self, kind: HelloKind, name: String) -> Reply {
         debug!(name, "hello");
         let reply = Reply::bare(250, format!("greets {name}"));
@@ -109,42 +68,25 @@ impl<'a> Visit<'a> {
     }
 
     fn mail(&mut self, mail: MailFrom) -> Reply {
-        let id = self.deps.world.random.word(MAIL_ID_LETTERS);
+        let id = self.inbound.new_id();
         debug!(mail = id, from = %mail.from, "a transaction begins");
-        let envelope = Envelope { from: mail.from, params: mail.params, recipients: Vec::new() };
-        self.transaction = Some(Transaction { id, envelope, incoming: None });
-        Reply::new(250, Status::success(1, 0), "Sender taken")
+        self.inbound.begin(id, mail)
     }
 
     /// Our own addresses, and nothing else: that is what keeps this from being an open relay.
     async fn rcpt(&mut self, recipient: Recipient) -> Reply {
-        let Some(transaction) = &mut self.transaction else { return lost() };
+        let Some(transaction) = self.inbound.transaction() else { return lost() };
         let resolved = self.deps.intake.router().resolve(&recipient.address).await;
         if let Some(reply) = resolved.refusal(&recipient.address, Sender::Stranger) {
             let from = &transaction.envelope.from;
             info!(mail = transaction.id, %from, to = %recipient.address, %reply, "recipient refused");
             return reply;
         }
-        transaction.envelope.recipients.push(recipient);
-        Reply::new(250, Status::success(1, 5), "Recipient taken")
-    }
-
-    fn data(&mut self) -> Reply {
-        let Some(transaction) = &mut self.transaction else { return lost() };
-        let reception = Reception::new(&self.deps.spool_dir);
-        transaction.incoming = Some(Incoming { reception, since: Instant::now() });
-        Reply::bare(354, "Send the message, and a line with a lone dot behind it")
-    }
-
-    /// The next octets of the message.
-    pub(crate) async fn receive(&mut self, octets: &[u8]) {
-        if let Some(incoming) = self.transaction.as_mut().and_then(|one| one.incoming.as_mut()) {
-            incoming.reception.push(octets).await;
-        }
+        self.inbound.add(recipient)
     }
 
     async fn end_of_data(&mut self) -> Reply {
-        let Some(Transaction { id, envelope, incoming }) = self.transaction.take() else { return lost() };
+        let Some(Transaction { id, envelope, incoming }) = self.inbound.end() else { return lost() };
         let from = envelope.from.clone();
         let recipients = envelope.recipients.len();
         let judged = self.judge(&id, &envelope, incoming).await;
@@ -173,7 +115,7 @@ impl<'a> Visit<'a> {
         envelope: &Envelope,
         incoming: Option<Incoming>,
     ) -> Result<Judged, Reply> {
-        let received = incoming.ok_or_else(lost)?.reception.finish().await?;
+        let received = whole(incoming).await?;
         let facts = Facts {
             peer: self.peer,
             helo: self.hello.as_ref().map_or_else(String::new, |(_, name)| name.clone()),
@@ -200,40 +142,16 @@ impl<'a> Visit<'a> {
             Some((kind, name)) => (*kind, Some(name.as_str())),
             None => (HelloKind::Helo, None),
         };
-        let router = self.deps.intake.router();
-        let with = With {
-            greeting: match kind {
-                HelloKind::Helo => Greeting::Helo,
-                HelloKind::Ehlo => Greeting::Ehlo,
-            },
-            security: if self.tls.is_some() { Security::Tls } else { Security::Clear },
-            login: Login::Stranger,
-            charset: if envelope.params.utf8 { Charset::Utf8 } else { Charset::Ascii },
+        let greeting = match kind {
+            HelloKind::Helo => Greeting::Helo,
+            HelloKind::Ehlo => Greeting::Ehlo,
         };
-        let recipient = match envelope.recipients.as_slice() {
-            [only] => Some(&only.address),
-            _ => None,
-        };
-        Received {
-            hello,
-            peer: Some(Peer { address: self.peer, name: name.map(Domain::as_str) }),
-            by: router.hostname().as_str(),
-            with,
-            id,
-            tls: self.tls.as_ref().map(|(version, cipher)| Tls { version, cipher }),
-            recipient,
-            at: self.deps.world.clock.unix(),
-        }
-        .field()
+        let peer = Some(Peer { address: self.peer, name: name.map(Domain::as_str) });
+        self.inbound.received(id, envelope, Origin { hello, peer, greeting, login: Login::Stranger })
     }
 }
 
 /// Names the message in the lines that the checks log.
 fn checks(id: &str) -> Span {
     tracing::info_span!("checks", mail = id)
-}
-
-/// Said where the session has a transaction and we have none, which cannot be.
-fn lost() -> Reply {
-    Reply::new(451, Status::transient(3, 0), "The transaction was lost on our side; try again")
 }

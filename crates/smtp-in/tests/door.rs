@@ -6,21 +6,24 @@ mod house;
 use house::{Client, House};
 use net::{Listener, Stop, Stopper};
 use policy::Pipeline;
-use smtp_in::{Config, Deps, Door};
+use smtp_in::{Config, Door};
 use std::sync::Arc;
 use std::time::Duration;
 
 const MESSAGE: &str = "From: x@s.ex\r\nSubject: hello\r\n\r\n..how are you?\r\n.\r\n";
 
 fn door(house: &House, config: Config) -> Arc<Door> {
-    let deps = Deps {
-        intake: house.intake.clone(),
-        world: house.world.clone(),
-        spool_dir: house.store.spool_dir().to_owned(),
-    };
+    let deps = house.deps();
     let hostname = house.intake.router().hostname().clone();
     let pipeline = Pipeline::new(policy::Config::default(), hostname, house.world.clone());
     Arc::new(Door::new(config, pipeline, deps))
+}
+
+/// The defaults with something changed.
+fn with(change: impl FnOnce(&mut smtp_door::Config)) -> Config {
+    let mut config = Config::default();
+    change(&mut config.door);
+    config
 }
 
 async fn open(house: &House, config: Config) -> Client {
@@ -129,7 +132,7 @@ async fn large_messages_go_through_the_spool() {
 #[tokio::test]
 async fn too_large_and_smuggled_messages_leave_nothing() {
     let house = House::build().await;
-    let config = Config { max_message_size: 64 * 1024, ..Config::default() };
+    let config = with(|door| door.max_message_size = 64 * 1024);
     let mut client = open(&house, config).await;
     client.play("EHLO c.ex => 250\nMAIL FROM:<x@s.ex> SIZE=70000 => 552 5.3.4").await;
     let begin = "MAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 250\nDATA => 354";
@@ -157,12 +160,12 @@ async fn a_message_in_a_circle_is_refused() {
 #[tokio::test]
 async fn silence_and_slowness_end_the_connection() {
     let house = House::build().await;
-    let config = Config { command_timeout: Duration::from_millis(50), ..Config::default() };
+    let config = with(|door| door.command_timeout = Duration::from_millis(50));
     let mut client = open(&house, config).await;
     assert!(client.hear().await.starts_with("421 4.4.2"));
     assert_eq!(client.hear().await, "closed");
 
-    let config = Config { message_timeout: Duration::from_millis(50), ..Config::default() };
+    let config = with(|door| door.message_timeout = Duration::from_millis(50));
     let mut client = open(&house, config.clone()).await;
     client.play("EHLO c.ex => 250\nMAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 250\nDATA => 354").await;
     assert!(client.hear().await.starts_with("421 4.4.2"));

@@ -3,29 +3,14 @@
 use crate::config::{Config, InsecureAuth};
 use crate::visit::Visit;
 use auth::{Authenticate, Mechanism};
-use delivery::Intake;
-use mail::{Reply, Status};
-use net::{Conn, Driven};
-use smtp_proto::server::{AuthOptions, Channel, ClearAuth, Limits, Options, Senders, Session, StartTls};
-use std::path::PathBuf;
+use net::Conn;
+use smtp_proto::server::{AuthOptions, ClearAuth, Options, Senders, StartTls};
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::time::{Instant, timeout_at};
-use tracing::{debug, info};
-use world::World;
-
-/// What a listener says to those for whom there is no room.
-pub const BUSY: &[u8] = b"421 4.3.2 Too many connections; try again later\r\n";
-
-/// Commands without a message after which a connection ends: a client that only keeps the line busy.
-const IDLE_COMMANDS_MAX: usize = 100;
 
 /// What the door needs of the house.
 #[derive(Clone)]
 pub struct Deps {
-    pub intake: Intake,
-    pub world: World,
-    /// For messages on their way in that are too large for memory: [`storage::Store::spool_dir`].
-    pub spool_dir: PathBuf,
+    pub door: smtp_door::Deps,
     /// Who decides about logins, for all doors together.
     pub authenticate: Arc<dyn Authenticate>,
 }
@@ -47,58 +32,15 @@ impl Door {
     }
 
     /// Serves one connection to its end.
-    pub async fn serve(&self, mut conn: Conn) {
+    pub async fn serve(&self, conn: Conn) {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let channel = if conn.tls().is_some() { Channel::Tls } else { Channel::Clear };
-        let mut session = Session::new(self.options(&config, &conn), channel);
-        let mut visit = Visit::new(&self.deps, &conn, config.failure_delay);
-        let mut is_stopping = false;
-        loop {
-            let driven = next(&mut conn, &mut session, visit.deadline(config.message_timeout)).await;
-            for reply in session.take_refusals() {
-                info!(mail = visit.mail_id(), %reply, "refused");
-            }
-            match driven {
-                Driven::Ask(question) => {
-                    session.answer(visit.answer(question).await);
-                    if visit.login_failures() >= config.login_failures {
-                        session.farewell(guessing());
-                    }
-                    if is_stopping && !visit.is_receiving() {
-                        session.farewell(stopping());
-                    }
-                }
-                Driven::Body(octets) => visit.receive(&octets).await,
-                Driven::StartTls => match conn.start_tls().await {
-                    Ok(()) => {
-                        session.tls_started();
-                        visit.tls_started(&conn);
-                    }
-                    Err(error) => return info!(%error, "TLS failed"),
-                },
-                Driven::TimedOut => {
-                    info!(mail = visit.mail_id(), "silent or slow for too long");
-                    session.farewell(timed_out());
-                    visit.forget();
-                }
-                // A message that is half here may come to its end: it would only have to come again.
-                Driven::Stopping if visit.is_receiving() => is_stopping = true,
-                Driven::Stopping => {
-                    session.farewell(stopping());
-                    visit.forget();
-                }
-                Driven::Closed(how) => return debug!(%how, "connection over"),
-            }
-        }
+        let options = self.options(&config, &conn);
+        let visit = Visit::new(&self.deps, &conn, &config);
+        smtp_door::converse(conn, options, visit).await;
     }
 
     fn options(&self, config: &Config, conn: &Conn) -> Options {
-        let router = self.deps.intake.router();
-        let mut options = Options::new(router.hostname().clone());
-        if let Some(postmaster) = router.bare_postmaster() {
-            options.home = postmaster.domain().clone();
-        }
-        options.banner.clone_from(&config.banner);
+        let mut options = smtp_door::options(&config.door, &self.deps.door, conn);
         // Where logins in clear are allowed, nobody is made to begin TLS.
         options.starttls = match (conn.offers_tls(), config.insecure_auth) {
             (false, _) => StartTls::Absent,
@@ -113,41 +55,6 @@ impl Door {
                 InsecureAuth::Allowed => ClearAuth::Allowed,
             },
         };
-        options.limits = Limits {
-            message_size: config.max_message_size,
-            recipients: config.max_recipients,
-            mails: config.max_messages,
-            errors: config.max_errors,
-            refusals: config.max_refusals,
-            idle_commands: IDLE_COMMANDS_MAX,
-            command_patience: config.command_timeout,
-            data_patience: config.data_timeout,
-            message_patience: config.message_timeout,
-        };
         options
     }
-}
-
-/// Drives the session; a message that is not there by its deadline has timed out.
-async fn next(
-    conn: &mut Conn,
-    session: &mut Session,
-    deadline: Option<Instant>,
-) -> Driven<smtp_proto::server::Question> {
-    match deadline {
-        None => conn.drive(session).await,
-        Some(deadline) => timeout_at(deadline, conn.drive(session)).await.unwrap_or(Driven::TimedOut),
-    }
-}
-
-fn guessing() -> Reply {
-    Reply::new(421, Status::transient(7, 0), "Too many failed logins; closing")
-}
-
-fn timed_out() -> Reply {
-    Reply::new(421, Status::transient(4, 2), "Silent or too slow for too long; closing")
-}
-
-fn stopping() -> Reply {
-    Reply::new(421, Status::transient(3, 2), "This server is stopping; try again in a moment")
 }

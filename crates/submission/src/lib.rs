@@ -8,5 +8,6 @@ mod plain;
 pub mod prepare;
 mod visit;
 
-pub use config::{Config, InsecureAuth, Listen, ListenTls};
-pub use door::{BUSY, Deps, Door};
+pub use config::{Config, InsecureAuth};
+pub use door::{Deps, Door};
+pub use smtp_door::BUSY;

@@ -33,12 +33,7 @@ async fn open(house: &House, config: Config) -> Client {
 }
 
 async fn open_with(house: &House, config: Config, authenticate: Arc<dyn Authenticate>) -> Client {
-    let deps = Deps {
-        intake: house.intake.clone(),
-        world: house.world.clone(),
-        spool_dir: house.store.spool_dir().to_owned(),
-        authenticate,
-    };
+    let deps = Deps { door: house.deps(), authenticate };
     let door = Arc::new(Door::new(config, deps));
     let listener = house.listen(Stop::never());
     let serve = async {

@@ -1,8 +1,7 @@
 //! Options of the node `logins`.
 
-use ::config::Section;
+use ::config::{Network, Section};
 use auth::GuessLimits;
-use policy::Network;
 use std::net::IpAddr;
 use std::time::Duration;
 

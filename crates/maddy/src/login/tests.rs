@@ -118,7 +118,7 @@ async fn exempt_networks_may_fail_as_they_like_from_the_moment_they_are() {
         assert_eq!(scene.login("alice@o.ex", &format!("guess {n}"), HERE).await, WRONG);
     }
     assert_eq!(scene.login("alice@o.ex", "right", HERE).await, TOO_MANY);
-    let exempt = vec![policy::Network::parse("192.0.2.0/24").unwrap()];
+    let exempt = vec![::config::Network::parse("192.0.2.0/24").unwrap()];
     scene.judge.reconfigure(Logins { exempt, ..Logins::default() });
     for n in 0..5 {
         assert_eq!(scene.login("alice@o.ex", &format!("more {n}"), HERE).await, WRONG);

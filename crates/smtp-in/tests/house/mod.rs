@@ -55,6 +55,12 @@ impl House {
         Self { store, intake, world, _dir: dir, ca: authority.ca, tls }
     }
 
+    /// What a door needs.
+    pub(crate) fn deps(&self) -> smtp_door::Deps {
+        let spool_dir = self.store.spool_dir().to_owned();
+        smtp_door::Deps { intake: self.intake.clone(), world: self.world.clone(), spool_dir }
+    }
+
     /// A listener on loopback, with STARTTLS.
     pub(crate) fn listen(&self, stop: Stop) -> Listener {
         let options = ListenOptions {
