@@ -7,7 +7,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use world::zone::{Answer, Data, Failure, Kind, Zone};
+use world::zone::{Answer, Failure, Zone};
+use world::{Data, DnsName, Kind};
 
 /// Serves until the process ends.
 pub struct NameServer {
@@ -111,9 +112,9 @@ fn while_asked(mut stream: TcpStream, served: &Mutex<Served>) -> io::Result<()> 
 fn answer(question: &[u8], served: &Mutex<Served>) -> Option<Vec<u8>> {
     let question = Message::from_vec(question).ok()?;
     let query = question.queries.first()?.clone();
-    let name = query.name().to_ascii();
+    let name = DnsName::from_labels(query.name().iter()).ok()?;
     let mut served = served.lock().unwrap();
-    served.asked.push(format!("{} {}", name.trim_end_matches('.'), query.query_type()));
+    served.asked.push(format!("{name} {}", query.query_type()));
     let found = match kind_of(query.query_type()) {
         Some(kind) => served.zone.ask(&name, kind),
         None => Answer::NoRecord,
@@ -128,32 +129,43 @@ fn answer(question: &[u8], served: &Mutex<Served>) -> Option<Vec<u8>> {
         Answer::NoName => answer.metadata.response_code = ResponseCode::NXDomain,
         Answer::NoRecord => {}
         Answer::Fails(Failure::ServFail) => answer.metadata.response_code = ResponseCode::ServFail,
+        Answer::Fails(Failure::Refused) => answer.metadata.response_code = ResponseCode::Refused,
         Answer::Fails(Failure::Timeout) => return None,
+        Answer::Fails(Failure::Garbage) => return Some(garbage(&question)),
     }
     Some(answer.to_vec().unwrap())
 }
 
-fn kind_of(kind: RecordType) -> Option<Kind> {
-    match kind {
-        RecordType::A => Some(Kind::A),
-        RecordType::AAAA => Some(Kind::Aaaa),
-        RecordType::MX => Some(Kind::Mx),
-        RecordType::TXT => Some(Kind::Txt),
-        RecordType::CNAME => Some(Kind::Cname),
-        RecordType::PTR => Some(Kind::Ptr),
-        _ => None,
-    }
+/// The right number and nothing else that makes sense: records are promised that are not there.
+fn garbage(question: &Message) -> Vec<u8> {
+    let mut octets = question.metadata.id.to_be_bytes().to_vec();
+    octets.extend([0x81, 0x80, 0, 1, 0xff, 0xff, 0, 0, 0, 0, 0xc0, 0x0c, 0x3f, 0xff, 0x00]);
+    octets
 }
 
-fn record(owner: &str, data: Data) -> Record {
-    let name = |text: &str| Name::from_ascii(format!("{text}.")).unwrap();
+fn kind_of(kind: RecordType) -> Option<Kind> {
+    let word = kind.to_string();
+    Kind::ALL.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind)
+}
+
+fn record(owner: &DnsName, data: Data) -> Record {
+    let name = |name: &DnsName| Name::from_labels(name.labels()).unwrap();
     let data = match data {
         Data::A(ip) => RData::A(ip.into()),
         Data::Aaaa(ip) => RData::AAAA(ip.into()),
         Data::Mx { preference, exchange } => RData::MX(rdata::MX::new(preference, name(&exchange))),
-        Data::Txt(strings) => RData::TXT(rdata::TXT::new(strings)),
+        Data::Txt(strings) => {
+            RData::TXT(rdata::TXT::from_bytes(strings.iter().map(Vec::as_slice).collect()))
+        }
         Data::Cname(to) => RData::CNAME(rdata::CNAME(name(&to))),
         Data::Ptr(to) => RData::PTR(rdata::PTR(name(&to))),
+        Data::Ns(to) => RData::NS(rdata::NS(name(&to))),
+        Data::Tlsa(tlsa) => RData::TLSA(rdata::TLSA::new(
+            tlsa.usage.into(),
+            tlsa.selector.into(),
+            tlsa.matching.into(),
+            tlsa.data,
+        )),
     };
     Record::from_rdata(name(owner), TTL, data)
 }

@@ -2,12 +2,10 @@
 //! need no restart.
 
 use ::config::Section;
-use mail::Domain;
-use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use world::resolver::Answering;
-use world::{DnsOptions, Mx, Resolver};
+use world::resolver::Asking;
+use world::{DnsName, DnsOptions, Kind, Proof, Reply, Resolver};
 
 pub(crate) struct Exchangeable(RwLock<Arc<dyn Resolver>>);
 
@@ -26,24 +24,9 @@ impl Exchangeable {
 }
 
 impl Resolver for Exchangeable {
-    fn mx<'a>(&'a self, domain: &'a Domain) -> Answering<'a, Vec<Mx>> {
+    fn ask<'a>(&'a self, name: &'a DnsName, kind: Kind, proof: Proof) -> Asking<'a, Reply> {
         let resolver = self.get();
-        Box::pin(async move { resolver.mx(domain).await })
-    }
-
-    fn addresses<'a>(&'a self, host: &'a Domain) -> Answering<'a, Vec<IpAddr>> {
-        let resolver = self.get();
-        Box::pin(async move { resolver.addresses(host).await })
-    }
-
-    fn txt<'a>(&'a self, name: &'a str) -> Answering<'a, Vec<String>> {
-        let resolver = self.get();
-        Box::pin(async move { resolver.txt(name).await })
-    }
-
-    fn names(&self, ip: IpAddr) -> Answering<'_, Vec<Domain>> {
-        let resolver = self.get();
-        Box::pin(async move { resolver.names(ip).await })
+        Box::pin(async move { resolver.ask(name, kind, proof).await })
     }
 }
 

@@ -1,12 +1,12 @@
 //! An outside that does as it is told: a clock that stands, numbers from a seed, DNS from text. For tests.
 
-use crate::resolver::{Answering, DnsError, Mx, Resolver};
-use crate::zone::{Answer, Data, Failure, Kind, Zone};
+use crate::name::DnsName;
+use crate::record::{Data, Kind};
+use crate::resolver::{Asking, DnsError, Proof, Records, Reply, Resolver, Security, bogus};
+use crate::zone::{Answer, Failure, Zone};
 use crate::{Clock, Random, World};
-use mail::Domain;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -96,113 +96,50 @@ impl FakeResolver {
         lock(&self.inner).asked.clone()
     }
 
-    fn ask(&self, name: &str, kind: Kind) -> Result<Vec<Data>, DnsError> {
+    fn reply(&self, name: &DnsName, kind: Kind, proof: Proof) -> Reply {
         let mut served = lock(&self.inner);
         served.asked.push(format!("{name} {kind}"));
-        match served.zone.ask(name, kind) {
-            Answer::Records(records) => Ok(records
-                .into_iter()
-                .map(|(_, data)| data)
-                .filter(|data| !matches!(data, Data::Cname(_)))
-                .collect()),
-            Answer::NoName => Err(DnsError::NoName),
-            Answer::NoRecord => Err(DnsError::NoRecord),
-            Answer::Fails(Failure::ServFail) => Err(DnsError::Trouble("SERVFAIL".to_owned())),
-            Answer::Fails(Failure::Timeout) => Err(DnsError::Trouble("no answer in time".to_owned())),
-        }
-    }
-
-    fn ask_mx(&self, domain: &Domain) -> Result<Vec<Mx>, DnsError> {
-        if domain.literal().is_some() {
-            return Err(DnsError::NoRecord);
-        }
-        let found = self.ask(domain.as_str(), Kind::Mx)?;
-        let read = |data| match data {
-            Data::Mx { preference, exchange } if exchange.is_empty() => {
-                Some(Mx { preference, exchange: None })
-            }
-            Data::Mx { preference, exchange } => {
-                Some(Mx { preference, exchange: Some(Domain::parse(&exchange).ok()?) })
-            }
-            _ => None,
+        let answer = served.zone.ask(name, kind);
+        let security = match proof {
+            Proof::Usual => Security::Unchecked,
+            Proof::Wanted => security_of(&served.zone, name, &answer),
         };
-        Ok(found.into_iter().filter_map(read).collect())
+        let trouble = |text: &str| Reply::failed(DnsError::Trouble(text.to_owned()), Security::Unchecked);
+        match answer {
+            Answer::Fails(Failure::ServFail) => trouble("SERVFAIL"),
+            Answer::Fails(Failure::Refused) => trouble("REFUSED"),
+            Answer::Fails(Failure::Timeout) => trouble("no answer in time"),
+            Answer::Fails(Failure::Garbage) => trouble("the answer is garbage"),
+            _ if security == Security::Bogus => Reply::failed(bogus(), security),
+            Answer::NoName => Reply::failed(DnsError::NoName, security),
+            Answer::NoRecord => Reply::failed(DnsError::NoRecord, security),
+            Answer::Records(found) => {
+                let owner = found.last().map_or_else(|| name.clone(), |(owner, _)| owner.clone());
+                let data = found.into_iter().map(|(_, data)| data).filter(|data| data.kind() == kind);
+                Reply { answer: Ok(Records { data: data.collect(), owner }), security }
+            }
+        }
     }
+}
 
-    fn ask_addresses(&self, host: &Domain) -> Result<Vec<IpAddr>, DnsError> {
-        if let Some(ip) = host.literal() {
-            return Ok(vec![ip]);
-        }
-        let six = self.ask(host.as_str(), Kind::Aaaa);
-        let four = self.ask(host.as_str(), Kind::A);
-        let found: Vec<IpAddr> = [&six, &four]
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|data| match data {
-                Data::A(ip) => Some(IpAddr::V4(*ip)),
-                Data::Aaaa(ip) => Some(IpAddr::V6(*ip)),
+/// What every name on the way allows to say.
+fn security_of(zone: &Zone, name: &DnsName, answer: &Answer) -> Security {
+    let mut names = vec![name];
+    if let Answer::Records(found) = answer {
+        for (owner, data) in found {
+            names.push(owner);
+            names.extend(match data {
+                Data::Cname(to) => Some(to),
                 _ => None,
-            })
-            .collect();
-        match (six, four) {
-            _ if !found.is_empty() => Ok(found),
-            (Err(error), _) if error.is_temporary() => Err(error),
-            (_, Err(error)) => Err(error),
-            (_, Ok(_)) => Err(DnsError::NoRecord),
+            });
         }
     }
+    names.into_iter().map(|name| zone.security(name)).reduce(Security::lesser).unwrap_or(Security::Unchecked)
 }
 
 impl Resolver for FakeResolver {
-    fn mx<'a>(&'a self, domain: &'a Domain) -> Answering<'a, Vec<Mx>> {
-        Box::pin(std::future::ready(self.ask_mx(domain)))
-    }
-
-    fn addresses<'a>(&'a self, host: &'a Domain) -> Answering<'a, Vec<IpAddr>> {
-        Box::pin(std::future::ready(self.ask_addresses(host)))
-    }
-
-    fn txt<'a>(&'a self, name: &'a str) -> Answering<'a, Vec<String>> {
-        let texts = self.ask(name, Kind::Txt).map(|found| {
-            found
-                .into_iter()
-                .filter_map(|data| match data {
-                    Data::Txt(strings) => Some(strings.concat()),
-                    _ => None,
-                })
-                .collect()
-        });
-        Box::pin(std::future::ready(texts))
-    }
-
-    fn names(&self, ip: IpAddr) -> Answering<'_, Vec<Domain>> {
-        let names = self.ask(&reverse_name(ip), Kind::Ptr).map(|found| {
-            found
-                .into_iter()
-                .filter_map(|data| match data {
-                    Data::Ptr(name) => Domain::parse(&name).ok(),
-                    _ => None,
-                })
-                .collect()
-        });
-        Box::pin(std::future::ready(names))
-    }
-}
-
-/// Where the PTR records of an address are (RFC 1035 §3.5, RFC 3596 §2.5).
-fn reverse_name(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(v4) => {
-            let [a, b, c, d] = v4.octets();
-            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
-        }
-        IpAddr::V6(v6) => {
-            let nibbles = v6.octets().into_iter().rev().flat_map(|b| [b & 15, b >> 4]);
-            let mut name: String = nibbles.map(|n| format!("{n:x}.")).collect();
-            name.push_str("ip6.arpa");
-            name
-        }
+    fn ask<'a>(&'a self, name: &'a DnsName, kind: Kind, proof: Proof) -> Asking<'a, Reply> {
+        Box::pin(std::future::ready(self.reply(name, kind, proof)))
     }
 }
 
@@ -227,6 +164,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Mx;
+    use mail::Domain;
+    use std::net::IpAddr;
 
     #[test]
     fn the_clock_stands_until_it_is_set() {
@@ -277,5 +217,46 @@ mod tests {
         assert_eq!(dns.mx(&domain("gone.example")).await, Err(DnsError::NoName));
         assert!(dns.addresses(&domain("down.example")).await.unwrap_err().is_temporary());
         assert_eq!(dns.asked()[0], "example.org MX");
+    }
+
+    #[tokio::test]
+    async fn the_zone_says_what_is_proven() {
+        let dns = FakeResolver::zone(
+            "signed.example SECURE\nsigned.example MX 10 mx.signed.example\nalias.signed.example CNAME open.example\n\
+             open.example A 192.0.2.1\nforged.signed.example BOGUS\nforged.signed.example A 192.0.2.2\n\
+             noise.example GARBAGE\nhalf.signed.example A 192.0.2.3\nhalf.signed.example AAAA TIMEOUT\n",
+        )
+        .unwrap();
+        let shown = async |name: &str, kind, proof| {
+            let reply = dns.ask(&DnsName::parse(name).unwrap(), kind, proof).await;
+            let answer = match reply.answer {
+                Ok(records) => format!("{} {}", records.owner, records.data[0]),
+                Err(error) => error.to_string(),
+            };
+            format!("{}: {answer}", reply.security)
+        };
+        for (name, kind, want) in [
+            ("signed.example", Kind::Mx, "secure: signed.example 10 mx.signed.example"),
+            ("gone.signed.example", Kind::A, "secure: the name does not exist"),
+            ("signed.example", Kind::Tlsa, "secure: the name has no such record"),
+            ("alias.signed.example", Kind::A, "insecure: open.example 192.0.2.1"),
+            ("open.example", Kind::A, "insecure: open.example 192.0.2.1"),
+            (
+                "forged.signed.example",
+                Kind::A,
+                "bogus: the name server gave no answer: the DNSSEC signatures are wrong or missing",
+            ),
+            ("noise.example", Kind::A, "unchecked: the name server gave no answer: the answer is garbage"),
+        ] {
+            assert_eq!(shown(name, kind, Proof::Wanted).await, want);
+        }
+        assert_eq!(
+            shown("forged.signed.example", Kind::A, Proof::Usual).await,
+            "unchecked: forged.signed.example 192.0.2.2"
+        );
+        let half = dns.families(&DnsName::parse("half.signed.example").unwrap(), Proof::Wanted).await;
+        assert_eq!(half.four, Ok(vec!["192.0.2.3".parse().unwrap()]));
+        assert!(half.six.is_err_and(|error| error.is_temporary()));
+        assert_eq!(half.security, Security::Unchecked);
     }
 }

@@ -4,15 +4,22 @@
 
 pub mod clock;
 pub mod fake;
+mod master;
+pub mod name;
+pub mod name_server;
 pub mod random;
+pub mod record;
 pub mod resolver;
 pub mod system;
 pub mod zone;
 
 pub use clock::Clock;
+pub use name::DnsName;
+pub use name_server::{DnsOptions, NoDns, SystemResolver};
 pub use random::Random;
-pub use resolver::{DnsError, Mx, Resolver};
-pub use system::{DnsOptions, NoDns, SystemClock, SystemRandom, SystemResolver};
+pub use record::{Data, Kind, Mx, Tlsa};
+pub use resolver::{DnsError, Proof, Reply, Resolver, Security};
+pub use system::{SystemClock, SystemRandom};
 
 use std::sync::Arc;
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::UdpSocket;
-use world::zone::{Answer, Data, Failure, Kind, Zone};
-use world::{DnsError, DnsOptions, Mx, Resolver, SystemResolver};
+use world::zone::{Answer, Failure, Zone};
+use world::{Data, DnsError, DnsName, DnsOptions, Kind, Mx, Proof, Resolver, SystemResolver};
 
 const ZONE: &str = "example.org MX 20 mx2.example.org
 example.org MX 10 mx.example.org
@@ -24,32 +24,34 @@ broken.example SERVFAIL
 half.example A 192.0.2.5
 half.example AAAA SERVFAIL
 slow.example TIMEOUT
+noise.example GARBAGE
+no.example REFUSED
+a\\032b._spf.example A 192.0.2.6
+_25._tcp.mx.example.org TLSA 3 1 1 00ff
 1.2.0.192.in-addr.arpa PTR mx.example.org
 ";
 
 fn kind_of(kind: RecordType) -> Kind {
-    match kind {
-        RecordType::A => Kind::A,
-        RecordType::AAAA => Kind::Aaaa,
-        RecordType::MX => Kind::Mx,
-        RecordType::TXT => Kind::Txt,
-        RecordType::PTR => Kind::Ptr,
-        other => panic!("not expected: {other}"),
-    }
+    let word = kind.to_string();
+    Kind::ALL.iter().find(|(_, known)| *known == word).unwrap().0
 }
 
-fn name(text: &str) -> Name {
-    Name::from_ascii(format!("{text}.")).unwrap()
-}
-
-fn record(owner: &str, data: Data) -> Record {
+fn record(owner: &DnsName, data: Data) -> Record {
+    let name = |name: &DnsName| Name::from_labels(name.labels()).unwrap();
     let data = match data {
         Data::A(ip) => RData::A(ip.into()),
         Data::Aaaa(ip) => RData::AAAA(ip.into()),
         Data::Mx { preference, exchange } => RData::MX(rdata::MX::new(preference, name(&exchange))),
-        Data::Txt(strings) => RData::TXT(rdata::TXT::new(strings)),
+        Data::Txt(strings) => RData::TXT(rdata::TXT::from_bytes(strings.iter().map(Vec::as_slice).collect())),
         Data::Cname(to) => RData::CNAME(rdata::CNAME(name(&to))),
         Data::Ptr(to) => RData::PTR(rdata::PTR(name(&to))),
+        Data::Ns(to) => RData::NS(rdata::NS(name(&to))),
+        Data::Tlsa(tlsa) => RData::TLSA(rdata::TLSA::new(
+            tlsa.usage.into(),
+            tlsa.selector.into(),
+            tlsa.matching.into(),
+            tlsa.data,
+        )),
     };
     Record::from_rdata(name(owner), 300, data)
 }
@@ -70,14 +72,20 @@ async fn serve(zone: &str) -> (SocketAddr, Arc<AtomicUsize>) {
             answer.metadata.message_type = MessageType::Response;
             answer.metadata.recursion_available = true;
             answer.add_query(query.clone());
-            match zone.ask(&query.name().to_ascii(), kind_of(query.query_type())) {
+            let asked_for = DnsName::from_labels(query.name().iter()).unwrap();
+            match zone.ask(&asked_for, kind_of(query.query_type())) {
                 Answer::Records(found) => {
                     answer.add_answers(found.into_iter().map(|(owner, data)| record(&owner, data)));
                 }
                 Answer::NoName => answer.metadata.response_code = ResponseCode::NXDomain,
                 Answer::NoRecord => {}
                 Answer::Fails(Failure::ServFail) => answer.metadata.response_code = ResponseCode::ServFail,
+                Answer::Fails(Failure::Refused) => answer.metadata.response_code = ResponseCode::Refused,
                 Answer::Fails(Failure::Timeout) => continue,
+                Answer::Fails(Failure::Garbage) => {
+                    socket.send_to(&buffer[..2], peer).await.unwrap();
+                    continue;
+                }
             }
             socket.send_to(&answer.to_vec().unwrap(), peer).await.unwrap();
         }
@@ -126,10 +134,32 @@ async fn records_come_as_they_are_and_failures_are_told_apart() {
     assert_eq!(dns.mx(&domain("[192.0.2.1]")).await, Err(DnsError::NoRecord));
     assert_eq!(dns.mx(&domain("gone.example")).await, Err(DnsError::NoName));
     assert_eq!(dns.addresses(&domain("gone.example")).await, Err(DnsError::NoName));
-    for name in ["broken.example", "slow.example"] {
+    for name in ["broken.example", "slow.example", "noise.example", "no.example"] {
         let error = dns.mx(&domain(name)).await.unwrap_err();
         assert!(error.is_temporary(), "{name}: {error}");
     }
+}
+
+#[tokio::test]
+async fn names_of_any_octets_and_types_by_themselves() {
+    let (at, _) = serve(ZONE).await;
+    let dns = resolver(at);
+    let ask = async |name: &[u8], kind| {
+        let reply = dns.ask(&DnsName::from_octets(name).unwrap(), kind, Proof::Usual).await;
+        reply.answer.map(|records| format!("{} {}", records.owner, records.data[0]))
+    };
+    for (name, kind, want) in [
+        (&b"a b._spf.example"[..], Kind::A, "a\\032b._spf.example 192.0.2.6"),
+        (b"_25._tcp.mx.example.org", Kind::Tlsa, "_25._tcp.mx.example.org 3 1 1 00ff"),
+        (b"alias.example", Kind::A, "four.example 192.0.2.4"),
+        (b"alias.example", Kind::Cname, "alias.example four.example"),
+    ] {
+        assert_eq!(ask(name, kind).await.unwrap(), want);
+    }
+    let half = dns.families(&DnsName::parse("half.example").unwrap(), Proof::Usual).await;
+    assert_eq!(half.four, Ok(vec!["192.0.2.5".parse().unwrap()]));
+    assert!(half.six.unwrap_err().is_temporary());
+    assert_eq!(dns.txt("a..b").await, Err(DnsError::NoName));
 }
 
 #[tokio::test]

@@ -12,13 +12,12 @@ use crate::relay::{Begin, Relay};
 use delivery::Exit;
 use delivery::config::{Config, Login, Security, Smarthost};
 use delivery::schedule::Retry;
-use mail::{Domain, Notify};
-use std::net::IpAddr;
+use mail::Notify;
 use std::sync::Arc;
 use std::time::Duration;
 
-use world::resolver::Answering;
-use world::{Mx, Resolver};
+use world::resolver::Asking;
+use world::{DnsName, Kind, Proof, Reply, Resolver};
 
 const TEXT: &str = "Subject: hello\r\n\r\n.dot\r\n";
 const HOUR: u64 = 3600;
@@ -446,21 +445,9 @@ async fn what_a_dead_process_held_goes_on() {
 struct Trap(Arc<dyn Resolver>);
 
 impl Resolver for Trap {
-    fn mx<'a>(&'a self, domain: &'a Domain) -> Answering<'a, Vec<Mx>> {
-        assert_ne!(domain.as_str(), "trap.ex", "the trap has snapped");
-        self.0.mx(domain)
-    }
-
-    fn addresses<'a>(&'a self, host: &'a Domain) -> Answering<'a, Vec<IpAddr>> {
-        self.0.addresses(host)
-    }
-
-    fn txt<'a>(&'a self, name: &'a str) -> Answering<'a, Vec<String>> {
-        self.0.txt(name)
-    }
-
-    fn names(&self, ip: IpAddr) -> Answering<'_, Vec<Domain>> {
-        self.0.names(ip)
+    fn ask<'a>(&'a self, name: &'a DnsName, kind: Kind, proof: Proof) -> Asking<'a, Reply> {
+        assert_ne!(name.to_string(), "trap.ex", "the trap has snapped");
+        self.0.ask(name, kind, proof)
     }
 }
 

@@ -2,19 +2,19 @@
 //! bare result, for scripts.
 
 use crate::cli::args::{CheckCommand, DkimFile, Global, MailFile, Sender};
-use crate::cli::recording::Recording;
+use crate::cli::recording::{Recorded, Recording};
 use crate::cli::{Trouble, output, source};
 use mail::{Address, Blob, Domain, Message, ReversePath, header};
 use policy::author::Author;
 use policy::dkim::{self, DkimResult};
-use policy::spf::{self, Lookup, Question};
+use policy::spf::{self, Question};
 use policy::{Config, Facts, Finding, Pipeline, Switch};
 use serde_json::{Value, json};
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use world::{DnsOptions, World};
+use world::{DnsOptions, Security, World};
 
 /// Largest message that is read, in octets.
 const MESSAGE_MAX: u64 = 256 * 1024 * 1024;
@@ -46,10 +46,16 @@ struct Said {
 }
 
 impl Said {
-    fn print(self, lookups: &[Lookup], global: &Global) -> Result<(), Trouble> {
+    fn print(self, lookups: &[Recorded], global: &Global) -> Result<(), Trouble> {
         if global.json {
-            let asked =
-                lookups.iter().map(|one| json!({ "name": one.name, "type": one.kind, "answer": one.answer }));
+            let asked = lookups.iter().map(|Recorded { lookup, security }| {
+                json!({
+                    "name": lookup.name,
+                    "type": lookup.kind,
+                    "answer": lookup.answer,
+                    "security": security.word(),
+                })
+            });
             let mut value = json!({
                 "result": self.result,
                 "reasons": self.reasons,
@@ -64,8 +70,12 @@ impl Said {
         for reason in &self.reasons {
             text.push_str(&format!("{}\n", output::printable(reason)));
         }
-        for lookup in lookups {
-            text.push_str(&format!("asked {}\n", output::printable(&lookup.to_string())));
+        for Recorded { lookup, security } in lookups {
+            let shown = output::printable(&lookup.to_string());
+            text.push_str(&match security {
+                Security::Unchecked => format!("asked {shown}\n"),
+                security => format!("asked {shown} [{security}]\n"),
+            });
         }
         output::octets(text.as_bytes())
     }

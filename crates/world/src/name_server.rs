@@ -1,0 +1,185 @@
+//! Asks name servers: those of the system, or others at any port.
+
+use crate::name::DnsName;
+use crate::record::{Data, Kind, Tlsa};
+use crate::resolver::{Asking, DnsError, Proof, Records, Reply, Resolver, Security};
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError as HickoryDnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Longest time that a positive answer is believed, whatever its TTL says.
+pub const POSITIVE_TTL_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Longest time that a negative answer is believed. A domain that was just repaired should not wait for long.
+pub const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(900);
+
+/// How the DNS is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsOptions {
+    /// Recursive name servers; empty means those of the system (`/etc/resolv.conf`).
+    pub servers: Vec<SocketAddr>,
+    /// How long one try at one server may take.
+    pub timeout: Duration,
+    /// Tries after the first, at other servers first if there are any.
+    pub retries: usize,
+    /// How long one question may take in all.
+    pub patience: Duration,
+    /// Most answers that are kept in memory.
+    pub cache: u64,
+}
+
+impl Default for DnsOptions {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            timeout: Duration::from_secs(5),
+            retries: 2,
+            patience: Duration::from_secs(20),
+            cache: 10_000,
+        }
+    }
+}
+
+/// Asks recursive name servers and keeps their answers for as long as their TTL allows.
+///
+/// The hosts file and search domains are never used: mail goes by what the DNS says, as it does everywhere else.
+pub struct SystemResolver {
+    resolver: TokioResolver,
+    patience: Duration,
+}
+
+impl SystemResolver {
+    /// Fails, with a sentence, when no server was given and the system names none.
+    pub fn new(options: &DnsOptions) -> Result<Self, String> {
+        let provider = TokioRuntimeProvider::default();
+        let mut builder = if options.servers.is_empty() {
+            TokioResolver::builder(provider)
+                .map_err(|error| format!("no name servers in /etc/resolv.conf: {error}"))?
+        } else {
+            let servers = options.servers.iter().map(|at| name_server(*at)).collect();
+            TokioResolver::builder_with_config(ResolverConfig::from_name_servers(servers), provider)
+        };
+        let settings = builder.options_mut();
+        settings.timeout = options.timeout;
+        settings.attempts = options.retries;
+        settings.cache_size = options.cache;
+        settings.use_hosts_file = ResolveHosts::Never;
+        settings.positive_max_ttl = Some(POSITIVE_TTL_MAX);
+        settings.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
+        settings.try_tcp_on_error = true;
+        let resolver = builder.build().map_err(|error| format!("the resolver cannot start: {error}"))?;
+        Ok(Self { resolver, patience: options.patience })
+    }
+
+    async fn look_up(&self, name: &DnsName, kind: Kind) -> Reply {
+        let looking = async {
+            let answer = self.resolver.lookup(written(name)?, type_of(kind)).await;
+            let answer = answer.map_err(|error| understand(&error))?;
+            records(name, kind, &answer)
+        };
+        let answer = tokio::time::timeout(self.patience, looking).await.unwrap_or_else(|_| {
+            Err(DnsError::Trouble(format!("no answer within {} s", self.patience.as_secs())))
+        });
+        Reply { answer, security: Security::Unchecked }
+    }
+}
+
+impl Resolver for SystemResolver {
+    fn ask<'a>(&'a self, name: &'a DnsName, kind: Kind, _: Proof) -> Asking<'a, Reply> {
+        Box::pin(self.look_up(name, kind))
+    }
+}
+
+/// The records of one type, and whose they are. CNAMEs may stand anywhere in an answer.
+fn records(name: &DnsName, kind: Kind, answer: &Lookup) -> Result<Records, DnsError> {
+    let found: Vec<(DnsName, Data)> = answer
+        .answers()
+        .iter()
+        .filter(|record| record.record_type() == type_of(kind))
+        .filter_map(|record| Some((read_name(&record.name)?, read_data(&record.data)?)))
+        .collect();
+    let owner = found.first().map_or_else(|| name.clone(), |(owner, _)| owner.clone());
+    let data: Vec<Data> = found.into_iter().map(|(_, data)| data).collect();
+    if data.is_empty() { Err(DnsError::NoRecord) } else { Ok(Records { data, owner }) }
+}
+
+fn type_of(kind: Kind) -> RecordType {
+    match kind {
+        Kind::A => RecordType::A,
+        Kind::Aaaa => RecordType::AAAA,
+        Kind::Mx => RecordType::MX,
+        Kind::Txt => RecordType::TXT,
+        Kind::Cname => RecordType::CNAME,
+        Kind::Ptr => RecordType::PTR,
+        Kind::Tlsa => RecordType::TLSA,
+        Kind::Ns => RecordType::NS,
+    }
+}
+
+fn read_data(data: &RData) -> Option<Data> {
+    Some(match data {
+        RData::A(ip) => Data::A(ip.0),
+        RData::AAAA(ip) => Data::Aaaa(ip.0),
+        RData::MX(mx) => Data::Mx { preference: mx.preference, exchange: read_name(&mx.exchange)? },
+        RData::TXT(txt) => Data::Txt(txt.txt_data.iter().map(|text| text.to_vec()).collect()),
+        RData::CNAME(name) => Data::Cname(read_name(&name.0)?),
+        RData::PTR(name) => Data::Ptr(read_name(&name.0)?),
+        RData::NS(name) => Data::Ns(read_name(&name.0)?),
+        RData::TLSA(tlsa) => Data::Tlsa(Tlsa {
+            usage: tlsa.cert_usage.into(),
+            selector: tlsa.selector.into(),
+            matching: tlsa.matching.into(),
+            data: tlsa.cert_data.clone(),
+        }),
+        _ => return None,
+    })
+}
+
+fn read_name(name: &Name) -> Option<DnsName> {
+    DnsName::from_labels(name.iter()).ok()
+}
+
+/// The name as the resolver takes it. Search domains are never tried.
+fn written(name: &DnsName) -> Result<Name, DnsError> {
+    let mut name = Name::from_labels(name.labels()).map_err(|error| DnsError::Trouble(error.to_string()))?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+fn name_server(at: SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(at.ip());
+    let connections: &mut Vec<ConnectionConfig> = &mut server.connections;
+    for connection in connections {
+        connection.port = at.port();
+    }
+    server
+}
+
+/// Tells "there is no such name", "no such record" and "nobody knows at the moment" apart.
+fn understand(error: &NetError) -> DnsError {
+    match error {
+        NetError::Dns(HickoryDnsError::NoRecordsFound(no)) => match no.response_code {
+            ResponseCode::NXDomain => DnsError::NoName,
+            ResponseCode::NoError => DnsError::NoRecord,
+            code => DnsError::Trouble(code.to_string()),
+        },
+        NetError::Dns(HickoryDnsError::ResponseCode(code)) => DnsError::Trouble(code.to_string()),
+        other => DnsError::Trouble(other.to_string()),
+    }
+}
+
+/// A resolver that never asks: for a server that must not touch the DNS. What would need an answer has to wait.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoDns;
+
+impl Resolver for NoDns {
+    fn ask<'a>(&'a self, _: &'a DnsName, _: Kind, _: Proof) -> Asking<'a, Reply> {
+        let error = DnsError::Trouble("this server is set up not to ask the DNS".to_owned());
+        Box::pin(std::future::ready(Reply::failed(error, Security::Unchecked)))
+    }
+}
