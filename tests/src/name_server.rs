@@ -154,9 +154,7 @@ fn record(owner: &DnsName, data: Data) -> Record {
         Data::A(ip) => RData::A(ip.into()),
         Data::Aaaa(ip) => RData::AAAA(ip.into()),
         Data::Mx { preference, exchange } => RData::MX(rdata::MX::new(preference, name(&exchange))),
-        Data::Txt(strings) => {
-            RData::TXT(rdata::TXT::from_bytes(strings.iter().map(Vec::as_slice).collect()))
-        }
+        Data::Txt(strings) => RData::TXT(rdata::TXT::from_bytes(strings.iter().map(Vec::as_slice).collect())),
         Data::Cname(to) => RData::CNAME(rdata::CNAME(name(&to))),
         Data::Ptr(to) => RData::PTR(rdata::PTR(name(&to))),
         Data::Ns(to) => RData::NS(rdata::NS(name(&to))),

@@ -161,9 +161,9 @@ impl Reader {
         }
         let kind = kind_of(&kind.written).ok_or_else(|| format!("unknown type {}", kind.written))?;
         match data {
-            [word] if failure(&word.written).is_some() => {
-                failure(&word.written).map(|failure| Entry::Fails(Some(kind), failure)).ok_or_else(String::new)
-            }
+            [word] if failure(&word.written).is_some() => failure(&word.written)
+                .map(|failure| Entry::Fails(Some(kind), failure))
+                .ok_or_else(String::new),
             data => self.data(kind, data).map(Entry::Record),
         }
     }

@@ -190,9 +190,9 @@ pub trait Resolver: Send + Sync {
     /// The addresses of a host, each family by itself.
     fn families<'a>(&'a self, host: &'a DnsName, proof: Proof) -> Asking<'a, Addresses> {
         Box::pin(async move {
-            let (six, four) =
-                tokio::join!(self.ask(host, Kind::Aaaa, proof), self.ask(host, Kind::A, proof));
-            let owner = [&six, &four].into_iter().find_map(|reply| Some(reply.answer.as_ref().ok()?.owner.clone()));
+            let (six, four) = tokio::join!(self.ask(host, Kind::Aaaa, proof), self.ask(host, Kind::A, proof));
+            let owner =
+                [&six, &four].into_iter().find_map(|reply| Some(reply.answer.as_ref().ok()?.owner.clone()));
             Addresses {
                 security: six.security.lesser(four.security),
                 owner: owner.unwrap_or_else(|| host.clone()),
