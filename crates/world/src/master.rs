@@ -237,7 +237,7 @@ fn security(word: &str) -> Option<Security> {
 }
 
 fn octets(hex: &str) -> Option<Vec<u8>> {
-    if hex.len() % 2 != 0 || !hex.is_ascii() {
+    if !hex.len().is_multiple_of(2) || !hex.is_ascii() {
         return None;
     }
     let pairs = (0..hex.len()).step_by(2);
