@@ -100,18 +100,19 @@ impl Player for Chatting {
     }
 }
 
-const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS \
-    MOVE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS ESEARCH SEARCHRES STATUS=SIZE CONDSTORE QRESYNC WITHIN \
-    OBJECTID SAVEDATE PREVIEW MULTIAPPEND BINARY REPLACE \
-    SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES I18NLEVEL=1 MULTISEARCH \
-    CONTEXT=SEARCH CONTEXT=SORT PARTIAL APPENDLIMIT=1000";
+/// What is announced before login, one name a line, and the limit of [`options`].
+fn capabilities() -> String {
+    let names: Vec<&str> = include_str!("tests/capabilities.txt").lines().collect();
+    format!("{} APPENDLIMIT=1000", names.join(" "))
+}
 
 /// `@greeting`, `@login` and `@select` stand for what most chats begin with, `@CAPABILITIES` and `@AFTER_LOGIN` for
 /// the lists.
 fn expand(chat: &str) -> String {
-    let greeting = format!("S: * OK [CAPABILITY {CAPABILITIES} AUTH=PLAIN AUTH=LOGIN] mx.example.org\n");
-    let later = CAPABILITIES.replace(" APPENDLIMIT", " UNAUTHENTICATE COMPRESS=DEFLATE APPENDLIMIT");
-    let hidden = CAPABILITIES.replace(" QRESYNC", "").replace(" APPENDLIMIT=1000", "");
+    let capabilities = capabilities();
+    let greeting = format!("S: * OK [CAPABILITY {capabilities} AUTH=PLAIN AUTH=LOGIN] mx.example.org\n");
+    let later = capabilities.replace(" APPENDLIMIT", " UNAUTHENTICATE COMPRESS=DEFLATE APPENDLIMIT");
+    let hidden = capabilities.replace(" QRESYNC", "").replace(" APPENDLIMIT=1000", "");
     let login = format!(
         "{greeting}C: l LOGIN alice secret\n? Login {{ user: \"alice\", password: Secret(***) }} = ok Welcome.\n\
          S: l OK [CAPABILITY {later}] Welcome.\n"
@@ -128,7 +129,7 @@ fn expand(chat: &str) -> String {
             format!(
                 "{}\n",
                 other
-                    .replace("@CAPABILITIES", CAPABILITIES)
+                    .replace("@CAPABILITIES", &capabilities)
                     .replace("@AFTER_LOGIN", &later)
                     .replace("@HIDDEN", &hidden)
             )

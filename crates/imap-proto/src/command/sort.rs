@@ -49,4 +49,7 @@ pub struct Thread {
 pub enum Algorithm {
     OrderedSubject,
     References,
+    /// As REFERENCES, but subjects do not matter, and threads stand in the order of their last arrivals
+    /// (draft-ietf-morg-inthread §4).
+    Refs,
 }

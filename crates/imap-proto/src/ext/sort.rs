@@ -49,6 +49,7 @@ pub(crate) fn thread(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
     let algorithm = match lexer.word()?.as_str() {
         "ORDEREDSUBJECT" => Algorithm::OrderedSubject,
         "REFERENCES" => Algorithm::References,
+        "REFS" => Algorithm::Refs,
         _ => return Err(Refusal::bad("This threading algorithm is not known here.")),
     };
     lexer.space()?;

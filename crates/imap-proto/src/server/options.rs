@@ -2,12 +2,48 @@
 
 use super::{Session, State};
 
-/// What is announced to everyone, before and after login.
-const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE \
-    SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS ESEARCH SEARCHRES STATUS=SIZE CONDSTORE \
-    QRESYNC WITHIN OBJECTID SAVEDATE PREVIEW MULTIAPPEND BINARY REPLACE SORT SORT=DISPLAY ESORT \
-    THREAD=ORDEREDSUBJECT THREAD=REFERENCES I18NLEVEL=1 MULTISEARCH \
-    CONTEXT=SEARCH CONTEXT=SORT PARTIAL";
+/// What is announced to everyone, before and after login; from the third on in the order of the alphabet.
+const CAPABILITIES: &[&str] = &[
+    "IMAP4rev1",
+    "IMAP4rev2",
+    "BINARY",
+    "CHILDREN",
+    "CONDSTORE",
+    "CONTEXT=SEARCH",
+    "CONTEXT=SORT",
+    "CREATE-SPECIAL-USE",
+    "ENABLE",
+    "ESEARCH",
+    "ESORT",
+    "I18NLEVEL=1",
+    "ID",
+    "IDLE",
+    "LIST-EXTENDED",
+    "LIST-STATUS",
+    "LITERAL+",
+    "MOVE",
+    "MULTIAPPEND",
+    "MULTISEARCH",
+    "NAMESPACE",
+    "OBJECTID",
+    "PARTIAL",
+    "PREVIEW",
+    "QRESYNC",
+    "REPLACE",
+    "SASL-IR",
+    "SAVEDATE",
+    "SEARCHRES",
+    "SORT",
+    "SORT=DISPLAY",
+    "SPECIAL-USE",
+    "STATUS=SIZE",
+    "THREAD=ORDEREDSUBJECT",
+    "THREAD=REFERENCES",
+    "THREAD=REFS",
+    "UIDPLUS",
+    "UNSELECT",
+    "WITHIN",
+];
 /// What is announced only after login.
 const AFTER_LOGIN: [&str; 2] = [UNAUTHENTICATE, COMPRESS];
 /// RFC 8437.
@@ -18,7 +54,7 @@ pub(super) const COMPRESS: &str = "COMPRESS=DEFLATE";
 /// A capability as it is announced, from its name in any case; `None` if it is not known, or cannot be hidden since
 /// clients could not do without it.
 pub fn hideable(name: &str) -> Option<&'static str> {
-    let names = CAPABILITIES.split(' ').filter(|known| *known != "IMAP4rev1");
+    let names = CAPABILITIES.iter().copied().filter(|known| *known != "IMAP4rev1");
     names.chain(AFTER_LOGIN).chain(["APPENDLIMIT"]).find(|known| known.eq_ignore_ascii_case(name))
 }
 
@@ -69,7 +105,7 @@ impl Session {
         let stranger = self.state == State::NotAuthenticated;
         let later = AFTER_LOGIN.into_iter().filter(|_| !stranger);
         let later = later.filter(|name| !(self.compressing && *name == COMPRESS));
-        let names = CAPABILITIES.split(' ').chain(later).filter(|name| self.offers(name));
+        let names = CAPABILITIES.iter().copied().chain(later).filter(|name| self.offers(name));
         let mut list = names.collect::<Vec<_>>().join(" ");
         if self.offers("APPENDLIMIT") {
             list.push_str(&format!(" APPENDLIMIT={}", self.options.append_limit));

@@ -75,7 +75,7 @@ fn what_is_not_well_formed() {
         "THREAD REFERENCES",
         "THREAD REFERENCES UTF-8",
         "THREAD REFERENCES ALL",
-        "THREAD REFS UTF-8 ALL",
+        "THREAD JWZ UTF-8 ALL",
         "THREAD (REFERENCES) UTF-8 ALL",
         "THREAD RETURN () REFERENCES UTF-8 ALL",
     ] {

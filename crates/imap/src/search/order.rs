@@ -31,10 +31,11 @@ pub(crate) async fn threaded(
 ) -> Result<Vec<ThreadMark>, Response> {
     let make = move |facts: &super::facts::Facts| {
         let subject = Subject::new(&facts.subject());
-        let answers = algorithm == Algorithm::References;
+        let answers = algorithm != Algorithm::OrderedSubject;
         thread::Threaded {
             name: 0,
             sent: facts.sent(),
+            received: facts.received,
             subject: fold(&subject.base),
             kind: subject.kind,
             id: facts.message_id().filter(|_| answers),
@@ -49,6 +50,7 @@ pub(crate) async fn threaded(
     work(move || match algorithm {
         Algorithm::OrderedSubject => thread::by_subject(&messages),
         Algorithm::References => thread::by_references(&messages),
+        Algorithm::Refs => thread::by_arrival(&messages),
     })
     .await
 }

@@ -13,6 +13,8 @@ pub(crate) struct Threaded {
     pub(crate) name: u32,
     /// Sent date in seconds.
     pub(crate) sent: i64,
+    /// Internal date in seconds.
+    pub(crate) received: i64,
     /// Base subject, folded.
     pub(crate) subject: String,
     pub(crate) kind: Kind,
@@ -53,6 +55,18 @@ pub(crate) fn by_references(messages: &[Threaded]) -> Vec<ThreadMark> {
     forest.join(&mut roots);
     forest.sort_below(&roots);
     forest.sort(&mut roots);
+    forest.write(&roots)
+}
+
+/// REFS (draft-ietf-morg-inthread §4): no look at subjects, and the thread to which the last message came stands last.
+pub(crate) fn by_arrival(messages: &[Threaded]) -> Vec<ThreadMark> {
+    let mut forest = Forest { messages, nodes: Vec::new() };
+    forest.link();
+    let mut roots: Vec<usize> =
+        (0..forest.nodes.len()).filter(|node| forest.nodes[*node].parent.is_none()).collect();
+    forest.prune(&mut roots);
+    forest.sort_below(&roots);
+    roots.sort_by_cached_key(|root| forest.last_arrival(*root));
     forest.write(&roots)
 }
 
@@ -196,6 +210,12 @@ impl<'a> Forest<'a> {
 
     fn date(&self, node: usize) -> Option<(i64, usize)> {
         self.speaker(node).map(|at| (self.messages[at].sent, at))
+    }
+
+    /// When the last message of a thread came, and its place in the mailbox.
+    fn last_arrival(&self, root: usize) -> Option<(i64, usize)> {
+        let members = self.top_down(&[root]).into_iter().filter_map(|node| self.nodes[node].message);
+        members.map(|at| (self.messages[at].received, at)).max()
     }
 
     fn sort_children(&mut self, node: usize) {

@@ -19,6 +19,7 @@ fn messages(table: &str) -> Vec<Threaded> {
             Threaded {
                 name,
                 sent,
+                received: i64::from(name),
                 subject: fold(&subject.base),
                 kind: subject.kind,
                 id,
@@ -81,6 +82,21 @@ fn subjects_join_threads() {
     }
 }
 
+/// Arrivals are in the order of the numbers.
+#[test]
+fn threads_by_their_last_arrival() {
+    for (what, table, want) in [
+        ("nothing", "", ""),
+        ("subjects join nothing", "a - 1 x\nb - 2 Re: x", "(1)(2)"),
+        ("what came last stands last, whatever its date", "a - 9 x\nb - 1 y", "(1)(2)"),
+        ("an answer brings its thread to the end", "a - 1 x\nb - 2 y\nc a 3 z", "(2)(1 3)"),
+        ("in a thread the date counts", "a - 1 x\nb a 5 x\nc a 3 x", "(1 (3)(2))"),
+        ("a missing root is no message", "a z 1 x\nb - 2 y\nc z 0 x", "(2)((3)(1))"),
+    ] {
+        assert_eq!(told(by_arrival(&messages(table))), want, "{what}");
+    }
+}
+
 #[test]
 fn ordered_subjects() {
     for (table, want) in [
@@ -100,6 +116,7 @@ fn very_deep() {
         .map(|n| Threaded {
             name: n + 1,
             sent: i64::from(n),
+            received: 0,
             subject: "X".to_owned(),
             kind: Kind::ReplyOrForward,
             id: Some(n.to_string()),
@@ -134,7 +151,8 @@ fn every_message_once() {
                 )
             })
             .collect();
-        for marks in [by_references(&messages(&table)), by_subject(&messages(&table))] {
+        let messages = messages(&table);
+        for marks in [by_references(&messages), by_arrival(&messages), by_subject(&messages)] {
             let mut names: Vec<u32> = marks
                 .iter()
                 .filter_map(|mark| match mark {
