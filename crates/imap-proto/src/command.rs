@@ -26,15 +26,28 @@ pub enum RefusalKind {
     Bad,
     /// It is well formed, but can never succeed: `NO [CANNOT]` (RFC 5530 §3).
     Cannot,
+    /// It is more than is taken here: `NO [LIMIT]` (RFC 5530 §3).
+    Limit,
     /// The mailbox is selected read-only: plain `NO`.
     ReadOnly,
     /// `NO [PRIVACYREQUIRED]` (RFC 5530 §3).
     PrivacyRequired,
+    /// Message numbers after `ENABLE UIDONLY`: `BAD [UIDREQUIRED]` (RFC 9586 §3).
+    UidRequired,
+    /// What no client should send: `BAD [CLIENTBUG]` (RFC 5530 §3).
+    ClientBug,
+    /// `NO [TOOFEW]` and `NO [TOOMANY]` (RFC 10022 §3.1.5).
+    TooFew,
+    TooMany,
 }
 
 impl Refusal {
-    pub(crate) fn bad(text: &'static str) -> Self {
+    pub(crate) const fn bad(text: &'static str) -> Self {
         Self { kind: RefusalKind::Bad, text }
+    }
+
+    pub(crate) fn limit(text: &'static str) -> Self {
+        Self { kind: RefusalKind::Limit, text }
     }
 
     pub(crate) fn cannot(text: &'static str) -> Self {
@@ -111,6 +124,8 @@ pub enum Command {
         mailbox: String,
         items: Vec<StatusItem>,
     },
+    /// RFC 10022.
+    UidBatches(UidBatches),
     Idle,
     Close,
     Unselect,
@@ -230,16 +245,37 @@ pub struct Append {
     pub message: Appended,
 }
 
-/// What stands before a literal that is a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What stands before a literal that is a message, or before the first that is a piece of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
     pub flags: Vec<String>,
     /// Date and time as written between the quotes, already checked for its form.
     pub date: Option<String>,
-    /// Octets of the message.
-    pub size: u64,
-    /// A literal8, which may hold NUL (RFC 3516 §4.4).
-    pub binary: bool,
+    /// What it begins with. One literal, unless it is put together by CATENATE.
+    pub pieces: Vec<Piece>,
+}
+
+/// What a message is made of (RFC 4469 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// A literal, which comes next: so nothing is behind it in a list.
+    Text {
+        /// Its octets.
+        size: u64,
+        /// A literal8, which may hold NUL (RFC 3516 §4.4).
+        binary: bool,
+    },
+    /// What a URL names, as it was written (see [`crate::Url`]).
+    Url(String),
+}
+
+/// UIDBATCHES: where the UIDs of a mailbox can be cut into batches of messages (RFC 10022 §3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UidBatches {
+    /// Messages of a batch.
+    pub size: u32,
+    /// Which batches, counted from 1 at the newest messages; `None`: all of them.
+    pub range: Option<(u32, u32)>,
 }
 
 /// What STORE does with the flags.

@@ -24,6 +24,12 @@ impl FetchLine {
         Self { first: true }
     }
 
+    /// UIDFETCH (RFC 9586 §3.3).
+    pub fn begin_by_uid(uid: u32, out: &mut Vec<u8>) -> Self {
+        put(out, format_args!("* {uid} UIDFETCH ("));
+        Self { first: true }
+    }
+
     /// An item with its value ready to send.
     pub fn item(&mut self, out: &mut Vec<u8>, name: &str, value: &[u8]) {
         self.name(out, name);

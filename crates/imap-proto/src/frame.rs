@@ -196,6 +196,11 @@ impl Framer {
         matches!(self.pending, Some((_, Sync::Waits)))
     }
 
+    /// Whether a literal was found that is neither taken, streamed nor refused yet.
+    pub fn has_literal(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// The literal becomes part of the command, if it fits. `false`: it does not, and was refused.
     pub fn take_literal(&mut self) -> bool {
         let Some((size, _)) = self.pending else { return true };

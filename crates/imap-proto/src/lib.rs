@@ -11,14 +11,17 @@ pub mod parse;
 pub mod response;
 pub mod sequence;
 pub mod server;
+pub mod url;
 pub mod utf7;
 
 pub use command::{By, Command, Refusal, Secret};
+pub use ext::batches::{BATCH_MIN, BATCHES_MAX};
 pub use ext::search::DEPTH_MAX;
 pub use parse::Names;
 pub use response::{Code, Kind, Response, StatusValue, Told, Untagged, Vanished};
 pub use sequence::{Ranges, Set};
 pub use server::{Answer, Options, Question, Session, State};
+pub use url::Url;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,6 @@ use imap_codec::CommandCodec;
 use imap_codec::decode::Decoder;
 use imap_codec::imap_types::command::CommandBody;
 use imap_codec::imap_types::core::{AString, IString, NString};
-use imap_codec::imap_types::mailbox::{ListMailbox, Mailbox};
 
 /// How mailbox names are written on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,7 +17,7 @@ pub enum Names {
     /// Modified UTF-7 (RFC 3501 §5.1.3); UTF-8 is understood too.
     #[default]
     Utf7,
-    /// UTF-8, after `ENABLE IMAP4rev2` (RFC 9051 §5.1).
+    /// UTF-8, after `ENABLE IMAP4rev2` or `ENABLE UTF8=ACCEPT` (RFC 9051 §5.1, RFC 6855 §3).
     Utf8,
 }
 
@@ -105,10 +104,13 @@ pub(crate) fn command(whole: &[u8], body: &[u8], names: Names) -> Lexed<Parsed> 
             return Err(Refusal::bad("COMPRESS knows DEFLATE only."));
         }
         "AUTHENTICATE" => return ext::authenticate::authenticate(&mut lexer),
-        "APPEND" | "REPLACE" | "UID REPLACE" => {
-            return Err(Refusal::bad("A message is needed, as a literal."));
-        }
-        _ => return with_codec(whole, &verb, names),
+        "UIDBATCHES" => ext::batches::batches(&mut lexer)?,
+        "DELETE" => Command::Delete { mailbox: ext::names::one(&mut lexer, names)? },
+        "SUBSCRIBE" => Command::Subscribe { mailbox: ext::names::one(&mut lexer, names)? },
+        "UNSUBSCRIBE" => Command::Unsubscribe { mailbox: ext::names::one(&mut lexer, names)? },
+        "RENAME" => ext::names::rename(&mut lexer, names)?,
+        "LSUB" => ext::names::lsub(&mut lexer, names)?,
+        _ => return with_codec(whole, &verb),
     };
     lexer.end()?;
     Ok(Parsed::Command(command))
@@ -119,17 +121,12 @@ fn by(uid: bool) -> crate::command::By {
 }
 
 /// Verbs that imap-codec reads for us.
-const CODEC_VERBS: [&str; 18] = [
+const CODEC_VERBS: [&str; 13] = [
     "CAPABILITY",
     "NOOP",
     "LOGOUT",
     "STARTTLS",
     "LOGIN",
-    "DELETE",
-    "RENAME",
-    "SUBSCRIBE",
-    "UNSUBSCRIBE",
-    "LSUB",
     "CHECK",
     "CLOSE",
     "UNSELECT",
@@ -140,7 +137,7 @@ const CODEC_VERBS: [&str; 18] = [
     "NAMESPACE",
 ];
 
-fn with_codec(whole: &[u8], verb: &str, names: Names) -> Lexed<Parsed> {
+fn with_codec(whole: &[u8], verb: &str) -> Lexed<Parsed> {
     if !CODEC_VERBS.contains(&verb) {
         return Err(Refusal::bad("This command is not known here."));
     }
@@ -149,22 +146,19 @@ fn with_codec(whole: &[u8], verb: &str, names: Names) -> Lexed<Parsed> {
         Ok(([], command)) => command,
         _ => return Err(Refusal::bad(wrong_arguments(verb))),
     };
-    convert(command.body, names)
+    convert(command.body)
 }
 
 fn wrong_arguments(verb: &str) -> &'static str {
     match verb {
         "LOGIN" => "LOGIN needs a user name and a password.",
-        "DELETE" | "SUBSCRIBE" | "UNSUBSCRIBE" => "One mailbox name is needed.",
-        "RENAME" => "RENAME needs the old name and the new one.",
-        "LSUB" => "LSUB needs a reference and a pattern.",
         "ENABLE" => "ENABLE needs at least one capability.",
         "ID" => "ID needs NIL or a list of pairs of strings.",
         _ => "This command takes no arguments.",
     }
 }
 
-fn convert(body: CommandBody<'_>, names: Names) -> Lexed<Parsed> {
+fn convert(body: CommandBody<'_>) -> Lexed<Parsed> {
     Ok(Parsed::Command(match body {
         CommandBody::Capability => return Ok(Parsed::Capability),
         CommandBody::Logout => return Ok(Parsed::Logout),
@@ -185,22 +179,6 @@ fn convert(body: CommandBody<'_>, names: Names) -> Lexed<Parsed> {
         CommandBody::Idle => Command::Idle,
         CommandBody::Namespace => Command::Namespace,
         CommandBody::Id { parameters } => Command::Id(id(parameters.unwrap_or_default())?),
-        CommandBody::Delete { mailbox } => Command::Delete { mailbox: named(&mailbox, names)? },
-        CommandBody::Subscribe { mailbox } => Command::Subscribe { mailbox: named(&mailbox, names)? },
-        CommandBody::Unsubscribe { mailbox } => Command::Unsubscribe { mailbox: named(&mailbox, names)? },
-        CommandBody::Rename { from, to } => {
-            Command::Rename { from: named(&from, names)?, to: named(&to, names)? }
-        }
-        CommandBody::Lsub { reference, mailbox_wildcard } => {
-            let pattern = match &mailbox_wildcard {
-                ListMailbox::Token(token) => token.as_ref(),
-                ListMailbox::String(string) => istring(string),
-            };
-            Command::Lsub {
-                reference: pattern_name(mailbox_octets(&reference), names)?,
-                pattern: pattern_name(pattern, names)?,
-            }
-        }
         _ => return Err(Refusal::bad("This form of the command is not known here.")),
     }))
 }
@@ -224,17 +202,6 @@ fn astring<'a>(string: &'a AString<'_>) -> &'a [u8] {
     string.as_ref()
 }
 
-fn mailbox_octets<'a>(mailbox: &'a Mailbox<'_>) -> &'a [u8] {
-    match mailbox {
-        Mailbox::Inbox => b"INBOX",
-        Mailbox::Other(other) => other.as_ref(),
-    }
-}
-
-fn named(mailbox: &Mailbox<'_>, names: Names) -> Lexed<String> {
-    name(mailbox_octets(mailbox), names)
-}
-
 /// A mailbox name as text; INBOX in any case is `INBOX` (RFC 9051 §5.1).
 pub(crate) fn name(octets: &[u8], names: Names) -> Lexed<String> {
     let name = pattern_name(octets, names)?;
@@ -247,11 +214,12 @@ pub(crate) fn name(octets: &[u8], names: Names) -> Lexed<String> {
 /// The same for a reference or a pattern, which may be empty.
 pub(crate) fn pattern_name(octets: &[u8], names: Names) -> Lexed<String> {
     let text = std::str::from_utf8(octets)
-        .map_err(|_| Refusal::cannot("A mailbox name must be modified UTF-7 or UTF-8."))?;
+        .map_err(|_| Refusal::bad("A mailbox name must be modified UTF-7 or UTF-8."))?;
     if text.len() > NAME_MAX {
-        return Err(Refusal::cannot("The mailbox name is too long."));
+        return Err(Refusal::limit("The mailbox name is too long."));
     }
-    if text.chars().any(char::is_control) {
+    // RFC 6855 §3: no controls, and no separators of lines and paragraphs.
+    if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         return Err(Refusal::cannot("A mailbox name may not hold control characters."));
     }
     if names == Names::Utf8 || !text.is_ascii() {

@@ -1,7 +1,9 @@
 //! What a server says, from values to octets (RFC 9051 §7).
 
+mod progress;
 mod results;
 
+pub use progress::Progress;
 pub use results::{Esearch, Results, ThreadMark};
 
 use crate::command::StatusItem;
@@ -49,6 +51,11 @@ pub enum Code {
     BadCharset(&'static str),
     /// The tag of a search whose changes will not be told (RFC 5267 §4.3.1).
     NoUpdate(String),
+    /// A URL that CATENATE could not follow (RFC 4469 §4.1).
+    BadUrl(String),
+    /// Most messages of one command, and the lowest UID that this one came to (RFC 9738 §3.1).
+    MessageLimit(u32, Option<u32>),
+    InProgress(Progress),
 }
 
 impl fmt::Display for Code {
@@ -71,6 +78,10 @@ impl fmt::Display for Code {
                 write!(f, "NOUPDATE {}", String::from_utf8_lossy(&quoted))
             }
             Self::BadCharset(list) => write!(f, "BADCHARSET ({list})"),
+            Self::BadUrl(url) => write!(f, "BADURL {}", progress::url_text(url)),
+            Self::MessageLimit(limit, None) => write!(f, "MESSAGELIMIT {limit}"),
+            Self::MessageLimit(limit, Some(uid)) => write!(f, "MESSAGELIMIT {limit} {uid}"),
+            Self::InProgress(progress) => write!(f, "INPROGRESS {progress}"),
         }
     }
 }
@@ -199,6 +210,11 @@ pub enum Untagged {
     },
     Thread(Vec<ThreadMark>),
     Esearch(Esearch),
+    /// Ranges of UIDs, the newest first (RFC 10022 §3.1.3).
+    UidBatches {
+        tag: String,
+        ranges: Vec<(u32, u32)>,
+    },
     /// One personal namespace without prefix, and its delimiter.
     Namespace(char),
     Id(Vec<(String, String)>),
@@ -226,6 +242,7 @@ impl Untagged {
             Self::Sort { found, modseq } => results::search("SORT", found, *modseq, out),
             Self::Thread(marks) => results::thread(marks, out),
             Self::Esearch(result) => results::esearch(result, names, out),
+            Self::UidBatches { tag, ranges } => results::uid_batches(tag, ranges, out),
             Self::Namespace(delimiter) => line(out, &format!("NAMESPACE ((\"\" \"{delimiter}\")) NIL NIL")),
             Self::Id(pairs) => id(pairs, out),
         }
@@ -238,18 +255,31 @@ fn line(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
+impl Told {
+    /// UIDFETCH (RFC 9586 §3.3). Without a UID there is nothing to say.
+    pub(crate) fn encode_by_uid(&self, out: &mut Vec<u8>) {
+        if let Some(uid) = self.uid {
+            self.items(FetchLine::begin_by_uid(uid, out), out);
+        }
+    }
+
+    fn items(&self, mut line: FetchLine, out: &mut Vec<u8>) {
+        if let Some(flags) = &self.flags {
+            line.flags(out, flags);
+        }
+        if let Some(modseq) = self.modseq {
+            line.modseq(out, modseq);
+        }
+        line.end(out);
+    }
+}
+
 fn fetch(told: &Told, out: &mut Vec<u8>) {
     let mut line = FetchLine::begin(told.number, out);
     if let Some(uid) = told.uid {
         line.number(out, "UID", u64::from(uid));
     }
-    if let Some(flags) = &told.flags {
-        line.flags(out, flags);
-    }
-    if let Some(modseq) = told.modseq {
-        line.modseq(out, modseq);
-    }
-    line.end(out);
+    told.items(line, out);
 }
 
 fn list_line(verb: &str, listed: &Listed, names: Names, out: &mut Vec<u8>) {

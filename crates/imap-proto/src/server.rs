@@ -1,6 +1,7 @@
 //! An IMAP session as an order of events: which command is allowed when, what may be told when, where TLS and
 //! login begin. What a command does is asked.
 
+mod append;
 mod command;
 mod exchange;
 mod layers;
@@ -8,7 +9,7 @@ mod options;
 
 pub use options::{ClearLogin, Options, Privacy, hideable};
 
-use crate::command::{Access, Append, Appended, By, Command, Refusal, RefusalKind, Secret};
+use crate::command::{Access, Append, Appended, By, Command, Piece, Refusal, RefusalKind, Secret};
 use crate::frame::{Framer, KNOWN};
 use crate::parse::Names;
 use crate::response::{Code, Response, Untagged, Vanished};
@@ -52,6 +53,8 @@ pub enum Question {
     Append(Append),
     /// May this further message of the same APPEND come (RFC 3502)? The one before is whole. Answered as the first.
     AppendMore(Appended),
+    /// The message goes on: may these pieces be added (RFC 4469)? Answered as the first.
+    AppendPieces(Vec<Piece>),
     /// The last message is whole.
     AppendEnd,
     /// COMPRESS was promised, and the promise is on its way: all octets after it are compressed. Not to be answered.
@@ -68,7 +71,7 @@ pub enum Answer {
     Done(Response),
     /// A SASL challenge in base64; may be empty.
     Challenge(String),
-    /// APPEND: send the message. IDLE: waiting begins.
+    /// APPEND: it goes on; send the message. IDLE: waiting begins.
     Go,
 }
 
@@ -124,8 +127,7 @@ pub struct Session {
     tag: String,
     names: Names,
     enabled: Enabled,
-    /// Whether the message that comes in takes the place of another one.
-    replacing: bool,
+    append: append::Progress,
     compressing: bool,
     bad: u32,
     start_tls: bool,
@@ -145,7 +147,7 @@ impl Session {
             tag: String::new(),
             names: Names::Utf7,
             enabled: Enabled::default(),
-            replacing: false,
+            append: append::Progress::default(),
             compressing: false,
             bad: 0,
             start_tls: false,
@@ -204,7 +206,10 @@ impl Session {
         if expunge && !self.may_expunge() {
             return Err(TooEarly);
         }
-        untagged.encode(self.names, &mut self.out);
+        match untagged {
+            Untagged::Fetch(told) if self.enabled.uid_only => told.encode_by_uid(&mut self.out),
+            _ => untagged.encode(self.names, &mut self.out),
+        }
         Ok(())
     }
 
@@ -274,7 +279,7 @@ impl Session {
 
     fn go(&mut self, task: &Task) {
         match task {
-            Task::AppendHead => self.start_append(),
+            Task::AppendHead => self.go_on_appending(),
             Task::Idle => {
                 self.out.extend_from_slice(b"+ idling\r\n");
                 self.mode = Mode::Idling;
@@ -313,8 +318,13 @@ fn refused(refusal: Refusal) -> Response {
     match refusal.kind {
         RefusalKind::Bad => Response::bad(refusal.text),
         RefusalKind::ReadOnly => Response::no(refusal.text),
+        RefusalKind::Limit => Response::no(refusal.text).word("LIMIT"),
         RefusalKind::Cannot => Response::no(refusal.text).word("CANNOT"),
         RefusalKind::PrivacyRequired => Response::no(refusal.text).word("PRIVACYREQUIRED"),
+        RefusalKind::UidRequired => Response::bad(refusal.text).word("UIDREQUIRED"),
+        RefusalKind::ClientBug => Response::bad(refusal.text).word("CLIENTBUG"),
+        RefusalKind::TooFew => Response::no(refusal.text).word("TOOFEW"),
+        RefusalKind::TooMany => Response::no(refusal.text).word("TOOMANY"),
     }
 }
 

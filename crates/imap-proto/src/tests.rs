@@ -7,7 +7,7 @@ mod noise;
 mod output;
 mod sort;
 
-use crate::response::{Code, Kind, Response, Untagged, Vanished};
+use crate::response::{Code, Kind, Response, Told, Untagged, Vanished};
 use crate::sequence::Ranges;
 use crate::server::{Answer, ClearLogin, Options, Privacy, Question, Session, hideable};
 use std::path::Path;
@@ -20,6 +20,7 @@ fn options(privacy: Privacy) -> Options {
         clear_login: ClearLogin::Refused,
         mechanisms: vec!["PLAIN", "LOGIN"],
         append_limit: 1000,
+        message_limit: 2000,
         greeting: "mx.example.org".to_owned(),
         hidden: Vec::new(),
     }
@@ -56,6 +57,22 @@ impl Chatting {
             }
             "exists" => Untagged::Exists(number()?),
             "expunge" => Untagged::Expunge(number()?),
+            "flags" => {
+                let (number, uid) = rest.split_once(' ').ok_or("a number and a UID are needed")?;
+                Untagged::Fetch(Told {
+                    number: number.parse().map_err(|error| format!("{action}: {error}"))?,
+                    uid: Some(uid.parse().map_err(|error| format!("{action}: {error}"))?),
+                    flags: Some(vec!["\\Seen".to_owned()]),
+                    modseq: None,
+                })
+            }
+            "batches" => {
+                let (high, low) = rest.split_once(' ').ok_or("two UIDs are needed")?;
+                let number = |text: &str| text.parse::<u32>().map_err(|error| format!("{action}: {error}"));
+                let (high, low) = (number(high)?, number(low)?);
+                let ranges = if high == 0 { Vec::new() } else { vec![(high, low), (low - 1, 1)] };
+                Untagged::UidBatches { tag: self.0.tag().to_owned(), ranges }
+            }
             "vanished" => Untagged::Vanished(Vanished::Now, Ranges::from_numbers([number()?])),
             other => return Err(format!("unknown action {other}")),
         };
@@ -103,7 +120,7 @@ impl Player for Chatting {
 /// What is announced before login, one name a line, and the limit of [`options`].
 fn capabilities() -> String {
     let names: Vec<&str> = include_str!("tests/capabilities.txt").lines().collect();
-    format!("{} APPENDLIMIT=1000", names.join(" "))
+    format!("{} APPENDLIMIT=1000 MESSAGELIMIT=2000", names.join(" "))
 }
 
 /// `@greeting`, `@login` and `@select` stand for what most chats begin with, `@CAPABILITIES` and `@AFTER_LOGIN` for

@@ -44,6 +44,8 @@ pub(crate) struct Client {
     pub(crate) account: Option<Account>,
     pub(crate) selected: Option<Selected>,
     pub(crate) incoming: Option<Incoming>,
+    /// Most messages that one command works on, if that is told (RFC 9738).
+    pub(crate) message_limit: Option<u32>,
     /// Whether HIGHESTMODSEQ was told when the client first asked for mod-sequences (RFC 7162 §3.1).
     told_modseq: bool,
     login_until: Instant,
@@ -97,9 +99,11 @@ impl Client {
             },
             mechanisms: Mechanism::ALL.iter().map(|mechanism| mechanism.name()).collect(),
             append_limit: config.append_limit,
+            message_limit: config.message_limit,
             greeting: format!("{} is ready.", house.hostname),
             hidden: config.hidden_at(conn.local()),
         });
+        let message_limit = session.offers("MESSAGELIMIT").then_some(config.message_limit);
         Self {
             house,
             config,
@@ -110,6 +114,7 @@ impl Client {
             account: None,
             selected: None,
             incoming: None,
+            message_limit,
             told_modseq: false,
             login_until: Instant::now() + LOGIN_DEADLINE,
             end: End::NotYet,
@@ -223,9 +228,10 @@ impl Client {
             }
             Question::Exchange(line) => command::login::go_on(self, line).await,
             Question::Append(head) => command::append::begin(self, head).await,
-            Question::AppendMore(message) => command::append::more(self, message),
+            Question::AppendMore(message) => command::append::more(self, message).await,
+            Question::AppendPieces(pieces) => command::append::go_on(self, pieces).await,
             Question::AppendEnd => {
-                let response = command::append::end(self).await;
+                let response = command::append::end(self).await?;
                 self.finish(response).await;
                 if self.end == End::AfterAppend {
                     self.go_down();
@@ -305,7 +311,7 @@ impl Client {
         let session = &self.session;
         Manner {
             expunges: if session.may_expunge() { Expunges::Told } else { Expunges::HeldBack },
-            naming: if session.is_qresync() { Naming::Uid } else { Naming::Number },
+            naming: if session.is_qresync() || session.is_uid_only() { Naming::Uid } else { Naming::Number },
             modseqs: if session.is_condstore() { ModSeqs::Told } else { ModSeqs::Left },
         }
     }
@@ -319,9 +325,11 @@ impl Client {
 
     /// Lets output go when much of it waits, so that a large answer is never whole in memory.
     pub(crate) async fn relieve(&mut self) -> Result<(), Gone> {
-        if !self.session.is_full() {
-            return Ok(());
-        }
+        if self.session.is_full() { self.flush().await } else { Ok(()) }
+    }
+
+    /// Lets all output go, in the middle of a command.
+    pub(crate) async fn flush(&mut self) -> Result<(), Gone> {
         match self.conn.drive(&mut self.session).await {
             Driven::Ask(Question::Continue) => Ok(()),
             Driven::Closed(closed) => {

@@ -46,6 +46,11 @@ pub struct Config {
     pub insecure_auth: InsecureAuth,
     /// Largest message that APPEND takes, in octets.
     pub append_limit: u64,
+    /// Most messages that one command works on (RFC 9738). Far above any mailbox: clients that do not know the limit
+    /// would take what is left for gone.
+    pub message_limit: u32,
+    /// How often clients hear how far a command has come that takes its time (RFC 9585).
+    pub progress_interval: Duration,
     /// Most connections of one account at the same time. A Mac, a phone and a tablet behind one address use
     /// some fifteen.
     pub connections_per_account: usize,
@@ -77,6 +82,8 @@ impl Default for Config {
             listen: vec![any(143, ListenTls::StartTls), any(993, ListenTls::Implicit)],
             insecure_auth: InsecureAuth::Refused,
             append_limit: 50 * 1024 * 1024,
+            message_limit: 1_000_000,
+            progress_interval: Duration::from_secs(10),
             connections_per_account: 50,
             login_failures: 4,
             failure_delay: Duration::from_secs(1),
@@ -101,6 +108,14 @@ pub fn decode(section: &mut config::Section<'_>) -> Config {
             .size("append-limit", "Largest message that APPEND takes.")
             .within(1024..=1 << 30)
             .or(default.append_limit),
+        message_limit: section
+            .count("message-limit", "Most messages that one command works on.")
+            .within(1000..=1 << 30)
+            .or(default.message_limit),
+        progress_interval: section
+            .duration("progress-interval", "How often clients hear how far a long command has come.")
+            .within(Duration::from_secs(1)..=Duration::from_secs(60))
+            .or(default.progress_interval),
         connections_per_account: section
             .count("connections-per-account", "Most connections of one account at the same time.")
             .within(1..=10_000)

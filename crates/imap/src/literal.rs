@@ -10,7 +10,7 @@ use std::ops::Range;
 use tracing::error;
 
 /// What a client hears instead of NUL, which no plain literal may hold (RFC 9051 §9, `CHAR8`).
-const INSTEAD_OF_NUL: u8 = 0x80;
+pub(crate) const INSTEAD_OF_NUL: u8 = 0x80;
 
 /// The part of `range` that a partial asks for (RFC 9051 §6.4.5).
 pub(crate) fn cut(range: &Range<u64>, partial: Option<Partial>) -> Range<u64> {

@@ -47,6 +47,11 @@ pub struct PartialRange {
 }
 
 impl PartialRange {
+    /// How many results it has room for.
+    pub fn room(self) -> u64 {
+        self.from.abs_diff(self.to) + 1
+    }
+
     /// Which of `count` results it means.
     pub fn of(self, count: usize) -> Range<usize> {
         let place = |n: i64| usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX);

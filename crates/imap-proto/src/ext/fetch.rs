@@ -133,7 +133,7 @@ fn section_item(lexer: &mut Lexer<'_>, peek: Peek) -> Lexed<FetchItem> {
     Ok(FetchItem::Section { section, partial: partial(lexer)?, peek })
 }
 
-fn section(lexer: &mut Lexer<'_>) -> Lexed<Section> {
+pub(crate) fn section(lexer: &mut Lexer<'_>) -> Lexed<Section> {
     let (part, more) = part(lexer)?;
     if lexer.peek() == Some(b']') && !more {
         return Ok(Section { part, what: SectionText::Whole });
@@ -164,7 +164,7 @@ fn part(lexer: &mut Lexer<'_>) -> Lexed<(Vec<u32>, bool)> {
         }
     }
     if part.len() > PART_DEPTH_MAX {
-        return Err(Refusal::cannot("The part number is too deep."));
+        return Err(Refusal::limit("The part number is too deep."));
     }
     Ok((part, more))
 }

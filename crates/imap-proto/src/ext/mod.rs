@@ -2,10 +2,12 @@
 
 pub(crate) mod append;
 pub(crate) mod authenticate;
+pub(crate) mod batches;
 pub(crate) mod create;
 pub(crate) mod fetch;
 pub(crate) mod list;
 pub(crate) mod multisearch;
+pub(crate) mod names;
 pub(crate) mod search;
 pub(crate) mod select;
 pub(crate) mod sort;

@@ -57,6 +57,6 @@ fn mailboxes(lexer: &mut Lexer<'_>, names: Names) -> Lexed<Vec<String>> {
     match list.len() {
         0 => Err(Refusal::bad("A mailbox name is missing.")),
         1..=NAMED_MAX => Ok(list),
-        _ => Err(Refusal::cannot("Too many mailboxes are named.")),
+        _ => Err(Refusal::limit("Too many mailboxes are named.")),
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::command::{By, Charset, Command, Day, Key, PartialRange, Refusal, Search, SearchReturn};
 use crate::lex::{Lexed, Lexer};
-use crate::sequence;
+use crate::sequence::{self, Bound, Set};
 
 /// Deepest nesting of criteria after chains are made flat.
 pub const DEPTH_MAX: usize = 100;
@@ -110,7 +110,7 @@ fn keys(lexer: &mut Lexer<'_>) -> Lexed<Key> {
     let mut open = vec![Open::List(Vec::new(), 0)];
     loop {
         if open.len() > OPEN_MAX {
-            return Err(Refusal::cannot("The search is nested too deep."));
+            return Err(Refusal::limit("The search is nested too deep."));
         }
         if lexer.take(b'(') {
             open.push(Open::List(Vec::new(), 0));
@@ -134,7 +134,7 @@ fn complete(lexer: &mut Lexer<'_>, open: &mut Vec<Open>, key: Key) -> Lexed<Opti
     let (mut key, mut depth) = (key, 1);
     loop {
         if depth > DEPTH_MAX {
-            return Err(Refusal::cannot("The search is nested too deep."));
+            return Err(Refusal::limit("The search is nested too deep."));
         }
         match open.pop() {
             None => return Err(Refusal::bad("A closing parenthesis is too many.")),
@@ -222,6 +222,14 @@ fn leaf(lexer: &mut Lexer<'_>) -> Lexed<Key> {
         "KEYWORD" => Key::Flag(lexer.atom()?.to_owned()),
         "UNKEYWORD" => not(Key::Flag(lexer.atom()?.to_owned())),
         "UID" => Key::Uid(sequence::set(lexer)?),
+        "UIDAFTER" => match lexer.nz_number()?.checked_add(1) {
+            Some(first) => uids(first, u32::MAX),
+            None => not(Key::All),
+        },
+        "UIDBEFORE" => match lexer.nz_number()? {
+            1 => not(Key::All),
+            end => uids(1, end - 1),
+        },
         _ => return Err(Refusal::bad("This search criterion is not known here.")),
     })
 }
@@ -245,6 +253,11 @@ fn plain(word: &str) -> Option<Key> {
         "UNSEEN" => not(flag("\\Seen")),
         _ => return None,
     })
+}
+
+/// UIDAFTER and UIDBEFORE (RFC 9738 §3.2).
+fn uids(first: u32, last: u32) -> Key {
+    Key::Uid(Set::Ranges(vec![(Bound::Number(first), Bound::Number(last))]))
 }
 
 fn not(key: Key) -> Key {

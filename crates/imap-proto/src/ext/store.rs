@@ -60,7 +60,7 @@ fn unchanged_since(lexer: &mut Lexer<'_>) -> Lexed<Option<u64>> {
 pub(crate) fn check_flags(flags: &[String]) -> Lexed<()> {
     const SYSTEM: [&str; 5] = ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"];
     if flags.len() > FLAGS_MAX || flags.iter().any(|flag| flag.len() > FLAG_MAX) {
-        return Err(Refusal::cannot("There are too many flags, or one is too long."));
+        return Err(Refusal::limit("There are too many flags, or one is too long."));
     }
     let known =
         |flag: &String| !flag.starts_with('\\') || SYSTEM.iter().any(|s| s.eq_ignore_ascii_case(flag));

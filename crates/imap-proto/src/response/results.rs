@@ -147,3 +147,14 @@ pub(super) fn thread(marks: &[ThreadMark], out: &mut Vec<u8>) {
     }
     line(out, &text);
 }
+
+/// `* UIDBATCHES (TAG "a") 900:400,399:1` (RFC 10022 §3.1.3).
+pub(super) fn uid_batches(tag: &str, ranges: &[(u32, u32)], out: &mut Vec<u8>) {
+    let mut of = b"UIDBATCHES (TAG ".to_vec();
+    string(tag.as_bytes(), &mut of);
+    let mut text = format!("{})", String::from_utf8_lossy(&of));
+    for (at, (high, low)) in ranges.iter().enumerate() {
+        let _ = write!(text, "{}{high}:{low}", if at == 0 { ' ' } else { ',' });
+    }
+    line(out, &text);
+}

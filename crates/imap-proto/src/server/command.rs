@@ -1,14 +1,17 @@
 //! The session between commands: from frames to questions.
 
+use super::layers::ENABLED;
 use super::{Mode, Privacy, Question, Session, State, Task, refused, task};
-use crate::command::{Access, Command, FetchItem, Refusal, RefusalKind, StatusItem};
+use crate::command::{
+    Access, By, Charset, Command, Fetch, FetchItem, Refusal, RefusalKind, StatusItem, Store,
+};
 use crate::ext::append;
 use crate::frame::{Fault, Frame, Sync};
-use crate::parse::{self, Names, Parsed};
+use crate::parse::{self, Parsed};
 use crate::response::{Response, Untagged};
 use wire::Step;
 
-const LOG_IN_FIRST: &str = "Log in first.";
+pub(super) const LOG_IN_FIRST: &str = "Log in first.";
 
 impl Session {
     /// Reads on; `None` means: look again at what is to be done.
@@ -33,13 +36,16 @@ impl Session {
 
     fn on_command(&mut self, octets: &[u8]) {
         if self.mode == Mode::Appending {
-            return self.end_append(octets);
+            return self.on_append_more(octets, None);
         }
         let Some((tag, body)) = parse::tag(octets) else {
             self.tag.clear();
             return self.refuse(Refusal::bad("A command begins with a tag and a blank."));
         };
         tag.clone_into(&mut self.tag);
+        if append::is_verb(body) {
+            return self.on_append(body, None);
+        }
         match parse::command(octets, body, self.names) {
             Err(refusal) => self.refuse(refusal),
             Ok(parsed) => self.on_parsed(parsed),
@@ -113,29 +119,9 @@ impl Session {
         }
         let mut enabled: Vec<String> = Vec::new();
         for word in words {
-            let name = match word.as_str() {
-                word if !["IMAP4rev2", "CONDSTORE", "QRESYNC"]
-                    .iter()
-                    .any(|name| name.eq_ignore_ascii_case(word) && self.offers(name)) =>
-                {
-                    continue;
-                }
-                "IMAP4REV2" => {
-                    self.enabled.rev2 = true;
-                    self.names = Names::Utf8;
-                    "IMAP4rev2"
-                }
-                "CONDSTORE" => {
-                    self.enabled.condstore = true;
-                    "CONDSTORE"
-                }
-                "QRESYNC" => {
-                    self.enabled.condstore = true;
-                    self.enabled.qresync = true;
-                    "QRESYNC"
-                }
-                _ => continue,
-            };
+            let name = ENABLED.into_iter().find(|name| name.eq_ignore_ascii_case(word) && self.offers(name));
+            let Some(name) = name else { continue };
+            self.enable(name);
             if !enabled.iter().any(|known| known == name) {
                 enabled.push(name.to_owned());
             }
@@ -158,14 +144,30 @@ impl Session {
         Err(Refusal { kind: RefusalKind::PrivacyRequired, text })
     }
 
+    /// After `ENABLE UIDONLY` message numbers are not known (RFC 9586 §3).
+    pub(super) fn check_numbers(&self, used: bool) -> Result<(), Refusal> {
+        if used && self.enabled.uid_only {
+            let text = "Message numbers are not used after ENABLE UIDONLY.";
+            return Err(Refusal { kind: RefusalKind::UidRequired, text });
+        }
+        Ok(())
+    }
+
     /// Whether the command belongs to the state (RFC 9051 §6).
     fn check_state(&self, command: &Command) -> Result<(), Refusal> {
+        self.check_numbers(uses_numbers(command))?;
         match command {
             Command::Noop | Command::Id(_) => Ok(()),
             Command::Login { .. } => self.check_login(),
             _ if self.state == State::NotAuthenticated => Err(Refusal::bad(LOG_IN_FIRST)),
             _ if needs_qresync(command) && !self.enabled.qresync => {
                 Err(Refusal::bad("Say ENABLE QRESYNC first."))
+            }
+            _ if self.enabled.utf8
+                && command.search().is_some_and(|search| search.charset == Charset::Unknown) =>
+            {
+                // RFC 6855 §3
+                Err(Refusal::bad("After ENABLE UTF8=ACCEPT searches are in UTF-8."))
             }
             Command::MultiSearch(search) if !search.needs_selected() => Ok(()),
             Command::Check
@@ -177,6 +179,7 @@ impl Session {
             | Command::Sort(_)
             | Command::Thread(_)
             | Command::Fetch(_)
+            | Command::UidBatches(_)
             | Command::Copy { .. } => self.check_selected(None),
             Command::Expunge(_) | Command::Store(_) | Command::Move { .. } => {
                 self.check_selected(Some(Access::ReadWrite))
@@ -185,7 +188,7 @@ impl Session {
         }
     }
 
-    fn check_selected(&self, needed: Option<Access>) -> Result<(), Refusal> {
+    pub(super) fn check_selected(&self, needed: Option<Access>) -> Result<(), Refusal> {
         match self.state {
             State::Selected(Access::ReadOnly) if needed == Some(Access::ReadWrite) => {
                 Err(Refusal { kind: RefusalKind::ReadOnly, text: "The mailbox is selected read-only." })
@@ -197,14 +200,14 @@ impl Session {
 
     fn on_literal(&mut self, head: &[u8], size: u64, sync: Sync) {
         if self.mode == Mode::Appending {
-            return self.on_append_more(head, size);
+            return self.on_append_more(head, Some((size, sync)));
         }
         let Some((tag, body)) = parse::tag(head) else {
             return self.framer.refuse(Fault::Refused);
         };
-        if append::is_message_next(body) {
+        if append::is_verb(body) {
             tag.clone_into(&mut self.tag);
-            return self.on_append(body, size);
+            return self.on_append(body, Some((size, sync)));
         }
         let is_login = body.get(..6).is_some_and(|verb| verb.eq_ignore_ascii_case(b"LOGIN "));
         if is_login && let Err(refusal) = self.check_login() {
@@ -214,59 +217,6 @@ impl Session {
         }
         if self.framer.take_literal() && sync == Sync::Waits {
             self.out.extend_from_slice(b"+ OK\r\n");
-        }
-    }
-
-    fn on_append(&mut self, body: &[u8], size: u64) {
-        let head = match append::head(body, size, self.names) {
-            _ if self.state == State::NotAuthenticated => Err(Refusal::bad(LOG_IN_FIRST)),
-            Some(head) => head,
-            None => Err(Refusal::bad("APPEND is not well formed.")),
-        };
-        let allowed = head.and_then(|head| match head.replaces {
-            Some(_) => self.check_selected(Some(Access::ReadWrite)).map(|()| head),
-            None => Ok(head),
-        });
-        match allowed {
-            Ok(head) => {
-                self.replacing = head.replaces.is_some();
-                self.ask(Task::AppendHead, Question::Append(head));
-            }
-            Err(refusal) => self.refuse_append(refused(refusal)),
-        }
-    }
-
-    /// A literal behind the message of APPEND is another message (RFC 3502).
-    fn on_append_more(&mut self, between: &[u8], size: u64) {
-        if self.replacing {
-            return self.refuse_append(Response::bad("REPLACE takes one message."));
-        }
-        match append::more(between, size) {
-            Ok(message) => self.ask(Task::AppendHead, Question::AppendMore(message)),
-            Err(refusal) => self.refuse_append(refused(refusal)),
-        }
-    }
-
-    /// The client hears why once it has sent what it had announced.
-    pub(super) fn refuse_append(&mut self, response: Response) {
-        self.mode = Mode::Draining(response);
-        self.framer.refuse(Fault::Refused);
-    }
-
-    pub(super) fn start_append(&mut self) {
-        if self.framer.waits() {
-            self.out.extend_from_slice(b"+ OK\r\n");
-        }
-        self.framer.stream_literal();
-        self.received += 1;
-        self.mode = Mode::Appending;
-    }
-
-    fn end_append(&mut self, rest: &[u8]) {
-        if rest.is_empty() {
-            self.ask(Task::Append, Question::AppendEnd);
-        } else {
-            self.finish(&Response::bad("Nothing may follow the message of APPEND."));
         }
     }
 
@@ -297,6 +247,18 @@ fn asks_modseq(command: &Command) -> bool {
         Command::Search(search) => search.key.has_modseq(),
         Command::Status { items, .. } => items.contains(&StatusItem::HighestModSeq),
         _ => false,
+    }
+}
+
+/// Whether message numbers are used, in what is said or in what is answered (RFC 9586 §3).
+fn uses_numbers(command: &Command) -> bool {
+    match command {
+        Command::Fetch(Fetch { by, .. })
+        | Command::Store(Store { by, .. })
+        | Command::Copy { by, .. }
+        | Command::Move { by, .. } => *by == By::Sequence,
+        Command::Select(select) => select.resync.as_ref().is_some_and(|resync| resync.matches.is_some()),
+        _ => command.search().is_some_and(|search| search.by == By::Sequence || search.key.has_numbers()),
     }
 }
 

@@ -15,7 +15,14 @@ pub(super) struct Enabled {
     /// Also by a command that asks for mod-sequences (RFC 7162 §3.1).
     pub(super) condstore: bool,
     pub(super) qresync: bool,
+    /// RFC 6855: UTF-8 in quoted strings, and in the headers of what is appended.
+    pub(super) utf8: bool,
+    /// RFC 9586: messages are named by UID alone.
+    pub(super) uid_only: bool,
 }
+
+/// What can be enabled.
+pub(super) const ENABLED: [&str; 5] = ["IMAP4rev2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "UIDONLY"];
 
 impl Session {
     /// Whether mod-sequences go with flags that are told unasked (RFC 7162 §3.1).
@@ -26,6 +33,30 @@ impl Session {
     /// Whether VANISHED takes the place of EXPUNGE (RFC 7162 §3.2.3).
     pub fn is_qresync(&self) -> bool {
         self.enabled.qresync
+    }
+
+    /// Whether UIDFETCH and VANISHED take the place of FETCH and EXPUNGE (RFC 9586 §3).
+    pub fn is_uid_only(&self) -> bool {
+        self.enabled.uid_only
+    }
+
+    /// Whether the client understands UTF-8 in header fields (RFC 6855 §3, RFC 9051 §5.1).
+    pub fn is_utf8(&self) -> bool {
+        self.enabled.utf8 || self.enabled.rev2
+    }
+
+    /// ENABLE of one of [`ENABLED`].
+    pub(super) fn enable(&mut self, name: &str) {
+        match name {
+            "IMAP4rev2" => self.enabled.rev2 = true,
+            "UTF8=ACCEPT" => self.enabled.utf8 = true,
+            "UIDONLY" => self.enabled.uid_only = true,
+            "QRESYNC" => (self.enabled.condstore, self.enabled.qresync) = (true, true),
+            _ => self.enabled.condstore = true,
+        }
+        if self.is_utf8() {
+            self.names = Names::Utf8;
+        }
     }
 
     /// NO is not allowed here, so that clients can pipeline the next login. Compression cannot be taken off at a place

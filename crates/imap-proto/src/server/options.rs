@@ -7,6 +7,7 @@ const CAPABILITIES: &[&str] = &[
     "IMAP4rev1",
     "IMAP4rev2",
     "BINARY",
+    "CATENATE",
     "CHILDREN",
     "CONDSTORE",
     "CONTEXT=SEARCH",
@@ -18,6 +19,7 @@ const CAPABILITIES: &[&str] = &[
     "I18NLEVEL=1",
     "ID",
     "IDLE",
+    "INPROGRESS",
     "LIST-EXTENDED",
     "LIST-STATUS",
     "LITERAL+",
@@ -40,14 +42,20 @@ const CAPABILITIES: &[&str] = &[
     "THREAD=ORDEREDSUBJECT",
     "THREAD=REFERENCES",
     "THREAD=REFS",
+    "UIDBATCHES",
+    "UIDONLY",
     "UIDPLUS",
     "UNSELECT",
+    "URL-PARTIAL",
+    "UTF8=ACCEPT",
     "WITHIN",
 ];
 /// What is announced only after login.
 const AFTER_LOGIN: [&str; 2] = [UNAUTHENTICATE, COMPRESS];
 /// RFC 8437.
 pub(super) const UNAUTHENTICATE: &str = "UNAUTHENTICATE";
+/// RFC 9738.
+const MESSAGELIMIT: &str = "MESSAGELIMIT";
 /// RFC 4978.
 pub(super) const COMPRESS: &str = "COMPRESS=DEFLATE";
 
@@ -55,7 +63,10 @@ pub(super) const COMPRESS: &str = "COMPRESS=DEFLATE";
 /// clients could not do without it.
 pub fn hideable(name: &str) -> Option<&'static str> {
     let names = CAPABILITIES.iter().copied().filter(|known| *known != "IMAP4rev1");
-    names.chain(AFTER_LOGIN).chain(["APPENDLIMIT"]).find(|known| known.eq_ignore_ascii_case(name))
+    names
+        .chain(AFTER_LOGIN)
+        .chain(["APPENDLIMIT", MESSAGELIMIT])
+        .find(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Whether the connection is, or can become, private.
@@ -85,6 +96,8 @@ pub struct Options {
     pub mechanisms: Vec<&'static str>,
     /// Largest message that APPEND takes, in octets (RFC 7889).
     pub append_limit: u64,
+    /// Most messages that one command works on (RFC 9738).
+    pub message_limit: u32,
     /// Text of the greeting.
     pub greeting: String,
     /// Capabilities that are not announced, by the names that [`hideable`] gives: for broken clients.
@@ -97,7 +110,7 @@ impl Session {
     }
 
     /// Whether a capability is not hidden.
-    pub(super) fn offers(&self, name: &str) -> bool {
+    pub fn offers(&self, name: &str) -> bool {
         !self.options.hidden.contains(&name)
     }
 
@@ -109,6 +122,9 @@ impl Session {
         let mut list = names.collect::<Vec<_>>().join(" ");
         if self.offers("APPENDLIMIT") {
             list.push_str(&format!(" APPENDLIMIT={}", self.options.append_limit));
+        }
+        if self.offers(MESSAGELIMIT) {
+            list.push_str(&format!(" MESSAGELIMIT={}", self.options.message_limit));
         }
         if stranger {
             if self.options.privacy == Privacy::StartTls {

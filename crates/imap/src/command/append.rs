@@ -1,11 +1,16 @@
-//! APPEND (RFC 9051 §6.3.12), of several messages too (RFC 3502), and REPLACE (RFC 8508): messages go to the spool and
-//! through the scanner as they come in, and are promised when they are committed, all together.
+//! APPEND (RFC 9051 §6.3.12), of several messages too (RFC 3502), put together of pieces or not (RFC 4469), and REPLACE
+//! (RFC 8508): messages go to the spool and through the scanner as they come in, and are promised when they are committed,
+//! all together.
 
+use super::catenate::{self, Found};
 use super::not_selected;
-use crate::client::{Client, Selected};
+use crate::body::PIECE;
+use crate::client::{Client, Outcome, Selected};
 use crate::flags;
+use crate::literal::INSTEAD_OF_NUL;
+use crate::progress::Progress;
 use crate::refusal;
-use imap_proto::command::{Append, Appended, By};
+use imap_proto::command::{Append, Appended, By, Piece};
 use imap_proto::sequence::Bound;
 use imap_proto::{Answer, Code, Ranges, Response, Set, Untagged};
 use mail::Blob;
@@ -20,6 +25,8 @@ pub(crate) const MESSAGES_MAX: usize = 1000;
 const MEMORY_MAX: u64 = 16 * 1024 * 1024;
 /// Most large messages of one APPEND: each waits in an open file.
 const FILES_MAX: usize = 50;
+/// Most pieces of one message.
+const PIECES_MAX: usize = 1000;
 
 /// Messages on their way in.
 pub(crate) struct Incoming {
@@ -34,6 +41,12 @@ pub(crate) struct Incoming {
 struct Current {
     flags: Vec<String>,
     date: i64,
+    /// Octets of the pieces so far, and of the one that comes in.
+    size: u64,
+    /// Largest message for the account.
+    limit: u64,
+    pieces: usize,
+    /// Whether the piece that comes in is a literal8.
     binary: bool,
     octets: Result<(Spool, Box<Scanner>), Fault>,
 }
@@ -61,7 +74,30 @@ impl Fault {
 /// May the first message come?
 pub(crate) async fn begin(client: &mut Client, head: Append) {
     client.incoming = None;
-    let answer = match admit(client, head).await {
+    let answer = admit(client, head).await;
+    answered(client, answer);
+}
+
+/// May a further one come (RFC 3502)? A refusal is the end of them all.
+pub(crate) async fn more(client: &mut Client, message: Appended) {
+    let answer = match client.incoming.take() {
+        None => Err(Response::bad("No message came in.")),
+        Some(incoming) => next(client, incoming, message).await,
+    };
+    answered(client, answer);
+}
+
+/// May the message go on with these pieces (RFC 4469)? Likewise.
+pub(crate) async fn go_on(client: &mut Client, pieces: Vec<Piece>) {
+    let answer = match client.incoming.take() {
+        None => Err(Response::bad("No message came in.")),
+        Some(mut incoming) => incoming.current.add(client, pieces).await.map(|()| incoming),
+    };
+    answered(client, answer);
+}
+
+fn answered(client: &mut Client, answer: Result<Incoming, Response>) {
+    let answer = match answer {
         Ok(incoming) => {
             client.incoming = Some(incoming);
             Answer::Go
@@ -71,20 +107,11 @@ pub(crate) async fn begin(client: &mut Client, head: Append) {
     client.session.answer(answer);
 }
 
-/// May a further one come (RFC 3502)? A refusal is the end of them all.
-pub(crate) fn more(client: &mut Client, message: Appended) {
-    let next = current(client, message);
-    let answer = match client.incoming.take() {
-        None => Answer::Done(Response::bad("No message came in.")),
-        Some(mut incoming) => match next.and_then(|next| incoming.go_on(next)) {
-            Ok(()) => {
-                client.incoming = Some(incoming);
-                Answer::Go
-            }
-            Err(response) => Answer::Done(response),
-        },
-    };
-    client.session.answer(answer);
+async fn next(client: &Client, mut incoming: Incoming, message: Appended) -> Result<Incoming, Response> {
+    let (next, pieces) = current(client, message)?;
+    incoming.go_on(next)?;
+    incoming.current.add(client, pieces).await?;
+    Ok(incoming)
 }
 
 async fn admit(client: &Client, head: Append) -> Result<Incoming, Response> {
@@ -96,14 +123,16 @@ async fn admit(client: &Client, head: Append) -> Result<Incoming, Response> {
             Some((selected.mailbox, replaced(selected, by, number)?))
         }
     };
-    let current = current(client, head.message)?;
+    let (current, pieces) = current(client, head.message)?;
     let store = &client.house.store;
     let mailbox =
         store.mailbox(account.id, &head.mailbox).await.map_err(|error| refusal::of_target(&error))?;
     if mailbox.kind == MailboxKind::NoSelect {
         return Err(refusal::response(&Error::NotSelectable(mailbox.name)));
     }
-    Ok(Incoming { mailbox: mailbox.id, replaces, whole: Vec::new(), current })
+    let mut incoming = Incoming { mailbox: mailbox.id, replaces, whole: Vec::new(), current };
+    incoming.current.add(client, pieces).await?;
+    Ok(incoming)
 }
 
 /// The message that REPLACE names.
@@ -113,14 +142,11 @@ fn replaced(selected: &Selected, by: By, number: Bound) -> Result<Uid, Response>
     targets.first().map(|target| target.uid).ok_or_else(gone)
 }
 
-fn current(client: &Client, message: Appended) -> Result<Current, Response> {
+/// A message of which nothing is there yet, and what it begins with.
+fn current(client: &Client, message: Appended) -> Result<(Current, Vec<Piece>), Response> {
     let Some(account) = &client.account else { return Err(Response::bad("Log in first.")) };
-    if message.size == 0 {
-        return Err(Response::no("A message cannot be empty.").word("CANNOT"));
-    }
-    if message.size > account.append_limit {
-        let text = format!("A message may have at most {} octets.", account.append_limit);
-        return Err(Response::no(text).word("TOOBIG"));
+    if let [Piece::Text { size: 0, .. }] = message.pieces[..] {
+        return Err(empty());
     }
     let date = match &message.date {
         None => client.house.world.clock.unix(),
@@ -130,12 +156,86 @@ fn current(client: &Client, message: Appended) -> Result<Current, Response> {
         },
     };
     let octets = Ok((Spool::new(client.house.store.spool_dir()), Box::new(Scanner::new())));
-    Ok(Current { flags: message.flags, date, binary: message.binary, octets })
+    let limit = account.append_limit;
+    let current = Current { flags: message.flags, date, size: 0, limit, pieces: 0, binary: false, octets };
+    Ok((current, message.pieces))
+}
+
+fn empty() -> Response {
+    Response::no("A message cannot be empty.").word("CANNOT")
 }
 
 impl Current {
+    /// Adds what is in the store; what comes as a literal may come then.
+    async fn add(&mut self, client: &Client, pieces: Vec<Piece>) -> Result<(), Response> {
+        for piece in pieces {
+            self.pieces += 1;
+            if self.pieces > PIECES_MAX {
+                return Err(Response::no("The message has too many pieces.").word("LIMIT"));
+            }
+            match piece {
+                Piece::Text { size, binary } => {
+                    self.grow(size)?;
+                    self.binary = binary;
+                }
+                Piece::Url(url) => {
+                    let found = catenate::find(client, &url).await?;
+                    self.grow(found.len())?;
+                    self.copy(found).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self, size: u64) -> Result<(), Response> {
+        self.size = self.size.saturating_add(size);
+        if self.size <= self.limit {
+            return Ok(());
+        }
+        let text = format!("A message may have at most {} octets.", self.limit);
+        Err(Response::no(text).word("TOOBIG"))
+    }
+
+    async fn copy(&mut self, found: Found) -> Result<(), Response> {
+        let (body, range) = match found {
+            Found::Octets(octets) => {
+                self.push(&octets);
+                return Ok(());
+            }
+            Found::Range(body, range) => (body, range),
+        };
+        let mut at = range.start;
+        while at < range.end {
+            let most = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(PIECE);
+            let mut piece = match body.read(at, most).await {
+                Ok(piece) if !piece.is_empty() => piece,
+                _ => return Err(catenate::unreadable()),
+            };
+            at += piece.len() as u64;
+            // As FETCH would tell it.
+            piece.iter_mut().filter(|octet| **octet == 0).for_each(|octet| *octet = INSTEAD_OF_NUL);
+            self.push(&piece);
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, octets: &[u8]) {
+        let Ok((spool, scanner)) = &mut self.octets else { return };
+        if let Err(error) = spool.push(octets) {
+            warn!(%error, "a message could not be spooled");
+            self.octets = Err(Fault::Disk);
+            return;
+        }
+        scanner.push(octets);
+    }
+
     fn finish(self) -> Result<NewMessage, Response> {
         let (spool, scanner) = self.octets.map_err(Fault::response)?;
+        if spool.is_empty() {
+            return Err(empty());
+        }
         let message = mail::Message::new(spool.finish());
         let (flags, keywords) = flags::split(&self.flags);
         Ok(NewMessage { message, shape: Shape::of(&scanner.finish()), flags, keywords, received: self.date })
@@ -160,41 +260,35 @@ impl Incoming {
 /// Some octets of the message.
 pub(crate) async fn push(client: &mut Client, octets: &[u8]) {
     let Some(current) = client.incoming.as_mut().map(|incoming| &mut incoming.current) else { return };
-    let Ok((spool, scanner)) = &mut current.octets else { return };
     if current.binary && octets.contains(&0) {
-        current.octets = Err(Fault::Nul);
-        return;
+        current.octets = current.octets.as_ref().map_or_else(|fault| Err(*fault), |_| Err(Fault::Nul));
     }
-    if let Err(error) = spool.push(octets) {
-        warn!(%error, "a message could not be spooled");
-        current.octets = Err(Fault::Disk);
-        return;
-    }
-    scanner.push(octets);
+    current.push(octets);
     // Large messages come faster than a disk may be: let other sessions have their turn.
     tokio::task::yield_now().await;
 }
 
 /// The last message is whole.
-pub(crate) async fn end(client: &mut Client) -> Response {
-    let Some(incoming) = client.incoming.take() else { return Response::bad("No message came in.") };
+pub(crate) async fn end(client: &mut Client) -> Outcome {
+    let Some(incoming) = client.incoming.take() else { return Ok(Response::bad("No message came in.")) };
     let Incoming { mailbox, replaces, mut whole, current } = incoming;
     match current.finish() {
         Ok(last) => whole.push(last),
-        Err(response) => return response,
+        Err(response) => return Ok(response),
     }
     let size: u64 = whole.iter().map(|new| new.message.len()).sum();
     let count = whole.len();
     if let Some(replaces) = replaces {
-        return replace(client, mailbox, whole, replaces).await;
+        return Ok(replace(client, mailbox, whole, replaces).await);
     }
-    match client.house.store.append(mailbox, whole).await {
+    let store = client.house.store.clone();
+    Ok(match client.wait_for(&Progress::default(), store.append(mailbox, whole)).await? {
         Ok(appended) => {
             info!(%mailbox, count, size, "messages appended");
             Response::ok("Appended.").with(append_uid(&appended))
         }
         Err(error) => refusal::of_target(&error),
-    }
+    })
 }
 
 fn append_uid(appended: &storage::Appended) -> Code {

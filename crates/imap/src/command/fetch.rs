@@ -2,7 +2,7 @@
 
 mod show;
 
-use super::{not_selected, resync, some_are_gone, targets};
+use super::{limit, not_selected, resync, some_are_gone, targets};
 use crate::client::{Client, Gone, Outcome};
 use crate::flags;
 use crate::refusal;
@@ -54,13 +54,21 @@ pub(super) async fn run(client: &mut Client, fetch: Fetch) -> Outcome {
         Err(response) => return Ok(response),
     };
     if let Some(slice) = fetch.slice {
+        if let Err(response) = limit::count(client, slice.room()) {
+            return Ok(response);
+        }
         targets = targets[slice.of(targets.len())].to_vec();
     }
     if let Some(since) = fetch.changed_since {
         let picture = selected.shared.look();
         targets.retain(|target| picture.mark(target.uid).is_some_and(|mark| mark.modseq > since));
     }
-    let plan = Plan::new(&fetch, selected.access);
+    let limited = limit::newest(client, &mut targets);
+    let mut plan = Plan::new(&fetch, selected.access);
+    if client.session.is_uid_only() && !fetch.items.contains(&FetchItem::Uid) {
+        // The line itself begins with it (RFC 9586 §3.3).
+        plan.items.retain(|item| *item != FetchItem::Uid);
+    }
     let mut faults = Faults::default();
     let small = |item: &FetchItem| matches!(item, FetchItem::Uid | FetchItem::Flags | FetchItem::ModSeq);
     if plan.items.iter().all(small) {
@@ -68,16 +76,17 @@ pub(super) async fn run(client: &mut Client, fetch: Fetch) -> Outcome {
     } else if let Err(response) = from_store(client, &plan, &targets, &mut faults).await? {
         return Ok(response);
     }
-    Ok(match faults {
+    let response = match faults {
         Faults { unreadable: true, .. } => {
-            Response::no("Some messages could not be read; tell the postmaster.").word("SERVERBUG")
+            Response::no("Some messages could not be read; tell the postmaster.").word("CORRUPTION")
         }
         Faults { unknown_encoding: true, .. } => {
             Response::no("The transfer encoding of a part is not known.").word("UNKNOWN-CTE")
         }
         Faults { gone: true, .. } => some_are_gone(),
         Faults { .. } => Response::ok("Fetched."),
-    })
+    };
+    Ok(limit::tagged(client, response, limited))
 }
 
 /// What is gone of `set` (RFC 7162 §3.2.6). `*` means all there ever was, as the client's last message may be gone.
@@ -153,13 +162,17 @@ async fn from_picture(
 fn write_marks(client: &mut Client, plan: &Plan, targets: &[Target], faults: &mut Faults) {
     let Some(selected) = &client.selected else { return };
     let picture = selected.shared.look();
+    let by_uid = client.session.is_uid_only();
     let out = client.session.output();
     for target in targets {
         let Some(mark) = picture.mark(target.uid) else {
             faults.gone = true;
             continue;
         };
-        let mut line = FetchLine::begin(target.number, out);
+        let mut line = match by_uid {
+            true => FetchLine::begin_by_uid(target.uid, out),
+            false => FetchLine::begin(target.number, out),
+        };
         for item in &plan.items {
             match item {
                 FetchItem::Uid => line.number(out, "UID", u64::from(target.uid)),

@@ -105,7 +105,7 @@ async fn welcome(client: &mut Client, identity: &Identity) -> Response {
         Ok(None) => {
             info!(account = name, "credentials without mailboxes");
             let text = "These credentials have no mailboxes; they are for sending only.";
-            return Response::no(text).word("AUTHORIZATIONFAILED");
+            return Response::no(text).word("CONTACTADMIN");
         }
         Err(error) => return crate::refusal::response(&error),
     };

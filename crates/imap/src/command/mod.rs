@@ -1,11 +1,14 @@
 //! One file per verb.
 
 pub(crate) mod append;
+mod batches;
+mod catenate;
 mod copy;
 mod expunge;
 mod fetch;
 mod folder;
 mod identify;
+mod limit;
 mod list;
 pub(crate) mod login;
 mod multisearch;
@@ -47,19 +50,20 @@ pub(crate) async fn run(client: &mut Client, command: Command) -> Outcome {
         Command::List(list) => list::run(client, account, list).await?,
         Command::Lsub { reference, pattern } => list::lsub(client, account, &reference, &pattern).await?,
         Command::Status { mailbox, items } => status::run(client, account, &mailbox, &items).await,
+        Command::UidBatches(asked) => batches::run(client, &asked),
         Command::Expunge(set) => expunge::run(client, set.as_ref()).await,
-        Command::Search(search) => search::run(client, search).await,
+        Command::Search(search) => search::run(client, search).await?,
         Command::MultiSearch(asked) => multisearch::run(client, account, asked).await?,
         Command::CancelUpdate(tags) => updates::cancel(client, &tags),
-        Command::Sort(sort) => sort::sort(client, sort).await,
-        Command::Thread(thread) => sort::thread(client, thread).await,
+        Command::Sort(sort) => sort::sort(client, sort).await?,
+        Command::Thread(thread) => sort::thread(client, thread).await?,
         Command::Fetch(fetch) => fetch::run(client, fetch).await?,
         Command::Store(store) => store::run(client, &store).await?,
         Command::Copy { set, by, mailbox } => {
-            copy::run(client, account, &set, by, &mailbox, copy::Transfer::Copy).await
+            copy::run(client, account, &set, by, &mailbox, copy::Transfer::Copy).await?
         }
         Command::Move { set, by, mailbox } => {
-            copy::run(client, account, &set, by, &mailbox, copy::Transfer::Move).await
+            copy::run(client, account, &set, by, &mailbox, copy::Transfer::Move).await?
         }
         Command::Login { .. } | Command::Idle => Response::bad("This command does not belong here."),
     })

@@ -92,6 +92,7 @@ async fn in_other(client: &Client, mailbox: &Mailbox, search: &Search) -> Result
         shared: &shared,
         saved: &UidSet::new(),
         now: house.world.clock.unix(),
+        progress: None,
     };
     let found = place.find(&search.key).await?;
     let give = give(search);

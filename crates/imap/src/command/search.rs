@@ -1,33 +1,65 @@
 //! SEARCH and UID SEARCH, with what RETURN asks for (RFC 9051 §6.4.4).
 
-use super::{not_selected, tell, updates};
-use crate::client::Client;
+use super::{limit, not_selected, tell, updates};
+use crate::client::{Client, Gone, Outcome};
 use crate::picture::Shared;
-use crate::search::Place;
+use crate::progress::Progress;
+use crate::search::{Place, candidates};
 use crate::view::Target;
 use imap_proto::command::{By, Charset, Search, SearchReturn};
 use imap_proto::response::{Esearch, Results};
 use imap_proto::{Code, Ranges, Response, Untagged};
 use std::borrow::Cow;
+use std::sync::Arc;
 use storage::{ModSeq, UidSet};
 
-pub(super) async fn run(client: &mut Client, search: Search) -> Response {
+pub(super) async fn run(client: &mut Client, search: Search) -> Outcome {
     let seen = match updates::begin(client, &search) {
         Ok(seen) => seen,
-        Err(response) => return response,
+        Err(response) => return Ok(response),
     };
-    let found = match find(client, &search).await {
+    if let Err(response) = check_charset(&search).and_then(|()| check_slice(client, &search)) {
+        return Ok(failed(client, &search, response));
+    }
+    let (mut among, limited) = match among(client, &search) {
+        Ok(among) => among,
+        Err(response) => return Ok(failed(client, &search, response)),
+    };
+    let found = match at(client, async |place| place.find_among(&search.key, among.drain(..)).await).await? {
         Ok(found) => found,
-        Err(response) => return failed(client, &search, response),
+        Err(response) => return Ok(failed(client, &search, response)),
     };
     if search.give.is_none() && !client.session.is_rev2() {
         let modseq = highest(client, &search, &[SearchReturn::All], &found);
         let found = found.iter().map(|target| target.name(search.by)).collect();
-        return tell(client, Untagged::Search { found, modseq }, "Searched.");
+        let response = tell(client, Untagged::Search { found, modseq }, "Searched.");
+        return Ok(limit::tagged(client, response, limited));
     }
     let response = answer(client, &search, &found, Order::Mailbox);
-    updates::remember(client, &search, &[], &found, seen).await;
-    response
+    // What the limit kept from being searched cannot come into a result later.
+    if limited.is_none() {
+        updates::remember(client, &search, &[], &found, seen).await;
+    } else if seen.is_some() {
+        updates::refuse(client, "Not all messages were searched.");
+    }
+    Ok(limit::tagged(client, response, limited))
+}
+
+/// The messages that are to be searched, the newest only if they are too many (RFC 9738 §3.1).
+fn among(client: &Client, search: &Search) -> Result<(Vec<Target>, Option<Code>), Response> {
+    let selected = client.selected.as_ref().ok_or_else(not_selected)?;
+    let mut among = candidates(&search.key, &selected.view, &selected.saved);
+    let limited = limit::newest(client, &mut among);
+    Ok((among, limited))
+}
+
+/// A slice of the results may not be longer than what one command works on (RFC 9738 §3.1).
+fn check_slice(client: &Client, search: &Search) -> Result<(), Response> {
+    let slice = search.give.iter().flatten().find_map(|give| match give {
+        SearchReturn::Partial(range) => Some(range.room()),
+        _ => None,
+    });
+    slice.map_or(Ok(()), |room| limit::count(client, room))
 }
 
 /// RFC 9051 §6.4.4.1: what was to be saved is nothing if the search fails.
@@ -143,10 +175,35 @@ pub(super) fn save(client: &mut Client, give: &[SearchReturn], found: &[Target])
     }
 }
 
-/// The messages that fit, in the order of the mailbox.
-pub(super) async fn find(client: &Client, search: &Search) -> Result<Vec<Target>, Response> {
+/// Does work with the selected mailbox that may take its time, while the client hears that it goes on.
+pub(super) async fn at<T>(
+    client: &mut Client,
+    work: impl AsyncFnOnce(&Place<'_>) -> Result<T, Response>,
+) -> Result<Result<T, Response>, Gone> {
+    let Some(selected) = client.selected.take() else { return Ok(Err(not_selected())) };
+    let house = Arc::clone(&client.house);
+    let progress = Progress::default();
+    let place = Place {
+        store: &house.store,
+        mailbox: selected.mailbox,
+        view: &selected.view,
+        shared: &selected.shared,
+        saved: &selected.saved,
+        now: house.world.clock.unix(),
+        progress: Some(&progress),
+    };
+    let done = client.wait_for(&progress, work(&place)).await;
+    client.selected = Some(selected);
+    done
+}
+
+/// For SORT and THREAD, which do all or nothing (RFC 9738 §3.3): the messages that are to be searched.
+pub(super) fn all_among(client: &Client, search: &Search) -> Result<Vec<Target>, Response> {
     check_charset(search)?;
-    place(client)?.find(&search.key).await
+    let selected = client.selected.as_ref().ok_or_else(not_selected)?;
+    let among = candidates(&search.key, &selected.view, &selected.saved);
+    limit::count(client, among.len() as u64)?;
+    Ok(among)
 }
 
 pub(super) fn check_charset(search: &Search) -> Result<(), Response> {
@@ -167,5 +224,6 @@ pub(super) fn place(client: &Client) -> Result<Place<'_>, Response> {
         shared: &selected.shared,
         saved: &selected.saved,
         now: client.house.world.clock.unix(),
+        progress: None,
     })
 }

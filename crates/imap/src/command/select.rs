@@ -52,7 +52,7 @@ async fn open(client: &mut Client, account: AccountId, name: &str, access: Acces
 
 /// What SELECT tells (RFC 9051 §6.3.2); RECENT and UNSEEN only to those who have not moved on (RFC 3501 §6.3.1).
 fn announce(client: &mut Client, mailbox: &Mailbox) {
-    let rev2 = client.session.is_rev2();
+    let (rev2, uid_only) = (client.session.is_rev2(), client.session.is_uid_only());
     let Some(selected) = &client.selected else { return };
     let mut lines = Vec::new();
     {
@@ -72,7 +72,8 @@ fn announce(client: &mut Client, mailbox: &Mailbox) {
         if !rev2 {
             lines.push(Untagged::Recent(0));
             let unseen = (1..).zip(&picture.marks).find(|(_, mark)| !mark.flags.contains(Flags::SEEN));
-            if let Some((number, _)) = unseen {
+            // A message number, which UIDONLY does not know (RFC 9586 §3).
+            if let Some((number, _)) = unseen.filter(|_| !uid_only) {
                 lines.push(code(Code::Unseen(number), "The first message that is not seen."));
             }
         }

@@ -1,47 +1,50 @@
 //! SORT, THREAD and their UID forms (RFC 5256, RFC 5267 §3).
 
-use super::search::{Order, answer, failed, find, highest, place};
+use super::search::{Order, all_among, answer, at, failed, highest};
 use super::{tell, updates};
-use crate::client::Client;
+use crate::client::{Client, Outcome};
 use crate::search;
-use crate::view::Target;
+use imap_proto::Untagged;
 use imap_proto::command::{SearchReturn, Sort, Thread};
-use imap_proto::{Response, Untagged};
 
-pub(super) async fn sort(client: &mut Client, sort: Sort) -> Response {
+pub(super) async fn sort(client: &mut Client, sort: Sort) -> Outcome {
     let seen = match updates::begin(client, &sort.search) {
         Ok(seen) => seen,
-        Err(response) => return response,
+        Err(response) => return Ok(response),
     };
-    let sorted = match sorted(client, &sort).await {
+    let mut among = match all_among(client, &sort.search) {
+        Ok(among) => among,
+        Err(response) => return Ok(failed(client, &sort.search, response)),
+    };
+    let sorted = at(client, async |place| {
+        let found = place.find_among(&sort.search.key, among.drain(..)).await?;
+        search::sorted(place, &sort.order, found).await
+    });
+    let sorted = match sorted.await? {
         Ok(sorted) => sorted,
-        Err(response) => return failed(client, &sort.search, response),
+        Err(response) => return Ok(failed(client, &sort.search, response)),
     };
     if sort.search.give.is_some() {
         let response = answer(client, &sort.search, &sorted, Order::Sorted);
         updates::remember(client, &sort.search, &sort.order, &sorted, seen).await;
-        return response;
+        return Ok(response);
     }
     let modseq = highest(client, &sort.search, &[SearchReturn::All], &sorted);
     let found = sorted.iter().map(|target| target.name(sort.search.by)).collect();
-    tell(client, Untagged::Sort { found, modseq }, "Sorted.")
+    Ok(tell(client, Untagged::Sort { found, modseq }, "Sorted."))
 }
 
-async fn sorted(client: &Client, sort: &Sort) -> Result<Vec<Target>, Response> {
-    let found = find(client, &sort.search).await?;
-    search::sorted(&place(client)?, &sort.order, found).await
-}
-
-pub(super) async fn thread(client: &mut Client, thread: Thread) -> Response {
-    let marks = match find(client, &thread.search).await {
-        Ok(found) => match place(client) {
-            Ok(place) => search::threaded(&place, thread.algorithm, thread.search.by, found).await,
-            Err(response) => Err(response),
-        },
-        Err(response) => Err(response),
+pub(super) async fn thread(client: &mut Client, thread: Thread) -> Outcome {
+    let mut among = match all_among(client, &thread.search) {
+        Ok(among) => among,
+        Err(response) => return Ok(response),
     };
-    match marks {
+    let marks = at(client, async |place| {
+        let found = place.find_among(&thread.search.key, among.drain(..)).await?;
+        search::threaded(place, thread.algorithm, thread.search.by, found).await
+    });
+    Ok(match marks.await? {
         Ok(marks) => tell(client, Untagged::Thread(marks), "Threaded."),
         Err(response) => response,
-    }
+    })
 }

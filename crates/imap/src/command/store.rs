@@ -1,6 +1,6 @@
 //! STORE (RFC 9051 §6.4.6), with and without a condition (RFC 7162 §3.1.3).
 
-use super::{not_selected, some_are_gone, targets};
+use super::{limit, not_selected, some_are_gone, targets};
 use crate::client::{Client, Gone, Outcome};
 use crate::flags;
 use crate::refusal;
@@ -14,10 +14,11 @@ pub(super) async fn run(client: &mut Client, store: &Store) -> Outcome {
     // What others did before is told first, so that what is silent below is our own doing alone.
     client.sync().await;
     let Some(selected) = &client.selected else { return Ok(not_selected()) };
-    let targets = match targets(selected, &store.set, store.by) {
+    let mut targets = match targets(selected, &store.set, store.by) {
         Ok(targets) => targets,
         Err(response) => return Ok(response),
     };
+    let limited = limit::newest(client, &mut targets);
     let uids = uids(&targets);
     if uids.is_empty() {
         return Ok(Response::ok("There was nothing to do."));
@@ -50,13 +51,14 @@ pub(super) async fn run(client: &mut Client, store: &Store) -> Outcome {
     // Why they were refused (RFC 7162 §3.1.3).
     tell(client, &refused).await?;
     let complete = are_there(client, &done);
-    Ok(if let Some(code) = modified(&refused, store.by) {
+    let response = if let Some(code) = modified(&refused, store.by) {
         Response::ok("Some were changed by others meanwhile, and were left alone.").with(code)
     } else if complete {
         Response::ok("Stored.")
     } else {
         some_are_gone()
-    })
+    };
+    Ok(limit::tagged(client, response, limited))
 }
 
 /// MODIFIED: the messages that a condition kept from being changed (RFC 7162 §3.1.3).

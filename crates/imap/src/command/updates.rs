@@ -53,6 +53,13 @@ pub(super) async fn remember(
     }
 }
 
+/// Changes of this search are not told.
+pub(super) fn refuse(client: &mut Client, why: &'static str) {
+    let tag = client.session.tag().to_owned();
+    let refused = Untagged::Status(Response::no(why).with(Code::NoUpdate(tag)));
+    let _ = client.session.tell(&refused);
+}
+
 /// Why changes cannot be told (RFC 5267 §4.3.1).
 fn refusal(client: &Client, search: &Search, found: &[Target]) -> Option<&'static str> {
     let contexts = &client.selected.as_ref()?.contexts;

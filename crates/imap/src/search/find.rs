@@ -3,6 +3,7 @@
 
 use super::{Depth, Haystack, Known, Test};
 use crate::picture::Shared;
+use crate::progress::Progress;
 use crate::refusal;
 use crate::view::{Target, View};
 use imap_proto::Response;
@@ -28,6 +29,8 @@ pub(crate) struct Place<'a> {
     pub(crate) saved: &'a UidSet,
     /// What OLDER and YOUNGER count from.
     pub(crate) now: Unix,
+    /// Who waits for it is told how far it is.
+    pub(crate) progress: Option<&'a Progress>,
 }
 
 impl Place<'_> {
@@ -56,6 +59,9 @@ impl Place<'_> {
             }
             (Arc::new(test), found, open)
         };
+        if let Some(progress) = self.progress {
+            progress.aim(open.len());
+        }
         for depth in test.depths() {
             if open.is_empty() {
                 break;
@@ -77,10 +83,15 @@ impl Place<'_> {
             .each(
                 open,
                 move |target, row| test.look(depth, target, row),
-                |(target, verdict)| match verdict {
-                    Some(true) => judged.found.push(target),
-                    Some(false) => {}
-                    None => judged.open.push(target),
+                |(target, verdict)| {
+                    match verdict {
+                        Some(true) => judged.found.push(target),
+                        Some(false) => {}
+                        None => judged.open.push(target),
+                    }
+                    if let (Some(_), Some(progress)) = (verdict, self.progress) {
+                        progress.step(1);
+                    }
                 },
             )
             .await?;

@@ -72,6 +72,30 @@ pub(crate) enum TextTest {
     Text(String),
 }
 
+/// The messages that a search looks at: where its criteria name some by number or UID at the top, those (RFC 9738 §3.1).
+pub(crate) fn candidates(key: &Key, view: &View, saved: &UidSet) -> Vec<Target> {
+    let keys = match key {
+        Key::And(keys) => keys.as_slice(),
+        other => std::slice::from_ref(other),
+    };
+    let last = view.all().last();
+    let sets: Vec<(bool, Ranges)> = keys
+        .iter()
+        .filter_map(|key| match key {
+            Key::Sequence(set @ Set::Ranges(_)) => Some((false, set.resolve(view.len()))),
+            Key::Uid(set @ Set::Ranges(_)) => Some((true, set.resolve(last.map_or(0, |target| target.uid)))),
+            Key::Sequence(Set::Saved) | Key::Uid(Set::Saved) => {
+                Some((true, Ranges::new(saved.ranges().iter().copied())))
+            }
+            _ => None,
+        })
+        .collect();
+    let fits = |target: &Target| {
+        sets.iter().all(|(by_uid, set)| set.contains(if *by_uid { target.uid } else { target.number }))
+    };
+    view.all().filter(fits).collect()
+}
+
 /// What must be read of messages that flags and numbers do not decide, from cheap to dear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Depth {

@@ -28,24 +28,29 @@ pub(crate) struct Stage {
 impl Stage {
     /// In clear text, with logins allowed.
     pub(crate) async fn new() -> Self {
-        Self::with(InsecureAuth::Allowed, net::Tls::None).await
+        Self::with(InsecureAuth::Allowed, net::Tls::None, |_| {}).await
+    }
+
+    /// The same with other options.
+    pub(crate) async fn configured(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with(InsecureAuth::Allowed, net::Tls::None, change).await
     }
 
     /// As it is on port 143.
     pub(crate) async fn with_tls(certificate: &net::CertFiles) -> Self {
         let clock = world::fake::world(7).clock;
         let tls = net::ServerTls::from_files(std::slice::from_ref(certificate), clock).unwrap();
-        Self::with(InsecureAuth::Refused, net::Tls::StartTls(tls)).await
+        Self::with(InsecureAuth::Refused, net::Tls::StartTls(tls), |_| {}).await
     }
 
-    async fn with(insecure_auth: InsecureAuth, tls: net::Tls) -> Self {
+    async fn with(insecure_auth: InsecureAuth, tls: net::Tls, change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let world = world::fake::world(7);
         let store = Store::open(storage::Config::new(dir.path()), world.clone()).await.unwrap();
         store.create_account("alice@example.org").await.unwrap();
         let accounts =
             auth::fake::accounts(&[("alice@example.org", "secret"), ("ghost@example.org", "secret")]);
-        let config = Config {
+        let mut config = Config {
             insecure_auth,
             append_limit: 30 * 1024 * 1024,
             connections_per_account: 5,
@@ -53,6 +58,7 @@ impl Stage {
             failure_delay: Duration::ZERO,
             ..Config::default()
         };
+        change(&mut config);
         let hostname = Domain::parse("mx.example.org").unwrap();
         let door = Arc::new(Door::new(config, hostname, store.clone(), accounts, world.clone()));
         let (stopper, stop) = Stopper::new();

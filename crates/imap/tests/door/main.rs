@@ -9,6 +9,7 @@
 mod chat;
 mod compress;
 mod model;
+mod progress;
 mod tls;
 mod updates;
 
@@ -23,7 +24,11 @@ async fn chats() {
     let mut failed = Vec::new();
     for path in &names {
         let text = std::fs::read_to_string(path).unwrap();
-        let mut stage = Stage::new().await;
+        let is_limited = path.ends_with("messagelimit.chat");
+        let mut stage = match is_limited {
+            true => Stage::configured(|config| config.message_limit = 3).await,
+            false => Stage::new().await,
+        };
         if let Err(error) = stage.play(&text).await {
             failed.push(format!("{}: {error}", path.file_name().unwrap().to_string_lossy()));
         }

@@ -3,6 +3,7 @@
 use super::{Faults, Plan, needed};
 use crate::body::{self, Body, HEADER_MAX};
 use crate::client::{Client, Gone};
+use crate::downgrade;
 use crate::flags;
 use crate::literal;
 use crate::object;
@@ -46,7 +47,10 @@ pub(super) async fn message(
     } else {
         None
     };
-    let mut line = FetchLine::begin(number, client.session.output());
+    let mut line = match client.session.is_uid_only() {
+        true => FetchLine::begin_by_uid(row.uid, client.session.output()),
+        false => FetchLine::begin(number, client.session.output()),
+    };
     if seen.contains(row.uid) {
         tell_seen(client, &mut line, plan, row.uid, &state);
     }
@@ -72,11 +76,12 @@ struct State {
 fn tell_seen(client: &mut Client, line: &mut FetchLine, plan: &Plan, uid: Uid, state: &State) {
     let asked = |item| plan.items.contains(&item);
     let condstore = client.session.is_condstore();
+    let named = asked(FetchItem::Uid) || client.session.is_uid_only();
     let out = client.session.output();
     if !asked(FetchItem::Flags) {
         line.flags(out, &state.flags);
     }
-    if condstore && !asked(FetchItem::Uid) {
+    if condstore && !named {
         line.number(out, "UID", u64::from(uid));
     }
     if condstore && !asked(FetchItem::ModSeq) {
@@ -102,6 +107,11 @@ async fn repair(row: &mut Row, plan: &Plan, client: &Client) -> bool {
 
 /// What needs no octets of the message.
 fn small_item(client: &mut Client, line: &mut FetchLine, item: &FetchItem, row: &Row, state: &State) {
+    let utf8 = client.session.is_utf8();
+    let header = |column: &Option<Vec<u8>>| {
+        let told = column.clone().unwrap_or_else(|| b"NIL".to_vec());
+        if utf8 { told } else { downgrade::ascii(told) }
+    };
     let out = client.session.output();
     match item {
         FetchItem::Uid => line.number(out, "UID", u64::from(row.uid)),
@@ -116,13 +126,12 @@ fn small_item(client: &mut Client, line: &mut FetchLine, item: &FetchItem, row: 
         FetchItem::SaveDate => {
             line.string(out, "SAVEDATE", mail::date::print_internal(row.saved).as_bytes());
         }
-        FetchItem::Envelope => line.item(out, "ENVELOPE", row.envelope.as_deref().unwrap_or(b"NIL")),
+        FetchItem::Envelope => line.item(out, "ENVELOPE", &header(&row.envelope)),
         FetchItem::BodyStructure => {
-            line.item(out, "BODYSTRUCTURE", row.bodystructure.as_deref().unwrap_or(b"NIL"));
+            line.item(out, "BODYSTRUCTURE", &header(&row.bodystructure));
         }
         FetchItem::Body => {
-            let structure = row.bodystructure.as_deref().unwrap_or(b"NIL");
-            line.item(out, "BODY", &mail::mime::body(structure));
+            line.item(out, "BODY", &mail::mime::body(&header(&row.bodystructure)));
         }
         _ => {}
     }
