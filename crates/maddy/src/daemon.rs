@@ -8,6 +8,7 @@ use crate::dns::Exchangeable;
 use crate::doors::Doors;
 use crate::listeners::{BindError, Ground, Listeners, wanted};
 use crate::reload::Running;
+use crate::sts;
 use delivery::{Intake, RouteConfig, Router, Worker};
 use net::{CertFiles, Gate, LocalListener, ServerTls, Stop, Stopper, TlsOptions};
 use policy::Pipeline;
@@ -174,7 +175,12 @@ fn background(
             error!(%error, "the control socket ended");
         }
     });
-    vec![("delivery", delivery), ("certificates", certificates), ("control", control)]
+    let mut tasks = vec![("delivery", delivery), ("certificates", certificates), ("control", control)];
+    if running.asks_dns() {
+        let watch = sts::watch(running.clone(), running.world().clone(), stop.clone());
+        tasks.push(("mta-sts", tokio::spawn(watch)));
+    }
+    tasks
 }
 
 /// Opens the state. A command that works on it without a daemon holds the lock for a moment only: that is waited for,

@@ -5,7 +5,7 @@ use ::config::Section;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use world::resolver::Asking;
-use world::{DnsName, DnsOptions, Kind, Proof, Reply, Resolver};
+use world::{DnsName, DnsOptions, Dnssec, Kind, Proof, Reply, Resolver};
 
 pub(crate) struct Exchangeable(RwLock<Arc<dyn Resolver>>);
 
@@ -54,5 +54,15 @@ pub(crate) fn decode(section: &mut Section<'_>) -> DnsOptions {
             .count("cache", "Most answers that are kept in memory.")
             .within(0..=10_000_000)
             .or(usual.cache),
+        dnssec: section
+            .choice(
+                "dnssec",
+                &[("off", Dnssec::Off), ("wanted", Dnssec::Wanted), ("all", Dnssec::All)],
+                "What is validated: nothing, what must be proven (TLSA records and what leads to them), or every answer.",
+            )
+            .or(usual.dnssec),
+        trust_anchor: section
+            .path("trust-anchor", "A file of DNSKEY records to trust in place of the keys of the root that are built in.")
+            .optional(),
     }
 }

@@ -13,6 +13,7 @@ mod logging;
 mod login;
 mod reload;
 mod run;
+mod sts;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use storage::Store;
 use tracing::{info, warn};
-use world::{Resolver, SystemResolver};
+use world::{Resolver, SystemResolver, World};
 
 /// What runs, with the configuration it runs by.
 pub(crate) struct Running {
@@ -138,6 +138,15 @@ impl Running {
 
     pub(crate) fn stop_timeout(&self) -> Duration {
         self.config().stop_timeout
+    }
+
+    /// Whether the DNS may be asked.
+    pub(crate) fn asks_dns(&self) -> bool {
+        self.dns.is_some()
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.ground.world
     }
 
     pub(crate) fn tls(&self) -> ServerTls {

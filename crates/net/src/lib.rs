@@ -32,7 +32,7 @@ pub use limit::{Gate, Limits, Loopback, Permit, Refusal};
 pub use listen::{Family, ListenOptions, Listener, Tls};
 pub use listen_config::{Listen, ListenTls, decode_listen, decode_listen_with};
 pub use local::{LocalListener, connect_local};
-pub use server_tls::{CertFiles, ServerTls};
+pub use server_tls::{CertFiles, ServerTls, certificate_names};
 pub use stop::{Stop, Stopper};
 pub use tls::{Peer, TlsError, TlsFacts};
 pub use url::{Url, UrlError};

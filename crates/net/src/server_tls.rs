@@ -308,6 +308,13 @@ fn read_facts(leaf: &CertificateDer<'_>, file: &Path) -> Result<CertificateFacts
     Ok(CertificateFacts { names, not_after })
 }
 
+/// The DNS names of the first certificate of a PEM file, in small letters; `*.example.org` as such.
+pub fn certificate_names(chain: &Path) -> Result<Vec<String>, TlsError> {
+    let leaf = CertificateDer::from_pem_file(chain)
+        .map_err(|error| TlsError::File(chain.to_owned(), error.to_string()))?;
+    Ok(read_facts(&leaf, chain)?.names)
+}
+
 /// When the first certificate of a PEM file ends, in seconds since 1970.
 pub(crate) fn not_after(chain: &Path) -> Result<u64, TlsError> {
     let leaf = CertificateDer::from_pem_file(chain)

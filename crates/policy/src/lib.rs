@@ -14,6 +14,7 @@ mod facts;
 mod finding;
 mod head;
 pub mod iprev;
+pub mod mtasts;
 mod patience;
 mod pipeline;
 pub mod spf;

@@ -224,6 +224,8 @@ mod tests {
         let dns = FakeResolver::zone(
             "signed.example SECURE\nsigned.example MX 10 mx.signed.example\nalias.signed.example CNAME open.example\n\
              open.example A 192.0.2.1\nforged.signed.example BOGUS\nforged.signed.example A 192.0.2.2\n\
+             _25._tcp.signed.example TLSA 3 1 1 00\n\
+             _25._tcp.mx.forged.signed.example TLSA 3 1 1 00\n\
              noise.example GARBAGE\nhalf.signed.example A 192.0.2.3\nhalf.signed.example AAAA TIMEOUT\n",
         )
         .unwrap();
@@ -254,6 +256,13 @@ mod tests {
             shown("forged.signed.example", Kind::A, Proof::Usual).await,
             "unchecked: forged.signed.example 192.0.2.2"
         );
+        let tlsa = async |name: &str| {
+            let reply = dns.tlsa(&DnsName::parse(name).unwrap()).await;
+            format!("{}: {:?}", reply.security, reply.answer.map(|records| records.data.len()))
+        };
+        assert_eq!(tlsa("a.forged.signed.example").await, "unchecked: Err(NoName)");
+        assert!(tlsa("_25._tcp.mx.forged.signed.example").await.starts_with("bogus: Err(Trouble"));
+        assert_eq!(tlsa("_25._tcp.signed.example").await, "secure: Ok(1)");
         let half = dns.families(&DnsName::parse("half.signed.example").unwrap(), Proof::Wanted).await;
         assert_eq!(half.four, Ok(vec!["192.0.2.3".parse().unwrap()]));
         assert!(half.six.is_err_and(|error| error.is_temporary()));

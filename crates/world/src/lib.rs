@@ -3,6 +3,7 @@
 //! Floor 1. Only here may code ask the system for them.
 
 pub mod clock;
+pub mod dnssec;
 pub mod fake;
 mod master;
 pub mod name;
@@ -14,6 +15,7 @@ pub mod system;
 pub mod zone;
 
 pub use clock::Clock;
+pub use dnssec::Dnssec;
 pub use name::DnsName;
 pub use name_server::{DnsOptions, NoDns, SystemResolver};
 pub use random::Random;

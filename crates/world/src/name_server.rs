@@ -1,16 +1,20 @@
 //! Asks name servers: those of the system, or others at any port.
 
+use crate::dnssec::{self, Dnssec};
 use crate::name::DnsName;
 use crate::record::{Data, Kind, Tlsa};
-use crate::resolver::{Asking, DnsError, Proof, Records, Reply, Resolver, Security};
+use crate::resolver::{Asking, DnsError, Proof, Records, Reply, Resolver, Security, bogus};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as HickoryDnsError, NetError};
+use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Longest time that a positive answer is believed, whatever its TTL says.
@@ -29,8 +33,11 @@ pub struct DnsOptions {
     pub retries: usize,
     /// How long one question may take in all.
     pub patience: Duration,
-    /// Most answers that are kept in memory.
+    /// Most answers that are kept in memory, by each of the plain and the validating instance.
     pub cache: u64,
+    pub dnssec: Dnssec,
+    /// DNSKEY records that are trusted in place of those of the root that are built in.
+    pub trust_anchor: Option<PathBuf>,
 }
 
 impl Default for DnsOptions {
@@ -41,57 +48,122 @@ impl Default for DnsOptions {
             retries: 2,
             patience: Duration::from_secs(20),
             cache: 10_000,
+            dnssec: Dnssec::Wanted,
+            trust_anchor: None,
         }
     }
 }
+
+/// Shortest time that a negative answer is kept that was validated: without one it would never be.
+const PROVEN_NEGATIVE_TTL_MIN: Duration = Duration::from_secs(60);
 
 /// Asks recursive name servers and keeps their answers for as long as their TTL allows.
 ///
 /// The hosts file and search domains are never used: mail goes by what the DNS says, as it does everywhere else.
 pub struct SystemResolver {
-    resolver: TokioResolver,
-    patience: Duration,
+    plain: TokioResolver,
+    validating: Validating,
+    options: DnsOptions,
+}
+
+/// The second instance, which validates. It is made when something must be proven for the first time.
+struct Validating {
+    /// `None`: DNSSEC is off.
+    anchors: Option<Arc<TrustAnchors>>,
+    made: OnceLock<Result<TokioResolver, String>>,
 }
 
 impl SystemResolver {
-    /// Fails, with a sentence, when no server was given and the system names none.
+    /// Fails, with a sentence, when no server was given and the system names none, or when the trust anchors cannot be
+    /// read.
     pub fn new(options: &DnsOptions) -> Result<Self, String> {
-        let provider = TokioRuntimeProvider::default();
-        let mut builder = if options.servers.is_empty() {
-            TokioResolver::builder(provider)
-                .map_err(|error| format!("no name servers in /etc/resolv.conf: {error}"))?
-        } else {
-            let servers = options.servers.iter().map(|at| name_server(*at)).collect();
-            TokioResolver::builder_with_config(ResolverConfig::from_name_servers(servers), provider)
+        let anchors = match options.dnssec {
+            Dnssec::Off => None,
+            Dnssec::Wanted | Dnssec::All => Some(dnssec::anchors(options.trust_anchor.as_deref())?),
         };
-        let settings = builder.options_mut();
-        settings.timeout = options.timeout;
-        settings.attempts = options.retries;
-        settings.cache_size = options.cache;
-        settings.use_hosts_file = ResolveHosts::Never;
-        settings.positive_max_ttl = Some(POSITIVE_TTL_MAX);
-        settings.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
-        settings.try_tcp_on_error = true;
-        let resolver = builder.build().map_err(|error| format!("the resolver cannot start: {error}"))?;
-        Ok(Self { resolver, patience: options.patience })
+        Ok(Self {
+            plain: build(options, None)?,
+            validating: Validating { anchors, made: OnceLock::new() },
+            options: options.clone(),
+        })
     }
 
-    async fn look_up(&self, name: &DnsName, kind: Kind) -> Reply {
-        let looking = async {
-            let answer = self.resolver.lookup(written(name)?, type_of(kind)).await;
-            let answer = answer.map_err(|error| understand(&error))?;
-            records(name, kind, &answer)
+    async fn look_up(&self, name: &DnsName, kind: Kind, proof: Proof) -> Reply {
+        let patience = self.options.patience;
+        let asking = async {
+            match (self.options.dnssec, proof) {
+                (Dnssec::Off, _) | (Dnssec::Wanted, Proof::Usual) => self.ask_plain(name, kind).await,
+                (Dnssec::All, _) | (Dnssec::Wanted, Proof::Wanted) => self.ask_proven(name, kind).await,
+            }
         };
-        let answer = tokio::time::timeout(self.patience, looking).await.unwrap_or_else(|_| {
-            Err(DnsError::Trouble(format!("no answer within {} s", self.patience.as_secs())))
-        });
-        Reply { answer, security: Security::Unchecked }
+        tokio::time::timeout(patience, asking).await.unwrap_or_else(|_| {
+            let text = format!("no answer within {} s", patience.as_secs());
+            Reply::failed(DnsError::Trouble(text), Security::Unchecked)
+        })
+    }
+
+    async fn ask_plain(&self, name: &DnsName, kind: Kind) -> Reply {
+        let looking = async {
+            let answer = self.plain.lookup(written(name)?, type_of(kind)).await;
+            records(name, kind, &answer.map_err(|error| understand(&error))?)
+        };
+        Reply { answer: looking.await, security: Security::Unchecked }
+    }
+
+    async fn ask_proven(&self, name: &DnsName, kind: Kind) -> Reply {
+        let failed = |error| Reply::failed(error, Security::Unchecked);
+        let made = self.validating.made.get_or_init(|| build(&self.options, self.validating.anchors.clone()));
+        let resolver = match made {
+            Ok(resolver) => resolver,
+            Err(error) => return failed(DnsError::Trouble(error.clone())),
+        };
+        let name_written = match written(name) {
+            Ok(name) => name,
+            Err(error) => return failed(error),
+        };
+        match resolver.lookup(name_written, type_of(kind)).await {
+            // Older versions gave bogus records out as if they were good, so the proof of each counts.
+            Ok(answer) => match dnssec::of_records(answer.answers()).unwrap_or(Security::Unchecked) {
+                Security::Bogus => Reply::failed(bogus(), Security::Bogus),
+                security => Reply { answer: records(name, kind, &answer), security },
+            },
+            Err(error) => {
+                let (error, security) = dnssec::of_error(&error, understand);
+                Reply::failed(error, security)
+            }
+        }
     }
 }
 
+/// A resolver that validates if it is given keys to trust.
+fn build(options: &DnsOptions, anchors: Option<Arc<TrustAnchors>>) -> Result<TokioResolver, String> {
+    let provider = TokioRuntimeProvider::default();
+    let mut builder = if options.servers.is_empty() {
+        TokioResolver::builder(provider)
+            .map_err(|error| format!("no name servers in /etc/resolv.conf: {error}"))?
+    } else {
+        let servers = options.servers.iter().map(|at| name_server(*at)).collect();
+        TokioResolver::builder_with_config(ResolverConfig::from_name_servers(servers), provider)
+    };
+    let settings = builder.options_mut();
+    settings.timeout = options.timeout;
+    settings.attempts = options.retries;
+    settings.cache_size = options.cache;
+    settings.use_hosts_file = ResolveHosts::Never;
+    settings.positive_max_ttl = Some(POSITIVE_TTL_MAX);
+    settings.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
+    settings.try_tcp_on_error = true;
+    if let Some(anchors) = anchors {
+        settings.validate = true;
+        settings.negative_min_ttl = Some(PROVEN_NEGATIVE_TTL_MIN);
+        builder = builder.with_trust_anchor(anchors);
+    }
+    builder.build().map_err(|error| format!("the resolver cannot start: {error}"))
+}
+
 impl Resolver for SystemResolver {
-    fn ask<'a>(&'a self, name: &'a DnsName, kind: Kind, _: Proof) -> Asking<'a, Reply> {
-        Box::pin(self.look_up(name, kind))
+    fn ask<'a>(&'a self, name: &'a DnsName, kind: Kind, proof: Proof) -> Asking<'a, Reply> {
+        Box::pin(self.look_up(name, kind, proof))
     }
 }
 

@@ -100,6 +100,7 @@ fn resolver(at: SocketAddr) -> SystemResolver {
         retries: 1,
         patience: Duration::from_secs(2),
         cache: 100,
+        ..DnsOptions::default()
     })
     .unwrap()
 }

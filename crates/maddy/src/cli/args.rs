@@ -17,7 +17,7 @@ Server
   demo           a complete private mail server on this machine, to try things out
   config check   explain what the configuration says, and everything that is wrong with it
   dkim           list: the DNS records that belong to our signing keys
-  check          spf, dkim, dmarc: one check as arriving mail goes through it
+  check          spf, dkim, dmarc: one check as arriving mail goes through it; mta-sts: a domain's policy
   reload         have the running server read its configuration again
 
 Accounts
@@ -125,16 +125,40 @@ pub(crate) enum CheckCommand {
     Dkim(DkimFile),
     /// Does anybody vouch for the author of a message, and what does its domain want done if not?
     Dmarc(MailFile),
+    /// Is the MTA-STS policy of a domain good, and true of its mail hosts?
+    MtaSts(OneDomain),
 }
 
 impl CheckCommand {
-    pub(crate) fn resolver(&self) -> Option<SocketAddr> {
+    pub(crate) fn asking(&self) -> &Asking {
         match self {
-            Self::Spf(sender) => sender.resolver,
-            Self::Dkim(file) => file.resolver,
-            Self::Dmarc(mail) => mail.sender.resolver,
+            Self::Spf(sender) => &sender.asking,
+            Self::Dkim(file) => &file.asking,
+            Self::Dmarc(mail) => &mail.sender.asking,
+            Self::MtaSts(domain) => &domain.asking,
         }
     }
+}
+
+/// How the DNS is asked.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Asking {
+    /// The name server to ask; those of the configuration or of the system, if not given
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) resolver: Option<SocketAddr>,
+    /// Prove every answer with DNSSEC; what is bogus counts as no answer
+    #[arg(long)]
+    pub(crate) dnssec: bool,
+    /// The same, with the DNSKEY records of a file in place of the keys of the root
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust_anchor: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OneDomain {
+    pub(crate) domain: String,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -148,18 +172,16 @@ pub(crate) struct Sender {
     /// What it says in HELO; the domain of the sender, if not given
     #[arg(long, value_name = "NAME")]
     pub(crate) helo: Option<String>,
-    /// The name server to ask; those of the configuration or of the system, if not given
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub(crate) resolver: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
 }
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DkimFile {
     /// The message; - is standard input
     pub(crate) file: PathBuf,
-    /// The name server to ask; those of the configuration or of the system, if not given
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub(crate) resolver: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
 }
 
 #[derive(Clone, Debug, Args)]

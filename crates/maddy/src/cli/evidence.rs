@@ -1,30 +1,33 @@
 //! `maddy check`: one check as arriving mail goes through it, with what was asked of the DNS. The first line is the
 //! bare result, for scripts.
 
-use crate::cli::args::{CheckCommand, DkimFile, Global, MailFile, Sender};
+use crate::cli::args::{Asking, CheckCommand, DkimFile, Global, MailFile, Sender};
 use crate::cli::recording::{Recorded, Recording};
-use crate::cli::{Trouble, output, source};
+use crate::cli::{Trouble, output, source, sts};
+use crate::config;
+use crate::sts::Inspector;
 use mail::{Address, Blob, Domain, Message, ReversePath, header};
+use net::Roots;
 use policy::author::Author;
 use policy::dkim::{self, DkimResult};
 use policy::spf::{self, Question};
 use policy::{Config, Facts, Finding, Pipeline, Switch};
 use serde_json::{Value, json};
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use world::{DnsOptions, Security, World};
+use world::{DnsOptions, Dnssec, Security, World};
 
 /// Largest message that is read, in octets.
 const MESSAGE_MAX: u64 = 256 * 1024 * 1024;
 
 pub(crate) async fn run(command: &CheckCommand, global: &Global) -> Result<(), Trouble> {
-    let scene = Scene::set(command.resolver(), global)?;
+    let scene = Scene::set(command.asking(), global)?;
     let said = match command {
         CheckCommand::Spf(sender) => scene.spf(sender).await?,
         CheckCommand::Dkim(file) => scene.dkim(file).await?,
         CheckCommand::Dmarc(mail) => scene.dmarc(mail).await?,
+        CheckCommand::MtaSts(domain) => sts::check(&domain.domain, &scene.inspector()?).await?,
     };
     said.print(&scene.asked.lookups(), global)
 }
@@ -34,15 +37,17 @@ struct Scene {
     asked: Arc<Recording>,
     world: World,
     hostname: Domain,
+    /// Where there is a configuration.
+    config: Option<config::Config>,
 }
 
 /// What came of a check.
-struct Said {
-    result: &'static str,
+pub(crate) struct Said {
+    pub(crate) result: &'static str,
     /// Why, line by line.
-    reasons: Vec<String>,
+    pub(crate) reasons: Vec<String>,
     /// More for programs.
-    more: Value,
+    pub(crate) more: Value,
 }
 
 impl Said {
@@ -83,26 +88,41 @@ impl Said {
 
 impl Scene {
     /// Asks the name server that is given, or those of the configuration, or those of the system.
-    fn set(resolver: Option<SocketAddr>, global: &Global) -> Result<Self, Trouble> {
-        let config = match resolver {
+    fn set(asking: &Asking, global: &Global) -> Result<Self, Trouble> {
+        let config = match asking.resolver {
             None if global.names_config() || global.config().exists() => {
                 Some(source(global).read_settings()?)
             }
             _ => None,
         };
-        let (dns, hostname) = match config {
-            Some(config) => (config.dns, config.hostname),
+        let (mut dns, hostname) = match &config {
+            Some(config) => (config.dns.clone(), config.hostname.clone()),
             None => {
-                let servers = resolver.into_iter().collect();
+                let servers = asking.resolver.into_iter().collect();
                 let localhost =
                     Domain::parse("localhost").map_err(|error| Trouble::new(error.to_string()))?;
                 (DnsOptions { servers, ..DnsOptions::default() }, localhost)
             }
         };
+        if asking.dnssec || asking.trust_anchor.is_some() {
+            dns.dnssec = Dnssec::All;
+        }
+        if asking.trust_anchor.is_some() {
+            dns.trust_anchor.clone_from(&asking.trust_anchor);
+        }
         let system = world::system::system(&dns).map_err(Trouble::new)?;
         let asked = Arc::new(Recording::new(system.dns.clone()));
         let world = World { dns: asked.clone(), ..system };
-        Ok(Self { asked, world, hostname })
+        Ok(Self { asked, world, hostname, config })
+    }
+
+    /// Who looks at MTA-STS policies: knows the certificates of this server where there is a configuration.
+    fn inspector(&self) -> Result<Inspector, Trouble> {
+        let made = match &self.config {
+            Some(config) => Inspector::of(config, &self.world),
+            None => Inspector::new(&self.world, &Roots::WebPki, self.hostname.clone(), Vec::new()),
+        };
+        made.map_err(|error| Trouble::new(error.to_string()))
     }
 
     async fn spf(&self, sender: &Sender) -> Result<Said, Trouble> {

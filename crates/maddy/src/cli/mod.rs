@@ -14,6 +14,7 @@ mod output;
 mod queue;
 mod recording;
 mod speak;
+mod sts;
 
 pub(crate) use args::{Cli, Command};
 pub(crate) use connection::{Connection, RELOAD, STATUS};

@@ -1,0 +1,209 @@
+//! Whether the MTA-STS policies that our domains publish are true: looked at in the beginning and once a day, so that a
+//! policy in `enforce` locks no sender out unnoticed (RFC 8461 §5, §8).
+
+use crate::config::Config;
+use crate::reload::Running;
+use mail::Domain;
+use net::{ClientTls, Connector, FetchLimits, Fetcher, Request, Roots, Stop, TlsOptions, Url};
+use policy::mtasts::{self, Harm, POLICY_SIZE_MAX, Reality, StsPolicy, Warning};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{debug, error, warn};
+use world::{DnsError, World};
+
+/// How long after the start the first look is taken: the doors are open by then.
+const FIRST_LOOK: Duration = Duration::from_secs(60);
+/// Time between two looks.
+const PERIOD: Duration = Duration::from_secs(24 * 3600);
+/// How long a policy may take to come (RFC 8461 §3.3 suggests a minute).
+const FETCH_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What came of a look at one domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The domain says nothing of MTA-STS.
+    NoRecord,
+    /// It could not be found out now.
+    Unknown(String),
+    /// There is a record, but senders find no policy.
+    NoPolicy { id: String, why: String },
+    /// A policy, and what of it is not true.
+    Policy { id: String, policy: StsPolicy, warnings: Vec<Warning> },
+}
+
+/// Looks at policies.
+pub(crate) struct Inspector {
+    world: World,
+    fetcher: Fetcher,
+    us: Domain,
+    certificate_names: Vec<String>,
+}
+
+impl Inspector {
+    pub(crate) fn new(
+        world: &World,
+        roots: &Roots,
+        us: Domain,
+        certificate_names: Vec<String>,
+    ) -> Result<Self, net::TlsError> {
+        let tls = ClientTls::authenticated(roots, world.clock.clone())?;
+        let fetcher = Fetcher::new(world.dns.clone(), Connector::new(world), tls);
+        Ok(Self { world: world.clone(), fetcher, us, certificate_names })
+    }
+
+    /// As the configuration says who we are and which certificates we show.
+    pub(crate) fn of(config: &Config, world: &World) -> Result<Self, net::TlsError> {
+        let roots = config.delivery.ca_file.clone().map_or(Roots::WebPki, Roots::WebPkiAndFile);
+        let names = match &config.tls {
+            // Nobody else believes in it.
+            TlsOptions::SelfSigned => Vec::new(),
+            TlsOptions::Files(files) => {
+                let names = files.iter().map(|files| net::certificate_names(&files.chain));
+                names.collect::<Result<Vec<_>, _>>()?.concat()
+            }
+        };
+        Self::new(world, &roots, config.hostname.clone(), names)
+    }
+
+    /// Asks for the record, the policy and the hosts of a domain.
+    pub(crate) async fn inspect(&self, domain: &Domain) -> Found {
+        let id = match self.world.dns.txt(&mtasts::record_name(domain)).await {
+            Ok(texts) => mtasts::record_id(&texts),
+            Err(DnsError::Trouble(text)) => return Found::Unknown(text),
+            Err(_) => None,
+        };
+        let Some(id) = id else { return Found::NoRecord };
+        let octets = match self.fetch(domain).await {
+            Ok(octets) => octets,
+            Err(why) => return Found::NoPolicy { id, why },
+        };
+        self.judge(domain, id, &octets).await
+    }
+
+    async fn judge(&self, domain: &Domain, id: String, octets: &[u8]) -> Found {
+        let policy = match StsPolicy::parse(octets) {
+            Ok(policy) => policy,
+            Err(error) => return Found::NoPolicy { id, why: format!("the policy makes no sense: {error}") },
+        };
+        let mx = match self.world.dns.mx(domain).await {
+            Ok(records) => records.into_iter().filter_map(|mx| mx.exchange).collect(),
+            Err(DnsError::Trouble(text)) => return Found::Unknown(text),
+            Err(_) => vec![domain.clone()],
+        };
+        let reality = Reality { mx: &mx, us: &self.us, certificate_names: &self.certificate_names };
+        let warnings = mtasts::compare(&policy, &reality);
+        Found::Policy { id, policy, warnings }
+    }
+
+    /// The octets of the policy, as senders get them: nothing but status 200 and plain text counts (RFC 8461 §3.3).
+    async fn fetch(&self, domain: &Domain) -> Result<Vec<u8>, String> {
+        let url = mtasts::policy_url(domain);
+        let parsed = Url::parse(&url).map_err(|error| format!("{url}: {error}"))?;
+        let limits = FetchLimits { time: FETCH_TIME_MAX, octets: POLICY_SIZE_MAX };
+        let response = self.fetcher.fetch(&Request::get(parsed), limits).await;
+        let response = response.map_err(|error| format!("{url}: {error}"))?;
+        if response.status != 200 {
+            return Err(format!("{url}: the web server says {}, not 200", response.status));
+        }
+        match response.media_type().as_deref() {
+            Some("text/plain") => Ok(response.body),
+            other => {
+                Err(format!("{url}: the policy is sent as {}, not as text/plain", other.unwrap_or("nothing")))
+            }
+        }
+    }
+}
+
+/// Looks at all domains in the beginning and daily, until the server stops.
+pub(crate) async fn watch(running: Arc<Running>, world: World, mut stop: Stop) {
+    let mut pause = FIRST_LOOK;
+    loop {
+        tokio::select! {
+            () = stop.wait() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = PERIOD;
+        let config = running.config();
+        let inspector = match Inspector::of(&config, &world) {
+            Ok(inspector) => inspector,
+            Err(error) => {
+                warn!(%error, "the MTA-STS policies of our domains cannot be checked");
+                continue;
+            }
+        };
+        for domain in &config.domains {
+            tokio::select! {
+                () = stop.wait() => return,
+                found = inspector.inspect(domain) => tell(domain, &found),
+            }
+        }
+    }
+}
+
+/// Says in the log what an administrator must know.
+fn tell(domain: &Domain, found: &Found) {
+    match found {
+        Found::NoRecord => debug!(%domain, "the domain has no MTA-STS record"),
+        Found::Unknown(why) => debug!(%domain, why, "the MTA-STS policy of the domain cannot be checked now"),
+        Found::NoPolicy { why, .. } => {
+            warn!(
+                %domain,
+                why,
+                "the domain has an MTA-STS record, but senders find no policy: publish it, or take the record away"
+            );
+        }
+        Found::Policy { policy, warnings, .. } => {
+            for warning in warnings {
+                let (mode, text) = (policy.mode, &warning.text);
+                match warning.harm {
+                    Harm::NoMail => error!(%domain, %mode, text, "the MTA-STS policy locks senders out"),
+                    Harm::HostUnused => {
+                        warn!(%domain, %mode, text, "the MTA-STS policy keeps senders from a mail host");
+                    }
+                    Harm::Later => warn!(%domain, %mode, text, "the MTA-STS policy needs a change"),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use world::fake;
+
+    async fn look(zone: &str, policy: &str) -> Found {
+        let world = fake::world_with(1, zone).unwrap();
+        let us = Domain::parse("mx.example.org").unwrap();
+        let names = vec!["mx.example.org".to_owned()];
+        let inspector = Inspector::new(&world, &Roots::WebPki, us, names).unwrap();
+        let domain = Domain::parse("example.org").unwrap();
+        match policy {
+            "" => inspector.inspect(&domain).await,
+            policy => inspector.judge(&domain, "1".to_owned(), policy.as_bytes()).await,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_published_is_compared_with_what_is_so() {
+        assert_eq!(look("example.org MX 10 mx.example.org\n", "").await, Found::NoRecord);
+        assert!(matches!(look("_mta-sts.example.org TIMEOUT\n", "").await, Found::Unknown(_)));
+        // There is a record, and no web server behind it.
+        let Found::NoPolicy { id, why } = look("_mta-sts.example.org TXT \"v=STSv1; id=7;\"\n", "").await
+        else {
+            panic!("a policy was found");
+        };
+        assert_eq!(id, "7");
+        assert!(why.contains("https://mta-sts.example.org/.well-known/mta-sts.txt"), "{why}");
+
+        let policy = "version: STSv1\nmode: enforce\nmax_age: 604800\nmx: mx.example.org\n";
+        let zone = "example.org MX 10 mx.example.org\n";
+        assert!(matches!(look(zone, policy).await, Found::Policy { warnings, .. } if warnings.is_empty()));
+        let Found::Policy { warnings, .. } = look("example.org MX 10 mx2.example.org\n", policy).await else {
+            panic!("the policy was not judged");
+        };
+        assert_eq!(warnings[0].harm, Harm::NoMail);
+        assert!(matches!(look(zone, "version: STSv2\n").await, Found::NoPolicy { .. }));
+        assert!(matches!(look("example.org MX SERVFAIL\n", policy).await, Found::Unknown(_)));
+    }
+}
