@@ -17,7 +17,7 @@ Server
   demo           a complete private mail server on this machine, to try things out
   config check   explain what the configuration says, and everything that is wrong with it
   dkim           list: the DNS records that belong to our signing keys
-  check          spf, dkim, dmarc: one check as arriving mail goes through it; mta-sts: a domain's policy
+  check          spf, dkim, dmarc: as arriving mail goes through it; mta-sts: is a policy true?
   reload         have the running server read its configuration again
 
 Accounts
