@@ -47,6 +47,10 @@ impl Body {
         self.message.received.as_memory().is_some()
     }
 
+    pub(crate) fn message(&self) -> &Message {
+        &self.message
+    }
+
     pub(crate) fn parts(&self) -> &Parts {
         &self.parts
     }

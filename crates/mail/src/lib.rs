@@ -5,6 +5,7 @@
 pub mod address;
 pub mod address_list;
 pub mod blob;
+pub mod casemap;
 pub mod date;
 pub mod domain;
 pub mod dsn;

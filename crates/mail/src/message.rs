@@ -48,6 +48,22 @@ impl Message {
         Ok(out)
     }
 
+    /// Up to `most` octets of the whole from `offset`; fewer only at the end.
+    pub fn read_at(&self, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+        let at = usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut out = self.added.get(at..).unwrap_or_default().to_vec();
+        out.truncate(most);
+        if out.len() < most {
+            let behind = (offset + out.len() as u64).saturating_sub(self.added.len() as u64);
+            let rest = self.received.read_at(behind, most - out.len())?;
+            if out.is_empty() {
+                return Ok(rest);
+            }
+            out.extend_from_slice(&rest);
+        }
+        Ok(out)
+    }
+
     fn reader_after_added(&self) -> impl Read + use<> {
         self.received.reader()
     }
@@ -75,5 +91,11 @@ mod tests {
         let mut read = Vec::new();
         message.reader().read_to_end(&mut read).unwrap();
         assert_eq!(read, want);
+        for at in 0..want.len() + 2 {
+            for most in [0, 1, 5, 40, usize::MAX] {
+                let end = at.saturating_add(most).min(want.len());
+                assert_eq!(message.read_at(at as u64, most).unwrap(), want[at.min(end)..end]);
+            }
+        }
     }
 }

@@ -170,7 +170,7 @@ impl Folder {
                 let octets: &[u8] = row.try_get(at + 3)?;
                 Ok(Blob::from_bytes(octets))
             }
-            _ => Ok(Blob::from_bytes(unpack(row.try_get(at + 3)?, size)?)),
+            _ => Ok(Blob::from_bytes(unpack(row.try_get(at + 3)?, size.min(SMALL_MAX))?)),
         }
     }
 
@@ -261,7 +261,7 @@ thread_local! {
 }
 
 /// Compressed, if that saves enough.
-fn pack(octets: &[u8]) -> Result<Option<Vec<u8>>> {
+pub(crate) fn pack(octets: &[u8]) -> Result<Option<Vec<u8>>> {
     PACKER.with_borrow_mut(|packer| {
         let packer = match packer {
             Some(packer) => packer,
@@ -272,8 +272,9 @@ fn pack(octets: &[u8]) -> Result<Option<Vec<u8>>> {
     })
 }
 
-fn unpack(octets: &[u8], size: u64) -> Result<Vec<u8>> {
-    let size = usize::try_from(size.min(SMALL_MAX)).unwrap_or(0);
+/// What [`pack`] made of `size` octets; the caller bounds them.
+pub(crate) fn unpack(octets: &[u8], size: u64) -> Result<Vec<u8>> {
+    let size = usize::try_from(size).unwrap_or(0);
     UNPACKER.with_borrow_mut(|unpacker| {
         let unpacker = match unpacker {
             Some(unpacker) => unpacker,

@@ -1,5 +1,6 @@
 //! Options of the store, and their place in the configuration.
 
+use crate::search::Search;
 use std::path::PathBuf;
 
 /// Smallest number of octets that `max-database-size` may be set to.
@@ -22,6 +23,7 @@ pub struct Config {
     pub checkpoint_octets: u64,
     /// Largest size of the database file in octets, without large bodies; `None`: the disk is the limit.
     pub database_max: Option<u64>,
+    pub search: Search,
 }
 
 impl Config {
@@ -35,6 +37,7 @@ impl Config {
             queue_max: 1_000_000,
             checkpoint_octets: 16 * 1024 * 1024,
             database_max: None,
+            search: Search::default(),
         }
     }
 
@@ -69,6 +72,7 @@ impl Config {
                 )
                 .within(DATABASE_MIN..=u64::MAX)
                 .optional(),
+            search: section.child("search", "The search index.", Search::decode),
             dir: default.dir,
         }
     }

@@ -28,6 +28,7 @@ mod queue_row;
 mod replace;
 mod rows;
 mod schema;
+mod search;
 mod sqlite;
 mod store;
 #[cfg(test)]
@@ -55,5 +56,6 @@ pub use message::{
 pub use package::{Accepted, Filed};
 pub use queue::{CLAIMS_MAX, Claim, JobEnd, Next, Outcome, Settled};
 pub use queue_list::{Job, JobRecipient, LastTry, QUEUE_PAGE_MAX, RecipientState};
+pub use search::{Candidates, IndexStatus, IndexedText, Search, TERM_MIN};
 pub use store::Store;
 pub use uidset::UidSet;

@@ -9,6 +9,7 @@ use crate::ids::{AccountId, ModSeq};
 use crate::message::Shape;
 use crate::package::{Accepted, Package};
 use crate::schema;
+use crate::search::{Feeder, Indexes};
 use crate::sqlite::{self, Places};
 use crate::wake::Wake;
 use crate::writer::{self, Limits, Shared, Tx};
@@ -42,6 +43,7 @@ struct Inner {
     bodies: Arc<Folder>,
     queued: Arc<AtomicU64>,
     commits: Arc<AtomicU64>,
+    indexes: Arc<Indexes>,
     world: World,
     /// What ends when the store is closed, in order.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -64,6 +66,9 @@ impl Store {
         schema::migrate(&mut connection).await?;
         let queued: i64 = sqlx::query_scalar("SELECT count(*) FROM job").fetch_one(&mut connection).await?;
         let queued = Arc::new(AtomicU64::new(queued.unsigned_abs()));
+        let newest: i64 = sqlx::query_scalar("SELECT last FROM sequence WHERE name = 'content'")
+            .fetch_one(&mut connection)
+            .await?;
         let commits = Arc::new(AtomicU64::new(0));
         let readers = sqlite::open_readers(&places, &config).await?;
         let wake = Arc::new(Wake::new());
@@ -83,6 +88,18 @@ impl Store {
         let (desk, writing) = writer::start(connection, shared, limits, world.clone());
         let bodies = Arc::new(Folder::new(places.bodies.clone(), world.random.word(RUN_LETTERS)));
         tokio::spawn(sweep(Arc::clone(&bodies), readers.clone()));
+        let indexes = Arc::new(Indexes::new(&config.dir, config.search.clone(), newest)?);
+        let mut tasks = vec![writing, checkpointing];
+        if config.search.index {
+            let feeder = Feeder {
+                indexes: Arc::downgrade(&indexes),
+                wake: Arc::downgrade(&wake),
+                readers: readers.clone(),
+                bodies: Arc::clone(&bodies),
+                commits: Arc::clone(&commits),
+            };
+            tasks.push(tokio::spawn(feeder.run(wake.watch_changes())));
+        }
         let inner = Inner {
             places,
             readers,
@@ -91,8 +108,9 @@ impl Store {
             bodies,
             queued,
             commits,
+            indexes,
             world,
-            tasks: Mutex::new(vec![writing, checkpointing]),
+            tasks: Mutex::new(tasks),
             lock: Mutex::new(Some(lock)),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -101,6 +119,7 @@ impl Store {
     /// Does what still waits, carries the log over, and lets go of the state directory. Later calls answer
     /// [`crate::Trouble::Closed`].
     pub async fn close(&self) {
+        self.inner.wake.close();
         self.inner.desk.close();
         let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         self.inner.readers.close().await;
@@ -139,6 +158,14 @@ impl Store {
 
     pub(crate) fn bodies(&self) -> &Folder {
         &self.inner.bodies
+    }
+
+    pub(crate) fn indexes(&self) -> &Indexes {
+        &self.inner.indexes
+    }
+
+    pub(crate) fn wake(&self) -> &Wake {
+        &self.inner.wake
     }
 
     pub(crate) fn queued(&self) -> &AtomicU64 {

@@ -1,7 +1,7 @@
 //! Bells: one number per account, and one for the queue. The bell has no content; the tables have the truth.
 
 use crate::ids::{AccountId, ModSeq};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -9,6 +9,17 @@ use tokio::sync::watch;
 pub(crate) struct Wake {
     accounts: Mutex<HashMap<AccountId, watch::Sender<ModSeq>>>,
     queue: watch::Sender<u64>,
+    /// Accounts that changed since the search index last asked.
+    changed: Mutex<BTreeSet<AccountId>>,
+    changes: watch::Sender<Changed>,
+}
+
+/// What the search index is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    Something,
+    /// The store is closed.
+    Closed,
 }
 
 /// What a transaction will ring for once it is committed.
@@ -20,7 +31,12 @@ pub(crate) struct Rings {
 
 impl Wake {
     pub(crate) fn new() -> Self {
-        Self { accounts: Mutex::new(HashMap::new()), queue: watch::Sender::new(0) }
+        Self {
+            accounts: Mutex::new(HashMap::new()),
+            queue: watch::Sender::new(0),
+            changed: Mutex::default(),
+            changes: watch::Sender::new(Changed::Something),
+        }
     }
 
     fn accounts(&self) -> MutexGuard<'_, HashMap<AccountId, watch::Sender<ModSeq>>> {
@@ -35,8 +51,39 @@ impl Wake {
         self.queue.subscribe()
     }
 
+    /// Tells that accounts changed, and in the end that no more will.
+    pub(crate) fn watch_changes(&self) -> watch::Receiver<Changed> {
+        self.changes.subscribe()
+    }
+
+    /// Accounts that changed since this was asked last.
+    pub(crate) fn take_changed(&self) -> BTreeSet<AccountId> {
+        std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes a change for the search index.
+    pub(crate) fn changed(&self, account: AccountId) {
+        self.note(std::iter::once(account));
+    }
+
+    fn note(&self, accounts: impl Iterator<Item = AccountId>) {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = changed.is_empty();
+        changed.extend(accounts);
+        if idle {
+            self.changes.send_if_modified(|state| *state != Changed::Closed);
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.changes.send_replace(Changed::Closed);
+    }
+
     pub(crate) fn ring(&self, rings: &Rings) {
         if !rings.accounts.is_empty() {
+            if self.changes.receiver_count() > 0 {
+                self.note(rings.accounts.iter().map(|(account, _)| *account));
+            }
             let mut accounts = self.accounts();
             for (account, modseq) in &rings.accounts {
                 let Some(bell) = accounts.get(account) else { continue };

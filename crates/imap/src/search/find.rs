@@ -59,6 +59,9 @@ impl Place<'_> {
             }
             (Arc::new(test), found, open)
         };
+        let judged = self.judge_indexed(&test, open).await?;
+        found.extend(judged.found);
+        open = judged.open;
         if let Some(progress) = self.progress {
             progress.aim(open.len());
         }
@@ -100,9 +103,9 @@ impl Place<'_> {
 }
 
 #[derive(Default)]
-struct Judged {
-    found: Vec<Target>,
-    open: Vec<Target>,
+pub(super) struct Judged {
+    pub(super) found: Vec<Target>,
+    pub(super) open: Vec<Target>,
 }
 
 /// What one look at a message came to, and the key fields that its body should have and has not.
@@ -127,7 +130,8 @@ impl Test {
             }
         };
         let Row { flags, keywords, modseq, .. } = *row;
-        let known = Known { target, flags, keywords, modseq, row: Some(row), text: text.as_ref() };
+        let known =
+            Known { target, flags, keywords, modseq, row: Some(row), text: text.as_ref(), possible: None };
         Seen { what: (target, self.judge(&known)), keys }
     }
 }

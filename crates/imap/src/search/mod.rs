@@ -1,9 +1,9 @@
 //! SEARCH: first what flags and numbers can tell, then, for the messages that are still open, what stands in them.
 
-mod casemap;
 pub(crate) mod context;
 mod facts;
 mod find;
+mod indexed;
 mod order;
 mod sort;
 mod subject;
@@ -13,10 +13,11 @@ mod thread;
 use crate::object;
 use crate::picture::Picture;
 use crate::view::{Target, View};
-use casemap::fold;
 pub(crate) use find::Place;
 use imap_proto::command::{Day, Key};
 use imap_proto::{Ranges, Set};
+use indexed::Possible;
+use mail::casemap::{self, fold};
 use mail::mime::KeyFields;
 pub(crate) use order::{sorted, threaded};
 use std::collections::BTreeSet;
@@ -66,7 +67,7 @@ pub(crate) enum TextTest {
     SentBefore(Day),
     SentOn(Day),
     SentSince(Day),
-    /// Name of the field in lower case.
+    /// Name of the field, and text.
     Header(String, String),
     Body(String),
     Text(String),
@@ -126,12 +127,13 @@ struct Known<'a> {
     pub(crate) modseq: ModSeq,
     pub(crate) row: Option<&'a Row>,
     pub(crate) text: Option<&'a Haystack<'a>>,
+    possible: Option<&'a Possible>,
 }
 
 impl<'a> Known<'a> {
     fn from_mark(target: Target, mark: &Mark) -> Self {
         let Mark { flags, keywords, modseq, .. } = *mark;
-        Self { target, flags, keywords, modseq, row: None, text: None }
+        Self { target, flags, keywords, modseq, row: None, text: None, possible: None }
     }
 }
 
@@ -164,7 +166,10 @@ impl Test {
             Key::SentBefore(day) => Self::Text(TextTest::SentBefore(*day)),
             Key::SentOn(day) => Self::Text(TextTest::SentOn(*day)),
             Key::SentSince(day) => Self::Text(TextTest::SentSince(*day)),
-            Key::Header(name, text) => Self::Text(TextTest::Header(name.to_lowercase(), fold(text))),
+            // No text that is searched has a NUL in it.
+            Key::Header(_, text) | Key::Body(text) | Key::Text(text) if text.contains('\0') => Self::None,
+            Key::Body(text) | Key::Text(text) if text.is_empty() => Self::All,
+            Key::Header(name, text) => Self::Text(TextTest::Header(fold(name), fold(text))),
             Key::Body(text) => Self::Text(TextTest::Body(fold(text))),
             Key::Text(text) => Self::Text(TextTest::Text(fold(text))),
         }
@@ -211,7 +216,10 @@ impl Test {
             Self::Keyword(bit) => Some(known.keywords.contains(*bit)),
             Self::ModSeq(modseq) => Some(known.modseq >= *modseq),
             Self::Row(test) => known.row.map(|row| test.judge(row)),
-            Self::Text(test) => known.text.and_then(|text| text.judge(test)),
+            Self::Text(test) => known.text.and_then(|text| text.judge(test)).or_else(|| {
+                let excluded = known.possible?.excludes(test, known.target.uid);
+                excluded.then_some(false)
+            }),
         }
     }
 }

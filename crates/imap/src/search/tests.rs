@@ -1,5 +1,8 @@
 //! What is found by what was stored, step by step, is what a scan of whole messages finds.
 
+mod index;
+mod mails;
+
 use super::find::Seen;
 use super::*;
 use imap_proto::sequence::Bound;
@@ -167,7 +170,8 @@ fn in_one(test: &Test, row: &Row) -> bool {
     row.key_fields = None;
     let (text, _) = Haystack::read(&mut row, Depth::Body).unwrap();
     let Row { flags, keywords, modseq, .. } = row;
-    let known = Known { target: TARGET, flags, keywords, modseq, row: Some(&row), text: Some(&text) };
+    let known =
+        Known { target: TARGET, flags, keywords, modseq, row: Some(&row), text: Some(&text), possible: None };
     test.judge(&known).expect("everything is known")
 }
 

@@ -1,29 +1,26 @@
 //! What a message says, decoded and folded, so that a substring can be looked for (RFC 9051 §6.4.4).
 
-use super::casemap::fold;
 use super::{Depth, TextTest};
 use crate::body::{Body, HEADER_MAX};
 use imap_proto::command::Day;
-use mail::mime::{KeyFields, Kind, Section, text};
+use mail::casemap::fold;
+use mail::mime::{Extent, KeyFields, SearchText, Section};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use storage::Row;
 
-/// Most octets of one text part that are searched.
-const PART_MAX: u64 = 8 * 1024 * 1024;
-/// Most octets of all text parts of one message that are searched.
-const TEXT_MAX: u64 = 32 * 1024 * 1024;
-
-/// The searchable text of one message, as far as it was read.
-pub(crate) struct Haystack<'a> {
-    depth: Depth,
-    fields: Vec<Field<'a>>,
-    /// Folded text of each text part, and the headers of messages within.
-    texts: Vec<String>,
+/// The searchable text of one message, as far as it is known.
+pub(crate) enum Haystack<'a> {
+    /// The key fields alone.
+    Keys(Vec<Field<'a>>),
+    /// What was read of the message.
+    Read { extent: Extent, sent: Option<Day>, text: SearchText },
+    /// From the search index, which does not know dates.
+    Indexed(SearchText),
 }
 
-struct Field<'a> {
-    /// In lower case.
+pub(crate) struct Field<'a> {
+    /// In any case of letters.
     name: Cow<'static, str>,
     /// On one line, as written.
     value: Cow<'a, [u8]>,
@@ -45,48 +42,66 @@ impl<'a> Haystack<'a> {
     /// From the key fields alone. `None`: they are not stored, and the message has to be read.
     pub(crate) fn of_keys(row: &'a Row) -> Option<Self> {
         let stored = KeyFields::stored(row.key_fields.as_deref()?)?;
-        let mut fields = fields(row.prefix.as_deref().unwrap_or_default(), KeyFields::hold);
+        let mut fields = key_fields(row.prefix.as_deref().unwrap_or_default());
         fields.extend(stored.into_iter().map(|(name, value)| Field::new(name, value)));
-        Some(Self { depth: Depth::Keys, fields, texts: Vec::new() })
+        Some(Self::Keys(fields))
     }
 
     /// Reads as much as `depth` asks for, and the key fields as they are to be stored. `None`: the octets cannot be
     /// read. Blocks.
     pub(crate) fn read(row: &mut Row, depth: Depth) -> Option<(Self, KeyFields)> {
         let (body, header, keys) = header(row)?;
-        let texts = if depth == Depth::Body { texts(&body)? } else { Vec::new() };
-        Some((Self { depth, fields: fields(&header, |_| true), texts }, keys))
+        let extent = if depth == Depth::Body { Extent::Whole } else { Extent::Header };
+        let text = SearchText::read(body.message(), body.parts(), extent).ok()?;
+        let sent = mail::header::find(&header, "date").and_then(|field| day(&field.unfolded()));
+        Some((Self::Read { extent, sent, text }, keys))
     }
 
-    /// The verdict; `None` if what was read does not decide it.
+    /// The verdict; `None` if what is known does not decide it.
     pub(super) fn judge(&self, test: &TextTest) -> Option<bool> {
-        Some(match test {
-            TextTest::SentBefore(day) => self.sent().is_some_and(|sent| sent < *day),
-            TextTest::SentOn(day) => self.sent() == Some(*day),
-            TextTest::SentSince(day) => self.sent().is_some_and(|sent| sent >= *day),
-            TextTest::Header(name, _) if self.depth == Depth::Keys && !KeyFields::hold(name) => return None,
-            TextTest::Header(name, wanted) => {
-                self.fields.iter().any(|field| field.name == *name && field.folded().contains(wanted))
-            }
-            TextTest::Body(_) | TextTest::Text(_) if self.depth != Depth::Body => return None,
-            TextTest::Body(wanted) => self.has_text(wanted),
-            TextTest::Text(wanted) => {
-                let in_field =
-                    |field: &Field<'_>| format!("{}: {}", fold(&field.name), field.folded()).contains(wanted);
-                self.fields.iter().any(in_field) || self.has_text(wanted)
-            }
-        })
+        match test {
+            TextTest::SentBefore(day) => Some(self.sent()?.is_some_and(|sent| sent < *day)),
+            TextTest::SentOn(day) => Some(self.sent()? == Some(*day)),
+            TextTest::SentSince(day) => Some(self.sent()?.is_some_and(|sent| sent >= *day)),
+            TextTest::Header(name, wanted) => match self {
+                Self::Keys(_) if !KeyFields::hold(name) => None,
+                Self::Keys(fields) => {
+                    let fits = |field: &Field<'_>| {
+                        field.name.eq_ignore_ascii_case(name) && field.folded().contains(wanted)
+                    };
+                    Some(fields.iter().any(fits))
+                }
+                Self::Read { text, .. } | Self::Indexed(text) => Some(text.has_in_field(name, wanted)),
+            },
+            TextTest::Body(wanted) => Some(self.whole()?.has_in_body(wanted)),
+            TextTest::Text(wanted) => Some(self.whole()?.has(wanted)),
+        }
     }
 
-    fn sent(&self) -> Option<Day> {
-        let field = self.fields.iter().find(|field| field.name == "date")?;
-        let day = mail::date::parse(&field.value)?.day();
-        Some(Day { year: day.year, month: day.month, day: day.day })
+    /// The text of the whole message, if it is known.
+    fn whole(&self) -> Option<&SearchText> {
+        match self {
+            Self::Read { extent: Extent::Whole, text, .. } | Self::Indexed(text) => Some(text),
+            Self::Keys(_) | Self::Read { .. } => None,
+        }
     }
 
-    fn has_text(&self, wanted: &str) -> bool {
-        wanted.is_empty() || self.texts.iter().any(|text| text.contains(wanted))
+    /// The day in the Date field, if there is one; `None` if it is not known.
+    fn sent(&self) -> Option<Option<Day>> {
+        match self {
+            Self::Keys(fields) => {
+                let date = fields.iter().find(|field| field.name.eq_ignore_ascii_case("date"));
+                Some(date.and_then(|field| day(&field.value)))
+            }
+            Self::Read { sent, .. } => Some(*sent),
+            Self::Indexed(_) => None,
+        }
     }
+}
+
+fn day(value: &[u8]) -> Option<Day> {
+    let day = mail::date::parse(value)?.day();
+    Some(Day { year: day.year, month: day.month, day: day.day })
 }
 
 /// The message of a row that was read with `MESSAGE` and `PARTS`, its header with the fields in front, and the key fields
@@ -101,38 +116,12 @@ pub(super) fn header(row: &mut Row) -> Option<(Body, Vec<u8>, KeyFields)> {
     Some((body, header, keys))
 }
 
-/// Those fields of a header whose names are wanted.
-fn fields(header: &[u8], wanted: impl Fn(&str) -> bool) -> Vec<Field<'static>> {
+/// Those fields of a header that are key fields.
+fn key_fields(header: &[u8]) -> Vec<Field<'static>> {
     mail::header::fields(header)
         .filter_map(|field| {
             let name = String::from_utf8_lossy(field.name);
-            wanted(&name).then(|| Field::new(name.to_lowercase(), field.unfolded()))
+            KeyFields::hold(&name).then(|| Field::new(name.into_owned(), field.unfolded()))
         })
         .collect()
-}
-
-fn texts(body: &Body) -> Option<Vec<String>> {
-    let mut left = TEXT_MAX;
-    let mut texts = Vec::new();
-    for (at, part) in body.parts().iter().enumerate() {
-        match part.kind {
-            Kind::Plain | Kind::Html | Kind::Text => {
-                let raw = body.read_range_blocking(&part.body, PART_MAX.min(left)).ok()?;
-                left -= (raw.len() as u64).min(left);
-                texts.push(fold(&text(part, &raw)));
-            }
-            // What is forwarded as a message is found by its subject and people too.
-            _ if at > 0 && part.parent.is_some_and(|parent| is_message(body, parent)) => {
-                let raw = body.read_range_blocking(&part.header, HEADER_MAX.min(left)).ok()?;
-                left -= (raw.len() as u64).min(left);
-                texts.extend(fields(&raw, |_| true).iter().map(|field| field.folded().to_owned()));
-            }
-            _ => {}
-        }
-    }
-    Some(texts)
-}
-
-fn is_message(body: &Body, at: usize) -> bool {
-    body.parts().iter().nth(at).is_some_and(|part| part.kind == Kind::Message)
 }

@@ -10,6 +10,7 @@ mod mboxes;
 mod messages;
 mod names;
 mod queue;
+mod reindex;
 mod selection;
 
 pub(crate) use account::{AccountAdd, AccountList, AccountRemove, AccountRename};
@@ -22,6 +23,7 @@ pub(crate) use messages::{
 };
 pub(crate) use names::{account_name, address_name};
 pub(crate) use queue::{JobInfo, QueueList, QueueRemove, QueueRetry, QueueShow};
+pub(crate) use reindex::{AcctIndex, AcctReindex, IndexInfo};
 pub(crate) use selection::{By, Selection};
 
 use serde::Serialize;
@@ -78,7 +80,9 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         AccountRemove,
         AccountRename,
         AcctCreate,
+        AcctIndex,
         AcctLimit,
+        AcctReindex,
         AcctRemove,
         AcctStat,
         CredsCreate,

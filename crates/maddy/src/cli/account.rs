@@ -1,12 +1,13 @@
 //! `account`, `creds`, `imap-acct` and `hash`.
 
 use crate::admin::{
-    AccountAdd, AccountInfo, AccountList, AccountRemove, AccountRename, AcctCreate, AcctLimit, AcctRemove,
-    AcctStat, CredsCreate, CredsList, CredsPassword, CredsRemove, CredsVerify, Password, account_name,
-    address_name,
+    AccountAdd, AccountInfo, AccountList, AccountRemove, AccountRename, AcctCreate, AcctIndex, AcctLimit,
+    AcctRemove, AcctStat, CredsCreate, CredsList, CredsPassword, CredsRemove, CredsVerify, IndexInfo,
+    Password, account_name, address_name,
 };
 use crate::cli::args::{AccountCommand, AcctCommand, CredsCommand, Global};
 use crate::cli::ask::{self, Asking};
+use crate::cli::reindex::reindex;
 use crate::cli::{Connection, Trouble, output};
 use serde_json::json;
 
@@ -178,8 +179,15 @@ async fn carry_out(command: &AcctCommand, server: &Connection, global: &Global) 
         }
         AcctCommand::Stat(name) => {
             let info = server.call(AcctStat { name: name.account.clone() }).await?;
-            output::done(global, &info, &describe(&info))
+            let index = server.call(AcctIndex { name: name.account.clone() }).await?;
+            let whole = json!({
+                "name": info.name, "login": info.login, "created": info.created, "mailboxes": info.mailboxes,
+                "messages": info.messages, "size": info.size, "append_limit": info.append_limit,
+                "index": index,
+            });
+            output::done(global, &whole, &format!("{}\n{}", describe(&info), describe_index(&index)))
         }
+        AcctCommand::Reindex(name) => reindex(server, &name.account, global).await,
         AcctCommand::Appendlimit { account, limit } => {
             append_limit(server, account, limit.as_deref(), global).await
         }
@@ -197,6 +205,14 @@ fn describe(info: &AccountInfo) -> String {
         ("append limit", info.append_limit.map_or("as configured".to_owned(), output::size)),
     ];
     rows.map(|(name, value)| format!("{name:<14}{value}")).join("\n")
+}
+
+fn describe_index(index: &IndexInfo) -> String {
+    let text = match index.indexed {
+        0 => "none".to_owned(),
+        indexed => format!("{indexed} messages, {}", output::size(index.size)),
+    };
+    format!("{:<14}{text}", "search index")
 }
 
 async fn append_limit(

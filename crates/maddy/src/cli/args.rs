@@ -23,7 +23,7 @@ Server
 Accounts
   account        add, list, remove, rename, password: an account with its login and mailboxes
   creds          create, list, remove, password, verify: the login alone
-  imap-acct      create, list, remove, stat, appendlimit: the mailboxes alone
+  imap-acct      create, list, remove, stat, reindex, appendlimit: the mailboxes alone
   hash           turn a password into what is stored of it
 
 Mail
@@ -256,6 +256,8 @@ pub(crate) enum AcctCommand {
     Remove(Removal),
     /// Show one account and its size
     Stat(Name),
+    /// Make the search index of an account anew, and wait for it
+    Reindex(Name),
     /// Show or set the largest message that clients may put into mailboxes
     Appendlimit {
         account: String,

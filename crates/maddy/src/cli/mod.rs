@@ -13,6 +13,7 @@ mod messages;
 mod output;
 mod queue;
 mod recording;
+mod reindex;
 mod speak;
 mod sts;
 

@@ -72,6 +72,14 @@ impl Fields {
         self.params.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
     }
 
+    /// The names that a file in it is to have: `filename` and `name`, charsets decoded, encoded words not.
+    pub(super) fn file_names(&self) -> impl Iterator<Item = &[u8]> {
+        let named = |wanted: &'static str| move |(name, _): &&Param| name.eq_ignore_ascii_case(wanted);
+        let disposition = self.disposition.iter().flat_map(|(_, params)| params);
+        let of_disposition = disposition.filter(named("filename"));
+        of_disposition.chain(self.params.iter().filter(named("name"))).map(|(_, value)| value.as_slice())
+    }
+
     /// How many octets of text this holds.
     pub(super) fn weight(&self) -> usize {
         let params = |list: &[Param]| list.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();

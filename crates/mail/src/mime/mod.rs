@@ -10,6 +10,7 @@ mod overview;
 mod parts;
 mod print;
 mod scan;
+mod searchable;
 
 pub use decode::{Encoding, decode};
 pub use key_fields::{KEY_FIELDS, KeyFields, TABLE_MAX};
@@ -17,6 +18,7 @@ pub use overview::Overview;
 pub use parts::{Kind, Part, Parts, Section};
 pub use print::body;
 pub use scan::Scanner;
+pub use searchable::{Extent, SearchText};
 
 use std::io::{self, Read};
 

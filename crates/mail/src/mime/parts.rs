@@ -103,6 +103,11 @@ impl Parts {
         self.0.iter()
     }
 
+    /// The part at that place in the table.
+    pub fn get(&self, at: usize) -> Option<&Part> {
+        self.0.get(at)
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }

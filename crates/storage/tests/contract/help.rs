@@ -38,8 +38,15 @@ impl Bench {
 
     /// Closes the store and opens it again.
     pub(crate) async fn reopen(&mut self) {
+        self.reopen_with(|_| {}).await;
+    }
+
+    /// The same with other options than the defaults.
+    pub(crate) async fn reopen_with(&mut self, change: impl FnOnce(&mut Config)) {
         self.store.close().await;
-        self.store = Store::open(Config::new(self.dir.path()), self.world.clone()).await.unwrap();
+        let mut config = Config::new(self.dir.path());
+        change(&mut config);
+        self.store = Store::open(config, self.world.clone()).await.unwrap();
     }
 
     /// The account, made if it is not there.

@@ -15,4 +15,5 @@ mod mailboxes;
 mod messages;
 mod queue;
 mod random;
+mod search;
 mod trouble;

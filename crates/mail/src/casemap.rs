@@ -7,19 +7,32 @@
 use unicode_normalization::char::decompose_compatible;
 
 /// The text as it is compared: substring, equality and order are then those of the octets.
-pub(crate) fn fold(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_ascii_uppercase();
-    }
+pub fn fold(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    fold_onto(&mut out, text, usize::MAX);
+    out
+}
+
+/// Adds the folded text to `out`, and stops with the character that makes `out` longer than `most` octets: what is
+/// composed of much grows when it is folded.
+pub fn fold_onto(out: &mut String, text: &str, most: usize) {
+    if text.is_ascii() {
+        let room = most.saturating_sub(out.len()).min(text.len());
+        let start = out.len();
+        out.push_str(&text[..room]);
+        out[start..].make_ascii_uppercase();
+        return;
+    }
     for c in text.chars() {
+        if out.len() >= most {
+            return;
+        }
         if c.is_ascii() {
             out.push(c.to_ascii_uppercase());
         } else {
             decompose_compatible(titlecase(c), |part| out.push(part));
         }
     }
-    out
 }
 
 /// Simple titlecase: one character for one (UnicodeData, field 14).

@@ -1,0 +1,251 @@
+//! One index as a database: its tables, and what is written to it. SQLite's FTS5 finds the texts that have all trigrams of
+//! a term; positions are not stored, so what it finds is a superset.
+
+use crate::error::{Error, Result};
+use crate::ids::{MailboxId, ModSeq, Uid};
+use crate::search::query::Stored;
+use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::time::Duration;
+
+/// To be raised when the tables, or what `mail::mime::SearchText` makes of a message, change.
+const VERSION: i64 = 1;
+/// "mdsx": marks a file as a search index of this program (`PRAGMA application_id`).
+const APPLICATION: i64 = 0x6d64_7378;
+/// How long a statement waits for a lock.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Page caches in KiB.
+const WRITER_CACHE_KIB: u32 = 8 * 1024;
+const READER_CACHE_KIB: u32 = 4 * 1024;
+/// The write-ahead log is cut to this size when it starts anew.
+const LOG_KEPT: u64 = 4 * 1024 * 1024;
+
+/// `doc.id` is the number of a content of the store, which is never used again. `octets` is NULL for what the index
+/// cannot hold: such messages have to be read. `place` says which message has which content; messages up to
+/// `mailbox.uid` are in it. `loose` has contents that may have lost their last place.
+const SCHEMA: &str = "
+    CREATE TABLE doc (id INTEGER PRIMARY KEY, size INTEGER NOT NULL, packed INTEGER NOT NULL, octets BLOB) STRICT;
+    CREATE INDEX doc_unread ON doc (id) WHERE octets IS NULL;
+    CREATE TABLE place (mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, content INTEGER NOT NULL,
+        PRIMARY KEY (mailbox, uid)) STRICT, WITHOUT ROWID;
+    CREATE INDEX place_content ON place (content, mailbox, uid);
+    CREATE TABLE mailbox (id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, modseq INTEGER NOT NULL) STRICT;
+    CREATE TABLE loose (id INTEGER PRIMARY KEY) STRICT;
+    CREATE VIRTUAL TABLE trigrams USING fts5 (text, content = '', contentless_delete = 1, detail = none,
+        tokenize = 'trigram case_sensitive 1');";
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_WAIT)
+        .pragma("trusted_schema", "OFF")
+        .pragma("cell_size_check", "ON")
+        .pragma("temp_store", "MEMORY")
+        .disable_statement_logging()
+}
+
+/// To ask.
+pub(super) async fn open_reader(path: &Path) -> Result<SqliteConnection> {
+    let options = options(path)
+        .read_only(true)
+        .pragma("cache_size", format!("-{READER_CACHE_KIB}"))
+        .pragma("query_only", "ON");
+    let mut connection = options.connect().await?;
+    if version(&mut connection).await? == (APPLICATION, VERSION) {
+        Ok(connection)
+    } else {
+        Err(Error::corrupt("a search index of another version"))
+    }
+}
+
+async fn version(connection: &mut SqliteConnection) -> Result<(i64, i64)> {
+    let application = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
+    let version = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    Ok((application, version))
+}
+
+/// Up to where a mailbox is in the index.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Reached {
+    pub(super) uid: Uid,
+    pub(super) modseq: ModSeq,
+}
+
+/// One index, to be written to.
+pub(super) struct Database {
+    connection: SqliteConnection,
+}
+
+/// A text that comes into the index. `None`: the index cannot hold it.
+pub(super) struct NewText {
+    pub(super) content: i64,
+    pub(super) text: Option<(String, Stored)>,
+}
+
+impl Database {
+    /// Opens the file, and makes the tables if it is empty.
+    pub(super) async fn open(path: &Path) -> Result<Self> {
+        let mut connection = options(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What is lost with the power is found again.
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
+            .pragma("journal_size_limit", LOG_KEPT.to_string())
+            .connect()
+            .await?;
+        match version(&mut connection).await? {
+            (APPLICATION, VERSION) => Ok(Self { connection }),
+            (0, 0) => {
+                let mut transaction = connection.begin().await?;
+                sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+                let mark = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}");
+                sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+                transaction.commit().await?;
+                Ok(Self { connection })
+            }
+            _ => Err(Error::corrupt("a search index of another version")),
+        }
+    }
+
+    pub(super) async fn close(self) {
+        if let Err(error) = self.connection.close().await {
+            tracing::debug!(%error, "closing a search index failed");
+        }
+    }
+
+    /// The mailboxes that the index knows.
+    pub(super) async fn reached(&mut self) -> Result<HashMap<MailboxId, Reached>> {
+        let rows = sqlx::query("SELECT id, uid, modseq FROM mailbox").fetch_all(&mut self.connection).await?;
+        let mut reached = HashMap::new();
+        for row in rows {
+            let uid = Uid::try_from(row.try_get::<i64, _>(1)?).unwrap_or(0);
+            let modseq = row.try_get::<i64, _>(2)?.unsigned_abs();
+            reached.insert(MailboxId(row.try_get(0)?), Reached { uid, modseq });
+        }
+        Ok(reached)
+    }
+
+    /// Those of `contents` whose texts are not there.
+    pub(super) async fn missing(&mut self, contents: &[i64]) -> Result<HashSet<i64>> {
+        let sql =
+            "SELECT j.value FROM json_each(?1) j WHERE NOT EXISTS (SELECT 1 FROM doc WHERE id = j.value)";
+        let rows: Vec<i64> =
+            sqlx::query_scalar(sql).bind(json!(contents).to_string()).fetch_all(&mut self.connection).await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Adds texts, and the messages that have them: all or nothing.
+    pub(super) async fn add(
+        &mut self,
+        mailbox: MailboxId,
+        texts: Vec<NewText>,
+        places: &[(Uid, i64)],
+        reached: Reached,
+    ) -> Result<()> {
+        const SQL: &str = "
+            INSERT OR IGNORE INTO doc (id, size, packed, octets)
+                SELECT value ->> 0, value ->> 1, value ->> 2, substr(?2, value ->> 3, value ->> 4)
+                FROM json_each(?1, '$.texts');
+            INSERT OR IGNORE INTO doc (id, size, packed, octets)
+                SELECT value, 0, 0, NULL FROM json_each(?1, '$.unread');
+            INSERT INTO trigrams (rowid, text)
+                SELECT value ->> 0, CAST(substr(?2, value ->> 5, value ->> 6) AS TEXT)
+                FROM json_each(?1, '$.texts');
+            INSERT OR REPLACE INTO place (mailbox, uid, content)
+                SELECT ?1 ->> '$.mailbox', value ->> 0, value ->> 1 FROM json_each(?1, '$.places');
+            INSERT OR REPLACE INTO mailbox (id, uid, modseq)
+                VALUES (?1 ->> '$.mailbox', ?1 ->> '$.uid', ?1 ->> '$.modseq');";
+        // Never empty: no octets at all would be bound as NULL.
+        let mut arena = vec![0];
+        let mut put = |octets: &[u8]| {
+            let at = arena.len() + 1;
+            arena.extend_from_slice(octets);
+            (at, octets.len())
+        };
+        let (mut rows, mut unread) = (Vec::<Value>::new(), Vec::<i64>::new());
+        for new in texts {
+            match new.text {
+                Some((text, stored)) => {
+                    let (at, len) = put(&stored.octets);
+                    let (text_at, text_len) = put(text.as_bytes());
+                    let packed = i64::from(stored.packed);
+                    rows.push(json!([new.content, stored.size, packed, at, len, text_at, text_len]));
+                }
+                None => unread.push(new.content),
+            }
+        }
+        let lists = json!({
+            "texts": rows,
+            "unread": unread,
+            "places": places,
+            "mailbox": mailbox.0,
+            "uid": reached.uid,
+            "modseq": reached.modseq,
+        });
+        self.run(SQL, lists, Some(arena)).await
+    }
+
+    /// At most `most` messages of the index whose UIDs are in these ranges.
+    pub(super) async fn places(&mut self, mailbox: MailboxId, ranges: &str, most: i64) -> Result<Vec<Uid>> {
+        let sql = "SELECT p.uid FROM json_each(?2) r CROSS JOIN place p WHERE p.mailbox = ?1 \
+                   AND p.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3";
+        let rows: Vec<i64> = sqlx::query_scalar(sql)
+            .bind(mailbox.0)
+            .bind(ranges)
+            .bind(most)
+            .fetch_all(&mut self.connection)
+            .await?;
+        Ok(rows.into_iter().filter_map(|uid| Uid::try_from(uid).ok()).collect())
+    }
+
+    /// Takes messages out. Their texts go with [`Self::drop_loose`], if no other message has them.
+    pub(super) async fn take_places(&mut self, mailbox: MailboxId, uids: &[Uid]) -> Result<()> {
+        const SQL: &str = "
+            INSERT OR IGNORE INTO loose SELECT p.content FROM json_each(?1, '$.uids') j CROSS JOIN place p
+                WHERE p.mailbox = ?1 ->> '$.mailbox' AND p.uid = j.value;
+            DELETE FROM place WHERE mailbox = ?1 ->> '$.mailbox'
+                AND uid IN (SELECT value FROM json_each(?1, '$.uids'));";
+        self.run(SQL, json!({ "mailbox": mailbox.0, "uids": uids }), None).await
+    }
+
+    /// The mailbox is gone, and has no places any more.
+    pub(super) async fn drop_mailbox(&mut self, mailbox: MailboxId) -> Result<()> {
+        self.run("DELETE FROM mailbox WHERE id = ?1 ->> '$.mailbox'", json!({ "mailbox": mailbox.0 }), None)
+            .await
+    }
+
+    /// Takes away at most `most` texts that no message has any more. To be called when every mailbox was followed, or a
+    /// text would go that is only needed somewhere else by now. Returns whether there may be more.
+    pub(super) async fn drop_loose(&mut self, most: i64) -> Result<bool> {
+        let sql = "SELECT id FROM loose ORDER BY id LIMIT ?1";
+        let ids: Vec<i64> = sqlx::query_scalar(sql).bind(most).fetch_all(&mut self.connection).await?;
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        let sql = "SELECT j.value FROM json_each(?1) j \
+                   WHERE NOT EXISTS (SELECT 1 FROM place WHERE content = j.value)";
+        let gone: Vec<i64> =
+            sqlx::query_scalar(sql).bind(json!(ids).to_string()).fetch_all(&mut self.connection).await?;
+        const SQL: &str = "
+            DELETE FROM trigrams WHERE rowid IN (SELECT j.value FROM json_each(?1, '$.gone') j
+                JOIN doc d ON d.id = j.value WHERE d.octets IS NOT NULL);
+            DELETE FROM doc WHERE id IN (SELECT value FROM json_each(?1, '$.gone'));
+            DELETE FROM loose WHERE id IN (SELECT value FROM json_each(?1, '$.ids'));";
+        self.run(SQL, json!({ "gone": gone, "ids": ids }), None).await?;
+        Ok(ids.len() as i64 == most)
+    }
+
+    async fn run(&mut self, sql: &'static str, lists: Value, arena: Option<Vec<u8>>) -> Result<()> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let query = sqlx::query(sql).bind(lists.to_string());
+        match arena {
+            Some(arena) => query.bind(arena).execute(&mut *transaction).await?,
+            None => query.execute(&mut *transaction).await?,
+        };
+        transaction.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,289 @@
+//! What is asked of the indexes: which messages may have a text, and their texts.
+
+use super::{Indexes, Reader, lock};
+use crate::body;
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, MailboxId, Uid};
+use crate::store::Store;
+use crate::uidset::UidSet;
+use mail::mime::SearchText;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+/// Shorter texts, in characters, have no trigram, and so any message may have them.
+pub const TERM_MIN: usize = 3;
+/// Most trigrams of one term that are asked for; what they find is checked in any case.
+const TRIGRAMS_MAX: usize = 24;
+/// Most texts of one page, and octets after which it ends.
+const PAGE: i64 = 1000;
+const PAGE_OCTETS: usize = 4 * 1024 * 1024;
+/// Largest text in octets that the index holds; messages with more have to be read.
+const TEXT_MAX: usize = 4 * 1024 * 1024;
+/// Smaller texts are not packed: to unpack them would cost more than to read them.
+const PACK_MIN: usize = 4 * 1024;
+
+/// Which messages of a mailbox may have texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidates {
+    /// Messages with a UID up to this are in the index; all others may have any text.
+    pub upto: Uid,
+    /// For each term the messages that may have it; `None`: any.
+    pub sets: Vec<Option<UidSet>>,
+    /// Messages that have to be read, since the index cannot hold their text.
+    pub unread: UidSet,
+}
+
+/// The text of a message from the index, as it is stored there.
+#[derive(Debug)]
+pub struct IndexedText {
+    pub uid: Uid,
+    stored: Stored,
+}
+
+impl IndexedText {
+    /// `None`: it is damaged, and the message has to be read. Takes a moment for long texts.
+    pub fn open(self) -> Option<SearchText> {
+        SearchText::decode(self.stored.unpack().ok()?)
+    }
+}
+
+/// What the index of an account holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IndexStatus {
+    /// Messages that are in the index, and that there are.
+    pub indexed: u64,
+    pub messages: u64,
+    /// Octets on disk.
+    pub octets: u64,
+}
+
+/// Octets of a text, packed where that saves enough.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) size: usize,
+    pub(super) packed: bool,
+    pub(super) octets: Vec<u8>,
+}
+
+impl Stored {
+    /// `None`: it is larger than the index holds.
+    pub(super) fn pack(text: &SearchText) -> Result<Option<Self>> {
+        if text.whole().len() > TEXT_MAX {
+            return Ok(None);
+        }
+        let octets = text.encode();
+        let packed = if octets.len() < PACK_MIN { None } else { body::pack(&octets)? };
+        Ok(Some(Self { size: octets.len(), packed: packed.is_some(), octets: packed.unwrap_or(octets) }))
+    }
+
+    fn unpack(self) -> Result<Vec<u8>> {
+        if self.packed {
+            // A little more than the text: the lengths in front of it.
+            body::unpack(&self.octets, self.size.min(2 * TEXT_MAX) as u64)
+        } else {
+            Ok(self.octets)
+        }
+    }
+}
+
+impl Store {
+    /// Which messages of the mailbox may have texts, that are folded as `mail::casemap` does it. `None`: there is no index, and
+    /// every message has to be read.
+    pub async fn search_candidates(&self, mailbox: MailboxId, terms: &[String]) -> Option<Candidates> {
+        let (account, reader) = self.reader_of(mailbox).await?;
+        let mut reader = reader.lock().await;
+        match candidates(&mut reader, mailbox, terms).await {
+            Ok(candidates) => Some(candidates),
+            Err(error) => {
+                self.indexes().is_damaged(account, &error);
+                None
+            }
+        }
+    }
+
+    /// Texts of messages of the mailbox that are in the index, ascending by UID; others are passed over. One page: go on
+    /// with `uids.after(last)`. `None`: there is no index.
+    pub async fn search_texts(&self, mailbox: MailboxId, uids: &UidSet) -> Option<Vec<IndexedText>> {
+        let (account, reader) = self.reader_of(mailbox).await?;
+        let mut reader = reader.lock().await;
+        match texts(&mut reader, mailbox, uids).await {
+            Ok(texts) => Some(texts),
+            Err(error) => {
+                self.indexes().is_damaged(account, &error);
+                None
+            }
+        }
+    }
+
+    /// Has the index of an account made anew, in the background; also of a small account, that has none by itself.
+    pub async fn rebuild_index(&self, account: AccountId) -> Result<()> {
+        if !self.indexes().config.index {
+            return Err(Error::NotAllowed("the configuration says storage { search { index #false } }"));
+        }
+        self.indexes().make_anew(account);
+        self.wake().changed(account);
+        Ok(())
+    }
+
+    pub async fn index_status(&self, account: AccountId) -> Result<IndexStatus> {
+        let sql = "SELECT coalesce(sum(messages), 0) FROM mailbox WHERE account = ?1";
+        let messages: i64 = sqlx::query_scalar(sql).bind(account.0).fetch_one(self.readers()).await?;
+        let mut status = IndexStatus { messages: messages.unsigned_abs(), ..IndexStatus::default() };
+        let indexes = self.indexes();
+        if let Some(reader) = indexes.reader(account).await {
+            let mut reader = reader.lock().await;
+            let indexed = sqlx::query_scalar("SELECT count(*) FROM place").fetch_one(&mut *reader).await;
+            match indexed {
+                Ok(indexed) => {
+                    status.indexed = i64::unsigned_abs(indexed).min(status.messages);
+                    status.octets = indexes.files.size(account);
+                }
+                Err(error) => indexes.is_damaged(account, &error.into()),
+            }
+        }
+        Ok(status)
+    }
+
+    async fn reader_of(&self, mailbox: MailboxId) -> Option<(AccountId, Reader)> {
+        let account = self.account_of(mailbox).await?;
+        Some((account, self.indexes().reader(account).await?))
+    }
+
+    async fn account_of(&self, mailbox: MailboxId) -> Option<AccountId> {
+        let indexes = self.indexes();
+        if let Some(account) = lock(&indexes.accounts).get(&mailbox) {
+            return Some(*account);
+        }
+        let sql = "SELECT account FROM mailbox WHERE id = ?1";
+        let found: Option<Option<i64>> =
+            sqlx::query_scalar(sql).bind(mailbox.0).fetch_optional(self.readers()).await.ok()?;
+        let account = AccountId(found??);
+        indexes.remember(mailbox, account);
+        Some(account)
+    }
+}
+
+impl Indexes {
+    fn remember(&self, mailbox: MailboxId, account: AccountId) {
+        let mut known = lock(&self.accounts);
+        if known.len() >= super::KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(mailbox, account);
+    }
+}
+
+async fn candidates(
+    reader: &mut SqliteConnection,
+    mailbox: MailboxId,
+    terms: &[String],
+) -> Result<Candidates> {
+    const REACHED: &str = "SELECT (SELECT uid FROM mailbox WHERE id = ?1), \
+        (SELECT group_concat(p.uid) FROM doc d CROSS JOIN place p \
+            WHERE d.octets IS NULL AND p.content = d.id AND p.mailbox = ?1)";
+    const TERM: &str = "SELECT (SELECT uid FROM mailbox WHERE id = ?1), \
+        (SELECT group_concat(p.uid) FROM trigrams t CROSS JOIN place p \
+            WHERE t.trigrams MATCH ?2 AND p.content = t.rowid AND p.mailbox = ?1)";
+    let row = sqlx::query(REACHED).bind(mailbox.0).fetch_one(&mut *reader).await?;
+    let (mut upto, unread) = read(&row)?;
+    let mut sets = Vec::with_capacity(terms.len());
+    for term in terms {
+        let Some(question) = trigrams(term) else {
+            sets.push(None);
+            continue;
+        };
+        // Each answer is of its own moment: what was there at the earliest is in all.
+        let row = sqlx::query(TERM).bind(mailbox.0).bind(question).fetch_one(&mut *reader).await?;
+        let (reached, found) = read(&row)?;
+        upto = upto.min(reached);
+        sets.push(Some(found));
+    }
+    Ok(Candidates { upto, sets, unread })
+}
+
+fn read(row: &SqliteRow) -> Result<(Uid, UidSet)> {
+    let reached: Option<i64> = row.try_get(0)?;
+    let uids: Option<&str> = row.try_get(1)?;
+    let uids = uids.unwrap_or_default().split(',').filter_map(|uid| uid.parse::<Uid>().ok());
+    Ok((reached.and_then(|uid| Uid::try_from(uid).ok()).unwrap_or(0), uids.collect()))
+}
+
+/// Trigrams of the term, as a question to FTS5; `None` if it has none.
+fn trigrams(term: &str) -> Option<String> {
+    let chars: Vec<char> = term.chars().collect();
+    let count = (chars.len() + 1).checked_sub(TERM_MIN).filter(|count| *count > 0)?;
+    // Of a long term some, from all over it.
+    let step = count.div_ceil(TRIGRAMS_MAX);
+    let mut question = String::new();
+    for three in chars.windows(TERM_MIN).step_by(step) {
+        if !question.is_empty() {
+            question.push_str(" AND ");
+        }
+        question.push('"');
+        for c in three {
+            question.push(*c);
+            if *c == '"' {
+                question.push('"');
+            }
+        }
+        question.push('"');
+    }
+    Some(question)
+}
+
+async fn texts(reader: &mut SqliteConnection, mailbox: MailboxId, uids: &UidSet) -> Result<Vec<IndexedText>> {
+    const SQL: &str = "
+        SELECT p.uid, d.size, d.packed, d.octets FROM json_each(?2) r CROSS JOIN place p CROSS JOIN doc d
+            WHERE p.mailbox = ?1 AND p.uid BETWEEN r.value ->> 0 AND r.value ->> 1
+                AND d.id = p.content AND d.octets IS NOT NULL LIMIT ?3";
+    use futures_util::TryStreamExt;
+    let mut rows = sqlx::query(SQL).bind(mailbox.0).bind(uids.to_json()).bind(PAGE).fetch(reader);
+    let mut texts = Vec::new();
+    let mut octets = 0;
+    while octets < PAGE_OCTETS
+        && let Some(row) = rows.try_next().await?
+    {
+        let stored = Stored {
+            size: usize::try_from(row.try_get::<i64, _>(1)?).unwrap_or(0),
+            packed: row.try_get::<i64, _>(2)? != 0,
+            octets: row.try_get(3)?,
+        };
+        octets += stored.octets.len();
+        texts.push(IndexedText { uid: Uid::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0), stored });
+    }
+    Ok(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions() {
+        for (term, want) in [
+            ("", None),
+            ("ab", None),
+            ("üß", None),
+            ("abc", Some("\"abc\"")),
+            ("a\"bc", Some("\"a\"\"b\" AND \"\"\"bc\"")),
+            ("üßé1", Some("\"üßé\" AND \"ßé1\"")),
+        ] {
+            assert_eq!(trigrams(term).as_deref(), want, "{term}");
+        }
+        for len in [26, 27, 50, 1000] {
+            let parts = trigrams(&"x".repeat(len)).unwrap().split(" AND ").count();
+            assert!((12..=TRIGRAMS_MAX).contains(&parts), "{len}: {parts}");
+        }
+    }
+
+    #[test]
+    fn texts_come_back() {
+        let message =
+            mail::Message::new(mail::Blob::from_bytes("A: b\r\n\r\n".to_owned() + &"text ".repeat(9000)));
+        let parts = mail::mime::analyse(&mut message.reader()).unwrap().parts;
+        let text = SearchText::read(&message, &parts, mail::mime::Extent::Whole).unwrap();
+        let stored = Stored::pack(&text).unwrap().unwrap();
+        assert!(stored.packed && stored.octets.len() < 1000);
+        assert_eq!(IndexedText { uid: 1, stored }.open(), Some(text));
+    }
+}
