@@ -361,8 +361,5 @@ async fn close(writing: &mut Writing) {
 /// Waits. Returns whether the store is closed meanwhile.
 async fn is_over(changed: &mut watch::Receiver<Changed>, time: Duration) -> bool {
     let closed = changed.wait_for(|changed| *changed == Changed::Closed);
-    match tokio::time::timeout(time, closed).await {
-        Ok(_) => true,
-        Err(_) => false,
-    }
+    tokio::time::timeout(time, closed).await.is_ok()
 }
