@@ -88,7 +88,7 @@ impl Store {
         let (desk, writing) = writer::start(connection, shared, limits, world.clone());
         let bodies = Arc::new(Folder::new(places.bodies.clone(), world.random.word(RUN_LETTERS)));
         tokio::spawn(sweep(Arc::clone(&bodies), readers.clone()));
-        let indexes = Arc::new(Indexes::new(&config.dir, config.search.clone(), newest)?);
+        let indexes = Arc::new(Indexes::new(&config.dir, config.search.clone(), newest, Arc::clone(&wake))?);
         let mut tasks = vec![writing, checkpointing];
         if config.search.index {
             let feeder = Feeder {
@@ -162,10 +162,6 @@ impl Store {
 
     pub(crate) fn indexes(&self) -> &Indexes {
         &self.inner.indexes
-    }
-
-    pub(crate) fn wake(&self) -> &Wake {
-        &self.inner.wake
     }
 
     pub(crate) fn queued(&self) -> &AtomicU64 {

@@ -47,17 +47,17 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// To ask.
-pub(super) async fn open_reader(path: &Path) -> Result<SqliteConnection> {
+/// To ask. `None`: it is being made.
+pub(super) async fn open_reader(path: &Path) -> Result<Option<SqliteConnection>> {
     let options = options(path)
         .read_only(true)
         .pragma("cache_size", format!("-{READER_CACHE_KIB}"))
         .pragma("query_only", "ON");
     let mut connection = options.connect().await?;
-    if version(&mut connection).await? == (APPLICATION, VERSION) {
-        Ok(connection)
-    } else {
-        Err(Error::corrupt("a search index of another version"))
+    match version(&mut connection).await? {
+        (APPLICATION, VERSION) => Ok(Some(connection)),
+        (0, 0) => Ok(None),
+        _ => Err(Error::corrupt("a search index of another version")),
     }
 }
 

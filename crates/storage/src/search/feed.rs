@@ -31,8 +31,6 @@ const REST: u32 = 2;
 const REST_BEHIND_WRITERS: u32 = 4;
 /// Longest rest between two steps.
 const REST_MAX: Duration = Duration::from_secs(2);
-/// After a failure the account is looked at again not before this.
-const RETRY: Duration = Duration::from_secs(30);
 
 /// What the task needs.
 pub(crate) struct Feeder {
@@ -122,21 +120,15 @@ impl Feeder {
 
     async fn failed(&self, account: AccountId, error: &Error, writing: &mut Writing) {
         close(writing).await;
-        let (Some(indexes), Some(wake)) = (self.indexes.upgrade(), self.wake.upgrade()) else { return };
+        let Some(indexes) = self.indexes.upgrade() else { return };
         match error {
-            Error::Trouble(Trouble::Closed) => return,
+            Error::Trouble(Trouble::Closed) => {}
             Error::Trouble(Trouble::Corrupt(_) | Trouble::Bug(_)) => indexes.is_damaged(account, error),
             _ => {
-                tracing::warn!(%account, %error, "the search index could not be fed; it will be tried again")
+                tracing::warn!(%account, %error, "the search index could not be fed; it will be tried again");
+                indexes.change_later(account);
             }
         }
-        let again = Arc::downgrade(&wake);
-        tokio::spawn(async move {
-            tokio::time::sleep(RETRY).await;
-            if let Some(wake) = again.upgrade() {
-                wake.changed(account);
-            }
-        });
     }
 
     /// One piece of work for one account.

@@ -19,16 +19,21 @@ pub(crate) use feed::Feeder;
 
 use crate::error::Error;
 use crate::ids::{AccountId, MailboxId};
+use crate::wake::Wake;
 use files::Files;
 use sqlx::sqlite::SqliteConnection;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Most indexes that are open to be asked at the same time; the one that was not asked for the longest time is closed.
 const OPEN_MAX: usize = 32;
 /// Most mailboxes whose accounts are remembered.
 const KNOWN_MAX: usize = 10_000;
+
+/// After a failure an account is looked at again not before this.
+const RETRY: Duration = Duration::from_secs(30);
 
 type Reader = Arc<tokio::sync::Mutex<SqliteConnection>>;
 
@@ -36,11 +41,14 @@ type Reader = Arc<tokio::sync::Mutex<SqliteConnection>>;
 pub(crate) struct Indexes {
     files: Files,
     config: Search,
+    wake: Arc<Wake>,
     open: Mutex<Open>,
     /// Accounts whose index is to be made anew. Until that has begun it is not asked.
     anew: Mutex<BTreeSet<AccountId>>,
     /// To which account a mailbox belongs never changes.
     accounts: Mutex<HashMap<MailboxId, AccountId>>,
+    /// When an index was last found damaged.
+    damaged: Mutex<HashMap<AccountId, Instant>>,
 }
 
 #[derive(Default)]
@@ -56,9 +64,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Indexes {
     /// `newest`: the highest number that a content of the store ever had.
-    pub(crate) fn new(dir: &Path, config: Search, newest: i64) -> std::io::Result<Self> {
+    pub(crate) fn new(dir: &Path, config: Search, newest: i64, wake: Arc<Wake>) -> std::io::Result<Self> {
         let files = Files::prepare(dir, newest)?;
-        Ok(Self { files, config, open: Mutex::default(), anew: Mutex::default(), accounts: Mutex::default() })
+        Ok(Self {
+            files,
+            config,
+            wake,
+            open: Mutex::default(),
+            anew: Mutex::default(),
+            accounts: Mutex::default(),
+            damaged: Mutex::default(),
+        })
     }
 
     /// A connection to ask by. `None`: there is no index, or it is about to be made anew.
@@ -79,7 +95,7 @@ impl Indexes {
             return None;
         }
         match database::open_reader(&self.files.path(account)).await {
-            Ok(connection) => Some(self.keep(account, connection)),
+            Ok(connection) => Some(self.keep(account, connection?)),
             Err(error) => {
                 self.is_damaged(account, &error);
                 None
@@ -107,11 +123,30 @@ impl Indexes {
     /// An index that does not answer is made anew; what is searched meanwhile is read.
     fn is_damaged(&self, account: AccountId, error: &Error) {
         tracing::warn!(%account, %error, "the search index is damaged and will be made anew");
-        self.make_anew(account);
+        lock(&self.anew).insert(account);
+        self.forget(account);
+        let before = lock(&self.damaged).insert(account, Instant::now());
+        if before.is_some_and(|at| at.elapsed() < RETRY) {
+            self.change_later(account);
+        } else {
+            self.wake.changed(account);
+        }
+    }
+
+    /// Has the account looked at again, but not at once.
+    fn change_later(&self, account: AccountId) {
+        let wake = Arc::downgrade(&self.wake);
+        tokio::spawn(async move {
+            tokio::time::sleep(RETRY).await;
+            if let Some(wake) = wake.upgrade() {
+                wake.changed(account);
+            }
+        });
     }
 
     fn make_anew(&self, account: AccountId) {
         lock(&self.anew).insert(account);
         self.forget(account);
+        self.wake.changed(account);
     }
 }

@@ -121,7 +121,6 @@ impl Store {
             return Err(Error::NotAllowed("the configuration says storage { search { index #false } }"));
         }
         self.indexes().make_anew(account);
-        self.wake().changed(account);
         Ok(())
     }
 
