@@ -277,8 +277,8 @@ mod tests {
 
     #[test]
     fn texts_come_back() {
-        let message =
-            mail::Message::new(mail::Blob::from_bytes("A: b\r\n\r\n".to_owned() + &"text ".repeat(9000)));
+        let octets = format!("A: b\r\n\r\n{}", "text ".repeat(9000)).into_bytes();
+        let message = mail::Message::new(mail::Blob::from_bytes(octets));
         let parts = mail::mime::analyse(&mut message.reader()).unwrap().parts;
         let text = SearchText::read(&message, &parts, mail::mime::Extent::Whole).unwrap();
         let stored = Stored::pack(&text).unwrap().unwrap();
