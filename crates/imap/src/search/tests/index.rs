@@ -139,8 +139,15 @@ impl Scene {
         if known.is_some_and(|known| known.upto > 16) {
             self.asked += 1;
         }
-        let place =
-            Place { store: &self.store, mailbox, view: &view, shared: &shared, saved: &saved, now: 0 };
+        let place = Place {
+            store: &self.store,
+            mailbox,
+            view: &view,
+            shared: &shared,
+            saved: &saved,
+            now: 0,
+            progress: None,
+        };
         let key = key(&mut self.dice, 0);
         let found: Vec<u32> = place.find(&key).await.unwrap().iter().map(|target| target.uid).collect();
         let test = Test::new(&key, &view, &shared.look(), &saved, 0);
