@@ -6,8 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod curl;
+mod getmail;
+mod imapflow;
 mod imaplib;
 mod mbsync;
+mod mutt;
+mod offlineimap;
 mod postfix;
 mod program;
 mod swaks;
@@ -30,4 +34,12 @@ fn reader(maddy: &Daemon, account: &str) -> tests::Imap {
     let mut imap = tests::Imap::begin(chat);
     imap.log_in(account, tests::PASSWORD);
     imap
+}
+
+/// Mail from outside for alice.
+fn deliver(maddy: &Daemon, subjects: &[&str]) {
+    for subject in subjects {
+        let text = tests::message("eve@remote.test", "alice@example.org", subject, "hello\r\n.dot");
+        maddy.smtp().deliver("eve@remote.test", &["alice@example.org"], &text);
+    }
 }

@@ -1,7 +1,7 @@
 //! mbsync: a Maildir and an account, kept the same in both directions.
 
 use crate::program::{Heard, is_missing, run};
-use crate::{reader, scene};
+use crate::{deliver, reader, scene};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tests::{Daemon, Imap, PASSWORD};
@@ -93,13 +93,6 @@ fn far_flags(imap: &mut Imap, mailbox: &str, subject: &str) -> String {
     let number = found[0].rsplit(' ').next().unwrap().to_owned();
     let answer = imap.ok(&format!("FETCH {number} FLAGS"));
     answer.into_iter().find(|line| line.contains("FLAGS (")).unwrap()
-}
-
-fn deliver(maddy: &Daemon, subjects: &[&str]) {
-    for subject in subjects {
-        let text = tests::message("eve@remote.test", "alice@example.org", subject, "hello\r\n.dot");
-        maddy.smtp().deliver("eve@remote.test", &["alice@example.org"], &text);
-    }
 }
 
 /// Everything that may change on one side shows on the other.

@@ -245,7 +245,7 @@ fn unescape(text: &str) -> String {
 }
 
 /// Whether `got` is `want`, where `…` stands for anything.
-fn fits(want: &str, got: &str) -> bool {
+pub(crate) fn fits(want: &str, got: &str) -> bool {
     let mut parts = want.split('…');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = got.strip_prefix(first) else { return false };

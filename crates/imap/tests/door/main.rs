@@ -9,6 +9,7 @@
 mod chat;
 mod compress;
 mod model;
+mod programs;
 mod progress;
 mod tls;
 mod updates;
