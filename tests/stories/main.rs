@@ -26,6 +26,7 @@ mod open_relay_refused;
 mod opportunistic_tls;
 mod reload_keeps_connections;
 mod restart_with_full_queue;
+mod search_index;
 mod signed_on_the_way_out;
 mod smuggling_refused;
 mod starttls_injection;
