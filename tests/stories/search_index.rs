@@ -30,6 +30,7 @@ fn the_index_is_made_by_command_and_may_be_deleted() {
     }
     assert_like(&find(&mut alice), "* SEARCH 8\n*");
     add("Note 20", "another pineapple");
+    alice.ok("NOOP");
     assert_like(&find(&mut alice), "* SEARCH 8 21\n*");
     maddy.cli(&["imap-acct", "reindex", "nobody@example.org"]).fails();
 }
