@@ -124,3 +124,32 @@ pub(crate) async fn analyse(message: &Message) -> Option<mime::Analysis> {
     let message = message.clone();
     tokio::task::spawn_blocking(move || mime::analyse(&mut message.reader())).await.ok()?.ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mail::Blob;
+    use std::io::Write;
+
+    /// Octets of the part that is not asked for.
+    const LARGE: usize = 50 * 1024 * 1024;
+
+    /// What lies behind a part need not be there, so it is not read.
+    #[test]
+    fn a_part_of_a_large_message_is_read_alone() {
+        let begin = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nsmall\r\n--b\r\n\r\n";
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(begin.as_bytes()).unwrap();
+        file.write_all(&b"eHh4eHh4\r\n".repeat(LARGE / 10)).unwrap();
+        file.write_all(b"\r\n--b--\r\n").unwrap();
+        let len = file.metadata().unwrap().len();
+        let message = Message::new(Blob::from_file(file.try_clone().unwrap(), len));
+        let parts = mime::analyse(&mut message.reader()).unwrap().parts;
+        let body = Body { message, parts };
+        let range = |part: u32| body.range(&Section { part: vec![part], what: SectionText::Whole }).unwrap();
+        file.set_len(range(1).end).unwrap();
+        assert_eq!(body.read_range_blocking(&range(1), u64::MAX).unwrap(), b"small");
+        assert_eq!(range(2).end - range(2).start, LARGE as u64);
+        assert!(body.read_range_blocking(&range(2), 10).is_err());
+    }
+}
