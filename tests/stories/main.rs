@@ -25,6 +25,7 @@ mod notices_find_home;
 mod open_relay_refused;
 mod opportunistic_tls;
 mod reload_keeps_connections;
+mod reports_arrive;
 mod restart_with_full_queue;
 mod search_index;
 mod signed_on_the_way_out;

@@ -28,6 +28,8 @@ pub(crate) struct Draft {
     pub refused: Vec<Refused>,
     /// Accounts that get it, each with the address that led to it; as the filings.
     pub delivered: Vec<(String, Address)>,
+    /// The header as it was received.
+    pub header: Vec<u8>,
     told: Vec<crate::plan::Told>,
 }
 
@@ -46,7 +48,14 @@ impl Draft {
             filings: Vec::with_capacity(plan.local.len()),
             jobs: Vec::new(),
         };
-        let mut draft = Self { acceptance, remote: 0, refused, delivered: Vec::new(), told: plan.told };
+        let mut draft = Self {
+            acceptance,
+            remote: 0,
+            refused,
+            delivered: Vec::new(),
+            header: Vec::new(),
+            told: plan.told,
+        };
         for local in plan.local {
             if trace::was_delivered_to(&look.header, &local.address) {
                 draft.circle(mail, &local.original, &local.address);
@@ -70,6 +79,7 @@ impl Draft {
                 _ => draft.job(mail, remote, now),
             }
         }
+        draft.header = look.header;
         draft
     }
 

@@ -3,6 +3,7 @@
 use crate::bounce::{About, Writer};
 use crate::draft::{Draft, Look};
 use crate::refusal;
+use crate::reports::ReportReader;
 use crate::router::Router;
 use mail::dsn::Report;
 use mail::{Address, Mail, Message, Reply, ReversePath, Status, header, mime, trace};
@@ -29,6 +30,7 @@ pub struct Intake {
 struct Inner {
     router: RwLock<Arc<Router>>,
     signer: RwLock<Option<Signer>>,
+    reports: RwLock<Option<ReportReader>>,
     store: Store,
     world: World,
     looks: Semaphore,
@@ -62,8 +64,8 @@ enum Depth {
 impl Intake {
     pub fn new(router: Arc<Router>, store: Store, world: World) -> Self {
         let looks = Semaphore::new(LOOKS_MAX);
-        let (router, signer) = (RwLock::new(router), RwLock::new(None));
-        Self { inner: Arc::new(Inner { router, signer, store, world, looks }) }
+        let (router, signer, reports) = (RwLock::new(router), RwLock::new(None), RwLock::new(None));
+        Self { inner: Arc::new(Inner { router, signer, reports, store, world, looks }) }
     }
 
     /// The rules by which messages are taken at the moment.
@@ -79,6 +81,11 @@ impl Intake {
     /// Who signs from now on what we and our own senders write; `None`: nobody.
     pub fn set_signer(&self, signer: Option<Signer>) {
         *self.inner.signer.write().unwrap_or_else(PoisonError::into_inner) = signer;
+    }
+
+    /// Who reads from now on the reports that arrive for our own users; `None`: nobody.
+    pub fn set_reports(&self, reader: Option<ReportReader>) {
+        *self.inner.reports.write().unwrap_or_else(PoisonError::into_inner) = reader;
     }
 
     /// Puts our signatures in front of a message of ours, if its author's domain is one that we sign for. Nothing may
@@ -118,10 +125,17 @@ impl Intake {
         }
         let notice = self.notice_at_the_door(mail, arrival, &draft).await?;
         let lines = Lines::of(&draft, notice.as_ref());
+        let header = std::mem::take(&mut draft.header);
         let mut acceptances = vec![draft.acceptance];
         acceptances.extend(notice);
         self.inner.store.accept_all(acceptances).await.map_err(Failed::Store)?;
         lines.log(mail, arrival);
+        if accepted.local > 0 {
+            let reader = self.inner.reports.read().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(reader) = reader {
+                reader.offer(mail, &header, &arrival.id);
+            }
+        }
         Ok(accepted)
     }
 

@@ -16,6 +16,7 @@ pub mod plan;
 mod pool;
 pub mod reception;
 pub mod refusal;
+pub mod reports;
 pub mod route;
 pub mod router;
 pub mod schedule;

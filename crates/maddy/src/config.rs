@@ -4,6 +4,7 @@ use crate::cli::Trouble;
 use crate::login::Logins;
 use ::config::{OptionDoc, Problems, Section, Tree};
 use delivery::Aliases;
+use delivery::reports::ReportsConfig;
 use mail::{Address, Domain};
 use net::config::{CertificateFiles, decode_tls};
 use net::{Limits, TlsOptions};
@@ -39,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) smtp: smtp_in::Config,
     pub(crate) checks: policy::Config,
     pub(crate) dkim: policy::SigningConfig,
+    pub(crate) reports: ReportsConfig,
     pub(crate) submission: submission::Config,
     pub(crate) imap: imap::Config,
     pub(crate) delivery: delivery::Config,
@@ -186,6 +188,11 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     );
     let dkim =
         section.child("dkim", "Signatures on what our own users send.", policy::config::decode_signing);
+    let reports = section.child(
+        "reports",
+        "What others report about our domains (DMARC, TLS): `maddy reports` shows it.",
+        ReportsConfig::decode,
+    );
     let submission =
         section.child("submission", "The door for mail from our own users.", submission::config::decode);
     let imap = section.child("imap", "The door for readers.", imap::decode);
@@ -205,6 +212,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         dns,
         checks,
         dkim,
+        reports,
         runtime_dir: runtime_dir.unwrap_or(state_dir),
         stop_timeout,
         smtp,

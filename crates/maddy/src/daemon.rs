@@ -9,6 +9,7 @@ use crate::doors::Doors;
 use crate::listeners::{BindError, Ground, Listeners, wanted};
 use crate::reload::Running;
 use crate::sts;
+use delivery::reports::ReportReader;
 use delivery::{Intake, RouteConfig, Router, Worker};
 use net::{CertFiles, Gate, LocalListener, ServerTls, Stop, Stopper, TlsOptions};
 use policy::Pipeline;
@@ -106,6 +107,7 @@ impl Daemon {
         let router = load_router(&config, &store, &world).await.map_err(other)?;
         let intake = Intake::new(Arc::new(router), store.clone(), world.clone());
         intake.set_signer(signer(&config, &world).await?);
+        intake.set_reports(Some(report_reader(&config, &store, &world)));
         let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone());
         let doors = Doors::new(&config, &store, &intake, &world, pipeline);
         let listeners = Listeners::default();
@@ -230,6 +232,11 @@ pub(crate) async fn signer(config: &Config, world: &World) -> Result<Option<Sign
         info!(record = record.zone_line(), "a signing key was made: publish its record in the DNS");
     }
     Ok(Some(signer))
+}
+
+/// Who reads the reports that arrive.
+pub(crate) fn report_reader(config: &Config, store: &Store, world: &World) -> ReportReader {
+    ReportReader::new(config.reports.clone(), config.domains.clone(), store.clone(), world.clone())
 }
 
 /// The certificates that the configuration names, or one of our own.

@@ -1,7 +1,7 @@
 //! From one configuration to the next while the server runs: all of it, or nothing.
 
 use crate::config::Config;
-use crate::daemon::{certificates, load_router, signer};
+use crate::daemon::{certificates, load_router, report_reader, signer};
 use crate::dns::Exchangeable;
 use crate::doors::Doors;
 use crate::listeners::{Change, Ground, Listeners, wanted};
@@ -100,6 +100,7 @@ impl Running {
             place.set(resolver);
         }
         self.intake.set_signer(signer);
+        self.intake.set_reports(Some(report_reader(&new, self.store(), self.world())));
         self.ground.gate.set(new.limits);
         self.doors.change(&new);
         self.open(change).await;

@@ -17,6 +17,7 @@ pub mod iprev;
 pub mod mtasts;
 mod patience;
 mod pipeline;
+pub mod report;
 pub mod spf;
 mod tags;
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod queue;
 mod queue_list;
 mod queue_row;
 mod replace;
+mod reports;
 mod rows;
 mod schema;
 mod search;
@@ -56,6 +57,10 @@ pub use message::{
 pub use package::{Accepted, Filed};
 pub use queue::{CLAIMS_MAX, Claim, JobEnd, Next, Outcome, Settled};
 pub use queue_list::{Job, JobRecipient, LastTry, QUEUE_PAGE_MAX, RecipientState};
+pub use reports::{
+    FiledReport, NewReport, REPORT_ROWS_MAX, REPORTS_MAX, REPORTS_PAGE_MAX, ReportInfo, ReportKind,
+    ReportRow, ReportSummary, SUMMARY_MAX,
+};
 pub use search::{Candidates, IndexStatus, IndexedText, Search, TERM_MIN};
 pub use store::Store;
 pub use uidset::UidSet;

@@ -5,8 +5,11 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
 /// Version `n` is reached by running text `n - 1`. A text that was released is never changed.
-const STEPS: &[&str] =
-    &[include_str!("../migrations/0001_start.sql"), include_str!("../migrations/0002_key_fields.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../migrations/0001_start.sql"),
+    include_str!("../migrations/0002_key_fields.sql"),
+    include_str!("../migrations/0003_reports.sql"),
+];
 
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).
 const APPLICATION: i64 = 0x6d64_6479;

@@ -11,6 +11,7 @@ mod messages;
 mod names;
 mod queue;
 mod reindex;
+mod reports;
 mod selection;
 
 pub(crate) use account::{AccountAdd, AccountList, AccountRemove, AccountRename};
@@ -24,6 +25,9 @@ pub(crate) use messages::{
 pub(crate) use names::{account_name, address_name};
 pub(crate) use queue::{JobInfo, QueueList, QueueRemove, QueueRetry, QueueShow};
 pub(crate) use reindex::{AcctIndex, AcctReindex, IndexInfo};
+pub(crate) use reports::{
+    ReportLine, ReportsList, ReportsShow, ReportsSummary, RowLine, SummaryLine, WholeReport,
+};
 pub(crate) use selection::{By, Selection};
 
 use serde::Serialize;
@@ -105,6 +109,9 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         QueueRemove,
         QueueRetry,
         QueueShow,
+        ReportsList,
+        ReportsShow,
+        ReportsSummary,
     ]
 }
 

@@ -30,6 +30,7 @@ Mail
   imap-mboxes    list, create, remove, rename
   imap-msgs      list, add, dump, copy, move, remove, add-flags, rem-flags, set-flags
   queue          list, show, retry, remove: mail that waits to go out
+  reports        list, show, summary: what others report about our domains (DMARC, TLS)
 
 Options
   -c, --config FILE      the configuration [$MADDY_CONFIG, or /etc/maddy/maddy.conf]
@@ -92,6 +93,9 @@ pub(crate) enum Command {
     /// Mail that waits to go out
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// What others report about our domains: DMARC aggregate reports and TLS reports
+    #[command(subcommand)]
+    Reports(ReportsCommand),
     /// Turn a password into what is stored of it
     #[command(args(without(&["config", "state_dir"])))]
     Hash,
@@ -367,6 +371,23 @@ pub(crate) enum MsgsCommand {
     RemFlags(Flagging),
     /// Replace all flags of messages
     SetFlags(Flagging),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum ReportsCommand {
+    /// List the reports that have arrived, the newest first
+    List,
+    /// Show one report with its rows
+    Show {
+        /// The number from `maddy reports list`
+        id: i64,
+    },
+    /// What all reports say of each address or host, the worst first
+    Summary {
+        /// How far to look back
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        days: u32,
+    },
 }
 
 #[derive(Clone, Debug, Subcommand)]

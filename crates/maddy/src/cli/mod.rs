@@ -14,6 +14,7 @@ mod output;
 mod queue;
 mod recording;
 mod reindex;
+mod reports;
 mod speak;
 mod sts;
 
@@ -104,6 +105,7 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::ImapMboxes(command) => on_runtime(mailboxes::run(&command, &global)),
         Command::ImapMsgs(command) => on_runtime(messages::run(&command, &global)),
         Command::Queue(command) => on_runtime(queue::run(&command, &global)),
+        Command::Reports(command) => on_runtime(reports::run(&command, &global)),
     }
 }
 
