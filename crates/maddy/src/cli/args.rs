@@ -2,6 +2,8 @@
 
 pub(crate) use super::global::Global;
 use super::global::without;
+pub(crate) use super::queue::QueueCommand;
+pub(crate) use super::reports::ReportsCommand;
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -371,47 +373,6 @@ pub(crate) enum MsgsCommand {
     RemFlags(Flagging),
     /// Replace all flags of messages
     SetFlags(Flagging),
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum ReportsCommand {
-    /// List the reports that have arrived, the newest first
-    List,
-    /// Show one report with its rows
-    Show {
-        /// The number from `maddy reports list`
-        id: i64,
-    },
-    /// What all reports say of each address or host, the worst first
-    Summary {
-        /// How far to look back
-        #[arg(long, value_name = "N", default_value_t = 30)]
-        days: u32,
-    },
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum QueueCommand {
-    /// List what waits
-    List,
-    /// Show one message with its recipients and what happened so far
-    Show {
-        /// The number from `maddy queue list`
-        id: i64,
-    },
-    /// Try again at once
-    Retry {
-        /// The number from `maddy queue list`; all, if not given
-        id: Option<i64>,
-    },
-    /// Take a message out of the queue; its sender is not told
-    Remove {
-        /// The number from `maddy queue list`
-        id: i64,
-        /// Do not ask
-        #[arg(short, long)]
-        yes: bool,
-    },
 }
 
 #[cfg(test)]

@@ -1,9 +1,34 @@
 //! `queue`.
 
 use crate::admin::{JobInfo, QueueList, QueueRemove, QueueRetry, QueueShow};
-use crate::cli::args::{Global, QueueCommand};
+use crate::cli::args::Global;
 use crate::cli::{Connection, Trouble, ask, output};
+use clap::Subcommand;
 use serde_json::json;
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// List what waits
+    List,
+    /// Show one message with its recipients and what happened so far
+    Show {
+        /// The number from `maddy queue list`
+        id: i64,
+    },
+    /// Try again at once
+    Retry {
+        /// The number from `maddy queue list`; all, if not given
+        id: Option<i64>,
+    },
+    /// Take a message out of the queue; its sender is not told
+    Remove {
+        /// The number from `maddy queue list`
+        id: i64,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
 
 /// Widest column of addresses in listings.
 const COLUMN_MAX: usize = 60;

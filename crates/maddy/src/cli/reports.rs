@@ -1,9 +1,27 @@
 //! `reports`.
 
 use crate::admin::{ReportLine, ReportsList, ReportsShow, ReportsSummary, RowLine, SummaryLine, WholeReport};
-use crate::cli::args::{Global, ReportsCommand};
+use crate::cli::args::Global;
 use crate::cli::{Connection, Trouble, output};
+use clap::Subcommand;
 use mail::date;
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum ReportsCommand {
+    /// List the reports that have arrived, the newest first
+    List,
+    /// Show one report with its rows
+    Show {
+        /// The number from `maddy reports list`
+        id: i64,
+    },
+    /// What all reports say of each address or host, the worst first
+    Summary {
+        /// How far to look back
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        days: u32,
+    },
+}
 
 pub(crate) async fn run(command: &ReportsCommand, global: &Global) -> Result<(), Trouble> {
     Connection::with(global, async |server| carry_out(command, server, global).await).await
