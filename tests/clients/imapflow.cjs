@@ -28,14 +28,13 @@ async function main() {
     try {
         assert.deepStrictEqual(await client.search({ seen: false }), [1, 2]);
         assert.deepStrictEqual(await client.search({ subject: 'two' }, { uid: true }), [2]);
-        // threadId is not asked for: imapflow 1.0.188 fails at NIL, which RFC 8474 §5.2 has where there are no threads.
         const seen = [];
         for await (const message of client.fetch('1:*', {
             uid: true, flags: true, envelope: true, bodyStructure: true, internalDate: true, size: true, labels: true,
-            headers: ['references', 'subject']
+            threadId: true, headers: ['references', 'subject']
         })) {
             seen.push(message.envelope.subject);
-            assert(message.size > 0 && message.bodyStructure.type === 'text/plain' && message.emailId);
+            assert(message.size > 0 && message.bodyStructure.type === 'text/plain' && message.emailId && message.threadId);
         }
         assert.deepStrictEqual(seen, ['one', 'two']);
         const { meta, content } = await client.download('1', undefined, { uid: true });

@@ -125,6 +125,13 @@ pub(crate) async fn analyse(message: &Message) -> Option<mime::Analysis> {
     tokio::task::spawn_blocking(move || mime::analyse(&mut message.reader())).await.ok()?.ok()
 }
 
+/// The key fields of a message that was filed without them.
+pub(crate) async fn key_fields(message: &Message) -> Option<mime::KeyFields> {
+    let received = message.received.clone();
+    let read = tokio::task::spawn_blocking(move || mail::header::read(&mut received.reader()));
+    Some(mime::KeyFields::read(&read.await.ok()?.ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -131,10 +131,10 @@ fn needed(item: &FetchItem) -> Columns {
         | FetchItem::Flags
         | FetchItem::ModSeq
         | FetchItem::EmailId
-        | FetchItem::ThreadId
         | FetchItem::InternalDate
         | FetchItem::SaveDate
         | FetchItem::Size => Columns::NONE,
+        FetchItem::ThreadId => Columns::KEY_FIELDS,
         FetchItem::Envelope => Columns::ENVELOPE,
         FetchItem::Body | FetchItem::BodyStructure => Columns::BODYSTRUCTURE,
         FetchItem::Section { .. }

@@ -127,7 +127,7 @@ fn text(octets: &[u8]) -> String {
 }
 
 /// All `<…>` of a value without their brackets, blanks and quotes (RFC 5256 §3: quoting makes no difference).
-fn ids(value: &[u8]) -> Vec<String> {
+pub(crate) fn ids(value: &[u8]) -> Vec<String> {
     let mut ids = Vec::new();
     let mut open: Option<Vec<u8>> = None;
     let mut octets = value.iter().copied();

@@ -48,7 +48,7 @@ fn term(test: &TextTest) -> Option<&str> {
             [text, name].into_iter().map(String::as_str).find(|text| is_long(text))
         }
         TextTest::Body(text) | TextTest::Text(text) => Some(text.as_str()).filter(|text| is_long(text)),
-        TextTest::SentBefore(_) | TextTest::SentOn(_) | TextTest::SentSince(_) => None,
+        TextTest::SentBefore(_) | TextTest::SentOn(_) | TextTest::SentSince(_) | TextTest::Thread(_) => None,
     }
 }
 

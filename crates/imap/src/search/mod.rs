@@ -10,9 +10,10 @@ mod subject;
 mod text;
 mod thread;
 
-use crate::object;
+use crate::object::{self, Thread};
 use crate::picture::Picture;
 use crate::view::{Target, View};
+pub(crate) use facts::ids as message_ids;
 pub(crate) use find::Place;
 use imap_proto::command::{Day, Key};
 use imap_proto::{Ranges, Set};
@@ -67,6 +68,7 @@ pub(crate) enum TextTest {
     SentBefore(Day),
     SentOn(Day),
     SentSince(Day),
+    Thread(Thread),
     /// Name of the field, and text.
     Header(String, String),
     Body(String),
@@ -160,7 +162,13 @@ impl Test {
             Key::Younger(seconds) => Self::Row(RowTest::From(now - i64::from(*seconds))),
             Key::ModSeq(modseq) => Self::ModSeq(*modseq),
             Key::EmailId(id) => object::find_email(id).map_or(Self::None, |id| Self::Row(RowTest::Email(id))),
-            Key::ThreadId(_) => Self::None,
+            Key::ThreadId(id) => match object::find_thread(id) {
+                None => Self::None,
+                Some((thread, None)) => Self::Text(TextTest::Thread(thread)),
+                Some((thread, Some(email))) => {
+                    Self::And(vec![Self::Row(RowTest::Email(email)), Self::Text(TextTest::Thread(thread))])
+                }
+            },
             Key::Larger(size) => Self::Row(RowTest::Larger(*size)),
             Key::Smaller(size) => Self::Row(RowTest::Smaller(*size)),
             Key::SentBefore(day) => Self::Text(TextTest::SentBefore(*day)),
@@ -253,7 +261,11 @@ impl TextTest {
         match self {
             Self::Body(_) | Self::Text(_) => Depth::Body,
             Self::Header(name, _) if !KeyFields::hold(name) => Depth::Header,
-            Self::Header(..) | Self::SentBefore(_) | Self::SentOn(_) | Self::SentSince(_) => Depth::Keys,
+            Self::Header(..)
+            | Self::SentBefore(_)
+            | Self::SentOn(_)
+            | Self::SentSince(_)
+            | Self::Thread(_) => Depth::Keys,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Depth, TextTest};
 use crate::body::{Body, HEADER_MAX};
+use crate::object::Thread;
 use imap_proto::command::Day;
 use mail::casemap::fold;
 use mail::mime::{Extent, KeyFields, SearchText, Section};
@@ -14,8 +15,8 @@ pub(crate) enum Haystack<'a> {
     /// The key fields alone.
     Keys(Vec<Field<'a>>),
     /// What was read of the message.
-    Read { extent: Extent, sent: Option<Day>, text: SearchText },
-    /// From the search index, which does not know dates.
+    Read { extent: Extent, sent: Option<Day>, thread: Thread, text: SearchText },
+    /// From the search index, which knows neither dates nor threads.
     Indexed(SearchText),
 }
 
@@ -54,7 +55,7 @@ impl<'a> Haystack<'a> {
         let extent = if depth == Depth::Body { Extent::Whole } else { Extent::Header };
         let text = SearchText::read(body.message(), body.parts(), extent).ok()?;
         let sent = mail::header::find(&header, "date").and_then(|field| day(&field.unfolded()));
-        Some((Self::Read { extent, sent, text }, keys))
+        Some((Self::Read { extent, sent, thread: Thread::of(&keys), text }, keys))
     }
 
     /// The verdict; `None` if what is known does not decide it.
@@ -63,6 +64,7 @@ impl<'a> Haystack<'a> {
             TextTest::SentBefore(day) => Some(self.sent()?.is_some_and(|sent| sent < *day)),
             TextTest::SentOn(day) => Some(self.sent()? == Some(*day)),
             TextTest::SentSince(day) => Some(self.sent()?.is_some_and(|sent| sent >= *day)),
+            TextTest::Thread(wanted) => Some(self.thread()? == *wanted),
             TextTest::Header(name, wanted) => match self {
                 Self::Keys(_) if !KeyFields::hold(name) => None,
                 Self::Keys(fields) => {
@@ -83,6 +85,19 @@ impl<'a> Haystack<'a> {
         match self {
             Self::Read { extent: Extent::Whole, text, .. } | Self::Indexed(text) => Some(text),
             Self::Keys(_) | Self::Read { .. } => None,
+        }
+    }
+
+    /// The thread, if it is known.
+    fn thread(&self) -> Option<Thread> {
+        match self {
+            Self::Keys(fields) => {
+                // Ours stand in front, and are none of these.
+                let named = |name: &str| fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+                Some(Thread::by(|name| named(name).map(|field| field.value.to_vec())))
+            }
+            Self::Read { thread, .. } => Some(thread.clone()),
+            Self::Indexed(_) => None,
         }
     }
 

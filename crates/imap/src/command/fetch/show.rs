@@ -6,10 +6,11 @@ use crate::client::{Client, Gone};
 use crate::downgrade;
 use crate::flags;
 use crate::literal;
-use crate::object;
+use crate::object::{self, Thread};
 use crate::preview;
 use imap_proto::command::{FetchItem, Partial, PreviewWhen, Rfc822, Section, SectionText};
 use imap_proto::fetch::{FetchLine, binary_name, binary_size_name, section_name};
+use mail::mime::KeyFields;
 use storage::{Columns, ModSeq, Row, Uid, UidSet};
 
 /// One `* n FETCH (…)`.
@@ -22,7 +23,7 @@ pub(super) async fn message(
 ) -> Result<(), Gone> {
     let Some(selected) = &mut client.selected else { return Ok(()) };
     let Some(number) = selected.view.number(row.uid) else { return Ok(()) };
-    let state = {
+    let mut state = {
         let picture = selected.shared.look();
         let Some(mark) = picture.mark(row.uid) else {
             faults.gone = true;
@@ -32,8 +33,21 @@ pub(super) async fn message(
             selected.view.knows(row.uid, mark.modseq);
         }
         let names = flags::names(mark.flags, mark.keywords, &picture.keywords);
-        State { flags: names.into_iter().map(str::to_owned).collect(), modseq: mark.modseq }
+        State {
+            flags: names.into_iter().map(str::to_owned).collect(),
+            modseq: mark.modseq,
+            thread: Thread::Alone,
+        }
     };
+    if plan.columns.contains(Columns::KEY_FIELDS) {
+        match thread(&row, client).await {
+            Some(thread) => state.thread = thread,
+            None => {
+                faults.unreadable = true;
+                return Ok(());
+            }
+        }
+    }
     if !repair(&mut row, plan, client).await {
         faults.unreadable = true;
         return Ok(());
@@ -70,6 +84,7 @@ pub(super) async fn message(
 struct State {
     flags: Vec<String>,
     modseq: ModSeq,
+    thread: Thread,
 }
 
 /// What FETCH did by itself: `\Seen` is new, and the client hears of it (RFC 9051 §6.4.5, RFC 7162 §3.2.4).
@@ -89,12 +104,24 @@ fn tell_seen(client: &mut Client, line: &mut FetchLine, plan: &Plan, uid: Uid, s
     }
 }
 
+/// The thread of a message, by its stored key fields or by its header. `None`: it cannot be read.
+async fn thread(row: &Row, client: &Client) -> Option<Thread> {
+    if let Some(keys) = row.key_fields.as_deref().and_then(KeyFields::decode) {
+        return Some(Thread::of(&keys));
+    }
+    let selected = client.selected.as_ref()?;
+    let message = client.house.store.message(selected.mailbox, row.uid).await.ok()??;
+    body::key_fields(&message).await.map(|keys| Thread::of(&keys))
+}
+
 /// Finds envelope and structure of a message that was filed without them. False: it cannot be read.
 async fn repair(row: &mut Row, plan: &Plan, client: &Client) -> bool {
     let lacks = |wanted: Columns, column: &Option<Vec<u8>>| {
         plan.columns.contains(wanted) && column.as_ref().is_none_or(Vec::is_empty)
     };
-    if !lacks(Columns::ENVELOPE, &row.envelope) && !lacks(Columns::BODYSTRUCTURE, &row.bodystructure) {
+    let structure =
+        lacks(Columns::ENVELOPE, &row.envelope) || lacks(Columns::BODYSTRUCTURE, &row.bodystructure);
+    if !structure {
         return true;
     }
     let Some(selected) = &client.selected else { return false };
@@ -118,7 +145,9 @@ fn small_item(client: &mut Client, line: &mut FetchLine, item: &FetchItem, row: 
         FetchItem::Flags => line.flags(out, &state.flags),
         FetchItem::ModSeq => line.modseq(out, state.modseq),
         FetchItem::EmailId => line.object_id(out, "EMAILID", &object::email(row.email)),
-        FetchItem::ThreadId => line.item(out, "THREADID", b"NIL"),
+        FetchItem::ThreadId => {
+            line.object_id(out, "THREADID", &state.thread.name(row.email));
+        }
         FetchItem::Size => line.number(out, "RFC822.SIZE", row.size),
         FetchItem::InternalDate => {
             line.string(out, "INTERNALDATE", mail::date::print_internal(row.received).as_bytes());
