@@ -8,6 +8,7 @@
 mod curl;
 mod getmail;
 mod imapflow;
+mod haproxy;
 mod imaplib;
 mod mbsync;
 mod mutt;

@@ -3,6 +3,7 @@
 
 mod alias_catchall_subaddress;
 mod any_pieces;
+mod behind_a_proxy;
 mod cli_on_live_daemon;
 mod database_locked;
 mod delay_and_giving_up;
@@ -21,9 +22,11 @@ mod limits_hold;
 mod log_lines;
 mod loops_end;
 mod many_at_once;
+mod not_in_our_name;
 mod notices_find_home;
 mod open_relay_refused;
 mod opportunistic_tls;
+mod our_own_machines_relay;
 mod reload_keeps_connections;
 mod reports_arrive;
 mod restart_with_full_queue;

@@ -31,6 +31,11 @@ impl Network {
         Ok(network)
     }
 
+    /// Whether it holds all addresses of its family.
+    pub fn is_everything(&self) -> bool {
+        self.bits == 0
+    }
+
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         ip.is_ipv4() == self.ip.is_ipv4() && masked(ip, self.bits) == number(self.ip)

@@ -8,7 +8,7 @@ use crate::pool::{Kept, Pool};
 use crate::route::Exit;
 use crate::schedule::Fate;
 use crate::unreachable::Unreachable;
-use mail::{Domain, Envelope, MailParams, Message, Recipient, Reply, ReversePath};
+use mail::{Domain, Envelope, MailParams, Message, Recipient, Reply, ReversePath, Status};
 use net::Connector;
 use smtp_proto::client::{Connection, Outcome, Report, Transaction};
 use smtp_proto::{Content, ContentKind, Extension, Offers};
@@ -41,6 +41,13 @@ pub(crate) struct Work<'a> {
     pub domain: &'a Domain,
     pub message: &'a Message,
     pub content: Content,
+}
+
+impl Work<'_> {
+    /// Whether the sender has asked that it go over verified TLS or not at all (RFC 8689 §4.2.1). Notices are exempt.
+    fn needs_tls(&self) -> bool {
+        self.params.require_tls && !self.from.is_null()
+    }
 }
 
 /// What became of one recipient.
@@ -76,7 +83,11 @@ impl Courier {
         recipients: &[Recipient],
         results: &mut [Option<Tried>],
     ) {
-        let destination = self.destination(work.domain);
+        let mut destination = self.destination(work.domain);
+        if work.needs_tls() {
+            // A connection that others were content with may be no good for this.
+            destination.push_str(" REQUIRETLS");
+        }
         let mut attempt = Attempt {
             courier: self,
             work,
@@ -158,6 +169,10 @@ impl Attempt<'_> {
         let port =
             self.courier.config.smarthost.as_ref().map_or(self.courier.config.port, |relay| relay.port);
         for host in hosts {
+            if self.work.needs_tls() && !self.is_certain(host) {
+                self.notes.push((String::new(), no_tls(format!("the name {host} is not vouched for"))));
+                continue;
+            }
             let addresses = match mx::addresses(host, self.courier.world.dns.as_ref()).await {
                 Ok(addresses) => addresses,
                 Err(reply) => {
@@ -177,6 +192,13 @@ impl Attempt<'_> {
                 }
             }
         }
+    }
+
+    /// Whether nobody else can have put this host in the place of the right one: a name from the configuration, or the
+    /// recipients' domain itself. Of other names that MX records give nothing is known, as long as neither DNSSEC nor
+    /// MTA-STS is asked.
+    fn is_certain(&self, host: &Domain) -> bool {
+        self.courier.config.smarthost.is_some() || host == self.work.domain
     }
 
     /// A smarthost that is not there or sends us away is a matter between us and it, and no fault of the recipient.
@@ -245,7 +267,10 @@ impl Attempt<'_> {
         }
         let smarthost = courier.config.smarthost.as_ref();
         let login = credentials(smarthost).await.map_err(Said::ByUs)?;
-        let security = smarthost.map_or(Security::Opportunistic, |smarthost| smarthost.security);
+        let mut security = smarthost.map_or(Security::Opportunistic, |smarthost| smarthost.security);
+        if self.work.needs_tls() && security != Security::Implicit {
+            security = Security::Required;
+        }
         let way = |security| Way {
             connector: &courier.connector,
             tls: &courier.tls,
@@ -260,6 +285,9 @@ impl Attempt<'_> {
                 info!(mail = self.work.mail_id, host = %place.host, %reply, "TLS failed; once more in clear");
                 self.opened += 1;
                 Link::open(&way(Security::None), place).await.map_err(OpenError::said)
+            }
+            Err(OpenError::Handshake(reply) | OpenError::Unfit(reply)) if self.work.needs_tls() => {
+                Err(Said::ByUs(no_tls(reply.text)))
             }
             Err(error) => {
                 if let OpenError::Unreachable(reply) = &error {
@@ -395,4 +423,11 @@ impl Attempt<'_> {
                 Some(Tried { fate, host: host.clone(), reply: reply.clone(), notify: NotifyPassed::No });
         }
     }
+}
+
+/// The sender wants TLS that holds what it promises, and it cannot be had (RFC 8689 §4.2.1).
+fn no_tls(why: String) -> Reply {
+    let text =
+        format!("The sender asked for TLS on the whole way (REQUIRETLS), which cannot be had here: {why}");
+    Reply::new(550, Status::permanent(7, 10), text)
 }

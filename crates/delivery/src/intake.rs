@@ -2,14 +2,16 @@
 
 use crate::bounce::{About, Writer};
 use crate::draft::{Draft, Look};
+use crate::plan::Plan;
 use crate::refusal;
 use crate::reports::ReportReader;
+use crate::route::{Resolved, Target};
 use crate::router::Router;
 use mail::dsn::Report;
 use mail::{Address, Mail, Message, Reply, ReversePath, Status, header, mime, trace};
 use policy::dkim::Signer;
 use std::sync::{Arc, PoisonError, RwLock};
-use storage::{Acceptance, Error, Folder, Shape, Store};
+use storage::{Acceptance, Error, Folder, Shape, SpecialUse, Store};
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 use world::World;
@@ -142,7 +144,10 @@ impl Intake {
     /// Plans a message and lays out its rows; nothing is written.
     async fn draft(&self, mail: &Mail, arrival: &Arrival) -> Result<Draft, Failed> {
         let router = self.router();
-        let plan = router.plan(&mail.envelope).await.map_err(Failed::Refused)?;
+        let mut plan = router.plan(&mail.envelope).await.map_err(Failed::Refused)?;
+        if arrival.folder == Folder::Special(SpecialUse::Junk) {
+            self.keep_at_home(&mut plan, arrival).await.map_err(Failed::Refused)?;
+        }
         let depth = if plan.local.is_empty() { Depth::Header } else { Depth::Structure };
         let look = self.look(&mail.message, depth).await?;
         let hops = trace::hops(&mail.message.added) + trace::hops(&look.header);
@@ -151,6 +156,32 @@ impl Intake {
         }
         let now = self.inner.world.clock.unix();
         Ok(Draft::lay_out(mail, arrival, plan, look, now))
+    }
+
+    /// What is suspicious is not sent on in our name. Where an alias leads elsewhere only, postmaster gets it, in Junk:
+    /// nothing is lost, and whoever runs the server sees it.
+    async fn keep_at_home(&self, plan: &mut Plan, arrival: &Arrival) -> Result<(), Reply> {
+        let lost = plan.keep_at_home();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let router = self.router();
+        let Some(postmaster) = router.bare_postmaster() else { return Err(suspicious()) };
+        let targets = match router.resolve(&postmaster).await {
+            Resolved::Ours(targets) => targets,
+            Resolved::Temporary(reply) => return Err(reply),
+            _ => Vec::new(),
+        };
+        let found = targets.into_iter().find_map(|target| match target {
+            Target::Mailbox { account, address } => Some((account, address)),
+            Target::Remote { .. } => None,
+        });
+        let (account, address) = found.ok_or_else(suspicious)?;
+        for original in lost {
+            info!(mail = arrival.id, to = %original, account, "suspicious: kept for postmaster instead of forwarded");
+            plan.file_instead(account.clone(), address.clone(), original);
+        }
+        Ok(())
     }
 
     /// A notice (a failure, delay or success report) as rows, to be written with what it tells of. `None` if its
@@ -250,6 +281,11 @@ fn look_at(message: &Message, depth: Depth) -> std::io::Result<Look> {
         }
     };
     Ok(Look { header, shape })
+}
+
+fn suspicious() -> Reply {
+    let text = "The message is suspicious, and would have to be sent on elsewhere: it is not taken";
+    Reply::new(550, Status::permanent(7, 1), text)
 }
 
 fn nobody() -> Reply {

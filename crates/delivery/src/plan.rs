@@ -61,6 +61,28 @@ pub enum Success {
     Expanded,
 }
 
+impl Plan {
+    /// Takes out what would leave this server, and gives back the recipients whom nobody here gets a copy of.
+    pub(crate) fn keep_at_home(&mut self) -> Vec<Address> {
+        let mut lost: Vec<Address> = Vec::new();
+        for remote in self.remote.drain(..) {
+            let is_here = self.local.iter().any(|local| local.original == remote.original);
+            if !is_here && !lost.contains(&remote.original) {
+                lost.push(remote.original);
+            }
+        }
+        self.told.retain(|told| !lost.contains(&told.recipient.address));
+        lost
+    }
+
+    /// Gives an account a copy that was meant for `original`, unless it has one.
+    pub(crate) fn file_instead(&mut self, account: String, address: Address, original: Address) {
+        if !self.local.iter().any(|local| local.account == account) {
+            self.local.push(Local { account, address, original });
+        }
+    }
+}
+
 impl Rules {
     /// Decides about the whole envelope. `now` in seconds since 1970.
     pub fn plan(&self, envelope: &Envelope, known: &Known, now: i64) -> Result<Plan, Reply> {
@@ -116,7 +138,7 @@ impl Planner<'_> {
         if several && recipient.notify.on_success() {
             self.plan.told.push(Told { recipient: recipient.clone(), success: Success::Expanded });
         }
-        let notify = if several { without_success(recipient.notify) } else { recipient.notify };
+        let notify = if several { recipient.notify.without_success() } else { recipient.notify };
         for target in targets {
             match target {
                 Target::Mailbox { account, address } => {
@@ -156,13 +178,4 @@ impl Planner<'_> {
 fn original(address: &Address) -> OriginalRecipient {
     let kind = if address.needs_utf8() { "utf-8" } else { "rfc822" };
     OriginalRecipient { kind: kind.to_owned(), address: address.to_string() }
-}
-
-/// NOTIFY as it goes on to several addresses: without SUCCESS (RFC 3461 §5.2.7.3, way c).
-fn without_success(notify: Notify) -> Notify {
-    match notify {
-        Notify::On { failure: false, delay: false, .. } => Notify::Never,
-        Notify::On { failure, delay, .. } => Notify::On { success: false, failure, delay },
-        other => other,
-    }
 }

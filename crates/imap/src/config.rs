@@ -65,11 +65,7 @@ pub struct Config {
 impl Config {
     /// What is hidden from those who came to our address `local`.
     pub(crate) fn hidden_at(&self, local: SocketAddr) -> Vec<&'static str> {
-        let here = |entrance: &&Entrance| {
-            let address = entrance.listen.address;
-            let ip = address.ip();
-            address.port() == local.port() && (ip.is_unspecified() || ip.to_canonical() == local.ip())
-        };
+        let here = |entrance: &&Entrance| entrance.listen.is_at(local);
         let listen = self.listen.iter().filter(here).flat_map(|entrance| &entrance.hide);
         self.hide.iter().chain(listen).map(|capability| capability.0).collect()
     }

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::control::{Control, Reloading};
 use crate::dns::Exchangeable;
 use crate::doors::Doors;
-use crate::listeners::{BindError, Ground, Listeners, wanted};
+use crate::listeners::{BindError, Ground, Listeners};
 use crate::reload::Running;
 use crate::sts;
 use delivery::reports::ReportReader;
@@ -111,7 +111,7 @@ impl Daemon {
         let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone());
         let doors = Doors::new(&config, &store, &intake, &world, pipeline);
         let listeners = Listeners::default();
-        let change = listeners.prepare(&wanted(&config), &ground).map_err(StartError::Bind)?;
+        let change = listeners.prepare(&config, &ground).map_err(StartError::Bind)?;
         let socket = LocalListener::bind(config.socket()).map_err(|error| {
             other(format!("the control socket {} cannot be made: {error}", config.socket().display()))
         })?;

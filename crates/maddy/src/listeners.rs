@@ -1,7 +1,10 @@
 //! The listening sockets: which there should be, and getting from those that are to those that should be.
 
 use crate::config::Config;
-use net::{Conn, Family, Gate, Listen, ListenOptions, ListenTls, Listener, ServerTls, Stop, Tls};
+use net::{
+    Conn, Family, Gate, Listen, ListenOptions, ListenTls, Listener, ProxyOptions, ProxyTrust, ServerTls,
+    Stop, Tls,
+};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -55,6 +58,22 @@ pub(crate) struct Listening {
     both: bool,
 }
 
+impl Listening {
+    fn proxy_in(&self, proxies: &HashMap<(DoorName, SocketAddr), ProxyOptions>) -> ProxyOptions {
+        proxies.get(&(self.door, self.address)).cloned().unwrap_or_default()
+    }
+}
+
+/// Whose PROXY headers a configuration has believed, by socket.
+fn proxies(config: &Config) -> HashMap<(DoorName, SocketAddr), ProxyOptions> {
+    let of = |door: DoorName, listen: &Listen| ((door, listen.address), listen.proxy.clone());
+    let smtp = config.smtp.door.listen.iter().map(|entrance| of(DoorName::Smtp, &entrance.listen));
+    let submission =
+        config.submission.door.listen.iter().map(|entrance| of(DoorName::Submission, &entrance.listen));
+    let imap = config.imap.listen.iter().map(|entrance| of(DoorName::Imap, &entrance.listen));
+    smtp.chain(submission).chain(imap).collect()
+}
+
 /// All sockets that a configuration asks for.
 pub(crate) fn wanted(config: &Config) -> Vec<Listening> {
     let mut list = Vec::new();
@@ -65,11 +84,11 @@ pub(crate) fn wanted(config: &Config) -> Vec<Listening> {
         };
         list.push(Listening { door, address: listen.address, tls, both: true });
     };
-    for listen in &config.smtp.door.listen {
-        add(DoorName::Smtp, listen);
+    for entrance in &config.smtp.door.listen {
+        add(DoorName::Smtp, &entrance.listen);
     }
-    for listen in &config.submission.door.listen {
-        add(DoorName::Submission, listen);
+    for entrance in &config.submission.door.listen {
+        add(DoorName::Submission, &entrance.listen);
     }
     for entrance in &config.imap.listen {
         add(DoorName::Imap, &entrance.listen);
@@ -98,19 +117,28 @@ pub(crate) struct Ground {
 /// The sockets that listen.
 #[derive(Default)]
 pub(crate) struct Listeners {
-    open: HashMap<Listening, JoinHandle<()>>,
+    open: HashMap<Listening, Open>,
+}
+
+/// A socket that listens.
+struct Open {
+    task: JoinHandle<()>,
+    proxy: ProxyTrust,
 }
 
 /// Sockets that are bound and do not accept yet, and those that shall be closed: the change from one configuration to
 /// the next, which can still be dropped.
 pub(crate) struct Change {
-    bound: Vec<(Listening, Listener)>,
+    bound: Vec<(Listening, Listener, ProxyTrust)>,
     closing: Vec<Listening>,
+    proxies: HashMap<(DoorName, SocketAddr), ProxyOptions>,
 }
 
 impl Listeners {
     /// Binds what is new. Nothing has changed yet when this fails or its result is dropped.
-    pub(crate) fn prepare(&self, wanted: &[Listening], ground: &Ground) -> Result<Change, BindError> {
+    pub(crate) fn prepare(&self, config: &Config, ground: &Ground) -> Result<Change, BindError> {
+        let wanted = wanted(config);
+        let proxies = proxies(config);
         let taken = |new: &&Listening| {
             let same = |open: &&Listening| open.address == new.address && !wanted.contains(open);
             new.address.port() != 0 && self.open.keys().any(|open| same(&open))
@@ -122,26 +150,30 @@ impl Listeners {
         let closing = self.open.keys().filter(|open| !wanted.contains(open)).copied().collect();
         let mut bound = Vec::new();
         for listening in wanted.iter().filter(|listening| !self.open.contains_key(listening)) {
-            let listener =
-                bind(*listening, ground).map_err(|error| BindError { listening: *listening, error })?;
-            bound.push((*listening, listener));
+            let proxy = ProxyTrust::new(listening.proxy_in(&proxies));
+            let listener = bind(*listening, &proxy, ground)
+                .map_err(|error| BindError { listening: *listening, error })?;
+            bound.push((*listening, listener, proxy));
         }
-        Ok(Change { bound, closing })
+        Ok(Change { bound, closing, proxies })
     }
 
     /// Accepts on what is new and gives back what is not wanted any more, to be closed; sessions go on.
     pub(crate) fn apply(&mut self, change: Change, serve: impl Fn(DoorName) -> Serve) -> Vec<Closing> {
         let closing = change.closing.into_iter().filter_map(|listening| {
-            let task = self.open.remove(&listening)?;
-            Some(Closing { listening, task })
+            let open = self.open.remove(&listening)?;
+            Some(Closing { listening, task: open.task })
         });
         let closing = closing.collect();
-        for (listening, listener) in change.bound {
+        for (listening, open) in &self.open {
+            open.proxy.set(listening.proxy_in(&change.proxies));
+        }
+        for (listening, listener, proxy) in change.bound {
             let address = listener.local_addr().unwrap_or(listening.address);
             info!(door = listening.door.name(), %address, tls = listening.tls == TlsStart::AtOnce, "listening");
             let serve = serve(listening.door);
             let task = tokio::spawn(listener.run(move |conn| serve(conn)));
-            self.open.insert(listening, task);
+            self.open.insert(listening, Open { task, proxy });
         }
         closing
     }
@@ -163,12 +195,12 @@ impl Closing {
     }
 }
 
-fn bind(listening: Listening, ground: &Ground) -> io::Result<Listener> {
-    match bind_at(listening, listening.address, ground) {
+fn bind(listening: Listening, proxy: &ProxyTrust, ground: &Ground) -> io::Result<Listener> {
+    match bind_at(listening, listening.address, proxy, ground) {
         Err(error) if listening.both && has_no_ipv6(listening.address, &error) => {
             let instead = SocketAddr::from((Ipv4Addr::UNSPECIFIED, listening.address.port()));
             info!(wanted = %listening.address, %instead, "this machine has no IPv6");
-            bind_at(listening, instead, ground)
+            bind_at(listening, instead, proxy, ground)
         }
         other => other,
     }
@@ -182,7 +214,12 @@ fn has_no_ipv6(address: SocketAddr, error: &io::Error) -> bool {
             || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32))
 }
 
-fn bind_at(listening: Listening, address: SocketAddr, ground: &Ground) -> io::Result<Listener> {
+fn bind_at(
+    listening: Listening,
+    address: SocketAddr,
+    proxy: &ProxyTrust,
+    ground: &Ground,
+) -> io::Result<Listener> {
     let tls = match listening.tls {
         TlsStart::OnRequest => Tls::StartTls(ground.tls.clone()),
         TlsStart::AtOnce => Tls::Implicit(ground.tls.clone()),
@@ -192,6 +229,7 @@ fn bind_at(listening: Listening, address: SocketAddr, ground: &Ground) -> io::Re
         address,
         family: if listening.both { Family::Both } else { Family::Own },
         tls,
+        proxy: proxy.clone(),
         busy: listening.door.busy(),
     };
     Listener::bind(options, ground.gate.clone(), &ground.world, ground.stop.clone())

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::daemon::{certificates, load_router, report_reader, signer};
 use crate::dns::Exchangeable;
 use crate::doors::Doors;
-use crate::listeners::{Change, Ground, Listeners, wanted};
+use crate::listeners::{Change, Ground, Listeners};
 use crate::logging::Logging;
 use delivery::Intake;
 use net::ServerTls;
@@ -78,10 +78,8 @@ impl Running {
         let old = self.config();
         refuse_what_needs_a_restart(&old, &new)?;
         let dns = self.new_resolver(&old, &new)?;
-        let change = self
-            .listeners()
-            .prepare(&wanted(&new), &self.ground)
-            .map_err(|error| Refused(error.to_string()))?;
+        let change =
+            self.listeners().prepare(&new, &self.ground).map_err(|error| Refused(error.to_string()))?;
         let router = load_router(&new, self.store(), &self.ground.world)
             .await
             .map_err(|error| Refused(format!("the database cannot be asked: {error}")))?;

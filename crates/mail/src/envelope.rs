@@ -95,6 +95,16 @@ impl Notify {
     pub fn on_success(self) -> bool {
         matches!(self, Self::On { success: true, .. })
     }
+
+    /// The same but for notices of success: to several addresses it goes on so (RFC 3461 §5.2.7.3, way c).
+    #[must_use]
+    pub fn without_success(self) -> Self {
+        match self {
+            Self::On { failure: false, delay: false, .. } => Self::Never,
+            Self::On { failure, delay, .. } => Self::On { success: false, failure, delay },
+            other => other,
+        }
+    }
 }
 
 /// ORCPT= of RCPT TO (RFC 3461 §4.2): the recipient as the first sender wrote it.

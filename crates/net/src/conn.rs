@@ -3,7 +3,7 @@
 use crate::client_tls::ClientTls;
 use crate::compress::Compression;
 use crate::drive::{Closed, Due};
-use crate::limit::Permit;
+use crate::limit::{Permit, Refusal};
 use crate::server_tls::ServerTls;
 use crate::stop::Stop;
 use crate::stream::Stream;
@@ -57,7 +57,7 @@ pub struct Conn {
     pub(crate) under_way: Option<(u64, Instant)>,
     /// What is to be told once the output is sent.
     pub(crate) due: Option<Due>,
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
 }
 
 /// When the present output began to be sent, and when the peer last took some of it.
@@ -65,6 +65,16 @@ pub struct Conn {
 struct Writing {
     since: Instant,
     progress: Instant,
+}
+
+/// What a peer did while it should have waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    Kept,
+    /// It has sent something.
+    Broken,
+    /// It has ended the connection.
+    Gone,
 }
 
 /// What a new connection is made of.
@@ -101,7 +111,7 @@ impl Conn {
             waiting_since: None,
             under_way: None,
             due: None,
-            _permit: parts.permit,
+            permit: parts.permit,
         }
     }
 
@@ -113,6 +123,29 @@ impl Conn {
     /// The other side; never an IPv4 address in IPv6 clothes.
     pub fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// The peer speaks for a client elsewhere, as whom it counts from now on: [`Conn::peer`] and the limits.
+    ///
+    /// Only for peers that are trusted to say so. On an error the client has no room, and the connection should end.
+    pub fn stands_for(&mut self, client: SocketAddr) -> Result<(), Refusal> {
+        if let Some(permit) = &mut self.permit {
+            permit.count_as(client.ip())?;
+        }
+        self.peer = canonical(client);
+        Ok(())
+    }
+
+    /// Whether the peer sends something (or ends the connection) within that time, although it was told nothing yet.
+    /// What it sends stays where it is. Only in clear: under TLS this says [`Silence::Kept`] at once.
+    pub async fn silence(&self, wait: Duration) -> Silence {
+        let Stream::Plain(stream) = &self.stream else { return Silence::Kept };
+        let mut octet = [0; 1];
+        match timeout(wait, stream.peek(&mut octet)).await {
+            Err(_) => Silence::Kept,
+            Ok(Ok(n)) if n > 0 => Silence::Broken,
+            Ok(_) => Silence::Gone,
+        }
     }
 
     /// Our side.

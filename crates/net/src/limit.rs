@@ -100,26 +100,21 @@ impl Gate {
 
     /// Asks for entry.
     pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<Permit, Refusal> {
-        let ip = ip.to_canonical();
         let mut counts = self.lock();
-        let limits = counts.limits;
-        if counts.in_all >= limits.connections {
-            return Err(Refusal::Full);
-        }
-        let is_counted = limits.loopback == Loopback::Counted || !ip.is_loopback();
-        if is_counted {
-            if counts.addresses.get(&ip).is_some_and(|n| *n >= limits.per_address) {
-                return Err(Refusal::Address);
-            }
-            if counts.networks.get(&network_of(ip)).is_some_and(|n| *n >= limits.per_network) {
-                return Err(Refusal::Network);
-            }
-            *counts.addresses.entry(ip).or_default() += 1;
-            *counts.networks.entry(network_of(ip)).or_default() += 1;
-        }
+        counts.has_room()?;
+        let counted = counts.enter(ip.to_canonical())?;
         counts.in_all += 1;
         self.live.send_replace(counts.in_all);
-        Ok(Permit { gate: self.clone(), counted: is_counted.then_some(ip) })
+        Ok(Permit { gate: self.clone(), counted })
+    }
+
+    /// Asks for entry for somebody whom a proxy will name: counted in all only, until [`Permit::count_as`].
+    pub(crate) fn admit_unknown(self: &Arc<Self>) -> Result<Permit, Refusal> {
+        let mut counts = self.lock();
+        counts.has_room()?;
+        counts.in_all += 1;
+        self.live.send_replace(counts.in_all);
+        Ok(Permit { gate: self.clone(), counted: None })
     }
 
     pub(crate) fn write_stall(&self) -> Duration {
@@ -142,14 +137,51 @@ impl Gate {
     }
 }
 
+impl Counts {
+    fn has_room(&self) -> Result<(), Refusal> {
+        if self.in_all < self.limits.connections { Ok(()) } else { Err(Refusal::Full) }
+    }
+
+    /// Counts one more from there; `None` if such are not counted.
+    fn enter(&mut self, ip: IpAddr) -> Result<Option<IpAddr>, Refusal> {
+        let limits = self.limits;
+        if limits.loopback == Loopback::Exempt && ip.is_loopback() {
+            return Ok(None);
+        }
+        if self.addresses.get(&ip).is_some_and(|n| *n >= limits.per_address) {
+            return Err(Refusal::Address);
+        }
+        if self.networks.get(&network_of(ip)).is_some_and(|n| *n >= limits.per_network) {
+            return Err(Refusal::Network);
+        }
+        *self.addresses.entry(ip).or_default() += 1;
+        *self.networks.entry(network_of(ip)).or_default() += 1;
+        Ok(Some(ip))
+    }
+
+    fn leave(&mut self, counted: Option<IpAddr>) {
+        if let Some(ip) = counted {
+            take_one(&mut self.addresses, ip);
+            take_one(&mut self.networks, network_of(ip));
+        }
+    }
+}
+
+impl Permit {
+    /// From now on the connection counts as one from there. On an error it counts as before, and should end.
+    pub(crate) fn count_as(&mut self, ip: IpAddr) -> Result<(), Refusal> {
+        let mut counts = self.gate.lock();
+        let counted = counts.enter(ip.to_canonical())?;
+        counts.leave(std::mem::replace(&mut self.counted, counted));
+        Ok(())
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.gate.lock();
         counts.in_all -= 1;
-        if let Some(ip) = self.counted {
-            take_one(&mut counts.addresses, ip);
-            take_one(&mut counts.networks, network_of(ip));
-        }
+        counts.leave(self.counted);
         self.gate.live.send_replace(counts.in_all);
     }
 }

@@ -1,7 +1,8 @@
 //! Listening sockets, and a task for each session that comes in through them.
 
 use crate::conn::{Conn, ID_LETTERS, Parts, canonical};
-use crate::limit::{Gate, Refusal};
+use crate::limit::{Gate, Permit, Refusal};
+use crate::proxy::{self, Header, ProxyTrust};
 use crate::server_tls::ServerTls;
 use crate::stop::Stop;
 use crate::tls::TlsError;
@@ -12,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tracing::{Instrument, debug, error, info_span, warn};
+use tracing::{Instrument, debug, error, info, info_span, warn};
 use world::{Random, World};
 
 /// Connections that the system keeps for us until we accept them.
@@ -49,24 +50,41 @@ pub struct ListenOptions {
     pub address: SocketAddr,
     pub family: Family,
     pub tls: Tls,
+    /// Whose PROXY headers are believed.
+    pub proxy: ProxyTrust,
     /// Said in clear to whom the limits refuse, with its CRLF; nothing on a port where TLS begins at once.
     pub busy: &'static [u8],
 }
 
 /// A listening socket.
 pub struct Listener {
-    options: ListenOptions,
     socket: TcpListener,
+    stop: Stop,
+    porter: Arc<Porter>,
+}
+
+/// Lets connections in.
+struct Porter {
+    options: ListenOptions,
     gate: Arc<Gate>,
     random: Arc<dyn Random>,
     stop: Stop,
+}
+
+/// Somebody at the door, who may still be a proxy that has to say for whom it speaks.
+struct Comer {
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: Permit,
+    is_proxy: bool,
 }
 
 impl Listener {
     /// Binds and listens (SO_REUSEADDR, so that a restart need not wait for old connections). Needs tokio's reactor.
     pub fn bind(options: ListenOptions, gate: Arc<Gate>, world: &World, stop: Stop) -> io::Result<Self> {
         let socket = bind_socket(options.address, options.family)?;
-        Ok(Self { options, socket: TcpListener::from_std(socket)?, gate, random: world.random.clone(), stop })
+        let porter = Porter { options, gate, random: world.random.clone(), stop: stop.clone() };
+        Ok(Self { socket: TcpListener::from_std(socket)?, stop, porter: Arc::new(porter) })
     }
 
     /// Where it listens: the port is the real one if 0 was asked for.
@@ -90,10 +108,10 @@ impl Listener {
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.begin(stream, canonical(peer), serve.clone()),
+                Ok((stream, peer)) => self.porter.begin(stream, canonical(peer), serve.clone()),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    warn!(door = self.options.name, %error, "cannot accept connections at the moment");
+                    warn!(door = self.porter.options.name, %error, "cannot accept connections at the moment");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -104,30 +122,37 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<Conn> {
         loop {
             let (stream, peer) = self.socket.accept().await?;
-            let Some(mut conn) = self.admit(stream, canonical(peer)) else { continue };
-            if self.make_ready(&mut conn).await.is_ok() {
+            let Some(comer) = self.porter.admit(stream, canonical(peer)) else { continue };
+            let Some(mut conn) = self.porter.identify(comer).await else { continue };
+            if self.porter.make_ready(&mut conn).await.is_ok() {
                 return Ok(conn);
             }
         }
     }
+}
 
-    fn begin<F, S>(&self, stream: TcpStream, peer: SocketAddr, serve: Arc<F>)
+impl Porter {
+    fn begin<F, S>(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, serve: Arc<F>)
     where
         F: Fn(Conn) -> S + Send + Sync + 'static,
         S: Future<Output = ()> + Send,
     {
-        let Some(mut conn) = self.admit(stream, peer) else { return };
-        let span = info_span!("conn", id = conn.id(), peer = %peer.ip(), door = self.options.name);
-        let is_implicit = matches!(self.options.tls, Tls::Implicit(_));
-        let session = async move {
-            let _watch = PanicWatch;
-            if is_implicit && let Err(error) = conn.start_tls().await {
-                debug!(%error, "the TLS handshake failed");
-                return;
-            }
-            serve(conn).await;
-        };
-        tokio::spawn(session.instrument(span));
+        let Some(comer) = self.admit(stream, peer) else { return };
+        let porter = self.clone();
+        tokio::spawn(async move {
+            let Some(mut conn) = porter.identify(comer).await else { return };
+            let (peer, door) = (conn.peer().ip(), porter.options.name);
+            let span = info_span!("conn", id = conn.id(), %peer, door);
+            let session = async move {
+                let _watch = PanicWatch;
+                if let Err(error) = porter.make_ready(&mut conn).await {
+                    debug!(%error, "the TLS handshake failed");
+                    return;
+                }
+                serve(conn).await;
+            };
+            session.instrument(span).await;
+        });
     }
 
     async fn make_ready(&self, conn: &mut Conn) -> Result<(), TlsError> {
@@ -137,14 +162,50 @@ impl Listener {
         }
     }
 
-    fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Conn> {
-        let permit = match self.gate.admit(peer.ip()) {
-            Ok(permit) => permit,
-            Err(refusal) => {
-                self.refuse(&stream, peer, refusal);
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Comer> {
+        let what = self.options.proxy.comer(peer.ip());
+        let admitted = match what {
+            proxy::Comer::Client => self.gate.admit(peer.ip()),
+            proxy::Comer::Proxy => self.gate.admit_unknown(),
+            proxy::Comer::Unwanted => {
+                info!(door = self.options.name, peer = %peer.ip(), "connection refused: it does not come from a proxy");
                 return None;
             }
         };
+        match admitted {
+            Ok(permit) => Some(Comer { stream, peer, permit, is_proxy: what == proxy::Comer::Proxy }),
+            Err(refusal) => {
+                self.refuse(&stream, peer, refusal);
+                None
+            }
+        }
+    }
+
+    /// The connection with whom it is really with.
+    async fn identify(&self, comer: Comer) -> Option<Conn> {
+        let Comer { mut stream, mut peer, mut permit, is_proxy } = comer;
+        if is_proxy {
+            let (door, mut stop) = (self.options.name, self.stop.clone());
+            let header = tokio::select! {
+                () = stop.wait() => return None,
+                header = proxy::header(&mut stream) => header,
+            };
+            match header {
+                Ok(Header::Client(client)) => {
+                    debug!(door, proxy = %peer, client = %client, "a proxy speaks for a client");
+                    peer = client;
+                }
+                Ok(Header::Itself) => {}
+                Err(error) => {
+                    info!(door, proxy = %peer, %error, "connection refused: no PROXY header");
+                    return None;
+                }
+            }
+            if let Err(refusal) = permit.count_as(peer.ip()) {
+                self.refuse(&stream, peer, refusal);
+                return None;
+            }
+        }
         let server_tls = match &self.options.tls {
             Tls::None => None,
             Tls::StartTls(tls) | Tls::Implicit(tls) => Some(tls.clone()),

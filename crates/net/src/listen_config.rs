@@ -1,6 +1,7 @@
 //! The node `listen` of every door.
 
-use config::{Arg, Section};
+use crate::proxy::{Others, ProxyOptions};
+use config::{Arg, Network, Section};
 use std::net::{Ipv6Addr, SocketAddr};
 
 /// Where to listen.
@@ -8,6 +9,8 @@ use std::net::{Ipv6Addr, SocketAddr};
 pub struct Listen {
     pub address: SocketAddr,
     pub tls: ListenTls,
+    /// Whose PROXY headers are believed here.
+    pub proxy: ProxyOptions,
 }
 
 /// When TLS begins.
@@ -20,9 +23,15 @@ pub enum ListenTls {
 }
 
 impl Listen {
+    /// Whether a connection to our address `local` came in here.
+    pub fn is_at(&self, local: SocketAddr) -> bool {
+        let ip = self.address.ip();
+        self.address.port() == local.port() && (ip.is_unspecified() || ip.to_canonical() == local.ip())
+    }
+
     /// All addresses of this machine.
     pub fn anywhere(port: u16, tls: ListenTls) -> Self {
-        Self { address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), tls }
+        Self { address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), tls, proxy: ProxyOptions::default() }
     }
 }
 
@@ -41,8 +50,62 @@ pub fn decode_listen_with<E>(
             let address = listen.socket(Arg("address"), "IP address and port.").required();
             let implicit = listen.flag("tls", "TLS from the first octet, not by STARTTLS.").or(false);
             let tls = if implicit { ListenTls::Implicit } else { ListenTls::StartTls };
+            let proxy = listen.child(
+                "proxy",
+                "A proxy in front of this address says who the client is (PROXY protocol, versions 1 and 2).",
+                decode_proxy,
+            );
             let extra = extra(listen);
-            address.map(|address| (Listen { address, tls }, extra))
+            address.map(|address| (Listen { address, tls, proxy }, extra))
         });
     listen.into_iter().flatten().collect()
+}
+
+fn decode_proxy(section: &mut Section<'_>) -> ProxyOptions {
+    const OTHERS: &[(&str, Others)] = &[("refuse", Others::Refused), ("direct", Others::Direct)];
+    let usual = ProxyOptions::default();
+    let from = section
+        .parsed(
+            "from",
+            "an address or a network",
+            Network::parse,
+            "From where each connection begins with a PROXY header, which is believed; may repeat.",
+        )
+        .many();
+    let others = section
+        .choice(
+            "others",
+            OTHERS,
+            "Who comes from elsewhere: \"refuse\", or a client of its own (\"direct\").",
+        )
+        .or(usual.others);
+    ProxyOptions { from, others }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<Listen>, String> {
+        let tree = config::Tree::from_text("test", text, &|_| None);
+        tree.decode(decode_listen).map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn proxies_are_named() {
+        let listen =
+            read("listen \"[::]:25\" {\n proxy { from \"192.0.2.0/24\" \"::1\"; others \"direct\"; }\n}")
+                .unwrap();
+        let from = ["192.0.2.0/24", "::1"].map(|text| Network::parse(text).unwrap()).to_vec();
+        assert_eq!(listen[0].proxy, ProxyOptions { from, others: Others::Direct });
+        let listen = read("listen \"[::]:25\"\nlisten \"[::]:26\" tls=#true").unwrap();
+        assert_eq!(listen[0], Listen::anywhere(25, ListenTls::StartTls));
+        assert_eq!(listen[1], Listen::anywhere(26, ListenTls::Implicit));
+        assert!(
+            read("listen \"[::]:25\" { proxy { from \"192.0.2.1/24\"; }; }")
+                .unwrap_err()
+                .contains("bits behind")
+        );
+        assert!(read("listen \"[::]:25\" { proxy { others \"believe\"; }; }").is_err());
+    }
 }

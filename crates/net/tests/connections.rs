@@ -20,6 +20,7 @@ fn listener(world: &World, gate: Arc<Gate>, stop: Stop) -> (Listener, SocketAddr
         address: "127.0.0.1:0".parse().unwrap(),
         family: Family::Both,
         tls: Tls::None,
+        proxy: net::ProxyTrust::default(),
         busy: b"busy\r\n",
     };
     let listener = Listener::bind(options, gate, world, stop).unwrap();
@@ -229,6 +230,7 @@ async fn both_families_come_in_through_one_socket_under_their_own_names() {
         address: "[::]:0".parse().unwrap(),
         family: Family::Both,
         tls: Tls::None,
+        proxy: net::ProxyTrust::default(),
         busy: b"",
     };
     let listener =

@@ -44,6 +44,7 @@ impl Scene {
             address: "127.0.0.1:0".parse().unwrap(),
             family: Family::Both,
             tls,
+            proxy: net::ProxyTrust::default(),
             busy: b"busy\r\n",
         };
         let listener =

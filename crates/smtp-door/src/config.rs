@@ -1,16 +1,40 @@
 //! The options that the nodes `smtp` and `submission` have in common.
 
-use ::config::Section;
-use net::{Listen, decode_listen};
+use crate::rates::RateOptions;
+use ::config::{Network, Section};
+use net::{Listen, ListenTls, decode_listen_with};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Longest banner in octets, so that the greeting fits a reply line (RFC 5321 §4.5.3.1.5).
 const BANNER_MAX: usize = 200;
 
+/// Where to listen, and what is demanded there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entrance {
+    pub listen: Listen,
+    pub clear: Clear,
+}
+
+/// Whether mail is taken without TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clear {
+    Allowed,
+    /// Nothing before STARTTLS but what leads to it (RFC 3207 §4).
+    Refused,
+}
+
+impl Entrance {
+    /// All addresses of this machine.
+    pub fn anywhere(port: u16, tls: ListenTls) -> Self {
+        Self { listen: Listen::anywhere(port, tls), clear: Clear::Allowed }
+    }
+}
+
 /// The checked options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    pub listen: Vec<Listen>,
+    pub listen: Vec<Entrance>,
     /// What stands behind the host name in the greeting.
     pub banner: String,
     /// Largest message in octets.
@@ -23,6 +47,17 @@ pub struct Config {
     pub max_errors: usize,
     /// Most refusals in a row on one connection.
     pub max_refusals: usize,
+    /// Most commands in a row that bring no message (NOOP, RSET, EHLO, MAIL, …).
+    pub max_idle_commands: usize,
+    /// How long a connection may go on without a message.
+    pub idle_timeout: Duration,
+    /// Octets of messages that may be on their way in, over all connections.
+    pub max_in_transit: u64,
+    /// Who may speak for other clients with XCLIENT.
+    pub xclient_from: Vec<Network>,
+    /// Who may name the client of a message with XFORWARD.
+    pub xforward_from: Vec<Network>,
+    pub rates: RateOptions,
     /// How long to wait for a command.
     pub command_timeout: Duration,
     /// How long to wait for the next octets of a message.
@@ -33,7 +68,7 @@ pub struct Config {
 
 impl Config {
     /// The defaults of a door that listens there and takes so many recipients.
-    pub fn usual(listen: Vec<Listen>, max_recipients: usize) -> Self {
+    pub fn usual(listen: Vec<Entrance>, max_recipients: usize) -> Self {
         Self {
             listen,
             banner: "ESMTP".to_owned(),
@@ -42,15 +77,36 @@ impl Config {
             max_messages: 1000,
             max_errors: 20,
             max_refusals: 100,
+            max_idle_commands: 100,
+            idle_timeout: Duration::from_secs(30 * 60),
+            max_in_transit: 1 << 30,
+            xclient_from: Vec::new(),
+            xforward_from: Vec::new(),
+            rates: RateOptions::default(),
             command_timeout: Duration::from_secs(300),
             data_timeout: Duration::from_secs(300),
             message_timeout: Duration::from_secs(2 * 3600),
         }
     }
 
+    /// Whether those who came to our address `local` must begin TLS.
+    pub(crate) fn demands_tls_at(&self, local: SocketAddr) -> bool {
+        let here = |entrance: &&Entrance| entrance.listen.is_at(local);
+        self.listen.iter().filter(here).any(|entrance| entrance.clear == Clear::Refused)
+    }
+
     /// Reads them from the node of a door, with its defaults.
     pub fn decode(section: &mut Section<'_>, usual: Self) -> Self {
-        let listen = decode_listen(section);
+        let listen = decode_listen_with(section, decode_clear);
+        let listen: Vec<Entrance> =
+            listen.into_iter().map(|(listen, clear)| Entrance { listen, clear }).collect();
+        let idle = Idle::decode(section, &usual);
+        let (xclient_from, xforward_from) = decode_trust(section);
+        let rates = section.child(
+            "rates",
+            "How often the door may be used, as \"60/1m\": 60 at once, and then one a second. Without a rate there is no limit.",
+            RateOptions::decode,
+        );
         let second = Duration::from_secs(1);
         let hour = Duration::from_secs(3600);
         Self {
@@ -85,6 +141,18 @@ impl Config {
                 )
                 .within(1..=100_000)
                 .or(usual.max_refusals),
+            max_idle_commands: idle.commands,
+            idle_timeout: idle.timeout,
+            max_in_transit: section
+                .size(
+                    "max-in-transit",
+                    "Messages that may be on their way in, over all connections; who comes beyond it is told to come again.",
+                )
+                .within(1 << 20..=1 << 40)
+                .or(usual.max_in_transit),
+            xclient_from,
+            xforward_from,
+            rates,
             command_timeout: section
                 .duration("command-timeout", "How long to wait for a command.")
                 .within(second..=hour)
@@ -101,6 +169,41 @@ impl Config {
     }
 }
 
+/// What ends a connection that brings nothing.
+struct Idle {
+    commands: usize,
+    timeout: Duration,
+}
+
+impl Idle {
+    fn decode(section: &mut Section<'_>, usual: &Config) -> Self {
+        let commands = section
+            .count("max-idle-commands", "Commands in a row without a message after which a connection ends.")
+            .within(10..=100_000)
+            .or(usual.max_idle_commands);
+        let timeout = section
+            .duration("idle-timeout", "How long a connection may go on without a message, whatever it says.")
+            .within(Duration::from_secs(1)..=Duration::from_secs(24 * 3600))
+            .or(usual.idle_timeout);
+        Self { commands, timeout }
+    }
+}
+
+fn decode_clear(listen: &mut Section<'_>) -> Clear {
+    let doc = "Take nothing before STARTTLS here. Not for the MX of a domain: some servers have no TLS.";
+    if listen.flag("require-tls", doc).or(false) { Clear::Refused } else { Clear::Allowed }
+}
+
+fn decode_trust(section: &mut Section<'_>) -> (Vec<Network>, Vec<Network>) {
+    let mut networks = |key: &'static str, doc: &str| {
+        section.parsed(key, "an address or a network", Network::parse, doc).many()
+    };
+    let xclient = networks("xclient-from", "Who may speak for other clients (XCLIENT); may repeat.");
+    let xforward =
+        networks("xforward-from", "Who may say from which client a message is (XFORWARD); may repeat.");
+    (xclient, xforward)
+}
+
 fn check_banner(text: &str) -> Result<(), String> {
     if text.len() > BANNER_MAX || text.chars().any(char::is_control) {
         return Err(format!("a banner is one line of at most {BANNER_MAX} octets"));
@@ -111,10 +214,9 @@ fn check_banner(text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use net::ListenTls;
 
     fn usual() -> Config {
-        Config::usual(vec![Listen::anywhere(25, ListenTls::StartTls)], 100)
+        Config::usual(vec![Entrance::anywhere(25, ListenTls::StartTls)], 100)
     }
 
     fn read(text: &str) -> Result<Config, ::config::Problems> {
@@ -128,8 +230,17 @@ mod tests {
         let config = read(text).unwrap();
         assert_eq!(
             config.listen,
-            [Listen { address: "127.0.0.1:2025".parse().unwrap(), tls: ListenTls::StartTls }]
+            [Entrance {
+                listen: Listen {
+                    address: "127.0.0.1:2025".parse().unwrap(),
+                    ..Listen::anywhere(0, ListenTls::StartTls)
+                },
+                clear: Clear::Allowed,
+            }]
         );
+        let config = read("listen \"[::]:25\" require-tls=#true\nlisten \"[::]:26\"").unwrap();
+        assert!(config.demands_tls_at("192.0.2.1:25".parse().unwrap()));
+        assert!(!config.demands_tls_at("192.0.2.1:26".parse().unwrap()));
         assert_eq!((config.max_message_size, config.max_recipients), (1024 * 1024, 5));
         assert_eq!(config.banner, "ESMTP ready");
         assert_eq!(read("").unwrap(), usual());

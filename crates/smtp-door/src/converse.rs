@@ -1,21 +1,24 @@
 //! One connection from greeting to end.
 
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::inbound::Inbound;
+use crate::rates::Rates;
+use ::config::Network;
 use delivery::Intake;
 use mail::{Reply, Status};
 use net::{Conn, Driven};
+use smtp_proto::Extension;
 use smtp_proto::server::{Answer, Channel, Limits, Options, Question, Session, StartTls};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info};
 use world::World;
 
 /// What a listener says to those for whom there is no room.
 pub const BUSY: &[u8] = b"421 4.3.2 Too many connections; try again later\r\n";
-
-/// Commands without a message after which a connection ends: a client that only keeps the line busy.
-const IDLE_COMMANDS_MAX: usize = 100;
 
 /// What a door needs of the house.
 #[derive(Clone)]
@@ -26,10 +29,33 @@ pub struct Deps {
     pub spool_dir: PathBuf,
 }
 
+/// What all connections of a door share and are held against.
+#[derive(Clone)]
+pub struct Ledger {
+    pub rates: Rates,
+    pub budget: Budget,
+}
+
+impl Ledger {
+    pub fn new(config: &Config, world: &World) -> Self {
+        let rates = Rates::new(config.rates.clone(), world.clock.clone());
+        Self { rates, budget: Budget::new(config.max_in_transit) }
+    }
+
+    /// Other limits from now on; what was counted stays.
+    pub fn set(&self, config: &Config) {
+        self.rates.set(config.rates.clone());
+        self.budget.set(config.max_in_transit);
+    }
+}
+
 /// What a door knows and decides about one connection.
 pub trait Visit {
     /// Answers a question of the session.
     fn answer(&mut self, question: Question) -> impl Future<Output = Answer> + Send;
+
+    /// As whom the connection counts, which XCLIENT changes.
+    fn client(&self) -> SocketAddr;
 
     /// The message on its way in.
     fn inbound(&mut self) -> &mut Inbound;
@@ -49,14 +75,28 @@ pub fn options(config: &Config, deps: &Deps, conn: &Conn) -> Options {
         options.home = postmaster.domain().clone();
     }
     options.banner.clone_from(&config.banner);
-    options.starttls = if conn.offers_tls() { StartTls::Offered } else { StartTls::Absent };
+    // Said over TLS only (RFC 8689 §2).
+    options.extensions = options.extensions.with(Extension::RequireTls);
+    let peer = conn.peer().ip();
+    let is_one_of = |networks: &[Network]| networks.iter().any(|network| network.contains(peer));
+    if is_one_of(&config.xclient_from) {
+        options.extensions = options.extensions.with(Extension::Xclient);
+    }
+    if is_one_of(&config.xforward_from) {
+        options.extensions = options.extensions.with(Extension::Xforward);
+    }
+    options.starttls = match (conn.offers_tls(), config.demands_tls_at(conn.local())) {
+        (false, _) => StartTls::Absent,
+        (true, true) => StartTls::Required,
+        (true, false) => StartTls::Offered,
+    };
     options.limits = Limits {
         message_size: config.max_message_size,
         recipients: config.max_recipients,
         mails: config.max_messages,
         errors: config.max_errors,
         refusals: config.max_refusals,
-        idle_commands: IDLE_COMMANDS_MAX,
+        idle_commands: config.max_idle_commands,
         command_patience: config.command_timeout,
         data_patience: config.data_timeout,
         message_patience: config.message_timeout,
@@ -64,19 +104,36 @@ pub fn options(config: &Config, deps: &Deps, conn: &Conn) -> Options {
     options
 }
 
-/// Serves a connection to its end.
-pub async fn converse(mut conn: Conn, options: Options, mut visit: impl Visit) {
+/// Greets a client with a refusal (RFC 5321 §3.1), and ends the connection.
+pub async fn turn_away(mut conn: Conn, options: Options, reply: Reply) {
+    info!(%reply, "turned away");
+    let mut session = Session::new(options, Channel::Clear);
+    session.farewell(reply);
+    // There is nothing but the refusal to be written.
+    let _ = conn.drive(&mut session).await;
+}
+
+/// Serves a connection to its end. One that brings no message for as long as `idle_timeout` is ended.
+pub async fn converse(mut conn: Conn, options: Options, idle_timeout: Duration, mut visit: impl Visit) {
     let channel = if conn.tls().is_some() { Channel::Tls } else { Channel::Clear };
     let message_timeout = options.limits.message_patience;
     let mut session = Session::new(options, channel);
     let mut is_stopping = false;
+    let mut busy_at = Instant::now();
     loop {
         let deadline = visit.inbound().deadline(message_timeout);
+        if deadline.is_some() {
+            busy_at = Instant::now();
+        }
+        let deadline = deadline.or_else(|| busy_at.checked_add(idle_timeout));
         let driven = next(&mut conn, &mut session, deadline).await;
         log_refusals(&mut session, visit.inbound());
         match driven {
             Driven::Ask(question) => {
                 session.answer(visit.answer(question).await);
+                if let Err(reply) = follow(&mut conn, visit.client()) {
+                    session.farewell(reply);
+                }
                 if let Some(reply) = visit.farewell() {
                     session.farewell(reply);
                 }
@@ -107,6 +164,18 @@ pub async fn converse(mut conn: Conn, options: Options, mut visit: impl Visit) {
             Driven::Closed(how) => return debug!(%how, "connection over"),
         }
     }
+}
+
+/// Counts the connection as one of the client for which it speaks.
+fn follow(conn: &mut Conn, client: SocketAddr) -> Result<(), Reply> {
+    if client.ip() == conn.peer().ip() {
+        return Ok(());
+    }
+    info!(client = %client.ip(), "the connection speaks for another client");
+    conn.stands_for(client).map_err(|refusal| {
+        info!(client = %client.ip(), reason = refusal.as_str(), "connection refused");
+        Reply::new(421, Status::transient(3, 2), "Too many connections; try again later")
+    })
 }
 
 fn log_refusals(session: &mut Session, inbound: &Inbound) {

@@ -1,5 +1,6 @@
 //! The transaction of a connection: envelope and octets, until the message is whole.
 
+use crate::budget::{Budget, Held};
 use crate::converse::Deps;
 use delivery::reception::Reception;
 use mail::trace::{Charset, Greeting, Login, Peer, Received, Security, Tls, With};
@@ -16,6 +17,7 @@ const MAIL_ID_LETTERS: usize = 12;
 /// What of a message has come over one connection.
 pub struct Inbound {
     deps: Deps,
+    budget: Budget,
     tls: Option<(&'static str, String)>,
     transaction: Option<Transaction>,
 }
@@ -31,8 +33,18 @@ pub struct Transaction {
 
 /// The octets of a message.
 pub struct Incoming {
-    reception: Reception,
+    /// `None` once there is no more room for it: the rest is thrown away.
+    reception: Option<Reception>,
     since: Instant,
+    held: Held,
+}
+
+impl Incoming {
+    /// The whole message, or what its sender hears. It counts as on its way until what it holds is dropped.
+    pub async fn finish(self) -> Result<(Blob, Held), Reply> {
+        let reception = self.reception.ok_or_else(too_much)?;
+        Ok((reception.finish().await?, self.held))
+    }
 }
 
 /// Who brought a message, as its Received field tells.
@@ -45,8 +57,8 @@ pub struct Origin<'a> {
 }
 
 impl Inbound {
-    pub fn new(deps: &Deps, conn: &Conn) -> Self {
-        let mut inbound = Self { deps: deps.clone(), tls: None, transaction: None };
+    pub fn new(deps: &Deps, budget: &Budget, conn: &Conn) -> Self {
+        let mut inbound = Self { deps: deps.clone(), budget: budget.clone(), tls: None, transaction: None };
         inbound.tls_started(conn);
         inbound
     }
@@ -54,6 +66,11 @@ impl Inbound {
     pub(crate) fn tls_started(&mut self, conn: &Conn) {
         self.forget();
         self.tls = conn.tls().map(|facts| (facts.version, facts.cipher.clone()));
+    }
+
+    /// Whether what comes is protected by TLS.
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Drops what has come of a message.
@@ -94,8 +111,11 @@ impl Inbound {
         self.transaction.as_ref()
     }
 
-    /// Takes a sender.
+    /// Takes a sender, if there is room for what it announces.
     pub fn begin(&mut self, id: String, mail: MailFrom) -> Reply {
+        if !self.budget.has_room(mail.size.unwrap_or(0)) {
+            return too_much();
+        }
         let envelope = Envelope { from: mail.from, params: mail.params, recipients: Vec::new() };
         self.transaction = Some(Transaction { id, envelope, incoming: None });
         Reply::new(250, Status::success(1, 0), "Sender taken")
@@ -111,15 +131,23 @@ impl Inbound {
     /// Lets the message come.
     pub fn data(&mut self) -> Reply {
         let Some(transaction) = &mut self.transaction else { return lost() };
-        let reception = Reception::new(&self.deps.spool_dir);
-        transaction.incoming = Some(Incoming { reception, since: Instant::now() });
+        if !self.budget.has_room(1) {
+            return too_much();
+        }
+        let reception = Some(Reception::new(&self.deps.spool_dir));
+        transaction.incoming = Some(Incoming { reception, since: Instant::now(), held: self.budget.hold() });
         Reply::bare(354, "Send the message, and a line with a lone dot behind it")
     }
 
     /// The next octets of the message.
     pub(crate) async fn receive(&mut self, octets: &[u8]) {
         if let Some(incoming) = self.transaction.as_mut().and_then(|one| one.incoming.as_mut()) {
-            incoming.reception.push(octets).await;
+            if !incoming.held.grow(octets.len() as u64) {
+                incoming.reception = None;
+            }
+            if let Some(reception) = &mut incoming.reception {
+                reception.push(octets).await;
+            }
         }
     }
 
@@ -155,9 +183,10 @@ impl Inbound {
     }
 }
 
-/// The whole message, or what its sender hears.
-pub async fn whole(incoming: Option<Incoming>) -> Result<Blob, Reply> {
-    incoming.ok_or_else(lost)?.reception.finish().await
+/// More is on its way in than we have room for.
+fn too_much() -> Reply {
+    let text = "Too much mail is on its way in at the moment: try again later";
+    Reply::new(452, Status::transient(3, 1), text)
 }
 
 /// Said where the session has a transaction and we have none, which cannot be.

@@ -3,10 +3,16 @@
 //!
 //! Floor 4. It asks a door for every answer ([`Visit`]) and decides nothing itself.
 
+mod budget;
 pub mod config;
 mod converse;
 mod inbound;
+mod rates;
+mod speaker;
 
-pub use config::Config;
-pub use converse::{BUSY, Deps, Visit, converse, options};
-pub use inbound::{Inbound, Incoming, Origin, Transaction, lost, whole};
+pub use budget::{Budget, Held};
+pub use config::{Clear, Config, Entrance};
+pub use converse::{BUSY, Deps, Ledger, Visit, converse, options, turn_away};
+pub use inbound::{Inbound, Incoming, Origin, Transaction, lost};
+pub use rates::{Of, RateOptions, Rates, network_of};
+pub use speaker::Speaker;

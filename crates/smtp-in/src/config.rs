@@ -1,22 +1,96 @@
 //! Options of the node `smtp`.
 
-use net::{Listen, ListenTls};
+use crate::early::EarlyTalkers;
+use config::Network;
+use mail::Domain;
+use net::ListenTls;
+use smtp_door::Entrance;
+use std::net::IpAddr;
 
 /// The checked options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// What both SMTP doors can be told.
     pub door: smtp_door::Config,
+    /// Who may send to anybody without a login, and is not judged.
+    pub relay_from: Vec<Network>,
+    pub early_talkers: EarlyTalkers,
+    /// Sender domains, and all below them, whose mail must come over TLS.
+    pub require_tls_from: Vec<Domain>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { door: smtp_door::Config::usual(vec![Listen::anywhere(25, ListenTls::StartTls)], 100) }
+        let listen = vec![Entrance::anywhere(25, ListenTls::StartTls)];
+        Self {
+            door: smtp_door::Config::usual(listen, 100),
+            relay_from: Vec::new(),
+            early_talkers: EarlyTalkers::default(),
+            require_tls_from: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn may_relay(&self, client: IpAddr) -> bool {
+        self.relay_from.iter().any(|network| network.contains(client))
+    }
+
+    /// Whether mail of this domain must come over TLS.
+    pub(crate) fn demands_tls_of(&self, domain: &Domain) -> bool {
+        let is_within = |one: &Domain| {
+            let (name, one) = (domain.as_str(), one.as_str());
+            name == one || name.strip_suffix(one).is_some_and(|head| head.ends_with('.'))
+        };
+        self.require_tls_from.iter().any(is_within)
     }
 }
 
 /// Reads the node.
 pub fn decode(section: &mut config::Section<'_>) -> Config {
     let usual = Config::default();
-    Config { door: smtp_door::Config::decode(section, usual.door) }
+    let door = smtp_door::Config::decode(section, usual.door);
+    let relay_from = section
+        .parsed(
+            "relay-from",
+            "an address or a network",
+            Network::parse,
+            "Whose mail is taken for anybody, without a login and without checks; may repeat. Nobody's, if nothing is given.",
+        )
+        .many();
+    let early_talkers = section.child(
+        "early-talkers",
+        "Clients that speak before they are greeted, which no honest server does.",
+        EarlyTalkers::decode,
+    );
+    let require_tls_from = section
+        .parsed(
+            "require-tls-from",
+            "a domain",
+            Domain::parse,
+            "Sender domains, with all below them, whose mail is taken over TLS only; may repeat.",
+        )
+        .many();
+    Config { door, relay_from, early_talkers, require_tls_from }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_that_must_use_tls_hold_those_below_them() {
+        let text = "require-tls-from \"bank.example\" \"b\u{fc}cher.example\"";
+        let config = config::Tree::from_text("test", text, &|_| None).decode(decode).unwrap();
+        for (domain, want) in [
+            ("bank.example", true),
+            ("BANK.example", true),
+            ("mail.bank.example", true),
+            ("mybank.example", false),
+            ("example", false),
+            ("xn--bcher-kva.example", true),
+        ] {
+            assert_eq!(config.demands_tls_of(&Domain::parse(domain).unwrap()), want, "{domain}");
+        }
+    }
 }

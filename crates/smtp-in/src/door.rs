@@ -1,27 +1,34 @@
 //! The door: one connection from greeting to end.
 
 use crate::config::Config;
+use crate::early::{self, Manners};
 use crate::visit::Visit;
 use net::Conn;
 use policy::Pipeline;
-use smtp_door::Deps;
+use smtp_door::{Deps, Ledger};
 use std::sync::{Arc, PoisonError, RwLock};
+use tracing::warn;
 
 /// Takes mail from strangers.
 pub struct Door {
     config: RwLock<Arc<Config>>,
     pipeline: RwLock<Pipeline>,
     deps: Deps,
+    ledger: Ledger,
 }
 
 impl Door {
     /// The pipeline judges each message before it is taken.
     pub fn new(config: Config, pipeline: Pipeline, deps: Deps) -> Self {
-        Self { config: RwLock::new(Arc::new(config)), pipeline: RwLock::new(pipeline), deps }
+        let ledger = Ledger::new(&config.door, &deps.world);
+        warn_of(&config);
+        Self { config: RwLock::new(Arc::new(config)), pipeline: RwLock::new(pipeline), deps, ledger }
     }
 
     /// New options, for connections from now on.
     pub fn reconfigure(&self, config: Config) {
+        self.ledger.set(&config.door);
+        warn_of(&config);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
@@ -39,7 +46,28 @@ impl Door {
     pub async fn serve(&self, conn: Conn) {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
         let options = smtp_door::options(&config.door, &self.deps, &conn);
-        let visit = Visit::new(&self.deps, self.pipeline(), &conn);
-        smtp_door::converse(conn, options, visit).await;
+        if let Err(reply) = self.ledger.rates.connection(conn.peer().ip()) {
+            return smtp_door::turn_away(conn, options, reply).await;
+        }
+        let mark = match early::listen(&config.early_talkers, &conn).await {
+            Manners::Good => None,
+            Manners::Marked(why) => Some(why),
+            Manners::Refused(reply) => return smtp_door::turn_away(conn, options, reply).await,
+            Manners::Gone => return,
+        };
+        let idle_timeout = config.door.idle_timeout;
+        let visit = Visit::new(&self.deps, &self.ledger, config, self.pipeline(), &conn).marked(mark);
+        smtp_door::converse(conn, options, idle_timeout, visit).await;
+    }
+}
+
+/// Says what is dangerous.
+fn warn_of(config: &Config) {
+    if let Some(network) = config.relay_from.iter().find(|network| network.is_everything()) {
+        warn!(
+            %network,
+            "smtp relay-from names every address: this server is an open relay, which will be found and abused within \
+             hours; name the networks of your own machines"
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! What the checks make of a message: whether it is taken, where it goes, and what readers are told of it.
 
 use delivery::refusal;
-use mail::{Domain, Message, Reply};
+use mail::{Domain, Message, Reply, ReversePath};
+use policy::dmarc::DmarcResult;
+use policy::spf::SpfResult;
 use policy::{Facts, Finding, Pipeline, Verdict, authres};
 use std::io;
 use std::path::Path;
@@ -25,6 +27,37 @@ pub(crate) async fn judge(pipeline: &Pipeline, facts: &Facts, message: Message) 
 }
 
 impl Judged {
+    /// A message from our own networks, which nobody judges.
+    pub(crate) fn trusted(message: Message) -> Self {
+        Self { message, findings: Vec::new(), verdict: Verdict::Accept }
+    }
+
+    /// The same with one reason more, for those who read it.
+    pub(crate) fn marked(mut self, why: &str) -> Self {
+        match &mut self.verdict {
+            Verdict::Accept => self.verdict = Verdict::Mark(vec![why.to_owned()]),
+            Verdict::Mark(reasons) | Verdict::Quarantine(reasons) => reasons.push(why.to_owned()),
+            Verdict::Reject(_) | Verdict::Defer(_) => {}
+        }
+        self
+    }
+
+    /// Whether the sender of the envelope is who it says: by SPF, or because the author, whom DMARC vouches for, is of
+    /// its domain. Where nothing was checked the client is one that is believed.
+    pub(crate) fn vouches_for(&self, from: &ReversePath) -> bool {
+        let Some(sender) = from.address() else { return false };
+        self.findings.is_empty()
+            || self.findings.iter().any(|finding| match finding {
+                Finding::Spf(one) => {
+                    one.identity == policy::Identity::MailFrom && one.outcome.result == SpfResult::Pass
+                }
+                Finding::Dmarc(one) => {
+                    one.result == DmarcResult::Pass && one.author.as_ref() == Some(sender.domain())
+                }
+                _ => false,
+            })
+    }
+
     /// The bare results with the verdict, for the log.
     pub(crate) fn brief(&self) -> String {
         format!("{} -> {}", policy::brief(&self.findings), self.verdict.word())

@@ -2,9 +2,11 @@
 
 pub mod config;
 mod door;
+mod early;
 mod judgement;
 mod visit;
 
 pub use config::Config;
 pub use door::Door;
+pub use early::{Action, EarlyTalkers};
 pub use smtp_door::{BUSY, Deps};

@@ -1,24 +1,29 @@
 //! What a stranger wants, question by question, and what it hears.
 
+use crate::config::Config;
 use crate::judgement::{Judged, judge};
 use delivery::route::Sender;
 use delivery::{Accepted, Arrival};
-use mail::trace::{Greeting, Login, Peer};
-use mail::{Domain, Envelope, Mail, Message, Recipient, Reply, Status};
+use mail::trace::{Login, Peer};
+use mail::{Address, Blob, Domain, Envelope, Mail, Message, Recipient, Reply, ReversePath, Status};
 use net::Conn;
 use policy::{Facts, Pipeline};
-use smtp_door::{Deps, Inbound, Incoming, Origin, Transaction, lost, whole};
+use smtp_door::{Deps, Inbound, Ledger, Origin, Speaker, Transaction, lost};
 use smtp_proto::HelloKind;
 use smtp_proto::server::{Answer, MailFrom, Question};
-use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use tracing::{Instrument, Span, debug, info};
 
 /// One connection's business.
 pub(crate) struct Visit<'a> {
     deps: &'a Deps,
+    ledger: &'a Ledger,
+    config: Arc<Config>,
     pipeline: Pipeline,
-    peer: IpAddr,
-    hello: Option<(HelloKind, String)>,
+    speaker: Speaker,
+    /// Why its mail is marked, whatever the checks say.
+    mark: Option<String>,
     inbound: Inbound,
 }
 
@@ -32,7 +37,16 @@ impl smtp_door::Visit for Visit<'_> {
             Question::EndOfData => self.end_of_data().await,
             Question::Reset => {
                 self.inbound.reset();
+                self.speaker.is_done();
                 return Answer::Noted;
+            }
+            Question::Xclient(behalf) => {
+                self.speaker.stands_for(behalf);
+                self.new_client()
+            }
+            Question::Xforward(behalf) => {
+                self.speaker.forwards(behalf);
+                Reply::new(250, Status::success(0, 0), "Noted")
             }
             // AUTH is not offered to strangers.
             Question::AuthBegin { .. } | Question::AuthRespond(_) => {
@@ -46,8 +60,12 @@ impl smtp_door::Visit for Visit<'_> {
         &mut self.inbound
     }
 
+    fn client(&self) -> SocketAddr {
+        self.speaker.connected()
+    }
+
     fn tls_started(&mut self) {
-        self.hello = None;
+        self.speaker.begins_anew();
     }
 
     fn farewell(&self) -> Option<Reply> {
@@ -56,29 +74,79 @@ impl smtp_door::Visit for Visit<'_> {
 }
 
 impl<'a> Visit<'a> {
-    pub(crate) fn new(deps: &'a Deps, pipeline: Pipeline, conn: &Conn) -> Self {
-        Self { deps, pipeline, peer: conn.peer().ip(), hello: None, inbound: Inbound::new(deps, conn) }
+    pub(crate) fn new(
+        deps: &'a Deps,
+        ledger: &'a Ledger,
+        config: Arc<Config>,
+        pipeline: Pipeline,
+        conn: &Conn,
+    ) -> Self {
+        let inbound = Inbound::new(deps, &ledger.budget, conn);
+        Self { deps, ledger, config, pipeline, speaker: Speaker::new(conn), mark: None, inbound }
+    }
+
+    pub(crate) fn marked(self, mark: Option<String>) -> Self {
+        Self { mark, ..self }
+    }
+
+    /// A client for which the peer speaks is counted like one that has connected itself.
+    fn new_client(&self) -> Reply {
+        match self.ledger.rates.connection(self.speaker.connected().ip()) {
+            Ok(()) => Reply::new(250, Status::success(0, 0), "Noted"),
+            Err(reply) => reply,
+        }
+    }
+
+    /// Whether the message comes from a network of our own, which may send to anybody.
+    fn is_relayed(&self) -> bool {
+        self.config.may_relay(self.speaker.address())
     }
 
     fn hello(&mut self, kind: HelloKind, name: String) -> Reply {
         debug!(name, "hello");
         let reply = Reply::bare(250, format!("greets {name}"));
-        self.hello = Some((kind, name));
+        self.speaker.says_hello(kind, name);
         reply
     }
 
     fn mail(&mut self, mail: MailFrom) -> Reply {
         let id = self.inbound.new_id();
+        if let Some(reply) = self.lacks_tls(&mail.from) {
+            info!(mail = id, from = %mail.from, %reply, "sender refused");
+            return reply;
+        }
+        let sender = mail.from.address().map(Address::key);
+        if let Err(reply) = self.ledger.rates.message(self.speaker.address(), sender.as_deref()) {
+            info!(mail = id, from = %mail.from, %reply, "sender put off");
+            return reply;
+        }
         debug!(mail = id, from = %mail.from, "a transaction begins");
         self.inbound.begin(id, mail)
     }
 
-    /// Our own addresses, and nothing else: that is what keeps this from being an open relay.
+    fn lacks_tls(&self, from: &ReversePath) -> Option<Reply> {
+        let domain = from.address()?.domain();
+        if self.inbound.is_secure() || !self.config.demands_tls_of(domain) {
+            return None;
+        }
+        let text = format!("Mail from {domain} is taken over TLS only: say STARTTLS first");
+        Some(Reply::new(530, Status::permanent(7, 10), text))
+    }
+
+    /// Our own addresses, and nothing else but for networks that the configuration names: that is what keeps this from
+    /// being an open relay.
     async fn rcpt(&mut self, recipient: Recipient) -> Reply {
         let Some(transaction) = self.inbound.transaction() else { return lost() };
         let resolved = self.deps.intake.router().resolve(&recipient.address).await;
-        if let Some(reply) = resolved.refusal(&recipient.address, Sender::Stranger) {
-            let from = &transaction.envelope.from;
+        let sender = if self.is_relayed() { Sender::Own } else { Sender::Stranger };
+        let from = &transaction.envelope.from;
+        let key = from.address().map(Address::key);
+        let refusal = resolved.refusal(&recipient.address, sender).or_else(|| {
+            let rates = &self.ledger.rates;
+            let is_counted = !rates.is_exempt(self.speaker.address());
+            is_counted.then(|| rates.recipient(key.as_deref(), &recipient.address.key()).err()).flatten()
+        });
+        if let Some(reply) = refusal {
             info!(mail = transaction.id, %from, to = %recipient.address, %reply, "recipient refused");
             return reply;
         }
@@ -86,10 +154,27 @@ impl<'a> Visit<'a> {
     }
 
     async fn end_of_data(&mut self) -> Reply {
+        let reply = self.message().await;
+        self.speaker.is_done();
+        reply
+    }
+
+    async fn message(&mut self) -> Reply {
         let Some(Transaction { id, envelope, incoming }) = self.inbound.end() else { return lost() };
+        // The message counts as on its way in until it is filed.
+        let (received, _held) = match incoming {
+            None => return lost(),
+            Some(incoming) => match incoming.finish().await {
+                Ok((received, held)) => (received, held),
+                Err(reply) => {
+                    info!(mail = id, from = %envelope.from, result = %reply, "mail in");
+                    return reply;
+                }
+            },
+        };
         let from = envelope.from.clone();
         let recipients = envelope.recipients.len();
-        let judged = self.judge(&id, &envelope, incoming).await;
+        let judged = self.judge(&id, &envelope, received).await;
         let checks = judged.as_ref().map_or_else(|_| "not made".to_owned(), Judged::brief);
         let taken = match judged {
             Ok(judged) => self.take(&id, envelope, judged).await,
@@ -109,28 +194,40 @@ impl<'a> Visit<'a> {
     }
 
     /// The whole message, and what is to be believed of it.
-    async fn judge(
-        &self,
-        id: &str,
-        envelope: &Envelope,
-        incoming: Option<Incoming>,
-    ) -> Result<Judged, Reply> {
-        let received = whole(incoming).await?;
+    async fn judge(&self, id: &str, envelope: &Envelope, received: Blob) -> Result<Judged, Reply> {
+        if self.is_relayed() {
+            return Ok(Judged::trusted(Message::new(received)));
+        }
         let facts = Facts {
-            peer: self.peer,
-            helo: self.hello.as_ref().map_or_else(String::new, |(_, name)| name.clone()),
+            peer: self.speaker.address(),
+            helo: self.speaker.hello().unwrap_or_default().to_owned(),
             mail_from: envelope.from.clone(),
         };
-        judge(&self.pipeline, &facts, Message::new(received)).instrument(checks(id)).await
+        let judged = judge(&self.pipeline, &facts, Message::new(received)).instrument(checks(id)).await?;
+        Ok(match &self.mark {
+            Some(why) => judged.marked(why),
+            None => judged,
+        })
     }
 
     /// From the judgement to the commit; `Ok` may be promised.
-    async fn take(&self, id: &str, envelope: Envelope, judged: Judged) -> Result<(u64, Accepted), Reply> {
+    async fn take(&self, id: &str, mut envelope: Envelope, judged: Judged) -> Result<(u64, Accepted), Reply> {
         let octets = judged.message.received.len();
         let folder = judged.folder()?;
+        // Who writes a stranger's name into MAIL must not make us write to the stranger.
+        if !self.is_relayed() && !judged.vouches_for(&envelope.from) {
+            for recipient in &mut envelope.recipients {
+                recipient.notify = recipient.notify.without_success();
+            }
+        }
         let hostname = self.deps.intake.router().hostname().clone();
         let received = self.received(id, &envelope, judged.name());
-        let message = judged.told(&hostname, &received, &self.deps.spool_dir).instrument(checks(id)).await?;
+        let told = judged.told(&hostname, &received, &self.deps.spool_dir).instrument(checks(id));
+        let mut message = told.await?;
+        // A printer or a web application writes in our name: what it sends is as good as submitted.
+        if self.is_relayed() {
+            self.deps.intake.sign(&mut message).await?;
+        }
         let arrival = Arrival { id: id.to_owned(), folder };
         let accepted = self.deps.intake.accept(Mail { envelope, message }, arrival).await?;
         Ok((octets, accepted))
@@ -138,15 +235,8 @@ impl<'a> Visit<'a> {
 
     /// `name` is the name of the client that leads back to it.
     fn received(&self, id: &str, envelope: &Envelope, name: Option<&Domain>) -> String {
-        let (kind, hello) = match &self.hello {
-            Some((kind, name)) => (*kind, Some(name.as_str())),
-            None => (HelloKind::Helo, None),
-        };
-        let greeting = match kind {
-            HelloKind::Helo => Greeting::Helo,
-            HelloKind::Ehlo => Greeting::Ehlo,
-        };
-        let peer = Some(Peer { address: self.peer, name: name.map(Domain::as_str) });
+        let (hello, greeting) = (self.speaker.hello(), self.speaker.greeting());
+        let peer = Some(Peer { address: self.speaker.address(), name: name.map(Domain::as_str) });
         self.inbound.received(id, envelope, Origin { hello, peer, greeting, login: Login::Stranger })
     }
 }

@@ -287,3 +287,61 @@ async fn what_others_write_in_our_name_is_taken_out() {
     assert!(text.contains(other), "{text}");
     assert!(text.ends_with("From: <a@home.ex>\r\n\r\nhi\r\n"), "{text}");
 }
+
+#[tokio::test]
+async fn too_much_on_its_way_in_is_put_off() {
+    let house = House::build().await;
+    let config = with(|door| door.max_in_transit = 100_000);
+    let mut client = open(&house, config).await;
+    client.play("EHLO c.ex => 250\nMAIL FROM:<x@s.ex> SIZE=100001 => 452 4.3.1").await;
+    let begin = "MAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 250\nDATA => 354";
+    client.play(begin).await;
+    let large = "0123456789\r\n".repeat(10_000);
+    assert!(client.send(&format!("{large}.\r\n")).await.starts_with("452 4.3.1"));
+    // What was held is given back.
+    client.play(begin).await;
+    assert!(client.send(MESSAGE).await.starts_with("250"));
+    assert_eq!(house.inbox("bob@o.ex").await.len(), 1);
+}
+
+#[tokio::test]
+async fn who_only_keeps_the_line_busy_is_sent_away() {
+    let house = House::build().await;
+    let mut client = open(&house, with(|door| door.max_idle_commands = 12)).await;
+    client.play("EHLO c.ex => 250").await;
+    for _ in 0..10 {
+        client.play("NOOP => 250").await;
+    }
+    assert!(client.say("NOOP").await.starts_with("250"));
+    assert!(client.hear().await.starts_with("421 4.7.0"));
+    let mut client = open(&house, with(|door| door.idle_timeout = Duration::from_millis(80))).await;
+    client.play("EHLO c.ex => 250").await;
+    assert!(client.hear().await.starts_with("421 4.4.2"));
+}
+
+#[tokio::test]
+async fn rates_hold_and_this_machine_is_exempt() {
+    let rates = |text: &str| {
+        let tree = config::Tree::from_text("test", text, &|_| None);
+        tree.decode(smtp_door::RateOptions::decode).unwrap()
+    };
+    let house = House::build().await;
+    let text = "messages-per-recipient \"1/1h\"\nmessages-per-sender \"2/1h\"\nexempt \"192.0.2.1\"";
+    let mut client = open(&house, with(|door| door.rates = rates(text))).await;
+    client
+        .play(
+            "EHLO c.ex => 250
+            MAIL FROM:<x@s.ex> => 250
+            RCPT TO:<bob@o.ex> => 250
+            RCPT TO:<BOB@o.ex> => 450 4.7.1
+            RCPT TO:<alice@o.ex> => 250
+            RSET => 250
+            MAIL FROM:<x@s.ex> => 250
+            RSET => 250
+            MAIL FROM:<X@s.ex> => 451 4.7.1
+            MAIL FROM:<> => 250",
+        )
+        .await;
+    let mut client = open(&house, with(|door| door.rates = rates("messages-per-sender \"1/1h\""))).await;
+    client.play("EHLO c.ex => 250\nMAIL FROM:<x@s.ex> => 250\nRSET => 250\nMAIL FROM:<x@s.ex> => 250").await;
+}

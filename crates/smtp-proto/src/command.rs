@@ -1,6 +1,7 @@
 //! SMTP commands as values (RFC 5321 §4.1), and what to say about lines that are none.
 
-use crate::ext::ExtensionSet;
+use crate::behalf::{Behalf, Verb};
+use crate::ext::{Extension, ExtensionSet};
 use crate::params::{MailArgs, RcptArgs, number};
 use crate::path::{ForwardPath, forward_path, reverse_path};
 use crate::secret::Secret;
@@ -57,6 +58,10 @@ pub enum Command {
         mechanism: String,
         initial: Option<Secret>,
     },
+    /// The peer speaks for another client from now on.
+    Xclient(Behalf),
+    /// The peer passes the next message on, which it has from another client.
+    Xforward(Behalf),
 }
 
 /// What is wrong with a line.
@@ -169,6 +174,13 @@ impl Command {
             "HELP" => Ok(Self::Help),
             "STARTTLS" => alone(Self::StartTls, rest, "STARTTLS"),
             "AUTH" => auth(rest),
+            // Who is not trusted is not even told that there are such commands.
+            "XCLIENT" if offered.has(Extension::Xclient) => {
+                Behalf::parse(Verb::Xclient, rest).map(Self::Xclient)
+            }
+            "XFORWARD" if offered.has(Extension::Xforward) => {
+                Behalf::parse(Verb::Xforward, rest).map(Self::Xforward)
+            }
             verb if HTTP.contains(&verb) => Err(Fault::Http),
             _ => Err(Fault::UnknownCommand),
         }

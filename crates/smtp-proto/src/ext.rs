@@ -33,11 +33,15 @@ pub enum Extension {
     Dsn = 1 << 10,
     /// RFC 8689
     RequireTls = 1 << 11,
+    /// Of Postfix, without an RFC: a trusted peer names the client for which it speaks.
+    Xclient = 1 << 12,
+    /// The same for one message.
+    Xforward = 1 << 13,
 }
 
 impl Extension {
     /// In the order in which they are announced.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Pipelining,
         Self::Size,
         Self::StartTls,
@@ -50,6 +54,8 @@ impl Extension {
         Self::Dsn,
         Self::RequireTls,
         Self::Limits,
+        Self::Xclient,
+        Self::Xforward,
     ];
 
     /// The EHLO keyword.
@@ -67,6 +73,8 @@ impl Extension {
             Self::Limits => "LIMITS",
             Self::Dsn => "DSN",
             Self::RequireTls => "REQUIRETLS",
+            Self::Xclient => "XCLIENT",
+            Self::Xforward => "XFORWARD",
         }
     }
 

@@ -1,8 +1,9 @@
 //! SMTP as a grammar and an order of events, both sides. Floor 1: no socket, no clock, no task.
 //!
-//! Room is kept for XCLIENT, FUTURERELEASE and MT-PRIORITY (one more [`ext::Extension`] and one more arm in
+//! Room is kept for FUTURERELEASE and MT-PRIORITY (one more [`ext::Extension`] and one more arm in
 //! [`params`]) and for LMTP (one more [`command::HelloKind`], and one reply per recipient at the end of data).
 
+pub mod behalf;
 pub mod client;
 pub mod command;
 pub mod data;
@@ -14,6 +15,7 @@ pub mod scan;
 pub mod secret;
 pub mod server;
 
+pub use behalf::{Behalf, Told};
 pub use command::{Command, Fault, HelloKind};
 pub use ext::{Extension, ExtensionSet, Offers};
 pub use reply::Breach;

@@ -1,6 +1,7 @@
 //! Options of the node `submission`.
 
-use net::{Listen, ListenTls};
+use net::ListenTls;
+use smtp_door::Entrance;
 use std::time::Duration;
 
 /// Whether logins are taken without TLS.
@@ -25,7 +26,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let listen =
-            vec![Listen::anywhere(587, ListenTls::StartTls), Listen::anywhere(465, ListenTls::Implicit)];
+            vec![Entrance::anywhere(587, ListenTls::StartTls), Entrance::anywhere(465, ListenTls::Implicit)];
         Self {
             door: smtp_door::Config::usual(listen, 500),
             insecure_auth: InsecureAuth::Refused,
@@ -69,7 +70,7 @@ mod tests {
                     login-failures 2\nfailure-delay \"0s\"";
         let config = read(text).unwrap();
         assert_eq!(config.door.listen.len(), 2);
-        assert_eq!(config.door.listen[1].tls, ListenTls::Implicit);
+        assert_eq!(config.door.listen[1].listen.tls, ListenTls::Implicit);
         assert_eq!((config.insecure_auth, config.login_failures), (InsecureAuth::Allowed, 2));
         assert_eq!(config.failure_delay, Duration::ZERO);
         assert_eq!(read("").unwrap(), Config::default());

@@ -4,6 +4,7 @@ use crate::config::{Config, InsecureAuth};
 use crate::visit::Visit;
 use auth::{Authenticate, Mechanism};
 use net::Conn;
+use smtp_door::Ledger;
 use smtp_proto::server::{AuthOptions, ClearAuth, Options, Senders, StartTls};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -19,15 +20,18 @@ pub struct Deps {
 pub struct Door {
     config: RwLock<Arc<Config>>,
     deps: Deps,
+    ledger: Ledger,
 }
 
 impl Door {
     pub fn new(config: Config, deps: Deps) -> Self {
-        Self { config: RwLock::new(Arc::new(config)), deps }
+        let ledger = Ledger::new(&config.door, &deps.door.world);
+        Self { config: RwLock::new(Arc::new(config)), deps, ledger }
     }
 
     /// New options, for connections from now on.
     pub fn reconfigure(&self, config: Config) {
+        self.ledger.set(&config.door);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
@@ -35,8 +39,11 @@ impl Door {
     pub async fn serve(&self, conn: Conn) {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
         let options = self.options(&config, &conn);
-        let visit = Visit::new(&self.deps, &conn, &config);
-        smtp_door::converse(conn, options, visit).await;
+        if let Err(reply) = self.ledger.rates.connection(conn.peer().ip()) {
+            return smtp_door::turn_away(conn, options, reply).await;
+        }
+        let visit = Visit::new(&self.deps, &self.ledger, &conn, &config);
+        smtp_door::converse(conn, options, config.door.idle_timeout, visit).await;
     }
 
     fn options(&self, config: &Config, conn: &Conn) -> Options {
@@ -45,7 +52,7 @@ impl Door {
         options.starttls = match (conn.offers_tls(), config.insecure_auth) {
             (false, _) => StartTls::Absent,
             (true, InsecureAuth::Refused) => StartTls::Required,
-            (true, InsecureAuth::Allowed) => StartTls::Offered,
+            (true, InsecureAuth::Allowed) => options.starttls,
         };
         options.senders = Senders::Authenticated;
         options.auth = AuthOptions {

@@ -11,9 +11,12 @@ use mail::trace::{Greeting, Login};
 use mail::{Blob, Mail, Message, Recipient, Reply, Status};
 use net::Conn;
 use policy::authres;
-use smtp_door::{Inbound, Origin, Transaction, lost, whole};
+use smtp_door::{Inbound, Ledger, Origin, Speaker, Transaction, lost};
+use smtp_proto::Behalf;
 use smtp_proto::server::{Answer, MailFrom, Question};
 use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
 use storage::Folder;
 use tracing::{debug, error, info};
 
@@ -23,6 +26,9 @@ const WORK_HERE_MAX: u64 = 64 * 1024;
 /// One connection's business.
 pub(crate) struct Visit<'a> {
     deps: &'a Deps,
+    ledger: &'a Ledger,
+    speaker: Speaker,
+    failure_delay: Duration,
     login: LoginState,
     /// Failed logins after which the connection ends.
     login_failures: u32,
@@ -48,12 +54,19 @@ impl smtp_door::Visit for Visit<'_> {
                 self.inbound.reset();
                 return Answer::Noted;
             }
+            Question::Xclient(behalf) => self.new_client(behalf),
+            // Nothing here is judged by its client, and nobody is told of it.
+            Question::Xforward(_) => Reply::new(250, Status::success(0, 0), "Noted"),
         };
         reply.into()
     }
 
     fn inbound(&mut self) -> &mut Inbound {
         &mut self.inbound
+    }
+
+    fn client(&self) -> SocketAddr {
+        self.speaker.connected()
     }
 
     /// Nobody is logged in before TLS, so there is nothing to forget.
@@ -66,10 +79,23 @@ impl smtp_door::Visit for Visit<'_> {
 }
 
 impl<'a> Visit<'a> {
-    pub(crate) fn new(deps: &'a Deps, conn: &Conn, config: &Config) -> Self {
+    pub(crate) fn new(deps: &'a Deps, ledger: &'a Ledger, conn: &Conn, config: &Config) -> Self {
+        let (speaker, failure_delay) = (Speaker::new(conn), config.failure_delay);
         let login = LoginState::new(deps.authenticate.clone(), conn.peer().ip(), config.failure_delay);
-        let inbound = Inbound::new(&deps.door, conn);
-        Self { deps, login, login_failures: config.login_failures, inbound }
+        let inbound = Inbound::new(&deps.door, &ledger.budget, conn);
+        let login_failures = config.login_failures;
+        Self { deps, ledger, speaker, failure_delay, login, login_failures, inbound }
+    }
+
+    /// The peer speaks for another client, which has not logged in yet.
+    fn new_client(&mut self, behalf: Behalf) -> Reply {
+        self.speaker.stands_for(behalf);
+        let client = self.speaker.connected().ip();
+        self.login = LoginState::new(self.deps.authenticate.clone(), client, self.failure_delay);
+        match self.ledger.rates.connection(client) {
+            Ok(()) => Reply::new(250, Status::success(0, 0), "Noted"),
+            Err(reply) => reply,
+        }
     }
 
     /// The account that is logged in.
@@ -87,6 +113,10 @@ impl<'a> Visit<'a> {
             info!(mail = id, account, from = %mail.from, %reply, "sender refused");
             return reply;
         }
+        if let Err(reply) = self.ledger.rates.message_of(&account) {
+            info!(mail = id, account, %reply, "sender put off");
+            return reply;
+        }
         self.inbound.begin(id, mail)
     }
 
@@ -95,7 +125,11 @@ impl<'a> Visit<'a> {
             return lost();
         };
         let resolved = self.deps.door.intake.router().resolve(&recipient.address).await;
-        if let Some(reply) = resolved.refusal(&recipient.address, Sender::Own) {
+        let key = recipient.address.key();
+        let refusal = resolved
+            .refusal(&recipient.address, Sender::Own)
+            .or_else(|| self.ledger.rates.recipient(Some(&account), &key).err());
+        if let Some(reply) = refusal {
             info!(mail = transaction.id, account, to = %recipient.address, %reply, "recipient refused");
             return reply;
         }
@@ -125,7 +159,8 @@ impl<'a> Visit<'a> {
     /// From the octets to the commit; `Ok` may be promised.
     async fn take(&self, account: &str, transaction: Transaction) -> Result<(u64, Accepted), Reply> {
         let Transaction { id, envelope, incoming } = transaction;
-        let received = whole(incoming).await?;
+        // It counts as on its way in until it is filed.
+        let (received, _held) = incoming.ok_or_else(lost)?.finish().await?;
         let (received, header) = work(received, |received| {
             let header = read_header(&received)?;
             Ok((received, header))

@@ -43,6 +43,7 @@ impl Relay {
             address: "127.0.0.2:0".parse().unwrap(),
             family: net::Family::default(),
             tls,
+            proxy: net::ProxyTrust::default(),
             busy: b"",
         };
         let listener = Listener::bind(options, Gate::new(Limits::default()), world, Stop::never()).unwrap();
@@ -105,6 +106,10 @@ fn answer(question: Question, tls: &str, note: &impl Fn(String)) -> Answer {
         Question::Rcpt(recipient) if recipient.address.local() == "bad" => {
             Reply::new(550, mail::Status::permanent(1, 1), "who is that").into()
         }
-        Question::AuthRespond(_) | Question::Hello { .. } | Question::Rcpt(_) => ok(),
+        Question::AuthRespond(_)
+        | Question::Hello { .. }
+        | Question::Rcpt(_)
+        | Question::Xclient(_)
+        | Question::Xforward(_) => ok(),
     }
 }

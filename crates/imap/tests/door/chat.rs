@@ -202,6 +202,7 @@ fn listen(door: Arc<Door>, tls: net::Tls, world: &world::World, stop: Stop) -> s
         address: "127.0.0.1:0".parse().unwrap(),
         family: net::Family::default(),
         tls,
+        proxy: net::ProxyTrust::default(),
         busy: imap::BUSY,
     };
     let listener = Listener::bind(options, Gate::new(net::Limits::default()), world, stop).unwrap();

@@ -68,6 +68,7 @@ impl House {
             address: "127.0.0.1:0".parse().unwrap(),
             family: Family::default(),
             tls: Tls::StartTls(self.tls.clone()),
+            proxy: net::ProxyTrust::default(),
             busy: b"",
         };
         Listener::bind(options, Gate::new(Limits::default()), &self.world, stop).unwrap()

@@ -54,6 +54,8 @@ impl Session {
             }
             Asked::Data => self.data_allowed(reply),
             Asked::FirstChunk { size, last } => self.chunk_allowed(size, last, reply),
+            Asked::Xclient if is_done => self.new_client(),
+            Asked::Xclient | Asked::Xforward => self.push_now(reply),
             Asked::EndOfData => self.message_answered(reply),
             Asked::Reset => {}
         }

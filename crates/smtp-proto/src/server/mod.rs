@@ -8,6 +8,9 @@ mod session;
 
 pub use session::Session;
 
+#[cfg(doc)]
+use crate::Extension;
+use crate::behalf::Behalf;
 use crate::command::HelloKind;
 use crate::ext::ExtensionSet;
 use crate::secret::Secret;
@@ -35,6 +38,11 @@ pub enum Question {
     /// The message is there: all of it came as [`wire::Step::Body`]. The answer is said and ends the
     /// transaction; a 2xx is the promise of RFC 5321 §6.1.
     EndOfData,
+    /// The peer speaks for another client from now on; all begins anew. Only where [`Extension::Xclient`] is offered. A 2xx
+    /// lets it pass: the session greets again.
+    Xclient(Behalf),
+    /// The next message comes from another client. Only where [`Extension::Xforward`] is offered.
+    Xforward(Behalf),
     /// The transaction is over without a message: drop it. Answered with [`Answer::Noted`].
     Reset,
 }

@@ -2,6 +2,7 @@
 
 use super::session::{Asked, Phase, Session};
 use super::{Channel, ClearAuth, MailFrom, Question, Senders, StartTls};
+use crate::behalf;
 use crate::command::{Command, Fault, HelloKind, LINE_MAX};
 use crate::ext::Extension;
 use crate::params::{MailArgs, RcptArgs};
@@ -78,7 +79,24 @@ impl Session {
             Command::Help => self.say(214, "RFC 5321 explains it; EHLO shows what is offered"),
             Command::StartTls => self.starttls(),
             Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
+            Command::Xclient(behalf) => self.behalf(Question::Xclient(behalf), Asked::Xclient),
+            Command::Xforward(behalf) => self.behalf(Question::Xforward(behalf), Asked::Xforward),
         }
+    }
+
+    fn behalf(&mut self, question: Question, asked: Asked) {
+        if self.transaction.is_some() {
+            return self.error(out_of_order("Not within a transaction; RSET ends it"));
+        }
+        self.ask(question, asked);
+        self.count_idle();
+    }
+
+    /// The peer speaks for another client now: all begins anew (but TLS, which cannot be taken back).
+    pub(super) fn new_client(&mut self) {
+        self.hello = None;
+        self.is_authenticated = false;
+        self.greet();
     }
 
     fn say(&mut self, code: u16, text: &str) {
@@ -90,7 +108,13 @@ impl Session {
     fn not_yet(&self, command: &Command) -> Option<Reply> {
         let always = matches!(
             command,
-            Command::Hello { .. } | Command::Noop | Command::Rset | Command::Quit | Command::StartTls
+            Command::Hello { .. }
+                | Command::Noop
+                | Command::Rset
+                | Command::Quit
+                | Command::StartTls
+                | Command::Xclient(_)
+                | Command::Xforward(_)
         );
         if always {
             return None;
@@ -140,6 +164,8 @@ impl Session {
         (is_on && is_set).then(|| match extension {
             Extension::Size => format!("{keyword} {}", limits.message_size),
             Extension::Auth => format!("{keyword} {}", self.options.auth.mechanisms.join(" ")),
+            Extension::Xclient => format!("{keyword} {}", behalf::XCLIENT),
+            Extension::Xforward => format!("{keyword} {}", behalf::XFORWARD),
             Extension::Limits => format!("{keyword} RCPTMAX={} MAILMAX={}", limits.recipients, limits.mails),
             _ => keyword.to_owned(),
         })

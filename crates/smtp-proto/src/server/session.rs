@@ -82,6 +82,8 @@ pub(super) enum Asked {
     FirstChunk { size: u64, last: bool },
     EndOfData,
     Reset,
+    Xclient,
+    Xforward,
 }
 
 #[derive(Debug)]
@@ -250,9 +252,8 @@ impl Session {
     fn advance(&mut self) -> Option<Step<Question>> {
         match self.phase {
             Phase::Greeting => {
-                let text = format!("{} {}", self.options.hostname, self.options.banner);
                 self.phase = Phase::Command;
-                self.push_now(Reply::bare(220, text.trim_end()));
+                self.greet();
                 None
             }
             Phase::Command | Phase::Response => self.next_line(),
@@ -264,6 +265,11 @@ impl Session {
             // Negotiating: the owner steps on without TLS; there is no way back to clear text.
             Phase::Negotiating | Phase::Closing => Some(Step::Close),
         }
+    }
+
+    pub(super) fn greet(&mut self) {
+        let text = format!("{} {}", self.options.hostname, self.options.banner);
+        self.push_now(Reply::bare(220, text.trim_end()));
     }
 
     fn next_line(&mut self) -> Option<Step<Question>> {

@@ -108,6 +108,8 @@ fn text_of(question: &Question) -> String {
         Question::Data => "data".to_owned(),
         Question::EndOfData => "end".to_owned(),
         Question::Reset => "reset".to_owned(),
+        Question::Xclient(behalf) => format!("xclient {:?} {:?}", behalf.address, behalf.hello),
+        Question::Xforward(behalf) => format!("xforward {:?} {:?}", behalf.address, behalf.hello),
     }
 }
 

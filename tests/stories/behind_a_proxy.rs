@@ -1,0 +1,103 @@
+//! Behind a proxy or another relay: the true client is judged, counted and logged, if one says who it is that may.
+
+use tests::{Chat, Daemon, Setup, Smtp, assert_like, field, free_port, message};
+
+/// What the DNS says of the senders here.
+const ZONE: &str = "\
+honest.test TXT \"v=spf1 ip4:192.0.2.1 -all\"
+_dmarc.honest.test TXT \"v=DMARC1; p=reject\"
+";
+
+fn scene() -> Setup {
+    let mut setup = Setup::new();
+    setup.account("alice@example.org");
+    setup.zone(ZONE);
+    setup
+}
+
+/// A message to alice; the reply at its end.
+fn offer(smtp: &mut Smtp, subject: &str) -> String {
+    smtp.command("MAIL FROM:<eve@honest.test>", "250*");
+    smtp.command("RCPT TO:<alice@example.org>", "250*");
+    smtp.data(&message("eve@honest.test", "alice@example.org", subject, "Hello"), "*")
+}
+
+/// Says a PROXY header, and begins.
+fn behind(port: u16, header: &[u8]) -> Smtp {
+    let mut chat = Chat::connect(port);
+    chat.send(header);
+    Smtp::begin(chat)
+}
+
+fn only_letter(maddy: &Daemon) -> String {
+    let mut alice = maddy.imap("alice@example.org");
+    alice.wait_messages("INBOX", 1);
+    let texts = alice.texts("INBOX");
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    texts[0].clone()
+}
+
+#[test]
+fn a_proxy_names_the_client_on_every_door() {
+    let mut setup = scene();
+    let (smtp, imap, closed) = (free_port(), free_port(), free_port());
+    for (node, port) in [("smtp", smtp), ("imap", imap)] {
+        setup.option(node, &format!("listen \"127.0.0.1:{port}\" {{ proxy {{ from \"127.0.0.1\"; }}; }}"));
+    }
+    setup.option(
+        "smtp",
+        &format!("listen \"127.0.0.1:{closed}\" {{ proxy {{ from \"198.51.100.0/24\"; }}; }}"),
+    );
+    let maddy = setup.start();
+
+    let mut liar = behind(smtp, b"PROXY TCP4 192.0.2.66 127.0.0.1 5025 25\r\n");
+    assert_like(&offer(&mut liar, "Forged"), "550 5.7.26*");
+    let mut v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    v2.extend([192, 0, 2, 1, 127, 0, 0, 1, 0x13, 0xa1, 0, 25]);
+    let mut honest = behind(smtp, &v2);
+    assert_like(&offer(&mut honest, "Honest"), "250*");
+    maddy.wait_log("*peer=192.0.2.1*mail in*");
+    let letter = only_letter(&maddy);
+    assert_like(&field(&letter, "Received").unwrap(), "*[192.0.2.1]*");
+
+    // Without a header nobody is greeted, and from elsewhere it is no header.
+    let mut silent = Chat::connect(smtp);
+    silent.send(b"EHLO client.test\r\n");
+    silent.expect_end();
+    let mut stranger = Chat::connect(closed);
+    let _ = stranger.try_send(b"PROXY TCP4 192.0.2.1 127.0.0.1 5025 25\r\n");
+    assert!(!matches!(stranger.try_hear(), Ok(Some(_))));
+    let mut direct = maddy.smtp();
+    direct.command("PROXY TCP4 192.0.2.1 127.0.0.1 5025 25", "500*");
+    assert_like(&offer(&mut direct, "Not from there"), "550 5.7.26*");
+
+    let mut reader = Chat::connect(imap);
+    reader.send(b"PROXY TCP6 2001:db8::7 ::1 5143 143\r\n");
+    reader.expect("* OK*");
+}
+
+#[test]
+fn xclient_and_xforward_are_for_those_who_may() {
+    let mut setup = scene();
+    setup.option("smtp", "xclient-from \"127.0.0.1\"");
+    setup.option("smtp", "xforward-from \"127.0.0.1\"");
+    let maddy = setup.start();
+    let mut stranger = Smtp::begin(Chat::connect_from(2, maddy.ports().smtp));
+    assert!(!stranger.offers.iter().any(|line| line.starts_with('X')), "{:?}", stranger.offers);
+    stranger.command("XCLIENT ADDR=192.0.2.1", "500 5.5.1*");
+
+    let mut relay = maddy.smtp();
+    assert_like(&offer(&mut relay, "The relay's own"), "550 5.7.26*");
+    relay.command("XFORWARD ADDR=192.0.2.1 HELO=honest.test PROTO=SMTP", "250*");
+    assert_like(&offer(&mut relay, "Passed on"), "250*");
+    // It was said of one message.
+    assert_like(&offer(&mut relay, "The next"), "550 5.7.26*");
+    let letter = only_letter(&maddy);
+    assert_like(&field(&letter, "Received").unwrap(), "from honest.test ([192.0.2.1])*with SMTP id *");
+
+    relay.command("XCLIENT ADDR=192.0.2.1 NAME=mx.honest.test", "220 mx.example.org*");
+    relay.command("MAIL FROM:<eve@honest.test>", "503*");
+    relay.hello();
+    assert_like(&offer(&mut relay, "Behind the relay"), "250*");
+    maddy.wait_log("*the connection speaks for another client*client=192.0.2.1*");
+}
