@@ -238,9 +238,9 @@ mod tests {
                 clear: Clear::Allowed,
             }]
         );
-        let config = read("listen \"[::]:25\" require-tls=#true\nlisten \"[::]:26\"").unwrap();
-        assert!(config.demands_tls_at("192.0.2.1:25".parse().unwrap()));
-        assert!(!config.demands_tls_at("192.0.2.1:26".parse().unwrap()));
+        let strict = read("listen \"[::]:25\" require-tls=#true\nlisten \"[::]:26\"").unwrap();
+        assert!(strict.demands_tls_at("192.0.2.1:25".parse().unwrap()));
+        assert!(!strict.demands_tls_at("192.0.2.1:26".parse().unwrap()));
         assert_eq!((config.max_message_size, config.max_recipients), (1024 * 1024, 5));
         assert_eq!(config.banner, "ESMTP ready");
         assert_eq!(read("").unwrap(), usual());

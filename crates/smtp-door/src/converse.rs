@@ -119,13 +119,16 @@ pub async fn converse(mut conn: Conn, options: Options, idle_timeout: Duration, 
     let message_timeout = options.limits.message_patience;
     let mut session = Session::new(options, channel);
     let mut is_stopping = false;
+    let mut is_told_to_go = false;
     let mut busy_at = Instant::now();
     loop {
         let deadline = visit.inbound().deadline(message_timeout);
         if deadline.is_some() {
             busy_at = Instant::now();
         }
-        let deadline = deadline.or_else(|| busy_at.checked_add(idle_timeout));
+        let idle_until = busy_at.checked_add(idle_timeout);
+        // Who was told to go only has to hear it.
+        let deadline = if is_told_to_go { None } else { deadline.or(idle_until) };
         let driven = next(&mut conn, &mut session, deadline).await;
         log_refusals(&mut session, visit.inbound());
         match driven {
@@ -154,6 +157,7 @@ pub async fn converse(mut conn: Conn, options: Options, idle_timeout: Duration, 
                 info!(mail = visit.inbound().mail_id(), "silent or slow for too long");
                 session.farewell(timed_out());
                 visit.inbound().forget();
+                is_told_to_go = true;
             }
             // A message that is half here may come to its end: it would only have to come again.
             Driven::Stopping if visit.inbound().is_receiving() => is_stopping = true,
