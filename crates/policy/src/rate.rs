@@ -114,20 +114,13 @@ impl Meter {
         let middle = levels.len() / 2;
         let (_, median, _) = levels.select_nth_unstable(middle);
         let median = *median;
-        let mut spare = self.most / 2;
+        // Of those that are just in the middle any will do.
+        let busier = self.empty_at.values().filter(|empty_at| **empty_at > median).count();
+        let mut spare = (self.most / 2).saturating_sub(busier);
         self.empty_at.retain(|_, empty_at| {
-            let stays = *empty_at > median || (*empty_at == median && spare > 0);
-            if *empty_at == median && stays {
-                spare -= 1;
-            }
-            stays
-        });
-        // All alike: any of them will do.
-        let mut room = self.most / 2;
-        self.empty_at.retain(|_, _| {
-            let stays = room > 0;
-            room = room.saturating_sub(1);
-            stays
+            let has_luck = *empty_at == median && spare > 0;
+            spare -= usize::from(has_luck);
+            *empty_at > median || has_luck
         });
     }
 }
