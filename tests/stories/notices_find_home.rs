@@ -15,7 +15,8 @@ fn neighbours() -> (Daemon, Daemon) {
         "aliases { \"round@other.test\" \"round@example.org\"; \"gone@other.test\" \"nobody@example.org\"; }",
     );
     let records = "other.test MX 10 mx.other.test\nmx.other.test A 127.0.0.1\n\
-                   example.org MX 10 mx.example.org\nmx.example.org A 127.0.0.1\n";
+                   example.org MX 10 mx.example.org\nmx.example.org A 127.0.0.1\n\
+                   example.org TXT \"v=spf1 ip4:127.0.0.1 -all\"\n";
     here.zone(records);
     there.zone(records);
     let port = format!("port {}", there.ports().smtp);

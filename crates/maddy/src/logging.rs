@@ -93,8 +93,19 @@ fn targets(level: Level) -> Targets {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => return Targets::new().with_default(LevelFilter::TRACE),
     };
-    let ours =
-        ["maddy", "net", "world", "storage", "delivery", "smtp_in", "submission", "imap", "web", "policy"];
+    let ours = [
+        "maddy",
+        "net",
+        "world",
+        "storage",
+        "delivery",
+        "smtp_door",
+        "smtp_in",
+        "submission",
+        "imap",
+        "web",
+        "policy",
+    ];
     Targets::new()
         .with_default(LevelFilter::WARN.min(level))
         .with_targets(ours.map(|name| (name, level)))
