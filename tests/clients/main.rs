@@ -7,8 +7,8 @@
 
 mod curl;
 mod getmail;
-mod imapflow;
 mod haproxy;
+mod imapflow;
 mod imaplib;
 mod mbsync;
 mod mutt;
