@@ -8,10 +8,12 @@ use crate::pool::{Kept, Pool};
 use crate::route::Exit;
 use crate::schedule::Fate;
 use crate::unreachable::Unreachable;
-use mail::{Domain, Envelope, MailParams, Message, Recipient, Reply, ReversePath, Status};
+use crate::work::no_tls;
+pub(crate) use crate::work::{NotifyPassed, Tried, Work};
+use mail::{Domain, Envelope, Recipient, Reply};
 use net::Connector;
 use smtp_proto::client::{Connection, Outcome, Report, Transaction};
-use smtp_proto::{Content, ContentKind, Extension, Offers};
+use smtp_proto::{ContentKind, Extension, Offers};
 use std::net::SocketAddr;
 use tracing::{debug, info};
 use world::World;
@@ -31,47 +33,6 @@ pub(crate) struct Courier {
     pub pool: Pool,
     pub unreachable: Unreachable,
     pub world: World,
-}
-
-/// A message for one destination.
-pub(crate) struct Work<'a> {
-    pub mail_id: &'a str,
-    pub from: &'a ReversePath,
-    pub params: &'a MailParams,
-    pub domain: &'a Domain,
-    pub message: &'a Message,
-    pub content: Content,
-}
-
-impl Work<'_> {
-    /// Whether the sender has asked that it go over verified TLS or not at all (RFC 8689 §4.2.1). Notices are exempt.
-    fn needs_tls(&self) -> bool {
-        self.params.require_tls && !self.from.is_null()
-    }
-}
-
-/// What became of one recipient.
-#[derive(Clone, Debug)]
-pub(crate) struct Tried {
-    pub fate: Fate,
-    /// The host whose words the reply is; empty if they are ours.
-    pub host: String,
-    pub reply: Reply,
-    pub notify: NotifyPassed,
-}
-
-/// Whether the next server has promised to report as the sender wished (RFC 3461 §5.2.1, §5.2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotifyPassed {
-    Yes,
-    No,
-}
-
-impl Tried {
-    /// A wait for which nobody else is to blame.
-    pub(crate) fn deferred(reply: Reply) -> Self {
-        Self { fate: Fate::Deferred, host: String::new(), reply, notify: NotifyPassed::No }
-    }
 }
 
 impl Courier {
@@ -423,11 +384,4 @@ impl Attempt<'_> {
                 Some(Tried { fate, host: host.clone(), reply: reply.clone(), notify: NotifyPassed::No });
         }
     }
-}
-
-/// The sender wants TLS that holds what it promises, and it cannot be had (RFC 8689 §4.2.1).
-fn no_tls(why: String) -> Reply {
-    let text =
-        format!("The sender asked for TLS on the whole way (REQUIRETLS), which cannot be had here: {why}");
-    Reply::new(550, Status::permanent(7, 10), text)
 }

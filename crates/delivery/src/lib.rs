@@ -23,6 +23,7 @@ pub mod schedule;
 mod settle;
 pub mod srs;
 mod unreachable;
+mod work;
 pub mod worker;
 
 #[cfg(test)]
