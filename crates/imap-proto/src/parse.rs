@@ -9,7 +9,6 @@ use crate::utf7;
 use imap_codec::CommandCodec;
 use imap_codec::decode::Decoder;
 use imap_codec::imap_types::command::CommandBody;
-use imap_codec::imap_types::core::{AString, IString, NString};
 
 /// How mailbox names are written on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,8 +22,6 @@ pub enum Names {
 
 /// Longest mailbox name in octets, as UTF-8.
 pub const NAME_MAX: usize = 1000;
-/// Most pairs of an ID command (RFC 2971 §3.3).
-const ID_PAIRS_MAX: usize = 30;
 
 /// A whole command as the session sees it.
 #[derive(Debug)]
@@ -104,6 +101,8 @@ pub(crate) fn command(whole: &[u8], body: &[u8], names: Names) -> Lexed<Parsed> 
             return Err(Refusal::bad("COMPRESS knows DEFLATE only."));
         }
         "AUTHENTICATE" => return ext::authenticate::authenticate(&mut lexer),
+        "LOGIN" => ext::hello::login(&mut lexer)?,
+        "ID" => ext::hello::id(&mut lexer)?,
         "UIDBATCHES" => ext::batches::batches(&mut lexer)?,
         "DELETE" => Command::Delete { mailbox: ext::names::one(&mut lexer, names)? },
         "SUBSCRIBE" => Command::Subscribe { mailbox: ext::names::one(&mut lexer, names)? },
@@ -121,19 +120,17 @@ fn by(uid: bool) -> crate::command::By {
 }
 
 /// Verbs that imap-codec reads for us.
-const CODEC_VERBS: [&str; 13] = [
+const CODEC_VERBS: [&str; 11] = [
     "CAPABILITY",
     "NOOP",
     "LOGOUT",
     "STARTTLS",
-    "LOGIN",
     "CHECK",
     "CLOSE",
     "UNSELECT",
     "EXPUNGE",
     "IDLE",
     "ENABLE",
-    "ID",
     "NAMESPACE",
 ];
 
@@ -151,9 +148,7 @@ fn with_codec(whole: &[u8], verb: &str) -> Lexed<Parsed> {
 
 fn wrong_arguments(verb: &str) -> &'static str {
     match verb {
-        "LOGIN" => "LOGIN needs a user name and a password.",
         "ENABLE" => "ENABLE needs at least one capability.",
-        "ID" => "ID needs NIL or a list of pairs of strings.",
         _ => "This command takes no arguments.",
     }
 }
@@ -167,10 +162,6 @@ fn convert(body: CommandBody<'_>) -> Lexed<Parsed> {
             let words = capabilities.as_ref().iter().map(|c| c.to_string().to_ascii_uppercase()).collect();
             return Ok(Parsed::Enable(words));
         }
-        CommandBody::Login { username, password } => Command::Login {
-            user: Lexer::utf8(astring(&username).to_vec())?,
-            password: Secret(astring(password.declassify()).to_vec()),
-        },
         CommandBody::Noop => Command::Noop,
         CommandBody::Check => Command::Check,
         CommandBody::Close => Command::Close,
@@ -178,28 +169,8 @@ fn convert(body: CommandBody<'_>) -> Lexed<Parsed> {
         CommandBody::Expunge => Command::Expunge(None),
         CommandBody::Idle => Command::Idle,
         CommandBody::Namespace => Command::Namespace,
-        CommandBody::Id { parameters } => Command::Id(id(parameters.unwrap_or_default())?),
         _ => return Err(Refusal::bad("This form of the command is not known here.")),
     }))
-}
-
-fn id(pairs: Vec<(IString<'_>, NString<'_>)>) -> Lexed<Vec<(String, Option<String>)>> {
-    if pairs.len() > ID_PAIRS_MAX {
-        return Err(Refusal::bad("ID takes at most 30 pairs."));
-    }
-    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-    Ok(pairs
-        .iter()
-        .map(|(key, value)| (text(istring(key)), value.0.as_ref().map(|value| text(istring(value)))))
-        .collect())
-}
-
-fn istring<'a>(string: &'a IString<'_>) -> &'a [u8] {
-    string.as_ref()
-}
-
-fn astring<'a>(string: &'a AString<'_>) -> &'a [u8] {
-    string.as_ref()
 }
 
 /// A mailbox name as text; INBOX in any case is `INBOX` (RFC 9051 §5.1).

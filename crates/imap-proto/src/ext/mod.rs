@@ -5,6 +5,7 @@ pub(crate) mod authenticate;
 pub(crate) mod batches;
 pub(crate) mod create;
 pub(crate) mod fetch;
+pub(crate) mod hello;
 pub(crate) mod list;
 pub(crate) mod multisearch;
 pub(crate) mod names;

@@ -30,10 +30,13 @@ impl fmt::Display for Progress {
     }
 }
 
-/// A URL where a code may hold it: escaped what would end the code or the line.
+/// Most octets of a URL that are told back.
+const URL_TOLD_MAX: usize = 1024;
+
+/// A URL where a code may hold it: escaped what would end the code or the line, and cut off where it is very long.
 pub(super) fn url_text(url: &str) -> String {
     let mut out = String::with_capacity(url.len());
-    for octet in url.bytes() {
+    for octet in url.bytes().take(URL_TOLD_MAX) {
         match octet {
             b']' | 0..=b' ' | 0x7f.. => out.push_str(&format!("%{octet:02X}")),
             _ => out.push(char::from(octet)),

@@ -3,7 +3,9 @@
 use super::{options, talk, talk_in_pieces};
 use crate::command::Command;
 use crate::parse::{self, Names, Parsed};
-use crate::server::{Privacy, Session};
+use crate::response::Response;
+use crate::server::{Answer, Privacy, Question, Session};
+use wire::{Machine, Step};
 
 /// A small generator, so that a failure can be run again from its seed.
 struct Dice(u64);
@@ -103,6 +105,82 @@ fn noise_neither_panics_nor_loops() {
             let again = talk_in_pieces(&mut Session::new(options(Privacy::Tls)), text.as_bytes(), piece);
             assert_eq!(again, out, "seed {seed:x}, round {round}, in pieces of {piece}: {text:?}");
         }
+    }
+}
+
+const APPENDED: [&str; 28] = [
+    "a APPEND INBOX",
+    "b UID REPLACE 7 Drafts",
+    "c APPEND {5+}\r\nInbox",
+    " (\\Seen)",
+    " \" 1-Feb-2026 12:00:00 +0000\"",
+    " CATENATE (",
+    " CATENATE (TEXT",
+    " CATENATE (URL ;UID=1",
+    " URL /x/;UID=1",
+    " URL {6+}\r\n;UID=1",
+    " URL",
+    " TEXT",
+    " UTF8 (",
+    " UTF8 (~{2+}\r\nhi)",
+    " {3+}\r\nabc",
+    " {3+}\r\nabc",
+    " ~{2+}\r\n\0x",
+    " {0+}\r\n",
+    " {3}\r\nabc",
+    " {9000000+}\r\n",
+    ")",
+    ")",
+    ")",
+    "\r\n",
+    "\r\n",
+    " ",
+    "x",
+    "\r",
+];
+
+/// What a session writes and hands out, once somebody is logged in: questions are answered in the order of `dice`.
+fn append(octets: &[u8], most: usize, mut dice: Dice) -> (String, Vec<u8>) {
+    let mut session = Session::new(options(Privacy::Tls));
+    let (mut out, mut bodies) = (Vec::new(), Vec::new());
+    let mut rest: Vec<u8> = [b"l LOGIN a b\r\ns SELECT INBOX\r\n", octets].concat();
+    for _ in 0..100_000 {
+        match session.step() {
+            Step::Read if rest.is_empty() => return (String::from_utf8_lossy(&out).into_owned(), bodies),
+            Step::Read => session.feed(&rest.drain(..rest.len().min(most)).collect::<Vec<u8>>()),
+            Step::Write(octets) => out.extend_from_slice(&octets),
+            Step::Body(octets) => bodies.extend_from_slice(&octets),
+            Step::Ask(Question::Append(_) | Question::AppendMore(_) | Question::AppendPieces(_)) => {
+                session.answer(match dice.below(5) {
+                    0 => Answer::Done(Response::no("No.")),
+                    _ => Answer::Go,
+                });
+            }
+            Step::Ask(_) => session.answer(Answer::Done(Response::ok("Yes."))),
+            Step::StartTls => {}
+            Step::Close => return (String::from_utf8_lossy(&out).into_owned(), bodies),
+        }
+    }
+    panic!("the session goes in circles: {:?}", String::from_utf8_lossy(octets));
+}
+
+#[test]
+fn messages_in_pieces_of_any_order() {
+    let seed = 0x2545_f491_4f6c_dd1d;
+    let mut dice = Dice(seed);
+    for round in 0..3000 {
+        let words: Vec<&str> =
+            (0..1 + dice.below(14)).map(|_| APPENDED[dice.below(APPENDED.len())]).collect();
+        let text = format!("{}{}\r\nz NOOP\r\n", APPENDED[dice.below(3)], words.concat());
+        let answers = dice.next();
+        let whole = append(text.as_bytes(), wire::READ_MAX, Dice(answers));
+        let piece = 1 + dice.below(8);
+        let again = append(text.as_bytes(), piece, Dice(answers));
+        assert_eq!(again, whole, "seed {seed:x}, round {round}, in pieces of {piece}: {text:?}");
+        assert!(
+            whole.0.len() < 64 * 1024 && whole.1.len() <= text.len(),
+            "seed {seed:x}, round {round}: {text:?}"
+        );
     }
 }
 
