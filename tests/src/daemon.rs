@@ -52,8 +52,12 @@ pub fn binary() -> PathBuf {
         return path.into();
     }
     let test = std::env::current_exe().unwrap();
-    // target/debug/deps/story-0123 → target/debug/maddy
-    let path = test.parent().and_then(Path::parent).unwrap().join("maddy");
+    // target/debug/deps/story-0123 → target/debug/maddy; target/release/load → target/release/maddy
+    let folder = match test.parent() {
+        Some(folder) if folder.ends_with("deps") => folder.parent(),
+        folder => folder,
+    };
+    let path = folder.unwrap_or(Path::new("")).join("maddy");
     assert!(path.exists(), "{} is missing: run `cargo build -p maddy` first", path.display());
     path
 }
@@ -147,9 +151,14 @@ impl Daemon {
         panic!("the daemon did not end after {signal}");
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("the daemon runs").id()
+    }
+
     /// The most memory that the daemon has held so far, in octets.
     pub fn peak_memory(&self) -> u64 {
-        let pid = self.child.as_ref().expect("the daemon runs").id();
+        let pid = self.id();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells VmHWM");
         1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()

@@ -2,8 +2,6 @@
 
 use crate::command::{Partial, Section, SectionText};
 use crate::response::string;
-use std::fmt;
-use std::io::Write;
 
 /// A FETCH response under way. The octets behind [`FetchLine::literal`] are the caller's to add.
 pub struct FetchLine {
@@ -20,7 +18,9 @@ pub enum LiteralKind {
 
 impl FetchLine {
     pub fn begin(number: u32, out: &mut Vec<u8>) -> Self {
-        put(out, format_args!("* {number} FETCH ("));
+        out.extend_from_slice(b"* ");
+        decimal(out, u64::from(number));
+        out.extend_from_slice(b" FETCH (");
         Self { first: true }
     }
 
@@ -46,25 +46,29 @@ impl FetchLine {
 
     pub fn number(&mut self, out: &mut Vec<u8>, name: &str, value: u64) {
         self.name(out, name);
-        put(out, format_args!("{value}"));
+        decimal(out, value);
     }
 
     /// RFC 7162 §3.1.4.2.
     pub fn modseq(&mut self, out: &mut Vec<u8>, modseq: u64) {
         self.name(out, "MODSEQ");
-        put(out, format_args!("({modseq})"));
+        out.push(b'(');
+        decimal(out, modseq);
+        out.push(b')');
     }
 
     /// RFC 8474 §5.3.
     pub fn object_id(&mut self, out: &mut Vec<u8>, name: &str, id: &str) {
         self.name(out, name);
-        put(out, format_args!("({id})"));
+        out.push(b'(');
+        out.extend_from_slice(id.as_bytes());
+        out.push(b')');
     }
 
-    pub fn flags(&mut self, out: &mut Vec<u8>, flags: &[impl AsRef<str>]) {
+    pub fn flags(&mut self, out: &mut Vec<u8>, flags: impl IntoIterator<Item = impl AsRef<str>>) {
         self.name(out, "FLAGS");
         out.push(b'(');
-        for (at, flag) in flags.iter().enumerate() {
+        for (at, flag) in flags.into_iter().enumerate() {
             if at > 0 {
                 out.push(b' ');
             }
@@ -85,9 +89,13 @@ impl FetchLine {
         if len == 0 {
             return self.item(out, name, b"\"\"");
         }
-        let tilde = if kind == LiteralKind::Binary { "~" } else { "" };
         self.name(out, name);
-        put(out, format_args!("{tilde}{{{len}}}\r\n"));
+        if kind == LiteralKind::Binary {
+            out.push(b'~');
+        }
+        out.push(b'{');
+        decimal(out, len);
+        out.extend_from_slice(b"}\r\n");
     }
 
     pub fn end(self, out: &mut Vec<u8>) {
@@ -95,9 +103,18 @@ impl FetchLine {
     }
 }
 
-fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
-    // Memory takes everything.
-    let _ = out.write_fmt(text);
+/// A number in decimal. Listings have several in each line, and `format!` is most of the cost of such a line.
+fn decimal(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] += (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            return out.extend_from_slice(&digits[at..]);
+        }
+    }
 }
 
 /// `BODY[…]<origin>` as it is echoed: the asked names in their order, and the origin without the length.
@@ -157,4 +174,18 @@ fn field_names(names: &[String]) -> String {
         }
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_decimal() {
+        for value in [0, 1, 9, 10, 99, 100, 4_294_967_295, u64::MAX - 1, u64::MAX] {
+            let mut out = b"x".to_vec();
+            decimal(&mut out, value);
+            assert_eq!(out, format!("x{value}").as_bytes());
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::command::append::Incoming;
 use crate::command::updates;
 use crate::config::{Config, InsecureAuth};
 use crate::door::{House, Seat};
-use crate::picture::Shared;
+use crate::gallery::Viewed;
 use crate::search::context::Context;
 use crate::view::{Expunges, Manner, ModSeqs, Naming, View};
 use auth::{Exchange, Mechanism};
@@ -15,7 +15,7 @@ use imap_proto::{Answer, Code, Command, Options, Question, Session, Untagged};
 use net::{Closed, Conn, Driven};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{AccountId, Error, MailboxId, ModSeq, UidSet};
+use storage::{AccountId, Error, MailboxId, ModSeq, Stored, UidSet};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
@@ -73,7 +73,7 @@ pub(crate) struct Account {
 pub(crate) struct Selected {
     pub(crate) mailbox: MailboxId,
     pub(crate) access: imap_proto::command::Access,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Viewed,
     pub(crate) view: View,
     /// What `$` stands for (RFC 9051 §6.4.4.1).
     pub(crate) saved: UidSet,
@@ -321,6 +321,14 @@ impl Client {
         let (Some(account), Some(selected)) = (&mut self.account, &self.selected) else { return Ok(()) };
         let rung = (*account.bell.borrow_and_update()).max(modseq);
         selected.shared.refresh(&self.house.store, rung).await
+    }
+
+    /// The same after flags were stored in the selected mailbox.
+    pub(crate) async fn take_over(&mut self, stored: &Stored) -> storage::Result<()> {
+        if let Some(selected) = &self.selected {
+            selected.shared.take_over(stored).await;
+        }
+        self.refresh(stored.modseq).await
     }
 
     /// Lets output go when much of it waits, so that a large answer is never whole in memory.

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::config::Config;
-use crate::picture::Pictures;
+use crate::gallery::Pictures;
 use auth::Authenticate;
 use mail::Domain;
 use net::Conn;

@@ -30,9 +30,9 @@ pub(crate) fn system_flag(name: &str) -> Option<Flags> {
 }
 
 /// The flags of a message by name.
-pub(crate) fn names(flags: Flags, keywords: Keywords, known: &[String]) -> Vec<&str> {
-    let system = SYSTEM.iter().filter(|(_, bit)| flags.contains(*bit)).map(|(name, _)| *name);
-    system.chain(keywords.iter().filter_map(|bit| known.get(bit).map(String::as_str))).collect()
+pub(crate) fn names(flags: Flags, keywords: Keywords, known: &[String]) -> impl Iterator<Item = &str> {
+    let system = SYSTEM.iter().filter(move |(_, bit)| flags.contains(*bit)).map(|(name, _)| *name);
+    system.chain(keywords.iter().filter_map(|bit| known.get(bit).map(String::as_str)))
 }
 
 /// All flags that a mailbox knows.
@@ -51,6 +51,7 @@ mod tests {
         assert_eq!(system, Flags::SEEN | Flags::DELETED);
         assert_eq!(keywords, ["$Junk"]);
         let known = ["a".to_owned(), "$Junk".to_owned()];
-        assert_eq!(names(system, Keywords::NONE.with(1), &known), ["\\Deleted", "\\Seen", "$Junk"]);
+        let names: Vec<&str> = names(system, Keywords::NONE.with(1), &known).collect();
+        assert_eq!(names, ["\\Deleted", "\\Seen", "$Junk"]);
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod door;
 mod downgrade;
 mod flags;
+mod gallery;
 mod literal;
 mod object;
 mod pattern;

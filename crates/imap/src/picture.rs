@@ -1,9 +1,9 @@
 //! One picture of a mailbox per process: which messages it has and how they are flagged. All sessions that have
 //! selected it share the picture, so that they never disagree.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
-use storage::{Changes, MailboxId, Mark, ModSeq, Snapshot, Store, Uid};
+use std::mem::size_of;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use storage::{Changes, MailboxId, Mark, ModSeq, Snapshot, Store, Stored, Uid};
 
 /// The messages of a mailbox, as compact as they can be and still be complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,22 @@ impl Picture {
         self.uidnext = changes.mailbox.uidnext;
     }
 
+    fn take_over(&mut self, stored: &Stored) {
+        for mark in &stored.changed {
+            if let Ok(at) = self.marks.binary_search_by_key(&mark.uid, |known| known.uid) {
+                self.marks[at] = *mark;
+            }
+        }
+        self.keywords.clone_from(&stored.keywords);
+        self.modseq = stored.modseq;
+    }
+
+    /// About how much memory it takes.
+    pub(crate) fn octets(&self) -> usize {
+        let keywords: usize = self.keywords.iter().map(|name| size_of::<String>() + name.capacity()).sum();
+        size_of::<Shared>() + self.marks.capacity() * size_of::<Mark>() + keywords
+    }
+
     pub(crate) fn mark(&self, uid: Uid) -> Option<&Mark> {
         self.marks.binary_search_by_key(&uid, |mark| mark.uid).ok().map(|at| &self.marks[at])
     }
@@ -57,6 +73,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// A picture that was read when the account's bell had rung up to `checked`, or later.
+    pub(crate) fn new(mailbox: MailboxId, picture: Picture, checked: ModSeq) -> Self {
+        Self { mailbox, picture: RwLock::new(picture), checked: tokio::sync::Mutex::new(checked) }
+    }
+
+    pub(crate) fn mailbox(&self) -> MailboxId {
+        self.mailbox
+    }
+
     /// The picture. Not to be held while waiting for anything.
     pub(crate) fn look(&self) -> RwLockReadGuard<'_, Picture> {
         self.picture.read().unwrap_or_else(PoisonError::into_inner)
@@ -65,60 +90,41 @@ impl Shared {
     /// Makes sure that everything up to the bell's number `rung` is in the picture.
     pub(crate) async fn refresh(&self, store: &Store, rung: ModSeq) -> storage::Result<()> {
         let mut checked = self.checked.lock().await;
-        if *checked >= rung {
-            return Ok(());
+        if *checked < rung {
+            self.read_changes(store).await?;
+            *checked = rung;
         }
+        Ok(())
+    }
+
+    /// The same when the mailbox was seen to be at `modseq` after the bell had rung up to `rung`: if the picture has that,
+    /// nothing need be read.
+    pub(crate) async fn catch_up(&self, store: &Store, modseq: ModSeq, rung: ModSeq) -> storage::Result<()> {
+        let mut checked = self.checked.lock().await;
+        let known = self.look().modseq;
+        if known < modseq {
+            self.read_changes(store).await?;
+        }
+        *checked = rung.max(*checked);
+        Ok(())
+    }
+
+    /// Takes over what a session has just stored, without reading it again. If others changed the mailbox before, what
+    /// they did has to be read, and this with it.
+    pub(crate) async fn take_over(&self, stored: &Stored) {
+        let mut checked = self.checked.lock().await;
+        let mut picture = self.picture.write().unwrap_or_else(PoisonError::into_inner);
+        if (stored.before..stored.modseq).contains(&picture.modseq) {
+            picture.take_over(stored);
+            // Nothing happened to this mailbox between the two.
+            *checked = stored.modseq.max(*checked);
+        }
+    }
+
+    async fn read_changes(&self, store: &Store) -> storage::Result<()> {
         let since = self.look().modseq;
         let changes = store.changes_since(self.mailbox, since).await?;
         self.picture.write().unwrap_or_else(PoisonError::into_inner).apply(changes);
-        *checked = rung;
         Ok(())
-    }
-}
-
-/// The pictures that are in use.
-#[derive(Default)]
-pub(crate) struct Pictures {
-    known: Mutex<HashMap<MailboxId, Weak<Shared>>>,
-}
-
-impl Pictures {
-    fn known(&self) -> MutexGuard<'_, HashMap<MailboxId, Weak<Shared>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The picture of a mailbox, up to the bell's number `rung`; made if nobody has it yet.
-    pub(crate) async fn open(
-        &self,
-        store: &Store,
-        mailbox: MailboxId,
-        rung: ModSeq,
-    ) -> storage::Result<Arc<Shared>> {
-        let known = self.known().get(&mailbox).and_then(Weak::upgrade);
-        let shared = match known {
-            Some(shared) => shared,
-            None => {
-                let picture = Picture::new(store.snapshot(mailbox).await?);
-                self.keep(mailbox, picture, rung)
-            }
-        };
-        shared.refresh(store, rung).await?;
-        Ok(shared)
-    }
-
-    /// Keeps a new picture, unless another session was faster.
-    fn keep(&self, mailbox: MailboxId, picture: Picture, rung: ModSeq) -> Arc<Shared> {
-        let mut known = self.known();
-        if let Some(shared) = known.get(&mailbox).and_then(Weak::upgrade) {
-            return shared;
-        }
-        known.retain(|_, shared| shared.strong_count() > 0);
-        let shared = Arc::new(Shared {
-            mailbox,
-            picture: RwLock::new(picture),
-            checked: tokio::sync::Mutex::new(rung),
-        });
-        known.insert(mailbox, Arc::downgrade(&shared));
-        shared
     }
 }

@@ -119,7 +119,10 @@ impl View {
 
     /// The client knows the flags of `uid` as of `modseq`.
     pub(crate) fn knows(&mut self, uid: Uid, modseq: ModSeq) {
-        self.known.insert(uid, modseq);
+        // What is older was told or is known anyway.
+        if self.is_new(modseq) {
+            self.known.insert(uid, modseq);
+        }
     }
 
     /// All messages.
@@ -246,7 +249,7 @@ pub(crate) fn told_flags(number: u32, mark: &Mark, keywords: &[String], modseqs:
     Untagged::Fetch(Told {
         number,
         uid: Some(mark.uid),
-        flags: Some(names.into_iter().map(str::to_owned).collect()),
+        flags: Some(names.map(str::to_owned).collect()),
         modseq: (modseqs == ModSeqs::Told).then_some(mark.modseq),
     })
 }

@@ -1,5 +1,6 @@
 //! Acceptance: everything that one 250 promises, in one transaction.
 
+use crate::desk::Room;
 use crate::error::{Error, Result};
 use crate::flags::Flags;
 use crate::ids::Unix;
@@ -66,22 +67,25 @@ impl Store {
 
     /// Accepts all messages or none, in one transaction: a message and the notice about it, say.
     pub async fn accept_all(&self, acceptances: Vec<Acceptance>) -> Result<Vec<Accepted>> {
-        let packages = self.pack(acceptances).await?;
-        self.store_packages(packages).await
+        let (packages, room) = self.pack(acceptances).await?;
+        self.store_packages(packages, room).await
     }
 
     /// Makes everything ready that can be made ready before the writer sees it.
-    pub(crate) async fn pack(&self, acceptances: Vec<Acceptance>) -> Result<Vec<Package>> {
-        let mut packages = Vec::with_capacity(acceptances.len());
+    pub(crate) async fn pack(&self, acceptances: Vec<Acceptance>) -> Result<(Vec<Package>, Room)> {
+        let mut bodies = Vec::with_capacity(acceptances.len());
+        let mut rest = Vec::with_capacity(acceptances.len());
         for acceptance in acceptances {
             let mail_id = acceptance.mail_id;
-            let jobs =
+            let jobs: Vec<_> =
                 acceptance.jobs.into_iter().map(|job| new_job(&mail_id, job)).collect::<Result<_>>()?;
-            let filings = acceptance.filings.into_iter().map(filing).collect();
-            let body = self.prepare(acceptance.received, acceptance.shape).await?;
-            packages.push(Package { body, filings, jobs });
+            let filings: Vec<_> = acceptance.filings.into_iter().map(filing).collect();
+            bodies.push((acceptance.received, acceptance.shape));
+            rest.push((filings, jobs));
         }
-        Ok(packages)
+        let (bodies, room) = self.prepare(bodies).await?;
+        let package = |(body, (filings, jobs))| Package { body, filings, jobs };
+        Ok((bodies.into_iter().zip(rest).map(package).collect(), room))
     }
 }
 

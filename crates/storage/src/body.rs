@@ -23,6 +23,9 @@ pub(crate) const SMALL_MAX: u64 = 256 * 1024;
 const LEVEL: i32 = 3;
 /// Compression is kept if it saves at least one part in this many.
 const WORTH: usize = 10;
+/// Bodies below this are kept as they are: unpacking a frame costs some 10 µs however small it is, most of what it takes
+/// to read a short message, and mail as a whole consists of longer ones.
+pub(crate) const PACK_MIN: usize = 4 * 1024;
 /// Hashing and compressing more than this is moved off the async threads.
 const INLINE_MAX: u64 = 16 * 1024;
 /// Octets copied at once into a file.
@@ -103,18 +106,19 @@ impl Folder {
         Self { dir, run, next: AtomicU64::new(0), flushed: Mutex::default() }
     }
 
-    /// Hashes, compresses, and puts what is large into a flushed file.
-    pub(crate) async fn prepare(self: &Arc<Self>, blob: Blob, shape: Shape) -> Result<Prepared> {
-        if blob.len() <= INLINE_MAX && blob.as_memory().is_some() {
-            return prepare_small(blob, shape);
+    /// Hashes, compresses, and puts what is large into flushed files.
+    pub(crate) async fn prepare(self: &Arc<Self>, bodies: Vec<(Blob, Shape)>) -> Result<Vec<Prepared>> {
+        let size: u64 = bodies.iter().map(|(blob, _)| blob.len()).sum();
+        if size <= INLINE_MAX && bodies.iter().all(|(blob, _)| blob.as_memory().is_some()) {
+            return bodies.into_iter().map(|(blob, shape)| prepare_small(blob, shape)).collect();
         }
         let folder = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            if blob.len() <= SMALL_MAX {
-                prepare_small(blob, shape)
-            } else {
-                folder.prepare_file(&blob, shape)
-            }
+            let prepare = |(blob, shape): (Blob, Shape)| match blob.len() {
+                0..=SMALL_MAX => prepare_small(blob, shape),
+                _ => folder.prepare_file(&blob, shape),
+            };
+            bodies.into_iter().map(prepare).collect()
         })
         .await
         .map_err(|error| Error::bug(format!("preparing a body: {error}")))?
@@ -228,7 +232,7 @@ fn prepare_small(blob: Blob, shape: Shape) -> Result<Prepared> {
     let octets = blob.as_memory().unwrap_or_default();
     let hash = *blake3::hash(octets).as_bytes();
     let size = blob.len();
-    let packed = pack(octets)?;
+    let packed = if octets.len() < PACK_MIN { None } else { pack(octets)? };
     let stored = match packed {
         Some(packed) => Stored::Zstd(packed),
         None => Stored::Plain(blob),

@@ -56,7 +56,12 @@ pub(crate) enum Kind {
 pub(crate) struct Entry {
     pub(crate) kind: Kind,
     pub(crate) octets: u64,
-    _room: OwnedSemaphorePermit,
+    _room: Room,
+}
+
+/// Room in memory for work that waits; given back on drop.
+pub(crate) struct Room {
+    _permit: OwnedSemaphorePermit,
 }
 
 /// The callers' end of the writer.
@@ -68,30 +73,35 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    async fn submit(&self, kind: Kind, octets: u64) -> Result<()> {
+    /// Room for work that is to hold so many octets in memory. Taken before the memory is.
+    pub(crate) async fn room(&self, octets: u64) -> Result<Room> {
         let kib = u32::try_from(octets / 1024).unwrap_or(u32::MAX).clamp(1, WAITING_KIB_MAX);
-        let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| Trouble::Closed)?;
+        let permit = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| Trouble::Closed)?;
+        Ok(Room { _permit: permit })
+    }
+
+    async fn submit(&self, kind: Kind, octets: u64, room: Room) -> Result<()> {
         let entry = Entry { kind, octets, _room: room };
         self.entries.send(entry).await.map_err(|_| Trouble::Closed.into())
     }
 
     /// Runs `work` within the next commit, and returns once that is on disk. `octets` is about what it writes.
-    pub(crate) async fn write<T, F>(&self, octets: u64, work: F) -> Result<T>
+    pub(crate) async fn write<T, F>(&self, octets: u64, room: Room, work: F) -> Result<T>
     where
         F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T>> + Send + 'static,
         T: Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let work = Work { work: Some(work), outcome: Err(Trouble::Closed.into()), reply };
-        self.submit(Kind::Job(Box::new(work)), octets).await?;
+        self.submit(Kind::Job(Box::new(work)), octets, room).await?;
         answer.await.unwrap_or_else(|_| Err(Trouble::Closed.into()))
     }
 
-    /// Stores all of `packages` in one commit, or none.
-    pub(crate) async fn store(&self, packages: Vec<Package>) -> Result<Vec<Accepted>> {
+    /// Stores all of `packages` in one commit, or none; `room` was taken before they were made.
+    pub(crate) async fn store(&self, packages: Vec<Package>, room: Room) -> Result<Vec<Accepted>> {
         let octets = packages.iter().map(Package::octets).sum();
         let (reply, answer) = oneshot::channel();
-        self.submit(Kind::Packages(packages, reply), octets).await?;
+        self.submit(Kind::Packages(packages, reply), octets, room).await?;
         answer.await.unwrap_or_else(|_| Err(Trouble::Closed.into()))
     }
 

@@ -85,7 +85,13 @@ impl Keywords {
 
     /// The bits that are set, ascending.
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        (0..KEYWORDS_MAX).filter(move |&bit| self.contains(bit))
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let bit = left.trailing_zeros() as usize;
+            // The lowest bit goes; of zero, which has none, zero is left.
+            left &= left.wrapping_sub(1);
+            (bit < KEYWORDS_MAX).then_some(bit)
+        })
     }
 }
 

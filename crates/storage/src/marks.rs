@@ -117,7 +117,7 @@ async fn store(
         write(tx, mailbox, &marks, modseq, (unseen, deleted)).await?;
     }
     let keywords = keyword::list(&mut tx.connection, mailbox).await?;
-    Ok(Stored { modseq, changed: marks, modified, keywords })
+    Ok(Stored { before: found.modseq, modseq, changed: marks, modified, keywords })
 }
 
 fn count(flags: Flags, flag: Flags) -> i64 {

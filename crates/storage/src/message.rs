@@ -108,6 +108,8 @@ pub struct Mark {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
+    /// Of the mailbox before the change: who knew all up to there knows all with `changed`.
+    pub before: ModSeq,
     pub modseq: ModSeq,
     /// The new state of those that truly changed, by UID.
     pub changed: Vec<Mark>,

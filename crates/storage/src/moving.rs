@@ -1,5 +1,6 @@
 //! APPEND, COPY, MOVE and EXPUNGE: messages come to a mailbox and go from it, each call in one transaction.
 
+use crate::desk::Room;
 use crate::error::{Error, Result};
 use crate::flags::{Flags, Keywords};
 use crate::ids::{MailboxId, ModSeq, Uid};
@@ -35,27 +36,35 @@ impl Store {
                 modseq: mailbox.modseq,
             });
         }
-        let mut packages = Vec::with_capacity(messages.len());
-        for new in messages {
-            packages.push(self.pack_appended(to, new).await?);
-        }
-        let accepted = self.store_packages(packages).await?;
+        let (packages, room) = self.pack_appended(to, messages).await?;
+        let accepted = self.store_packages(packages, room).await?;
         let filed: Vec<_> = accepted.into_iter().flat_map(|accepted| accepted.filed).collect();
         let first = filed.first().ok_or_else(|| Error::bug("an append without a message"))?;
         let (uidvalidity, modseq) = (first.uidvalidity, first.modseq);
         Ok(Appended { uidvalidity, modseq, uids: filed.iter().map(|filed| filed.uid).collect() })
     }
 
-    pub(crate) async fn pack_appended(&self, to: MailboxId, new: NewMessage) -> Result<Package> {
-        let body = self.prepare(new.message.received, new.shape).await?;
-        let filing = Filing {
-            target: Target::Mailbox(to),
-            prefix: new.message.added,
-            flags: new.flags,
-            keywords: new.keywords,
-            received: new.received,
-        };
-        Ok(Package { body, filings: vec![filing], jobs: Vec::new() })
+    /// Makes messages ready for the writer, with the room that they take.
+    pub(crate) async fn pack_appended(
+        &self,
+        to: MailboxId,
+        messages: Vec<NewMessage>,
+    ) -> Result<(Vec<Package>, Room)> {
+        let mut bodies = Vec::with_capacity(messages.len());
+        let mut filings = Vec::with_capacity(messages.len());
+        for new in messages {
+            bodies.push((new.message.received, new.shape));
+            filings.push(Filing {
+                target: Target::Mailbox(to),
+                prefix: new.message.added,
+                flags: new.flags,
+                keywords: new.keywords,
+                received: new.received,
+            });
+        }
+        let (bodies, room) = self.prepare(bodies).await?;
+        let package = |(body, filing)| Package { body, filings: vec![filing], jobs: Vec::new() };
+        Ok((bodies.into_iter().zip(filings).map(package).collect(), room))
     }
 
     /// Copies messages with their flags and dates; UIDs that are not there are skipped.

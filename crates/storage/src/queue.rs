@@ -168,9 +168,9 @@ impl Store {
         outcomes: Vec<Outcome>,
         notices: Vec<Acceptance>,
     ) -> Result<Settled> {
-        let packages = self.pack(notices).await?;
+        let (packages, room) = self.pack(notices).await?;
         let octets = packages.iter().map(package::Package::octets).sum();
-        self.write(octets, move |tx| {
+        self.write_in(room, octets, move |tx| {
             Box::pin(async move {
                 let ids = ids(&claim);
                 check_lease(tx, &ids, claim.lease).await?;

@@ -20,19 +20,20 @@ impl Store {
         from: MailboxId,
         uid: Uid,
     ) -> Result<Option<Appended>> {
-        let package = self.pack_appended(to, message).await?;
-        let octets = package.octets();
-        self.write(octets, move |tx| Box::pin(async move { replace(tx, package, from, uid).await })).await
+        let (packages, room) = self.pack_appended(to, vec![message]).await?;
+        let octets = packages.iter().map(Package::octets).sum();
+        self.write_in(room, octets, move |tx| Box::pin(async move { replace(tx, packages, from, uid).await }))
+            .await
     }
 }
 
-async fn replace(tx: &mut Tx, package: Package, from: MailboxId, uid: Uid) -> Result<Option<Appended>> {
+async fn replace(tx: &mut Tx, packages: Vec<Package>, from: MailboxId, uid: Uid) -> Result<Option<Appended>> {
     let source = mailboxes::by_id(&mut tx.connection, from).await?;
     let old = moving::read(tx, from, &UidSet::one(uid)).await?;
     if old.is_empty() {
         return Ok(None);
     }
-    let stored = package::store(tx, &[&[package]]).await?;
+    let stored = package::store(tx, &[&packages]).await?;
     let accepted = stored.into_iter().next().unwrap_or_else(|| Err(Error::bug("no outcome")))?;
     let filed = accepted.iter().flat_map(|accepted| &accepted.filed).next();
     let filed = filed.ok_or_else(|| Error::bug("a replacement that was not filed"))?;

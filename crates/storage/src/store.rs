@@ -1,9 +1,9 @@
 //! The store: opened once, cloned freely. Reads go to a pool, writes to the one writer.
 
-use crate::body::{Folder, Prepared};
+use crate::body::{Folder, Prepared, SMALL_MAX};
 use crate::checkpoint;
 use crate::config::Config;
-use crate::desk::Desk;
+use crate::desk::{Desk, Room};
 use crate::error::Result;
 use crate::ids::{AccountId, ModSeq};
 use crate::message::Shape;
@@ -177,15 +177,32 @@ impl Store {
         F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T>> + Send + 'static,
         T: Send + 'static,
     {
-        self.inner.desk.write(octets, work).await
+        let room = self.inner.desk.room(octets).await?;
+        self.write_in(room, octets, work).await
     }
 
-    pub(crate) async fn store_packages(&self, packages: Vec<Package>) -> Result<Vec<Accepted>> {
-        self.inner.desk.store(packages).await
+    /// The same with room that was taken for what it is made of.
+    pub(crate) async fn write_in<T, F>(&self, room: Room, octets: u64, work: F) -> Result<T>
+    where
+        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.inner.desk.write(octets, room, work).await
     }
 
-    pub(crate) async fn prepare(&self, blob: Blob, shape: Shape) -> Result<Prepared> {
-        self.inner.bodies.prepare(blob, shape).await
+    pub(crate) async fn store_packages(&self, packages: Vec<Package>, room: Room) -> Result<Vec<Accepted>> {
+        self.inner.desk.store(packages, room).await
+    }
+
+    /// What is slow about bodies, and room for the memory that they take.
+    pub(crate) async fn prepare(&self, bodies: Vec<(Blob, Shape)>) -> Result<(Vec<Prepared>, Room)> {
+        // Large ones go to files, piece by piece.
+        let octets = |(blob, shape): &(Blob, Shape)| match blob.len() {
+            0..=SMALL_MAX => blob.len() + shape.octets(),
+            _ => shape.octets(),
+        };
+        let room = self.inner.desk.room(bodies.iter().map(octets).sum()).await?;
+        Ok((self.inner.bodies.prepare(bodies).await?, room))
     }
 }
 

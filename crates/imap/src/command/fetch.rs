@@ -1,22 +1,20 @@
 //! FETCH (RFC 9051 §6.4.5). Structure and envelope come as they were stored at delivery; bodies are streamed.
 
+mod pages;
 mod show;
 
 use super::{limit, not_selected, resync, some_are_gone, targets};
 use crate::client::{Client, Gone, Outcome};
 use crate::flags;
 use crate::refusal;
-use crate::view::{Target, uids};
+use crate::view::Target;
 use imap_proto::command::{Access, By, Fetch, FetchItem, Peek, Rfc822};
 use imap_proto::fetch::FetchLine;
 use imap_proto::{Ranges, Response, Set};
+use pages::Pages;
 use storage::{Columns, FlagChange, FlagMode, Flags, Row, UidSet};
 use tracing::warn;
 
-/// Most messages of one read from the store, where only small things are asked for.
-const PAGE: usize = 1000;
-/// The same where octets of the messages are read.
-const PAGE_OF_BODIES: usize = 100;
 /// Messages whose flags are written in one go, without reading from the store.
 const FLAGS_AT_ONCE: usize = 500;
 
@@ -177,7 +175,7 @@ fn write_marks(client: &mut Client, plan: &Plan, targets: &[Target], faults: &mu
             match item {
                 FetchItem::Uid => line.number(out, "UID", u64::from(target.uid)),
                 FetchItem::ModSeq => line.modseq(out, mark.modseq),
-                _ => line.flags(out, &flags::names(mark.flags, mark.keywords, &picture.keywords)),
+                _ => line.flags(out, flags::names(mark.flags, mark.keywords, &picture.keywords)),
             }
         }
         line.end(out);
@@ -191,19 +189,15 @@ async fn from_store(
     targets: &[Target],
     faults: &mut Faults,
 ) -> Result<Result<(), Response>, Gone> {
-    let mut rest = uids(targets);
+    let Some(selected) = &client.selected else { return Ok(Err(not_selected())) };
+    let mut pages = Pages::new(&client.house.store, selected.mailbox, plan.columns, targets);
     let mut found = 0;
-    let most = if plan.columns.contains(Columns::MESSAGE) { PAGE_OF_BODIES } else { PAGE };
-    while !rest.is_empty() {
-        let Some(selected) = &client.selected else { return Ok(Err(not_selected())) };
-        let page = client.house.store.fetch(selected.mailbox, &rest, plan.columns, most).await;
+    while let Some(page) = pages.next().await {
         let rows = match page {
             Ok(rows) => rows,
             Err(error) => return Ok(Err(refusal::response(&error))),
         };
-        let Some(last) = rows.last().map(|row| row.uid) else { break };
         found += rows.len();
-        rest = rest.after(last);
         let seen = mark_seen(client, plan, &rows).await;
         for row in rows {
             show::message(client, plan, row, &seen, faults).await?;
@@ -225,7 +219,7 @@ async fn mark_seen(client: &mut Client, plan: &Plan, rows: &[Row]) -> UidSet {
     let change = FlagChange { mode: FlagMode::Add, flags: Flags::SEEN, keywords: Vec::new() };
     let stored = client.house.store.store_flags(selected.mailbox, &unseen, change, None).await;
     let refreshed = match stored {
-        Ok(stored) => client.refresh(stored.modseq).await,
+        Ok(stored) => client.take_over(&stored).await,
         Err(error) => Err(error),
     };
     match refreshed {

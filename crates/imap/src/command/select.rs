@@ -30,13 +30,13 @@ pub(super) async fn run(client: &mut Client, account: AccountId, asked: Select) 
 }
 
 async fn open(client: &mut Client, account: AccountId, name: &str, access: Access) -> Result<Mailbox, Error> {
+    let rung = client.account.as_mut().map_or(0, |account| *account.bell.borrow_and_update());
     let house = &client.house;
     let mailbox = house.store.mailbox(account, name).await?;
     if mailbox.kind == MailboxKind::NoSelect {
         return Err(Error::NotSelectable(mailbox.name));
     }
-    let rung = client.account.as_mut().map_or(0, |account| *account.bell.borrow_and_update());
-    let shared = house.pictures.open(&house.store, mailbox.id, rung).await?;
+    let shared = house.pictures.open(&house.store, &mailbox, rung).await?;
     let view = View::new(&shared.look());
     client.selected = Some(Selected {
         mailbox: mailbox.id,

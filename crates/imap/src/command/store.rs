@@ -37,7 +37,7 @@ pub(super) async fn run(client: &mut Client, store: &Store) -> Outcome {
         Ok(stored) => stored,
         Err(error) => return Ok(refusal::response(&error)),
     };
-    if let Err(error) = client.refresh(stored.modseq).await {
+    if let Err(error) = client.take_over(&stored).await {
         return Ok(refusal::response(&error));
     }
     let (refused, done): (Vec<Target>, Vec<Target>) =

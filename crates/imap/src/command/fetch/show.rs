@@ -29,12 +29,13 @@ pub(super) async fn message(
             faults.gone = true;
             return Ok(());
         };
-        if seen.contains(row.uid) || plan.items.contains(&FetchItem::Flags) {
+        let is_flagged = seen.contains(row.uid) || plan.items.contains(&FetchItem::Flags);
+        if is_flagged {
             selected.view.knows(row.uid, mark.modseq);
         }
-        let names = flags::names(mark.flags, mark.keywords, &picture.keywords);
+        let names = is_flagged.then(|| flags::names(mark.flags, mark.keywords, &picture.keywords));
         State {
-            flags: names.into_iter().map(str::to_owned).collect(),
+            flags: names.into_iter().flatten().map(str::to_owned).collect(),
             modseq: mark.modseq,
             thread: Thread::Alone,
         }
@@ -82,6 +83,7 @@ pub(super) async fn message(
 
 /// Flags and mod-sequence, as the picture has them: of a row that was read later they would tell too much.
 struct State {
+    /// Empty if they are not to be told.
     flags: Vec<String>,
     modseq: ModSeq,
     thread: Thread,

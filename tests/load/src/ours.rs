@@ -1,0 +1,60 @@
+//! Our daemon, with the harness of the stories around it.
+
+use crate::options::Options;
+use crate::server::{Inbound, Server};
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use tests::{Daemon, PASSWORD, Setup};
+
+pub(crate) struct Ours {
+    daemon: Daemon,
+    ca: PathBuf,
+    accounts: RefCell<HashSet<String>>,
+}
+
+impl Ours {
+    pub(crate) fn start(options: &Options) -> Self {
+        let mut setup = Setup::new();
+        setup.option("imap", "connections-per-account 10000");
+        setup.option("limits", &format!("connections {}", 1000 + options.sessions));
+        setup.option("smtp", "max-messages 1000000");
+        // What is compared is filing, which is all that the other one does.
+        setup.config("checks { exempt \"127.0.0.0/8\"; }");
+        setup.config("logins { exempt \"127.0.0.0/8\"; }");
+        let ca = setup.ca();
+        Self { daemon: setup.start(), ca, accounts: RefCell::default() }
+    }
+}
+
+impl Server for Ours {
+    fn name(&self) -> &'static str {
+        "maddy"
+    }
+
+    fn imap(&self) -> u16 {
+        self.daemon.ports().imap
+    }
+
+    fn imaps(&self) -> u16 {
+        self.daemon.ports().imaps
+    }
+
+    fn inbound(&self) -> Inbound {
+        Inbound::Smtp(self.daemon.ports().smtp)
+    }
+
+    fn ca(&self) -> &Path {
+        &self.ca
+    }
+
+    fn account(&self, name: &str) {
+        if self.accounts.borrow_mut().insert(name.to_owned()) {
+            self.daemon.cli_with(&["account", "add", name], &format!("{PASSWORD}\n")).ok();
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        self.daemon.id()
+    }
+}
