@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
-use tests::{PASSWORD, eventually, free_port};
+use tests::{eventually, free_port};
 
 pub(crate) struct Dovecot {
     child: Child,
@@ -40,19 +40,20 @@ impl Dovecot {
              default_client_limit = {many}\ndefault_process_limit = {many}\ndefault_vsz_limit = 0\n\
              mail_max_userip_connections = {many}\n\
              mail_location = {format}:~/mail\nmail_fsync = always\n\
-             passdb {{\n driver = static\n args = password={PASSWORD}\n}}\n\
+             passdb {{\n driver = static\n args = nopassword=y\n}}\n\
              userdb {{\n driver = static\n args = uid={owner} gid={owner_group} home={mail}/%u allow_all_users=yes\n}}\n\
              service imap-login {{\n chroot =\n service_count = 0\n process_min_avail = 2\n process_limit = 8\n\
               inet_listener imap {{\n port = {imap}\n }}\n inet_listener imaps {{\n port = {imaps}\n ssl = yes\n }}\n}}\n\
              service imap {{\n service_count = 1000\n process_limit = {many}\n}}\n\
              service lmtp {{\n inet_listener lmtp {{\n address = 127.0.0.1\n port = {lmtp}\n }}\n}}\n\
-             service anvil {{\n chroot =\n}}\n",
+             service anvil {{\n chroot =\n client_limit = {most}\n}}\nservice auth {{\n client_limit = {most}\n}}\n",
             dir = dir.path().display(),
             chain = made.leaf.chain.display(),
             key = made.leaf.key.display(),
             group = group_of(&internal),
             owner_group = group_of(&owner),
             many = options.sessions + 2000,
+            most = 10 * (options.sessions + 2000),
             format = options.format,
             mail = mail.display(),
         );
