@@ -26,7 +26,9 @@ impl FetchLine {
 
     /// UIDFETCH (RFC 9586 §3.3).
     pub fn begin_by_uid(uid: u32, out: &mut Vec<u8>) -> Self {
-        put(out, format_args!("* {uid} UIDFETCH ("));
+        out.extend_from_slice(b"* ");
+        decimal(out, u64::from(uid));
+        out.extend_from_slice(b" UIDFETCH (");
         Self { first: true }
     }
 

@@ -50,14 +50,14 @@ pub(crate) fn mail(number: usize) -> String {
         subject = subject(number, &mut dice),
     );
     let answered = number.checked_sub(dice.roll(20) + 1);
-    if let Some(answered) = answered.filter(|_| number % 3 == 0) {
+    if let Some(answered) = answered.filter(|_| number.is_multiple_of(3)) {
         let _ = write!(
             text,
             "In-Reply-To: <m{answered}@example.net>\r\nReferences: <m{answered}@example.net>\r\n"
         );
     }
     text.push_str("MIME-Version: 1.0\r\n");
-    if number % 8 == 0 {
+    if number.is_multiple_of(8) {
         let _ = write!(
             text,
             "Content-Type: multipart/alternative; boundary=\"b{number}\"\r\n\r\n--b{number}\r\n\
@@ -77,7 +77,7 @@ pub(crate) fn mail(number: usize) -> String {
 }
 
 fn subject(number: usize, dice: &mut Dice) -> String {
-    let re = if number % 3 == 0 { "Re: " } else { "" };
+    let re = if number.is_multiple_of(3) { "Re: " } else { "" };
     let rare = if number % 100 == 7 { " zebra" } else { "" };
     format!("{re}{} {} {}{rare}", WORDS[dice.roll(32)], WORDS[dice.roll(32)], number % 500)
 }
@@ -148,7 +148,8 @@ fn when(number: usize) -> Stamp {
     let days = seconds / 86_400;
     let weekday = WEEKDAYS[usize::try_from(days % 7).unwrap_or(0)];
     let (mut left, mut year) = (days, 1970);
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap =
+        |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     while left >= 365 + u64::from(is_leap(year)) {
         left -= 365 + u64::from(is_leap(year));
         year += 1;

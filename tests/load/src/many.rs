@@ -47,7 +47,7 @@ pub(crate) fn logins(server: &dyn Server, options: &Options) -> Vec<(String, Sam
 /// What a client does: looks what is new, reads a message and marks it, looks into another mailbox.
 fn round(client: &mut Client, n: usize) -> u64 {
     let at = n * 7 % MESSAGES + 1;
-    let sign = if n % 2 == 0 { '+' } else { '-' };
+    let sign = if n.is_multiple_of(2) { '+' } else { '-' };
     client.ask("NOOP");
     client.ask("SELECT INBOX");
     client.ask(&format!("UID FETCH {at}:* (FLAGS)"));

@@ -133,7 +133,7 @@ fn a_fetch_response_item_by_item() {
     let mut out = Vec::new();
     let mut fetch = FetchLine::begin(4, &mut out);
     fetch.number(&mut out, "UID", 9);
-    fetch.flags(&mut out, &["\\Seen"]);
+    fetch.flags(&mut out, ["\\Seen"]);
     fetch.string(&mut out, "X", "\u{fc}\0".as_bytes());
     fetch.literal(&mut out, "BODY[]<5>", 0, LiteralKind::Plain);
     fetch.literal(&mut out, "BINARY[1]", 3, LiteralKind::Binary);
