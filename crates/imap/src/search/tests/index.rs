@@ -2,7 +2,7 @@
 
 use super::mails;
 use super::*;
-use crate::picture::Pictures;
+use crate::gallery::Pictures;
 use mail::mime;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -132,7 +132,8 @@ impl Scene {
     async fn compare(&mut self, seed: u64) {
         let mailbox = self.mailbox().await;
         let pictures = Pictures::default();
-        let shared = pictures.open(&self.store, mailbox, 0).await.unwrap();
+        let found = self.store.mailbox_by_id(mailbox).await.unwrap();
+        let shared = pictures.open(&self.store, &found, 0).await.unwrap();
         let view = View::new(&shared.look());
         let saved = UidSet::new();
         let known = self.store.search_candidates(mailbox, &[]).await;
