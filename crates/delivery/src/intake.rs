@@ -2,6 +2,7 @@
 
 use crate::bounce::{About, Writer};
 use crate::draft::{Draft, Look};
+use crate::owed::Counters;
 use crate::plan::Plan;
 use crate::refusal;
 use crate::reports::ReportReader;
@@ -33,6 +34,7 @@ struct Inner {
     router: RwLock<Arc<Router>>,
     signer: RwLock<Option<Signer>>,
     reports: RwLock<Option<ReportReader>>,
+    counters: Counters,
     store: Store,
     world: World,
     looks: Semaphore,
@@ -67,7 +69,17 @@ impl Intake {
     pub fn new(router: Arc<Router>, store: Store, world: World) -> Self {
         let looks = Semaphore::new(LOOKS_MAX);
         let (router, signer, reports) = (RwLock::new(router), RwLock::new(None), RwLock::new(None));
-        Self { inner: Arc::new(Inner { router, signer, reports, store, world, looks }) }
+        Self {
+            inner: Arc::new(Inner {
+                router,
+                signer,
+                reports,
+                counters: Counters::default(),
+                store,
+                world,
+                looks,
+            }),
+        }
     }
 
     /// The rules by which messages are taken at the moment.
@@ -88,6 +100,11 @@ impl Intake {
     /// Who reads from now on the reports that arrive for our own users; `None`: nobody.
     pub fn set_reports(&self, reader: Option<ReportReader>) {
         *self.inner.reports.write().unwrap_or_else(PoisonError::into_inner) = reader;
+    }
+
+    /// What counts judged messages for the reports that we owe.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
     }
 
     /// Puts our signatures in front of a message of ours, if its author's domain is one that we sign for. Nothing may

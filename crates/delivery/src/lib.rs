@@ -12,6 +12,7 @@ mod job;
 mod judge;
 mod link;
 pub mod mx;
+pub mod owed;
 pub mod plan;
 mod pool;
 pub mod reception;

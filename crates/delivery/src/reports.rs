@@ -1,5 +1,6 @@
 //! Reports about our domains that arrive as mail: recognised, read and kept. They are delivered like any mail beside that.
 
+use crate::owed::Sending;
 use config::Section;
 use mail::mime::{self, Kind, Part, decode};
 use mail::{Address, Blob, Domain, Mail, header};
@@ -30,11 +31,13 @@ pub struct ReportsConfig {
     /// Only mail to these addresses is looked at; empty: mail to any address of ours.
     pub addresses: Vec<Address>,
     pub keep: Duration,
+    /// Whether domains that mailed us get the reports that they ask for.
+    pub sending: Sending,
 }
 
 impl Default for ReportsConfig {
     fn default() -> Self {
-        Self { read: true, addresses: Vec::new(), keep: KEEP }
+        Self { read: true, addresses: Vec::new(), keep: KEEP, sending: Sending::On }
     }
 }
 
@@ -58,6 +61,13 @@ impl ReportsConfig {
                 .duration("keep", "How long reports are kept; the 10000 newest at most.")
                 .within(Duration::from_secs(24 * 3600)..=Duration::from_secs(10 * 365 * 24 * 3600))
                 .or(usual.keep),
+            sending: section
+                .choice(
+                    "send",
+                    &[("daily", Sending::On), ("never", Sending::Off)],
+                    "Whether domains whose mail came here get the DMARC aggregate reports that they ask for.",
+                )
+                .or(usual.sending),
         }
     }
 }
@@ -160,7 +170,7 @@ impl ReportReader {
 }
 
 /// Whether the header is one of a report (RFC 7489 §7.2.1.1, RFC 8460 §5.3).
-fn may_hold_report(header: &[u8]) -> bool {
+pub(crate) fn may_hold_report(header: &[u8]) -> bool {
     let says = |name: &str, what: &str| {
         header::find(header, name).is_some_and(|field| field.text().to_ascii_lowercase().contains(what))
     };

@@ -108,6 +108,7 @@ impl Daemon {
         let intake = Intake::new(Arc::new(router), store.clone(), world.clone());
         intake.set_signer(signer(&config, &world).await?);
         intake.set_reports(Some(report_reader(&config, &store, &world)));
+        intake.counters().set(config.reports.sending);
         let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone());
         let doors = Doors::new(&config, &store, &intake, &world, pipeline);
         let listeners = Listeners::default();
@@ -181,6 +182,9 @@ fn background(
     if running.asks_dns() {
         let watch = sts::watch(running.clone(), running.world().clone(), stop.clone());
         tasks.push(("mta-sts", tokio::spawn(watch)));
+        let mut until = stop.clone();
+        let reports = running.report_sender().run(async move { until.wait().await });
+        tasks.push(("reports", tokio::spawn(reports)));
     }
     tasks
 }

@@ -7,6 +7,7 @@ use crate::doors::Doors;
 use crate::listeners::{Change, Ground, Listeners};
 use crate::logging::Logging;
 use delivery::Intake;
+use delivery::owed::ReportSender;
 use net::ServerTls;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -99,6 +100,7 @@ impl Running {
         }
         self.intake.set_signer(signer);
         self.intake.set_reports(Some(report_reader(&new, self.store(), self.world())));
+        self.intake.counters().set(new.reports.sending);
         self.ground.gate.set(new.limits);
         self.doors.change(&new);
         self.open(change).await;
@@ -146,6 +148,17 @@ impl Running {
 
     pub(crate) fn world(&self) -> &World {
         &self.ground.world
+    }
+
+    /// Who sends the reports that we owe, in the name of the first of our domains at the start.
+    pub(crate) fn report_sender(&self) -> ReportSender {
+        let config = self.config();
+        ReportSender {
+            intake: self.intake.clone(),
+            store: self.store().clone(),
+            world: self.world().clone(),
+            domain: config.domains.into_iter().next().unwrap_or(config.hostname),
+        }
     }
 
     pub(crate) fn tls(&self) -> ServerTls {

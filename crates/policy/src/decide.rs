@@ -303,6 +303,7 @@ mod tests {
             published: wanted,
             wanted: wanted.unwrap_or(Policy::None),
             record_at: author.filter(|_| wanted.is_some()),
+            applied: None,
         })
     }
 

@@ -72,4 +72,16 @@ pub struct Outcome {
     pub wanted: Policy,
     /// Where the record stands.
     pub record_at: Option<Domain>,
+    /// What reports tell the domain; `None` where it has no record.
+    pub applied: Option<Box<Applied>>,
+}
+
+/// The record that counted, and who vouched for the author.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    pub record: Record,
+    /// A good signature is aligned.
+    pub dkim: bool,
+    /// SPF passed, and is aligned.
+    pub spf: bool,
 }

@@ -1,6 +1,7 @@
 //! What the checks make of a message: whether it is taken, where it goes, and what readers are told of it.
 
-use delivery::refusal;
+use delivery::owed::Observed;
+use delivery::{Intake, refusal};
 use mail::{Domain, Message, Reply, ReversePath};
 use policy::dmarc::DmarcResult;
 use policy::spf::SpfResult;
@@ -70,6 +71,13 @@ impl Judged {
             Verdict::Quarantine(_) => Ok(Folder::Special(SpecialUse::Junk)),
             Verdict::Reject(reply) | Verdict::Defer(reply) => Err(reply.clone()),
         }
+    }
+
+    /// Counts the message for the reports that its author's domain may want.
+    pub(crate) fn count(&self, facts: &Facts, intake: &Intake, now: i64) {
+        let observed =
+            Observed { facts, findings: &self.findings, verdict: &self.verdict, message: &self.message };
+        intake.counters().observe(observed, now);
     }
 
     /// The name of the client that leads back to it.

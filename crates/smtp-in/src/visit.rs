@@ -204,10 +204,12 @@ impl<'a> Visit<'a> {
             mail_from: envelope.from.clone(),
         };
         let judged = judge(&self.pipeline, &facts, Message::new(received)).instrument(checks(id)).await?;
-        Ok(match &self.mark {
+        let judged = match &self.mark {
             Some(why) => judged.marked(why),
             None => judged,
-        })
+        };
+        judged.count(&facts, &self.deps.intake, self.deps.world.clock.unix());
+        Ok(judged)
     }
 
     /// From the judgement to the commit; `Ok` may be promised.

@@ -9,6 +9,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0001_start.sql"),
     include_str!("../migrations/0002_key_fields.sql"),
     include_str!("../migrations/0003_reports.sql"),
+    include_str!("../migrations/0004_dmarc_seen.sql"),
 ];
 
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).

@@ -4,6 +4,7 @@
 mod fake_mx;
 mod hosts;
 mod house;
+mod owed;
 mod relay;
 
 use crate::fake_mx::{DROP, ENOUGH, FakeMx, SILENCE};

@@ -2,7 +2,7 @@
 
 use super::record::{Alignment, Record};
 use super::walk::Evidence;
-use super::{DmarcResult, Outcome, Policy};
+use super::{Applied, DmarcResult, Outcome, Policy};
 use crate::author::Author;
 use mail::Domain;
 
@@ -52,6 +52,7 @@ pub fn judge(evidence: &Evidence, identifiers: &Identifiers) -> Outcome {
         published: None,
         wanted: Policy::None,
         record_at: None,
+        applied: None,
     };
     let applicable = match &evidence.policy {
         Ok(Some(applicable)) => applicable,
@@ -60,10 +61,19 @@ pub fn judge(evidence: &Evidence, identifiers: &Identifiers) -> Outcome {
     };
     let record = &applicable.record;
     let testing = record.testing;
+    let any_aligned = |domains: &[Domain], alignment| {
+        domains.iter().any(|domain| is_aligned(evidence, author, domain, alignment) == Ok(true))
+    };
+    let applied = Applied {
+        record: record.clone(),
+        dkim: any_aligned(&identifiers.dkim, record.adkim),
+        spf: any_aligned(&identifiers.spf, record.aspf),
+    };
     let with_policy = |result, reason| Outcome {
         published: Some(applicable.policy),
         wanted: if testing { applicable.policy.one_step_milder() } else { applicable.policy },
         record_at: Some(applicable.at.clone()),
+        applied: Some(Box::new(applied.clone())),
         ..outcome(result, reason)
     };
     let mut trouble = None;
@@ -101,6 +111,7 @@ fn unclear(author: &Author) -> Outcome {
         published: None,
         wanted: Policy::None,
         record_at: None,
+        applied: None,
     }
 }
 

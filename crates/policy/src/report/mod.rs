@@ -4,11 +4,13 @@
 //! limit, so have rows, texts and nesting, and XML brings no entities of its own. mail-auth's readers have no such limits.
 
 mod aggregate;
+pub mod compose;
 mod tls;
 mod unpack;
 mod xml;
 
 pub use aggregate::{Aggregate, Row};
+pub use compose::{Owed, PublishedPolicy, Seen, destination, xml};
 pub use tls::{TlsFailure, TlsPolicy, TlsReport};
 pub use unpack::{PACKED_MAX, UNPACKED_MAX};
 

@@ -232,3 +232,61 @@ fn damage_anywhere_is_survived() {
         }
     }
 }
+
+#[test]
+fn what_we_write_can_be_read() {
+    let seen = Seen {
+        source: "192.0.2.1".parse().unwrap(),
+        disposition: "quarantine".to_owned(),
+        dkim: "fail".to_owned(),
+        spf: "fail".to_owned(),
+        reason: "local_policy".to_owned(),
+        header_from: "a.example".to_owned(),
+        envelope_from: "<&\u{7}\">".to_owned(),
+        signatures: vec![("a.example".to_owned(), "s".to_owned(), "fail".to_owned())],
+        spf_result: Some(("b.example".to_owned(), "softfail".to_owned())),
+    };
+    let record = crate::dmarc::Record::parse("v=DMARC1; p=reject; sp=none; adkim=s; t=y").unwrap();
+    let text = xml(&Owed {
+        organization: "mx.example.org",
+        email: "postmaster@example.org",
+        id: "1",
+        begin: 1_767_225_600,
+        end: 1_767_311_999,
+        domain: "example",
+        policy: &PublishedPolicy::of(&record),
+        rows: &[(seen, 5)],
+    });
+    for part in [
+        "<sp>none</sp>",
+        "<adkim>s</adkim>",
+        "<aspf>r</aspf>",
+        "<testing>y</testing>",
+        "&lt;&amp; &quot;&gt;",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let read = aggregate(&gzip(text.as_bytes()));
+    assert_eq!((read.organization.as_str(), read.domain.as_str()), ("mx.example.org", "example"));
+    assert_eq!((read.rows[0].count, read.rows[0].disposition.as_str()), (5, "quarantine"));
+    assert_eq!(read.rows[0].reason, "local_policy");
+    assert_eq!(compose::gzip(&text).map(|file| aggregate(&file)).unwrap(), read);
+}
+
+#[test]
+fn destinations() {
+    for (uri, want) in [
+        ("mailto:d@a.example", Some(("d@a.example", None))),
+        ("MAILTO:d@a.example!10m", Some(("d@a.example", Some(10 << 20)))),
+        ("mailto:d@a.example!5", Some(("d@a.example", Some(5)))),
+        ("mailto:d@a.example?subject=x", Some(("d@a.example", None))),
+        ("mailto:d@a.example!10x", None),
+        ("mailto:d%40a.example", None),
+        ("mailto:nobody", None),
+        ("https://a.example/", None),
+        ("", None),
+    ] {
+        let got = destination(uri).map(|(address, limit)| (address.to_string(), limit));
+        assert_eq!(got, want.map(|(address, limit)| (address.to_owned(), limit)), "{uri}");
+    }
+}
