@@ -1,5 +1,5 @@
-//! What clients see of header fields in UTF-8 that have not said that they understand it: ENVELOPE and BODYSTRUCTURE in
-//! ASCII (RFC 6855 §8), after the manner of RFC 6858. The octets of a message itself never change.
+//! What clients see of header fields in UTF-8 that have not said that they understand it: ENVELOPE in ASCII
+//! (RFC 6855 §8), after the manner of RFC 6858. The octets of a message itself never change.
 
 /// Said instead of an address that ASCII cannot hold (RFC 6858 §2.1).
 const LOCAL: &[u8] = b"invalid";

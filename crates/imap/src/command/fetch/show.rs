@@ -137,10 +137,6 @@ async fn repair(row: &mut Row, plan: &Plan, client: &Client) -> bool {
 /// What needs no octets of the message.
 fn small_item(client: &mut Client, line: &mut FetchLine, item: &FetchItem, row: &Row, state: &State) {
     let utf8 = client.session.is_utf8();
-    let header = |column: &Option<Vec<u8>>| {
-        let told = column.clone().unwrap_or_else(|| b"NIL".to_vec());
-        if utf8 { told } else { downgrade::ascii(told) }
-    };
     let out = client.session.output();
     match item {
         FetchItem::Uid => line.number(out, "UID", u64::from(row.uid)),
@@ -157,12 +153,16 @@ fn small_item(client: &mut Client, line: &mut FetchLine, item: &FetchItem, row: 
         FetchItem::SaveDate => {
             line.string(out, "SAVEDATE", mail::date::print_internal(row.saved).as_bytes());
         }
-        FetchItem::Envelope => line.item(out, "ENVELOPE", &header(&row.envelope)),
+        FetchItem::Envelope => match row.envelope.as_deref().unwrap_or(b"NIL") {
+            envelope if utf8 || envelope.is_ascii() => line.item(out, "ENVELOPE", envelope),
+            envelope => line.item(out, "ENVELOPE", &downgrade::ascii(envelope.to_vec())),
+        },
         FetchItem::BodyStructure => {
-            line.item(out, "BODYSTRUCTURE", &header(&row.bodystructure));
+            line.item(out, "BODYSTRUCTURE", row.bodystructure.as_deref().unwrap_or(b"NIL"));
         }
         FetchItem::Body => {
-            line.item(out, "BODY", &mail::mime::body(&header(&row.bodystructure)));
+            let structure = row.bodystructure.as_deref().unwrap_or(b"NIL");
+            line.item(out, "BODY", &mail::mime::body(structure));
         }
         _ => {}
     }
