@@ -15,6 +15,8 @@ use std::time::Duration;
 
 trait Stream: Read + Write + Send {
     fn tcp(&self) -> &TcpStream;
+    /// `tls-exporter` (RFC 9266); only in TLS.
+    fn exporter(&self) -> [u8; 32];
     /// The socket itself, for a handshake; only in clear.
     fn into_tcp(self: Box<Self>) -> TcpStream;
 }
@@ -22,6 +24,10 @@ trait Stream: Read + Write + Send {
 impl Stream for TcpStream {
     fn tcp(&self) -> &TcpStream {
         self
+    }
+
+    fn exporter(&self) -> [u8; 32] {
+        panic!("nothing to bind to without TLS")
     }
 
     fn into_tcp(self: Box<Self>) -> TcpStream {
@@ -32,6 +38,10 @@ impl Stream for TcpStream {
 impl Stream for StreamOwned<ClientConnection, TcpStream> {
     fn tcp(&self) -> &TcpStream {
         &self.sock
+    }
+
+    fn exporter(&self) -> [u8; 32] {
+        self.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).unwrap()
     }
 
     fn into_tcp(self: Box<Self>) -> TcpStream {
@@ -92,6 +102,11 @@ impl Chat {
         stream.conn.complete_io(&mut stream.sock).unwrap_or_else(|error| panic!("no TLS: {error}\n{said}"));
         said.push_str("-- TLS --\n");
         Self { stream: BufReader::new(Box::new(stream)), said }
+    }
+
+    /// What a login in TLS can be bound to: `tls-exporter` (RFC 9266).
+    pub fn exporter(&self) -> [u8; 32] {
+        self.stream.get_ref().exporter()
     }
 
     /// Sends a line; CRLF is added.

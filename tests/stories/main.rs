@@ -20,6 +20,7 @@ mod kill9_mid_delivery;
 mod large_mail;
 mod limits_hold;
 mod log_lines;
+mod logins;
 mod loops_end;
 mod many_at_once;
 mod not_in_our_name;

@@ -1,8 +1,10 @@
 //! The server's side of a SASL exchange (RFC 4422), without sockets. In and out is what stands on the wire of SMTP
 //! (RFC 4954 §4) and IMAP (RFC 9051 §6.2.2) alike: base64, `=` for an empty initial response, `*` to cancel.
 
+use crate::authenticate::Claim;
 use crate::login::{Login, Secret};
 use crate::plain;
+use crate::scram::{self, Binding, Bindings, ScramFacts, ScramHash};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
@@ -14,6 +16,14 @@ pub const RESPONSE_MAX: usize = 12288;
 /// How a client may prove who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mechanism {
+    /// RFC 7677, bound to the TLS connection.
+    ScramSha256Plus,
+    /// RFC 7677.
+    ScramSha256,
+    /// RFC 5802, bound to the TLS connection.
+    ScramSha1Plus,
+    /// RFC 5802, for old clients.
+    ScramSha1,
     /// RFC 4616.
     Plain,
     /// Never standardised (draft-murchison-sasl-login), still what some clients know best.
@@ -22,7 +32,14 @@ pub enum Mechanism {
 
 impl Mechanism {
     /// All, in the order in which they are announced.
-    pub const ALL: &[Self] = &[Self::Plain, Self::Login];
+    pub const ALL: &[Self] = &[
+        Self::ScramSha256Plus,
+        Self::ScramSha256,
+        Self::ScramSha1Plus,
+        Self::ScramSha1,
+        Self::Plain,
+        Self::Login,
+    ];
 
     /// The mechanism of a name, in any case.
     pub fn parse(name: &str) -> Option<Self> {
@@ -31,9 +48,23 @@ impl Mechanism {
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha1Plus => "SCRAM-SHA-1-PLUS",
+            Self::ScramSha1 => "SCRAM-SHA-1",
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
         }
+    }
+
+    /// Whether it is of the family of SCRAM.
+    pub fn is_scram(self) -> bool {
+        !matches!(self, Self::Plain | Self::Login)
+    }
+
+    /// Whether it needs a connection to bind to.
+    pub fn is_bound(self) -> bool {
+        matches!(self, Self::ScramSha256Plus | Self::ScramSha1Plus)
     }
 }
 
@@ -42,8 +73,11 @@ impl Mechanism {
 pub enum Step {
     /// Send this to the client (base64, perhaps empty) and hand its line to [`Exchange::answer`].
     Challenge(String),
-    /// The exchange is over: this is who the client says it is.
-    Login(Login),
+    /// Find out what this user is to be asked with, and go on with [`Exchange::ask`].
+    Scram { user: String, hash: ScramHash },
+    /// This is who the client says it is. If that is believed, `last` is the server's last challenge, to which the client
+    /// has nothing more to say.
+    Claim { claim: Claim, last: Option<String> },
     /// The exchange is over without a login.
     Refused(Refusal),
 }
@@ -63,6 +97,12 @@ pub enum Refusal {
     Impersonation,
     /// A user name or password that nobody can have (535 5.7.8, NO).
     BadText,
+    /// The client was made to believe that we cannot bind to TLS (535 5.7.8, NO).
+    Downgrade,
+    /// A kind of channel binding that is not there (535 5.7.8, NO).
+    UnknownBinding,
+    /// The client's end of TLS is not the one that ends here (535 5.7.8, NO).
+    WrongBinding,
 }
 
 impl fmt::Display for Refusal {
@@ -76,6 +116,13 @@ impl fmt::Display for Refusal {
                 "Acting for another account is not allowed; leave the authorization identity empty"
             }
             Self::BadText => "User name or password has characters that cannot be, or is empty or too long",
+            Self::Downgrade => {
+                "Channel binding is offered here, and you were told otherwise; somebody may sit in between"
+            }
+            Self::UnknownBinding => "This kind of channel binding is not offered here",
+            Self::WrongBinding => {
+                "The TLS connection on your side is another one; somebody may sit in between"
+            }
         })
     }
 }
@@ -90,6 +137,9 @@ pub struct Exchange {
 
 #[derive(Debug)]
 enum State {
+    Scram { hash: ScramHash, binding: Binding, offered: Bindings },
+    ScramWaiting(Box<scram::First>),
+    ScramAsked(Box<scram::Asked>),
     Plain,
     LoginUser,
     LoginPassword { user: String },
@@ -98,8 +148,14 @@ enum State {
 
 impl Exchange {
     /// Begins with the initial response that came along with the command, as it stood there, if there was one.
-    pub fn begin(mechanism: Mechanism, initial: Option<&[u8]>) -> (Self, Step) {
+    /// `offered` is what the client can bind to.
+    pub fn begin(mechanism: Mechanism, offered: Bindings, initial: Option<&[u8]>) -> (Self, Step) {
+        let scram = |hash, binding| State::Scram { hash, binding, offered };
         let state = match mechanism {
+            Mechanism::ScramSha256Plus => scram(ScramHash::Sha256, Binding::Plus),
+            Mechanism::ScramSha256 => scram(ScramHash::Sha256, Binding::Unbound),
+            Mechanism::ScramSha1Plus => scram(ScramHash::Sha1, Binding::Plus),
+            Mechanism::ScramSha1 => scram(ScramHash::Sha1, Binding::Unbound),
             Mechanism::Plain => State::Plain,
             Mechanism::Login => State::LoginUser,
         };
@@ -110,6 +166,18 @@ impl Exchange {
             Some(line) => exchange.decoded(line),
         };
         (exchange, step)
+    }
+
+    /// Goes on after [`Step::Scram`].
+    pub fn ask(&mut self, facts: ScramFacts) -> Step {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::ScramWaiting(first) => {
+                let (asked, said) = first.ask(facts);
+                self.state = State::ScramAsked(Box::new(asked));
+                Step::Challenge(STANDARD.encode(said))
+            }
+            _ => Step::Refused(Refusal::Malformed),
+        }
     }
 
     /// Goes on with one line of the client, without its CRLF.
@@ -137,6 +205,16 @@ impl Exchange {
 
     fn respond(&mut self, octets: &[u8]) -> Step {
         match std::mem::replace(&mut self.state, State::Over) {
+            State::Scram { hash, binding, offered } => {
+                self.scram(scram::first(octets, hash, binding, &offered), hash)
+            }
+            State::ScramAsked(asked) => match asked.judge(octets) {
+                Ok(proven) => Step::Claim {
+                    claim: Claim::Scram { user: proven.user, proof: proven.proof },
+                    last: Some(STANDARD.encode(proven.last)),
+                },
+                Err(refusal) => Step::Refused(refusal),
+            },
             State::Plain => finish(plain::read(octets)),
             State::LoginUser => match std::str::from_utf8(octets) {
                 Ok(user) => {
@@ -150,15 +228,26 @@ impl Exchange {
                     .map_err(|_| Refusal::BadText)
                     .and_then(|password| Login::new(&user, Secret::new(password.to_owned()))),
             ),
-            State::Over => Step::Refused(Refusal::Malformed),
+            State::ScramWaiting(_) | State::Over => Step::Refused(Refusal::Malformed),
+        }
+    }
+
+    fn scram(&mut self, first: Result<scram::First, Refusal>, hash: ScramHash) -> Step {
+        match first {
+            Ok(first) => {
+                let user = first.user.clone();
+                self.state = State::ScramWaiting(Box::new(first));
+                Step::Scram { user, hash }
+            }
+            Err(refusal) => Step::Refused(refusal),
         }
     }
 
     fn challenge(&self) -> String {
         let words = match self.state {
-            State::Plain | State::Over => "",
             State::LoginUser => "Username:",
             State::LoginPassword { .. } => "Password:",
+            _ => "",
         };
         STANDARD.encode(words)
     }
@@ -166,7 +255,7 @@ impl Exchange {
 
 fn finish(login: Result<Login, Refusal>) -> Step {
     match login {
-        Ok(login) => Step::Login(login),
+        Ok(login) => Step::Claim { claim: Claim::Password(login), last: None },
         Err(refusal) => Step::Refused(refusal),
     }
 }
@@ -181,7 +270,8 @@ mod tests {
             [b'!', raw @ ..] => raw.to_vec(),
             octets => STANDARD.encode(octets).into_bytes(),
         };
-        let (mut exchange, step) = Exchange::begin(mechanism, initial.map(encode).as_deref());
+        let (mut exchange, step) =
+            Exchange::begin(mechanism, Bindings::default(), initial.map(encode).as_deref());
         let mut said = vec![show(&step)];
         for line in lines {
             said.push(show(&exchange.answer(&encode(line))));
@@ -194,8 +284,11 @@ mod tests {
             Step::Challenge(text) => {
                 format!("? {}", String::from_utf8(STANDARD.decode(text).unwrap()).unwrap())
             }
-            Step::Login(login) => format!("{} / {}", login.user, login.password.reveal()),
+            Step::Claim { claim: Claim::Password(login), .. } => {
+                format!("{} / {}", login.user, login.password.reveal())
+            }
             Step::Refused(why) => format!("{why:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -57,7 +57,7 @@ impl Mark {
     }
 
     /// How long to wait still, if more than `limit` would fail without.
-    fn wait(self, limits: &GuessLimits, limit: u32, now: u64) -> Option<Duration> {
+    pub(crate) fn wait(self, limits: &GuessLimits, limit: u32, now: u64) -> Option<Duration> {
         let beyond = self.left(limits, now).checked_sub(limit)?;
         let delay = limits.delay.saturating_mul(1 << beyond.min(BEYOND_MAX)).min(limits.max_delay);
         // Where the clock was set back nobody knows how long ago it was. One try is better than a wait without end.

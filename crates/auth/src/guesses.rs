@@ -3,7 +3,9 @@
 use crate::guess::{Acquaintance, GuessLimits, Mark, Standing, TooMany, decide};
 use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 /// Most marks in each of the two tables: of addresses and networks, and of accounts.
 pub const MARKS_MAX: usize = 65_536;
@@ -15,19 +17,40 @@ const FAMILIAR_TIME: u64 = 30 * 24 * 3600;
 /// A keyed digest in place of a name: short, and nobody outside can make two that fall together.
 type Tag = [u8; 16];
 
-/// Remembers failed logins, and from where accounts were proven. Holds no names and no passwords.
+/// From where somebody failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// An address, or the /64 of IPv6 that begins with it.
+    Address(IpAddr),
+    /// The /24 of IPv4 or /48 of IPv6 that begins with it.
+    Network(IpAddr),
+}
+
+/// What is counted under one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Failures that are not forgotten yet.
+    pub failures: u32,
+    /// When the last of them was, in seconds.
+    pub last: u64,
+    /// How long the next try has to wait; for an account, that of an address that failed with it.
+    pub wait: Duration,
+}
+
+/// Remembers failed logins, and from where accounts were proven. Holds no names of accounts and no passwords: what
+/// people type for a name can be a password by mistake.
 pub struct Guesses {
     limits: GuessLimits,
     key: Key,
-    sources: HashMap<Tag, Mark>,
+    sources: HashMap<Source, Mark>,
     accounts: HashMap<Tag, Mark>,
     familiar: HashMap<Tag, u64>,
 }
 
 /// The tags under which a login is counted.
 struct Tags {
-    address: Tag,
-    network: Tag,
+    address: Source,
+    network: Source,
     account: Tag,
     pair: Tag,
 }
@@ -52,13 +75,14 @@ impl Guesses {
     /// Whether a password for `user` may be tried now. `now` is in seconds, here and below.
     pub fn ask(&self, user: &str, from: IpAddr, now: u64) -> Result<(), TooMany> {
         let tags = self.tags(user, from);
-        let of = |table: &HashMap<Tag, Mark>, tag: &Tag| table.get(tag).copied().unwrap_or_default();
+        let from_there = |source: &Source| self.sources.get(source).copied().unwrap_or_default();
+        let with = |tag: &Tag| self.accounts.get(tag).copied().unwrap_or_default();
         let proven = self.familiar.get(&tags.pair);
         let standing = Standing {
-            address: of(&self.sources, &tags.address),
-            network: of(&self.sources, &tags.network),
-            account: of(&self.accounts, &tags.account),
-            pair: of(&self.accounts, &tags.pair),
+            address: from_there(&tags.address),
+            network: from_there(&tags.network),
+            account: with(&tags.account),
+            pair: with(&tags.pair),
             acquaintance: match proven {
                 Some(last) if now.saturating_sub(*last) < FAMILIAR_TIME => Acquaintance::Familiar,
                 _ => Acquaintance::Stranger,
@@ -88,11 +112,60 @@ impl Guesses {
         self.familiar.insert(pair, now);
     }
 
+    /// What is counted of addresses and networks, the worst first.
+    pub fn counts(&self, now: u64) -> Vec<(Source, Count)> {
+        let limit = |source: &Source| match source {
+            Source::Address(_) => self.limits.per_address,
+            Source::Network(_) => self.limits.per_network,
+        };
+        let counts =
+            self.sources.iter().map(|(source, mark)| (*source, self.count(*mark, limit(source), now)));
+        let mut counts: Vec<_> = counts.filter(|(_, count)| count.failures > 0).collect();
+        counts.sort_by_key(|(_, count)| (std::cmp::Reverse(count.failures), std::cmp::Reverse(count.last)));
+        counts
+    }
+
+    /// What is counted of an account, if anything.
+    pub fn count_of(&self, user: &str, now: u64) -> Option<Count> {
+        let mark = self.accounts.get(&self.tag("account", user, ""))?;
+        let count = self.count(*mark, self.limits.per_account, now);
+        (count.failures > 0).then_some(count)
+    }
+
+    fn count(&self, mark: Mark, limit: u32, now: u64) -> Count {
+        let wait = mark.wait(&self.limits, limit, now).unwrap_or_default();
+        Count { failures: mark.left(&self.limits, now), last: mark.last, wait }
+    }
+
+    /// Forgets what an address did, with its network, and with these accounts; whether there was anything.
+    pub fn lift(&mut self, from: IpAddr, users: &[String]) -> bool {
+        let address = self.sources.remove(&Source::Address(source_of(from))).is_some();
+        let network = self.sources.remove(&Source::Network(network_of(from))).is_some();
+        for user in users {
+            let pair = self.tags(user, from).pair;
+            self.accounts.remove(&pair);
+        }
+        address || network
+    }
+
+    /// Forgets what was tried with an account, from everywhere; whether there was anything.
+    pub fn lift_account(&mut self, user: &str) -> bool {
+        let sources: Vec<Source> = self.sources.keys().copied().collect();
+        for source in sources {
+            if let Source::Address(ip) = source {
+                let pair = self.tags(user, ip).pair;
+                self.accounts.remove(&pair);
+            }
+        }
+        let account = self.tag("account", user, "");
+        self.accounts.remove(&account).is_some()
+    }
+
     fn tags(&self, user: &str, from: IpAddr) -> Tags {
         let source = source_of(from).to_string();
         Tags {
-            address: self.tag("address", &source, ""),
-            network: self.tag("network", &network_of(from).to_string(), ""),
+            address: Source::Address(source_of(from)),
+            network: Source::Network(network_of(from)),
             account: self.tag("account", user, ""),
             pair: self.tag("pair", user, &source),
         }
@@ -131,16 +204,22 @@ fn network_of(ip: IpAddr) -> IpAddr {
     }
 }
 
-fn count(table: &mut HashMap<Tag, Mark>, tag: Tag, limits: &GuessLimits, limit: u32, now: u64) {
-    if table.len() >= MARKS_MAX && !table.contains_key(&tag) {
+fn count<K: Copy + Eq + Hash>(
+    table: &mut HashMap<K, Mark>,
+    key: K,
+    limits: &GuessLimits,
+    limit: u32,
+    now: u64,
+) {
+    if table.len() >= MARKS_MAX && !table.contains_key(&key) {
         make_room(table, limits, now);
     }
-    let mark = table.entry(tag).or_default();
+    let mark = table.entry(key).or_default();
     *mark = mark.and_one(limits, limit, now);
 }
 
 /// Drops what is forgotten, and if that is nothing, the least of what is left.
-fn make_room(table: &mut HashMap<Tag, Mark>, limits: &GuessLimits, now: u64) {
+fn make_room<K: Copy + Eq + Hash>(table: &mut HashMap<K, Mark>, limits: &GuessLimits, now: u64) {
     table.retain(|_, mark| mark.left(limits, now) > 0);
     if table.len() >= MARKS_MAX {
         keep_the_strongest(table, |mark| (mark.left(limits, now), mark.last));
@@ -148,15 +227,15 @@ fn make_room(table: &mut HashMap<Tag, Mark>, limits: &GuessLimits, now: u64) {
 }
 
 /// Drops a quarter, the weakest; so that a full table is not sorted for each entry.
-fn keep_the_strongest<V, S: Ord>(table: &mut HashMap<Tag, V>, strength: impl Fn(&V) -> S) {
-    let mut order: Vec<(S, Tag)> = table.iter().map(|(tag, value)| (strength(value), *tag)).collect();
+fn keep_the_strongest<K: Copy + Eq + Hash, V, S: Ord>(table: &mut HashMap<K, V>, strength: impl Fn(&V) -> S) {
+    let mut order: Vec<(S, K)> = table.iter().map(|(key, value)| (strength(value), *key)).collect();
     let quarter = order.len() / 4;
     if quarter == 0 {
         return;
     }
-    order.select_nth_unstable(quarter);
-    for (_, tag) in order.iter().take(quarter) {
-        table.remove(tag);
+    order.select_nth_unstable_by(quarter, |a, b| a.0.cmp(&b.0));
+    for (_, key) in order.iter().take(quarter) {
+        table.remove(key);
     }
 }
 
@@ -238,6 +317,39 @@ mod tests {
         assert_eq!(guess(&mut guesses, "a", "2001:db8:1:2::1", 0), 10);
         assert_eq!(guess(&mut guesses, "a", "2001:db8:1:2:ffff::9", 0), 0);
         assert_eq!(guess(&mut guesses, "a", "2001:db8:1:3::1", 0), 10);
+    }
+
+    #[test]
+    fn what_is_counted_can_be_seen_and_lifted() {
+        let mut guesses = guesses();
+        assert_eq!(guess(&mut guesses, "alice", "192.0.2.1", 100), 10);
+        guesses.wrong("bob", ip("2001:db8:1:2::5"), 103);
+        let shown: Vec<String> = guesses
+            .counts(104)
+            .iter()
+            .map(|(source, count)| format!("{source:?} {} {}", count.failures, count.wait.as_secs()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "Address(192.0.2.1) 10 6",
+                "Network(192.0.2.0) 10 0",
+                "Address(2001:db8:1:2::) 1 0",
+                "Network(2001:db8:1::) 1 0"
+            ][..]
+                .iter()
+                .map(|line| (*line).to_owned())
+                .collect::<Vec<_>>(),
+        );
+        assert_eq!(guesses.count_of("alice", 104).unwrap().failures, 10);
+        assert_eq!(guesses.count_of("carol", 104), None);
+        assert!(guesses.lift(ip("192.0.2.1"), &["alice".to_owned()]));
+        assert!(!guesses.lift(ip("192.0.2.1"), &[]));
+        assert_eq!(guess(&mut guesses, "alice", "192.0.2.1", 104), 10);
+        assert!(guesses.lift_account("alice"));
+        assert!(!guesses.lift_account("alice"));
+        assert_eq!(guesses.count_of("alice", 104), None);
+        assert!(guesses.ask("alice", ip("192.0.2.1"), 104).is_err(), "the address still has to wait");
     }
 
     #[test]

@@ -40,12 +40,18 @@ pub struct Login {
 impl Login {
     /// Refuses what can be no user name or password: empty, too long, control characters.
     pub fn new(user: &str, password: Secret) -> Result<Self, Refusal> {
-        if user.is_empty() || user.len() > USER_MAX || user.chars().any(char::is_control) {
-            return Err(Refusal::BadText);
-        }
+        check_user(user)?;
         password::check(password.reveal()).map_err(|_| Refusal::BadText)?;
         Ok(Self { user: account_name(user), password })
     }
+}
+
+/// Refuses what can be no user name: empty, too long, control characters.
+pub(crate) fn check_user(user: &str) -> Result<(), Refusal> {
+    if user.is_empty() || user.len() > USER_MAX || user.chars().any(char::is_control) {
+        return Err(Refusal::BadText);
+    }
+    Ok(())
 }
 
 /// The form under which accounts are kept, for a name as a person writes it.

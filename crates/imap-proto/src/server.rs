@@ -223,6 +223,11 @@ impl Session {
         self.out.len() >= OUTPUT_FULL
     }
 
+    /// The SASL mechanisms that are announced from now on, best first.
+    pub fn set_mechanisms(&mut self, mechanisms: Vec<&'static str>) {
+        self.options.mechanisms = mechanisms;
+    }
+
     /// TLS has begun: what came in clear is forgotten (RFC 9051 §6.2.1).
     pub fn tls_started(&mut self) {
         self.framer.clear();

@@ -6,13 +6,14 @@ use crate::command::updates;
 use crate::config::{Config, InsecureAuth};
 use crate::door::{House, Seat};
 use crate::gallery::Viewed;
+use crate::scope;
 use crate::search::context::Context;
 use crate::view::{Expunges, Manner, ModSeqs, Naming, View};
-use auth::{Exchange, Mechanism};
+use auth::{Bindings, Circumstances, Conversation, Ending, Mechanism, Scope, Service, Visitor};
 use imap_proto::response::Response;
 use imap_proto::server::{ClearLogin, Privacy};
 use imap_proto::{Answer, Code, Command, Options, Question, Session, Untagged};
-use net::{Closed, Conn, Driven};
+use net::{ChannelBindings, Closed, Conn, Driven};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::{AccountId, Error, MailboxId, ModSeq, Stored, UidSet};
@@ -39,7 +40,7 @@ pub(crate) struct Client {
     pub(crate) config: Arc<Config>,
     pub(crate) conn: Conn,
     pub(crate) session: Session,
-    pub(crate) exchange: Option<Exchange>,
+    pub(crate) conversation: Option<Conversation>,
     pub(crate) failures: u32,
     pub(crate) account: Option<Account>,
     pub(crate) selected: Option<Selected>,
@@ -63,10 +64,14 @@ enum End {
 pub(crate) struct Account {
     pub(crate) id: AccountId,
     pub(crate) name: String,
+    /// What the login is good for.
+    pub(crate) scope: Scope,
     pub(crate) bell: watch::Receiver<ModSeq>,
     /// Largest message for this account, in octets.
     pub(crate) append_limit: u64,
     pub(crate) _seat: Seat,
+    /// Is over when what the login was proven by does not stand any more.
+    pub(crate) ending: Ending,
 }
 
 /// The selected mailbox.
@@ -97,7 +102,7 @@ impl Client {
                 InsecureAuth::Allowed => ClearLogin::Allowed,
                 InsecureAuth::Refused => ClearLogin::Refused,
             },
-            mechanisms: Mechanism::ALL.iter().map(|mechanism| mechanism.name()).collect(),
+            mechanisms: offers(&house, &conn),
             append_limit: config.append_limit,
             message_limit: config.message_limit,
             greeting: format!("{} is ready.", house.hostname),
@@ -109,7 +114,7 @@ impl Client {
             config,
             conn,
             session,
-            exchange: None,
+            conversation: None,
             failures: 0,
             account: None,
             selected: None,
@@ -159,7 +164,7 @@ impl Client {
         self.account = None;
         self.selected = None;
         self.incoming = None;
-        self.exchange = None;
+        self.conversation = None;
         self.told_modseq = false;
         self.login_until = Instant::now() + LOGIN_DEADLINE;
     }
@@ -179,6 +184,7 @@ impl Client {
             return Err(Gone);
         }
         self.session.tls_started();
+        self.session.set_mechanisms(offers(&self.house, &self.conn));
         Ok(())
     }
 
@@ -193,13 +199,15 @@ impl Client {
                     Driven::TimedOut
                 });
             };
-            if !self.session.is_idling() {
-                return self.conn.drive(&mut self.session).await;
-            }
+            let idling = self.session.is_idling();
             tokio::select! {
+                biased;
+                () = account.ending.wait() => {
+                    self.session.bye(None, "The login was taken back; log in again.");
+                }
                 driven = self.conn.drive(&mut self.session) => return driven,
-                Ok(()) = account.bell.changed() => self.sync().await,
-                () = tokio::time::sleep(STILL_HERE) => {
+                Ok(()) = account.bell.changed(), if idling => self.sync().await,
+                () = tokio::time::sleep(STILL_HERE), if idling => {
                     let _ = self.session.tell(&Untagged::Status(Response::ok("Still here.")));
                 }
             }
@@ -227,6 +235,9 @@ impl Client {
                 command::login::begin(self, &mechanism, initial).await;
             }
             Question::Exchange(line) => command::login::go_on(self, line).await,
+            Question::Append(_) if !scope::may_change(self) => {
+                self.session.answer(Answer::Done(scope::refused()));
+            }
             Question::Append(head) => command::append::begin(self, head).await,
             Question::AppendMore(message) => command::append::more(self, message).await,
             Question::AppendPieces(pieces) => command::append::go_on(self, pieces).await,
@@ -351,8 +362,30 @@ impl Client {
         }
     }
 
+    /// What matters of the connection to whoever judges a login.
+    pub(crate) fn circumstances(&self) -> Circumstances {
+        circumstances(&self.conn)
+    }
+
     /// The account; a session asks for nothing that needs one before login.
     pub(crate) fn account_id(&self) -> Option<AccountId> {
         self.account.as_ref().map(|account| account.id)
     }
+}
+
+fn circumstances(conn: &Conn) -> Circumstances {
+    let ChannelBindings { exporter, server_end_point } = conn.channel_bindings();
+    Circumstances {
+        visitor: Visitor { from: conn.peer().ip(), service: Service::Imap },
+        bindings: Bindings {
+            exporter: exporter.map(Vec::from),
+            end_point: server_end_point.map(|digest| digest.to_vec()),
+        },
+    }
+}
+
+/// The mechanisms that are announced on a connection.
+fn offers(house: &House, conn: &Conn) -> Vec<&'static str> {
+    let offers = circumstances(conn).offers(house.authenticate.as_ref());
+    offers.into_iter().map(Mechanism::name).collect()
 }

@@ -17,6 +17,7 @@ mod picture;
 mod preview;
 mod progress;
 mod refusal;
+mod scope;
 mod search;
 mod view;
 

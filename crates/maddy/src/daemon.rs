@@ -110,7 +110,7 @@ impl Daemon {
         intake.set_reports(Some(report_reader(&config, &store, &world)));
         intake.counters().set(config.reports.sending);
         let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone());
-        let doors = Doors::new(&config, &store, &intake, &world, pipeline);
+        let doors = Doors::new(&config, &store, &intake, &world, pipeline).await;
         let listeners = Listeners::default();
         let change = listeners.prepare(&config, &ground).map_err(StartError::Bind)?;
         let socket = LocalListener::bind(config.socket()).map_err(|error| {

@@ -28,14 +28,14 @@ struct Reading {
 
 impl Doors {
     /// `pipeline` judges what comes from other servers.
-    pub(crate) fn new(
+    pub(crate) async fn new(
         config: &Config,
         store: &Store,
         intake: &Intake,
         world: &World,
         pipeline: Pipeline,
     ) -> Self {
-        let judge = Arc::new(Judge::new(store.clone(), config.logins.clone(), world));
+        let judge = Arc::new(Judge::new(store.clone(), config.logins.clone(), world).await);
         let spool_dir = store.spool_dir().to_owned();
         let smtp = smtp_in::Deps { intake: intake.clone(), world: world.clone(), spool_dir };
         let submission = submission::Deps { door: smtp.clone(), authenticate: judge.clone() };

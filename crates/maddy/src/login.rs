@@ -1,18 +1,26 @@
 //! Who may log in: credentials from the store, checked away from the threads that serve connections, and not more often
 //! than guessing should be.
 
+mod app;
 mod config;
+mod scram;
+mod standing;
 mod turns;
 
-use auth::{Authenticate, Denied, Guesses, Identity, Login, Recent, TooMany, Verdict, source_of};
+pub(crate) use app::Use;
+use auth::{
+    Answer, Authenticate, Claim, Denied, Ending, Guesses, Identity, Login, Mechanism, Proof, Recent, Scope,
+    ScramFacts, ScramHash, TooMany, Trace, Verdict, Visitor, source_of,
+};
 pub(crate) use config::Logins;
+pub(crate) use scram::verifier;
+use scram::{Readiness, Upgrades};
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use storage::Store;
+use storage::{PasswordHash, Store};
 use tracing::{info, warn};
 use turns::{Turn, Turns};
-use world::{Clock, World};
+use world::{Clock, Random, World};
 
 /// The one judge of logins, for all doors together.
 pub(crate) struct Judge {
@@ -20,6 +28,9 @@ pub(crate) struct Judge {
     turns: Turns,
     memory: Arc<Mutex<Memory>>,
     clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    readiness: Readiness,
+    upgrades: Upgrades,
 }
 
 /// What is remembered of logins.
@@ -34,13 +45,13 @@ struct Memory {
 struct Case {
     login: Login,
     from: IpAddr,
-    stored: Option<String>,
+    stored: Option<PasswordHash>,
     /// The stored hash with where the login comes from: what others sent from elsewhere is nobody's business.
     against: String,
 }
 
 impl Judge {
-    pub(crate) fn new(store: Store, options: Logins, world: &World) -> Self {
+    pub(crate) async fn new(store: Store, options: Logins, world: &World) -> Self {
         let mut key = [0; 32];
         world.random.fill(&mut key);
         let memory = Memory {
@@ -49,7 +60,16 @@ impl Judge {
             right: Recent::new(auth::RIGHT_TIME, &key),
             wrong: Recent::new(auth::WRONG_TIME, &key),
         };
-        Self { store, turns: Turns::new(), memory: Arc::new(Mutex::new(memory)), clock: world.clock.clone() }
+        let readiness = Readiness::watch(&store).await;
+        Self {
+            upgrades: Upgrades::new(store.clone()),
+            store,
+            turns: Turns::new(),
+            memory: Arc::new(Mutex::new(memory)),
+            clock: world.clock.clone(),
+            random: world.random.clone(),
+            readiness,
+        }
     }
 
     /// Other options from now on; what was counted stays.
@@ -60,20 +80,25 @@ impl Judge {
     }
 
     async fn judge(&self, login: Login, from: IpAddr) -> Verdict {
-        self.admit(&login, from)?;
+        self.admit(&login.user, from)?;
+        if let Some(identity) = self.by_app_password(&login).await? {
+            lock(&self.memory).guesses.right(&login.user, from, self.now());
+            return Ok(identity);
+        }
         let stored = self.store.credential(&login.user).await.map_err(|error| {
             warn!(user = login.user, %error, "a login cannot be checked");
             Denied::Unavailable(error.to_string())
         })?;
-        let stored = stored.map(|credential| credential.password.as_str().to_owned());
-        let against = format!("{} {}", source_of(from), stored.as_deref().unwrap_or_default());
+        let stored = stored.map(|credential| credential.password);
+        let phc = stored.as_ref().map(PasswordHash::as_str).unwrap_or_default();
+        let against = format!("{} {phc}", source_of(from));
         let case = Case { login, from, stored, against };
         if let Some(verdict) = self.known(&case) {
             return verdict;
         }
         let turn = self.turn(from).await?;
         // Others of the same address had their turn meanwhile.
-        self.admit(&case.login, from)?;
+        self.admit(&case.login.user, from)?;
         match self.known(&case) {
             Some(verdict) => verdict,
             None => self.hash(case, turn).await,
@@ -81,10 +106,10 @@ impl Judge {
     }
 
     /// Whether a password for this account may be tried from there now.
-    fn admit(&self, login: &Login, from: IpAddr) -> Result<(), Denied> {
-        lock(&self.memory).ask(&login.user, from, self.now()).map_err(|too_many| {
+    fn admit(&self, user: &str, from: IpAddr) -> Result<(), Denied> {
+        lock(&self.memory).ask(user, from, self.now()).map_err(|too_many| {
             let wait = too_many.wait.as_secs();
-            info!(user = login.user, peer = %from, why = %too_many.of, wait, "login refused unseen");
+            info!(user, peer = %from, why = %too_many.of, wait, "login refused unseen");
             Denied::TooManyGuesses(too_many)
         })
     }
@@ -94,9 +119,9 @@ impl Judge {
         let memory = lock(&self.memory);
         let now = self.now();
         if let Some(stored) = &case.stored
-            && memory.right.knows(&case.login, stored, now)
+            && memory.right.knows(&case.login, stored.as_str(), now)
         {
-            return Some(Ok(Identity::proven(case.login.user.clone())));
+            return Some(Ok(by_password(case.login.user.clone(), stored)));
         }
         memory.wrong.knows(&case.login, &case.against, now).then_some(Err(Denied::WrongCredentials))
     }
@@ -111,8 +136,13 @@ impl Judge {
     /// Compares, and remembers what came out. That is done, and the turn kept, even if the client is gone by then.
     async fn hash(&self, case: Case, turn: Turn) -> Verdict {
         let (memory, clock) = (self.memory.clone(), self.clock.clone());
+        let upgrades = self.upgrades.clone();
         let work = move || {
-            let is_right = auth::verify(&case.login.password, case.stored.as_deref());
+            let phc = case.stored.as_ref().map(PasswordHash::as_str);
+            let is_right = auth::verify(&case.login.password, phc);
+            if is_right && let Some(stored) = &case.stored {
+                upgrades.offer(&case.login, stored);
+            }
             let verdict = lock(&memory).settle(case, is_right, unix(clock.as_ref()));
             drop(turn);
             verdict
@@ -136,8 +166,8 @@ impl Memory {
         match stored {
             Some(stored) if is_right => {
                 self.guesses.right(&login.user, from, now);
-                self.right.remember(&login, &stored, now);
-                Ok(Identity::proven(login.user))
+                self.right.remember(&login, stored.as_str(), now);
+                Ok(by_password(login.user, &stored))
             }
             stored => {
                 if !self.options.is_exempt(from) {
@@ -159,15 +189,46 @@ fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Somebody who knows the account's password.
+fn by_password(account: String, stored: &PasswordHash) -> Identity {
+    Identity::new(account, Scope::ALL, Proof::Password(Trace::of(stored.as_str())))
+}
+
 impl Authenticate for Judge {
-    fn authenticate<'a>(
+    fn mechanisms(&self) -> Vec<Mechanism> {
+        let scram = lock(&self.memory).options.scram.is_announced(self.readiness.is_complete());
+        Mechanism::ALL.iter().copied().filter(|mechanism| scram || !mechanism.is_scram()).collect()
+    }
+
+    fn authenticate<'a>(&'a self, claim: Claim, visitor: Visitor) -> Answer<'a, Verdict> {
+        Box::pin(async move {
+            let identity = match claim {
+                Claim::Password(login) => self.judge(login, visitor.from).await?,
+                Claim::Scram { user, proof } => self.settle_scram(user, proof, visitor.from).await?,
+            };
+            if identity.scope().covers(visitor.service) {
+                return Ok(identity);
+            }
+            info!(account = %identity, peer = %visitor.from, service = ?visitor.service, "login out of scope");
+            Err(Denied::OutOfScope)
+        })
+    }
+
+    fn scram<'a>(
         &'a self,
-        login: Login,
-        from: IpAddr,
-    ) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>> {
-        Box::pin(self.judge(login, from))
+        user: &'a str,
+        hash: ScramHash,
+        visitor: Visitor,
+    ) -> Answer<'a, Result<ScramFacts, Denied>> {
+        Box::pin(self.scram_facts(user, hash, visitor.from))
+    }
+
+    fn ending(self: Arc<Self>, identity: Identity) -> Ending {
+        Ending::when(standing::ended(self.store.clone(), self.clock.clone(), identity))
     }
 }
 
+#[cfg(test)]
+mod scram_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! One connection: who it is with, what protects it, and what is still to be sent.
 
+use crate::binding::{self, ChannelBindings};
 use crate::client_tls::ClientTls;
 use crate::compress::Compression;
 use crate::drive::{Closed, Due};
@@ -9,15 +10,18 @@ use crate::stop::Stop;
 use crate::stream::Stream;
 use crate::tls::{self, HANDSHAKE_PATIENCE, TlsError, TlsFacts};
 use crate::tls_words;
+use rustls::server::Acceptor;
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::LazyConfigAcceptor;
 
 /// The slowest that a peer may read, in octets a second: what is to be sent has this much more time.
 pub const WRITE_RATE_MIN: u64 = 512;
@@ -39,6 +43,8 @@ pub struct Conn {
     local: SocketAddr,
     pub(crate) stream: Stream,
     tls: Option<Box<TlsFacts>>,
+    /// A digest of the certificate that we have shown.
+    end_point: Option<Arc<[u8]>>,
     pub(crate) compression: Option<Box<Compression>>,
     server_tls: Option<ServerTls>,
     pub(crate) stop: Stop,
@@ -100,6 +106,7 @@ impl Conn {
             local,
             stream: Stream::Plain(parts.stream),
             tls: None,
+            end_point: None,
             compression: None,
             server_tls: parts.server_tls,
             stop: parts.stop,
@@ -158,6 +165,15 @@ impl Conn {
         self.tls.as_deref()
     }
 
+    /// What a login on this connection can be bound to.
+    pub fn channel_bindings(&self) -> ChannelBindings {
+        match &self.stream {
+            Stream::Server(stream) => binding::of_server(stream.get_ref().1, self.end_point.as_ref()),
+            Stream::Client(stream) => binding::of_client(stream.get_ref().1),
+            Stream::Plain(_) | Stream::Gone => ChannelBindings::default(),
+        }
+    }
+
     /// Whether [`Conn::start_tls`] can be promised: we are the server, in clear, and have certificates.
     pub fn offers_tls(&self) -> bool {
         self.tls.is_none() && self.server_tls.is_some()
@@ -170,8 +186,14 @@ impl Conn {
     pub async fn start_tls(&mut self) -> Result<(), TlsError> {
         let server_tls = self.server_tls.clone().ok_or(TlsError::NotOffered)?;
         let stream = self.take_plain()?;
-        let accept = tokio_rustls::TlsAcceptor::from(server_tls.rustls()).accept(stream);
-        let stream = timeout(HANDSHAKE_PATIENCE, accept).await.map_err(|_| TlsError::TimedOut)??;
+        let shake = async {
+            let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+            let end_point = server_tls.end_point(&hello.client_hello());
+            Ok::<_, io::Error>((hello.into_stream(server_tls.rustls()).await?, end_point))
+        };
+        let (stream, end_point) =
+            timeout(HANDSHAKE_PATIENCE, shake).await.map_err(|_| TlsError::TimedOut)??;
+        self.end_point = end_point;
         self.tls = Some(Box::new(tls::server_facts(stream.get_ref().1)));
         self.stream = Stream::Server(Box::new(stream));
         Ok(())

@@ -2,6 +2,7 @@
 //!
 //! Floor 2. It knows no protocol: machines ([`wire::Machine`]) do.
 
+pub mod binding;
 pub mod certificate;
 pub mod client_tls;
 mod compress;
@@ -22,6 +23,7 @@ pub mod tls;
 mod tls_words;
 pub mod url;
 
+pub use binding::ChannelBindings;
 pub use certificate::{DemoCa, demo_ca, self_signed};
 pub use client_tls::{ClientTls, Roots};
 pub use config::TlsOptions;

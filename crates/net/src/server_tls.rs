@@ -1,5 +1,6 @@
 //! Certificates that we show: from PEM files, chosen by the name that the client asks for, replaced while running.
 
+use crate::binding;
 use crate::stop::Stop;
 use crate::tls::{TlsClock, TlsError, provider};
 use arc_swap::ArcSwap;
@@ -7,7 +8,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::collections::HashMap;
 use std::fmt;
@@ -40,8 +41,19 @@ pub struct CertFiles {
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     shelf: Arc<Shelf>,
+    tickets: Arc<Tickets>,
     clock: Arc<TlsClock>,
 }
+
+/// A certificate, and what clients that saw it can bind their logins to.
+struct Shown {
+    key: Arc<CertifiedKey>,
+    end_point: Option<Arc<[u8]>>,
+}
+
+/// Keys of the tickets with which sessions are resumed. Other certificates bring other keys: who resumes has seen the
+/// certificate that is shown now.
+struct Tickets(ArcSwap<Arc<dyn ProducesTickets>>);
 
 /// What handshakes look at.
 struct Shelf {
@@ -61,8 +73,8 @@ type Stamp = Option<(SystemTime, u64)>;
 #[derive(Default)]
 struct Table {
     /// Lower case; `*.example.org` as such. Several certificates of one name differ in their kind of key.
-    by_name: HashMap<String, Vec<Arc<CertifiedKey>>>,
-    default: Vec<Arc<CertifiedKey>>,
+    by_name: HashMap<String, Vec<Arc<Shown>>>,
+    default: Vec<Arc<Shown>>,
 }
 
 impl ServerTls {
@@ -76,10 +88,11 @@ impl ServerTls {
             .map_err(bad)?
             .with_no_client_auth()
             .with_cert_resolver(shelf.clone());
-        config.ticketer = Ticketer::new().map_err(bad)?;
+        let tickets = Arc::new(Tickets(ArcSwap::from_pointee(Ticketer::new().map_err(bad)?)));
+        config.ticketer = tickets.clone();
         // A client that comes back opens one connection at a time; each ticket costs a quarter of a kilobyte.
         config.send_tls13_tickets = 1;
-        let tls = Self { config: Arc::new(config), shelf, clock };
+        let tls = Self { config: Arc::new(config), shelf, tickets, clock };
         tls.replace(files)?;
         Ok(tls)
     }
@@ -87,11 +100,13 @@ impl ServerTls {
     /// Shows other certificates from now on. On an error all stays as it is.
     pub fn replace(&self, files: &[CertFiles]) -> Result<(), TlsError> {
         let stamps = files.iter().flat_map(|files| [stamp(&files.chain), stamp(&files.key)]).collect();
-        let table = self.read(files);
+        let fresh = Ticketer::new().map_err(|error| TlsError::Options(format!("TLS: {error}")));
+        let table = self.read(files).and_then(|table| Ok((table, fresh?)));
         let mut known = self.shelf.files.lock().unwrap_or_else(PoisonError::into_inner);
         match table {
-            Ok(table) => {
+            Ok((table, tickets)) => {
                 self.shelf.table.store(Arc::new(table));
+                self.tickets.0.store(Arc::new(tickets));
                 *known = Files { of: files.to_vec(), stamps };
                 Ok(())
             }
@@ -146,17 +161,23 @@ impl ServerTls {
         self.config.clone()
     }
 
+    /// What a client of this hello can bind to, besides the keys of its connection.
+    pub(crate) fn end_point(&self, hello: &ClientHello<'_>) -> Option<Arc<[u8]>> {
+        self.shelf.table.load().choose(hello)?.end_point.clone()
+    }
+
     fn read(&self, files: &[CertFiles]) -> Result<Table, TlsError> {
         let mut table = Table::default();
         for files in files {
             let key = Arc::new(read_certificate(files)?);
             let facts = read_facts(&key.cert[0], &files.chain)?;
             self.warn_of_end(facts.not_after, &files.chain);
+            let shown = Arc::new(Shown { end_point: binding::end_point(&key.cert[0]), key });
             if table.default.is_empty() || table.default_names_same(&facts.names) {
-                table.default.push(key.clone());
+                table.default.push(shown.clone());
             }
             for name in facts.names {
-                table.by_name.entry(name).or_default().push(key.clone());
+                table.by_name.entry(name).or_default().push(shown.clone());
             }
         }
         if table.default.is_empty() {
@@ -182,26 +203,54 @@ impl Table {
         let is_default = |name: &String| {
             self.by_name
                 .get(name)
-                .is_some_and(|keys| keys.iter().any(|key| Arc::ptr_eq(key, &self.default[0])))
+                .is_some_and(|shown| shown.iter().any(|shown| Arc::ptr_eq(shown, &self.default[0])))
         };
         !names.is_empty() && names.iter().all(is_default)
     }
 
-    fn find(&self, name: &str) -> Option<&Vec<Arc<CertifiedKey>>> {
+    fn find(&self, name: &str) -> Option<&Vec<Arc<Shown>>> {
         let name = name.to_ascii_lowercase();
         self.by_name.get(&name).or_else(|| {
             let (_, parent) = name.split_once('.')?;
             self.by_name.get(&format!("*.{parent}"))
         })
     }
+
+    /// What is shown to whoever says this hello.
+    fn choose(&self, hello: &ClientHello<'_>) -> Option<&Arc<Shown>> {
+        let shown = hello.server_name().and_then(|name| self.find(name)).unwrap_or(&self.default);
+        let fits = |shown: &&Arc<Shown>| shown.key.key.choose_scheme(hello.signature_schemes()).is_some();
+        shown.iter().find(fits).or_else(|| shown.first())
+    }
 }
 
 impl ResolvesServerCert for Shelf {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let table = self.table.load();
-        let keys = hello.server_name().and_then(|name| table.find(name)).unwrap_or(&table.default);
-        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        keys.iter().find(fits).or_else(|| keys.first()).cloned()
+        self.table.load().choose(&hello).map(|shown| shown.key.clone())
+    }
+}
+
+impl ProducesTickets for Tickets {
+    fn enabled(&self) -> bool {
+        self.0.load().enabled()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.0.load().lifetime()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        self.0.load().encrypt(plain)
+    }
+
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        self.0.load().decrypt(cipher)
+    }
+}
+
+impl fmt::Debug for Tickets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tickets")
     }
 }
 

@@ -337,3 +337,44 @@ fn made_certificates_are_kept_until_they_are_about_to_end() {
     assert_ne!(second.2, first.2);
     ServerTls::from_files(&[files, ca.leaf], std::sync::Arc::new(clock)).unwrap();
 }
+
+#[tokio::test]
+async fn both_ends_have_the_same_to_bind_to() {
+    let scene = Scene::new();
+    let server = scene.server(&[
+        scene.certificate("a", &["mx.example.org"]),
+        scene.certificate("b", &["imap.example.org"]),
+    ]);
+    let mut seen = Vec::new();
+    for (place, name) in [("a", "mx.example.org"), ("b", "imap.example.org"), ("a", "other.example.org")] {
+        let client = ClientTls::opportunistic(&scene.roots(place), scene.world.clock.clone()).unwrap();
+        // The second time the session is resumed, and the client knows the certificate of the first.
+        for _ in 0..2 {
+            let (to, from) = scene.shake(&server, &client, name).await.unwrap();
+            let (ours, theirs) = (to.channel_bindings(), from.channel_bindings());
+            assert_eq!(ours, theirs, "{name}");
+            assert!(ours.server_end_point.is_some());
+            seen.push(ours);
+        }
+    }
+    let mut exporters: Vec<_> = seen.iter().map(|bindings| bindings.exporter.unwrap()).collect();
+    exporters.sort_unstable();
+    exporters.dedup();
+    assert_eq!(exporters.len(), 6, "each connection has its own");
+    let end_points: Vec<_> = seen.iter().map(|bindings| bindings.server_end_point.clone().unwrap()).collect();
+    assert_eq!(end_points[0], end_points[1]);
+    assert_eq!(end_points[0], end_points[4], "the default certificate");
+    assert_ne!(end_points[0], end_points[2]);
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_what_is_bound_to_even_by_who_was_here() {
+    let scene = Scene::new();
+    let server = scene.server(&[scene.certificate("a", &["mx.example.org"])]);
+    let client = ClientTls::opportunistic(&scene.roots("a"), scene.world.clock.clone()).unwrap();
+    let before = scene.shake(&server, &client, "mx.example.org").await.unwrap().0.channel_bindings();
+    server.replace(&[scene.certificate("b", &["mx.example.org"])]).unwrap();
+    let (to, from) = scene.shake(&server, &client, "mx.example.org").await.unwrap();
+    assert_eq!(to.channel_bindings(), from.channel_bindings());
+    assert_ne!(to.channel_bindings().server_end_point, before.server_end_point);
+}

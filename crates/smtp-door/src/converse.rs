@@ -61,7 +61,17 @@ pub trait Visit {
     fn inbound(&mut self) -> &mut Inbound;
 
     /// TLS has begun: what was said before it counts no more (RFC 3207 §4.2). [`Inbound`] knows already.
-    fn tls_started(&mut self);
+    fn tls_started(&mut self, conn: &Conn);
+
+    /// The mechanisms of AUTH that are offered from now on, if they are others than before.
+    fn mechanisms(&mut self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// Returns with a farewell when the connection is to end now. Cancel-safe.
+    fn interrupted(&mut self) -> impl Future<Output = Reply> + Send {
+        std::future::pending()
+    }
 
     /// Said after an answer if the connection shall end with it.
     fn farewell(&self) -> Option<Reply>;
@@ -122,6 +132,9 @@ pub async fn converse(mut conn: Conn, options: Options, idle_timeout: Duration, 
     let mut is_told_to_go = false;
     let mut busy_at = Instant::now();
     loop {
+        if let Some(mechanisms) = visit.mechanisms() {
+            session.set_mechanisms(mechanisms);
+        }
         let deadline = visit.inbound().deadline(message_timeout);
         if deadline.is_some() {
             busy_at = Instant::now();
@@ -129,7 +142,16 @@ pub async fn converse(mut conn: Conn, options: Options, idle_timeout: Duration, 
         let idle_until = busy_at.checked_add(idle_timeout);
         // Who was told to go only has to hear it.
         let deadline = if is_told_to_go { None } else { deadline.or(idle_until) };
-        let driven = next(&mut conn, &mut session, deadline).await;
+        let driven = tokio::select! {
+            biased;
+            reply = visit.interrupted() => {
+                session.farewell(reply);
+                visit.inbound().forget();
+                is_told_to_go = true;
+                continue;
+            }
+            driven = next(&mut conn, &mut session, deadline) => driven,
+        };
         log_refusals(&mut session, visit.inbound());
         match driven {
             Driven::Ask(question) => {
@@ -149,7 +171,7 @@ pub async fn converse(mut conn: Conn, options: Options, idle_timeout: Duration, 
                 Ok(()) => {
                     session.tls_started();
                     visit.inbound().tls_started(&conn);
-                    visit.tls_started();
+                    visit.tls_started(&conn);
                 }
                 Err(error) => return info!(%error, "TLS failed"),
             },

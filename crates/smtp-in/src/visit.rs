@@ -64,7 +64,7 @@ impl smtp_door::Visit for Visit<'_> {
         self.speaker.connected()
     }
 
-    fn tls_started(&mut self) {
+    fn tls_started(&mut self, _: &Conn) {
         self.speaker.begins_anew();
     }
 

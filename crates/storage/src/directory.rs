@@ -1,6 +1,7 @@
-//! Who is here: credentials to log in with, and IMAP accounts to keep mail in. Two things, as an account may be reached by
-//! other means, and a login may be for sending only. Names are `Address::key()`.
+//! Who is here: IMAP accounts to keep mail in, and together with them credentials to log in with. Two things, as an account
+//! may be reached by other means, and a login may be for sending only. Names are `Address::key()`.
 
+use crate::credential::{PasswordHash, create_credential, remove_credential, rename_credential};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, ModSeq, Unix};
 use crate::mailbox::FIRST_MAILBOXES;
@@ -10,40 +11,9 @@ use crate::writer::Tx;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use std::collections::HashSet;
-use std::fmt;
 
 /// Longest name of an account or a credential in octets.
 const NAME_MAX: usize = 400;
-
-/// What a password is kept as: an argon2id hash in PHC form. `Debug` is a mask.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PasswordHash(String);
-
-impl PasswordHash {
-    pub fn new(phc: impl Into<String>) -> Self {
-        Self(phc.into())
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for PasswordHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PasswordHash(***)")
-    }
-}
-
-/// A login.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credential {
-    pub name: String,
-    pub password: PasswordHash,
-    pub created: Unix,
-    /// When the password was set.
-    pub changed: Unix,
-}
 
 /// An IMAP account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,16 +55,7 @@ fn read_account(row: &SqliteRow) -> Result<Account> {
     })
 }
 
-fn read_credential(row: &SqliteRow) -> Result<Credential> {
-    Ok(Credential {
-        name: row.try_get(0)?,
-        password: PasswordHash(row.try_get(1)?),
-        created: row.try_get(2)?,
-        changed: row.try_get(3)?,
-    })
-}
-
-fn check_name(name: &str) -> Result<()> {
+pub(crate) fn check_name(name: &str) -> Result<()> {
     let bad = |why| Err(Error::BadName(name.to_owned(), why));
     match name {
         "" => bad("it is empty"),
@@ -105,7 +66,7 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 /// One row changed, or this refusal.
-fn one(changed: u64, refusal: Error) -> Result<()> {
+pub(crate) fn one(changed: u64, refusal: Error) -> Result<()> {
     if changed == 0 { Err(refusal) } else { Ok(()) }
 }
 
@@ -175,53 +136,6 @@ impl Store {
         .await
     }
 
-    pub async fn credential(&self, name: &str) -> Result<Option<Credential>> {
-        let sql = "SELECT name, password, created, changed FROM credential WHERE name = ?1";
-        let row = sqlx::query(sql).bind(name.to_owned()).fetch_optional(self.readers()).await?;
-        row.as_ref().map(read_credential).transpose()
-    }
-
-    /// All credentials by name.
-    pub async fn credentials(&self) -> Result<Vec<Credential>> {
-        let sql = "SELECT name, password, created, changed FROM credential ORDER BY name";
-        sqlx::query(sql).fetch_all(self.readers()).await?.iter().map(read_credential).collect()
-    }
-
-    pub async fn create_credential(&self, name: &str, password: &PasswordHash) -> Result<()> {
-        let (name, password) = (name.to_owned(), password.clone());
-        self.write(0, |tx| Box::pin(async move { create_credential(tx, &name, password).await })).await
-    }
-
-    pub async fn set_password(&self, name: &str, password: &PasswordHash) -> Result<()> {
-        let (name, password) = (name.to_owned(), password.clone());
-        self.write(0, |tx| {
-            Box::pin(async move {
-                let sql = "UPDATE credential SET password = ?2, changed = ?3 WHERE name = ?1";
-                let query = sqlx::query(sql).bind(name.clone()).bind(password.0).bind(tx.now);
-                one(query.execute(&mut tx.connection).await?.rows_affected(), Error::NoSuchCredential(name))
-            })
-        })
-        .await
-    }
-
-    pub async fn remove_credential(&self, name: &str) -> Result<()> {
-        let name = name.to_owned();
-        self.write(0, |tx| {
-            Box::pin(async move { one(remove_credential(tx, &name).await?, Error::NoSuchCredential(name)) })
-        })
-        .await
-    }
-
-    pub async fn rename_credential(&self, name: &str, to: &str) -> Result<()> {
-        let (name, to) = (name.to_owned(), to.to_owned());
-        self.write(0, |tx| {
-            Box::pin(
-                async move { one(rename_credential(tx, &name, &to).await?, Error::NoSuchCredential(name)) },
-            )
-        })
-        .await
-    }
-
     /// Login and account in one go.
     pub async fn create_user(&self, name: &str, password: &PasswordHash) -> Result<AccountId> {
         let (name, password) = (name.to_owned(), password.clone());
@@ -281,30 +195,6 @@ impl Store {
         })
         .await
     }
-}
-
-async fn create_credential(tx: &mut Tx, name: &str, password: PasswordHash) -> Result<()> {
-    check_name(name)?;
-    let sql = "INSERT INTO credential (name, password, created, changed) VALUES (?1, ?2, ?3, ?3) \
-               ON CONFLICT DO NOTHING";
-    let query = sqlx::query(sql).bind(name.to_owned()).bind(password.0).bind(tx.now);
-    one(query.execute(&mut tx.connection).await?.rows_affected(), Error::Exists(name.to_owned()))
-}
-
-async fn remove_credential(tx: &mut Tx, name: &str) -> Result<u64> {
-    let query = sqlx::query("DELETE FROM credential WHERE name = ?1").bind(name.to_owned());
-    Ok(query.execute(&mut tx.connection).await?.rows_affected())
-}
-
-async fn rename_credential(tx: &mut Tx, name: &str, to: &str) -> Result<u64> {
-    check_name(to)?;
-    let sql = "SELECT EXISTS (SELECT 1 FROM credential WHERE name = ?1)";
-    if name != to && sqlx::query_scalar(sql).bind(to.to_owned()).fetch_one(&mut tx.connection).await? {
-        return Err(Error::Exists(to.to_owned()));
-    }
-    let sql = "UPDATE credential SET name = ?2 WHERE name = ?1";
-    let query = sqlx::query(sql).bind(name.to_owned()).bind(to.to_owned());
-    Ok(query.execute(&mut tx.connection).await?.rows_affected())
 }
 
 async fn create_account(tx: &mut Tx, name: &str) -> Result<AccountId> {

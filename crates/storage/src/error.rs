@@ -14,6 +14,8 @@ pub enum Error {
     Trouble(Trouble),
     NoSuchAccount(String),
     NoSuchCredential(String),
+    /// No app password or client certificate of that name.
+    NoSuchLoginKey(String),
     NoSuchMailbox(String),
     NoSuchJob(JobId),
     /// An account, credential or mailbox of that name is there already.
@@ -91,6 +93,7 @@ impl fmt::Display for Error {
             Self::Trouble(trouble) => trouble.fmt(f),
             Self::NoSuchAccount(name) => write!(f, "there is no account {name}"),
             Self::NoSuchCredential(name) => write!(f, "there are no credentials for {name}"),
+            Self::NoSuchLoginKey(name) => write!(f, "there is nothing called {name} to log in with"),
             Self::NoSuchMailbox(name) => write!(f, "there is no mailbox {name}"),
             Self::NoSuchJob(id) => write!(f, "there is no message {id} in the queue"),
             Self::Exists(name) => write!(f, "{name} exists already"),

@@ -8,6 +8,7 @@ mod body;
 mod checkpoint;
 mod collect;
 mod config;
+mod credential;
 mod desk;
 mod directory;
 mod dmarc_seen;
@@ -16,6 +17,7 @@ mod fetch;
 mod flags;
 mod ids;
 mod keyword;
+mod login_key;
 mod mailbox;
 mod mailboxes;
 mod marks;
@@ -42,12 +44,16 @@ mod writer;
 
 pub use accept::{Acceptance, Filing, Folder, NewJob, RECIPIENTS_MAX};
 pub use config::Config;
-pub use directory::{Account, Credential, PasswordHash};
+pub use credential::{Credential, PasswordHash, ScramSalt, ScramVerifier};
+pub use directory::Account;
 pub use dmarc_seen::{DMARC_DOMAINS_MAX, DMARC_KINDS_MAX, DmarcDue, DmarcSeen};
 pub use error::{Error, Result, Trouble};
 pub use fetch::{PAGE_MAX, PAGE_OCTETS};
 pub use flags::{Flags, KEYWORD_LEN_MAX, KEYWORDS_MAX, Keywords};
 pub use ids::{AccountId, EmailId, JobId, MailboxId, ModSeq, RecipientId, Uid, Unix};
+pub use login_key::{
+    APP_PASSWORDS_MAX, AppPassword, CERTIFICATES_MAX, LoginCertificate, LoginKey, NewAppPassword,
+};
 pub use mailbox::{
     DELIMITER, LEVELS_MAX, Listing, MAILBOXES_MAX, Mailbox, MailboxKind, NAME_MAX, SUBSCRIPTIONS_MAX,
     SpecialUse,

@@ -10,6 +10,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0002_key_fields.sql"),
     include_str!("../migrations/0003_reports.sql"),
     include_str!("../migrations/0004_dmarc_seen.sql"),
+    include_str!("../migrations/0005_logins.sql"),
 ];
 
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).

@@ -152,6 +152,10 @@ impl Store {
         self.inner.commits.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn wake(&self) -> &Wake {
+        &self.inner.wake
+    }
+
     pub(crate) fn readers(&self) -> &SqlitePool {
         &self.inner.readers
     }

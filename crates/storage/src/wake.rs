@@ -5,6 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
+/// From so many bells of credentials on, those that nobody hears are dropped before another is hung up.
+const NAMES_SWEPT: usize = 1024;
+
 /// Rings for those who wait. A slow listener misses rings, never the newest number.
 pub(crate) struct Wake {
     accounts: Mutex<HashMap<AccountId, watch::Sender<ModSeq>>>,
@@ -12,6 +15,9 @@ pub(crate) struct Wake {
     /// Accounts that changed since the search index last asked.
     changed: Mutex<BTreeSet<AccountId>>,
     changes: watch::Sender<Changed>,
+    credentials: watch::Sender<u64>,
+    /// By name, those for whom somebody waits.
+    names: Mutex<HashMap<String, watch::Sender<u64>>>,
 }
 
 /// What the search index is told.
@@ -27,6 +33,8 @@ pub(crate) enum Changed {
 pub(crate) struct Rings {
     pub(crate) accounts: Vec<(AccountId, ModSeq)>,
     pub(crate) queue: bool,
+    /// Names of credentials.
+    pub(crate) credentials: Vec<String>,
 }
 
 impl Wake {
@@ -36,6 +44,8 @@ impl Wake {
             queue: watch::Sender::new(0),
             changed: Mutex::default(),
             changes: watch::Sender::new(Changed::Something),
+            credentials: watch::Sender::new(0),
+            names: Mutex::new(HashMap::new()),
         }
     }
 
@@ -77,6 +87,27 @@ impl Wake {
 
     pub(crate) fn close(&self) {
         self.changes.send_replace(Changed::Closed);
+    pub(crate) fn watch_credentials(&self) -> watch::Receiver<u64> {
+        self.credentials.subscribe()
+    }
+
+    pub(crate) fn watch_credential(&self, name: &str) -> watch::Receiver<u64> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() >= NAMES_SWEPT {
+            names.retain(|_, bell| bell.receiver_count() > 0);
+        }
+        names.entry(name.to_owned()).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    fn ring_credentials(&self, rung: &[String]) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in rung {
+            if let Some(bell) = names.remove(name).filter(|bell| bell.receiver_count() > 0) {
+                bell.send_modify(|number| *number += 1);
+                names.insert(name.clone(), bell);
+            }
+        }
+        self.credentials.send_modify(|number| *number += 1);
     }
 
     pub(crate) fn ring(&self, rings: &Rings) {
@@ -94,6 +125,9 @@ impl Wake {
                     bell.send_modify(|number| *number = (*number).max(*modseq));
                 }
             }
+        }
+        if !rings.credentials.is_empty() {
+            self.ring_credentials(&rings.credentials);
         }
         if rings.queue {
             self.queue.send_modify(|number| *number += 1);

@@ -56,9 +56,14 @@ impl Effects {
         self.rings.accounts.push((account, modseq));
     }
 
+    pub(crate) fn ring_credential(&mut self, name: &str) {
+        self.rings.credentials.push(name.to_owned());
+    }
+
     fn join(&mut self, other: Self) {
         self.rings.accounts.extend(other.rings.accounts);
         self.rings.queue |= other.rings.queue;
+        self.rings.credentials.extend(other.rings.credentials);
         self.keep.extend(other.keep);
         self.unlink.extend(other.unlink);
         self.loose |= other.loose;

@@ -1,8 +1,8 @@
 //! The door: one connection from greeting to end.
 
 use crate::config::{Config, InsecureAuth};
-use crate::visit::Visit;
-use auth::{Authenticate, Mechanism};
+use crate::visit::{Visit, mechanisms};
+use auth::Authenticate;
 use net::Conn;
 use smtp_door::Ledger;
 use smtp_proto::server::{AuthOptions, ClearAuth, Options, Senders, StartTls};
@@ -56,7 +56,7 @@ impl Door {
         };
         options.senders = Senders::Authenticated;
         options.auth = AuthOptions {
-            mechanisms: Mechanism::ALL.iter().map(|mechanism| mechanism.name().to_owned()).collect(),
+            mechanisms: mechanisms(self.deps.authenticate.as_ref(), conn),
             clear: match config.insecure_auth {
                 InsecureAuth::Refused => ClearAuth::Refused,
                 InsecureAuth::Allowed => ClearAuth::Allowed,

@@ -1,9 +1,10 @@
 //! Logins of one connection: the exchange, the question who it is, and the price of wrong answers.
 
-use auth::{Authenticate, Denied, Exchange, Identity, Login, Mechanism, Refusal, Step};
+use auth::{
+    Authenticate, Circumstances, Conversation, Denied, Ending, Identity, Mechanism, Refusal, Turn, Verdict,
+};
 use mail::{Reply, Status};
 use smtp_proto::server::Answer;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -14,17 +15,54 @@ const DELAY_MAX: Duration = Duration::from_secs(30);
 /// The login of one connection.
 pub(crate) struct LoginState {
     authenticate: Arc<dyn Authenticate>,
-    from: IpAddr,
+    circumstances: Circumstances,
+    /// The offers have not been told since the circumstances changed.
+    has_moved: bool,
     delay: Duration,
     failures: u32,
-    exchange: Option<Exchange>,
+    conversation: Option<Conversation>,
     identity: Option<Identity>,
+    /// Is over when what the login was proven by does not stand any more.
+    ending: Ending,
 }
 
 impl LoginState {
     /// `delay` is the pause after the first failure; each further one doubles it.
-    pub(crate) fn new(authenticate: Arc<dyn Authenticate>, from: IpAddr, delay: Duration) -> Self {
-        Self { authenticate, from, delay, failures: 0, exchange: None, identity: None }
+    pub(crate) fn new(
+        authenticate: Arc<dyn Authenticate>,
+        circumstances: Circumstances,
+        delay: Duration,
+    ) -> Self {
+        Self {
+            authenticate,
+            circumstances,
+            has_moved: false,
+            delay,
+            failures: 0,
+            conversation: None,
+            identity: None,
+            ending: Ending::never(),
+        }
+    }
+
+    /// The connection has changed: TLS is there, or the peer speaks for another client.
+    pub(crate) fn moved(&mut self, circumstances: Circumstances) {
+        self.circumstances = circumstances;
+        self.conversation = None;
+        self.has_moved = true;
+    }
+
+    /// The mechanisms that are offered since the connection changed; told once.
+    pub(crate) fn new_mechanisms(&mut self) -> Option<Vec<String>> {
+        std::mem::take(&mut self.has_moved).then(|| {
+            let offers = self.circumstances.offers(self.authenticate.as_ref());
+            offers.into_iter().map(|mechanism| mechanism.name().to_owned()).collect()
+        })
+    }
+
+    /// Returns once, when what the login was proven by does not stand any more. Cancel-safe.
+    pub(crate) async fn ended(&mut self) {
+        self.ending.wait().await;
     }
 
     pub(crate) fn identity(&self) -> Option<&Identity> {
@@ -36,51 +74,61 @@ impl LoginState {
     }
 
     pub(crate) async fn begin(&mut self, mechanism: &str, initial: Option<&[u8]>) -> Answer {
-        let Some(mechanism) = Mechanism::parse(mechanism) else {
+        let circumstances = self.circumstances.clone();
+        let offered = circumstances.offers(self.authenticate.as_ref());
+        let Some(mechanism) = Mechanism::parse(mechanism).filter(|mechanism| offered.contains(mechanism))
+        else {
             return Reply::new(504, Status::permanent(5, 4), "No such mechanism here").into();
         };
-        let (exchange, step) = Exchange::begin(mechanism, initial);
-        self.exchange = Some(exchange);
-        self.go_on(step).await
+        let judge = self.authenticate.clone();
+        let (conversation, turn) =
+            Conversation::begin(judge.as_ref(), mechanism, circumstances, initial).await;
+        self.conversation = Some(conversation);
+        self.go_on(turn).await
     }
 
     pub(crate) async fn respond(&mut self, line: &[u8]) -> Answer {
-        match self.exchange.as_mut().map(|exchange| exchange.answer(line)) {
-            Some(step) => self.go_on(step).await,
+        let judge = self.authenticate.clone();
+        match &mut self.conversation {
+            Some(conversation) => {
+                let turn = conversation.answer(judge.as_ref(), line).await;
+                self.go_on(turn).await
+            }
             None => refused(Refusal::Malformed).into(),
         }
     }
 
-    async fn go_on(&mut self, step: Step) -> Answer {
-        match step {
-            Step::Challenge(base64) => return Answer::Challenge(base64),
-            Step::Refused(why) => {
-                self.exchange = None;
+    async fn go_on(&mut self, turn: Turn) -> Answer {
+        let reply = match turn {
+            Turn::Challenge(base64) => return Answer::Challenge(base64),
+            Turn::Judged { user, verdict } => self.judged(&user, verdict).await,
+            Turn::Refused(why) => {
                 // Who only gives up or stumbles over the form has guessed no password.
-                if matches!(why, Refusal::Impersonation | Refusal::BadText) {
+                let is_clumsy = matches!(
+                    why,
+                    Refusal::Cancelled | Refusal::BadBase64 | Refusal::TooLong | Refusal::Malformed
+                );
+                if !is_clumsy {
                     self.fail().await;
                 }
                 info!(%why, "login refused");
                 refused(why)
             }
-            Step::Login(login) => {
-                self.exchange = None;
-                self.judge(login).await
-            }
-        }
-        .into()
+        };
+        self.conversation = None;
+        reply.into()
     }
 
-    async fn judge(&mut self, login: Login) -> Reply {
-        let user = login.user.clone();
-        match self.authenticate.authenticate(login, self.from).await {
+    async fn judged(&mut self, user: &str, verdict: Verdict) -> Reply {
+        match verdict {
             Ok(identity) => {
                 info!(account = %identity, "login");
+                self.ending = self.authenticate.clone().ending(identity.clone());
                 self.identity = Some(identity);
                 self.failures = 0;
                 Reply::new(235, Status::success(7, 0), "Welcome")
             }
-            Err(denied @ Denied::WrongCredentials) => {
+            Err(denied @ (Denied::WrongCredentials | Denied::OutOfScope)) => {
                 self.fail().await;
                 info!(user, failures = self.failures, "login failed");
                 Reply::new(535, Status::permanent(7, 8), denied.to_string())
@@ -109,7 +157,11 @@ fn refused(why: Refusal) -> Reply {
         Refusal::Cancelled => (501, Status::permanent(7, 0)),
         Refusal::BadBase64 | Refusal::Malformed => (501, Status::permanent(5, 2)),
         Refusal::TooLong => (500, Status::permanent(5, 6)),
-        Refusal::Impersonation | Refusal::BadText => (535, Status::permanent(7, 8)),
+        Refusal::Impersonation
+        | Refusal::BadText
+        | Refusal::Downgrade
+        | Refusal::UnknownBinding
+        | Refusal::WrongBinding => (535, Status::permanent(7, 8)),
     };
     Reply::new(code, status, why.to_string())
 }

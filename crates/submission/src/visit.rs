@@ -5,11 +5,12 @@ use crate::door::Deps;
 use crate::login::LoginState;
 use crate::prepare::{self, Means, Trouble};
 use crate::{identity, prepare::read_header};
+use auth::{Authenticate, Bindings, Circumstances, Service, Visitor};
 use delivery::route::Sender;
 use delivery::{Accepted, Arrival};
 use mail::trace::{Greeting, Login};
 use mail::{Blob, Mail, Message, Recipient, Reply, Status};
-use net::Conn;
+use net::{ChannelBindings, Conn};
 use policy::authres;
 use smtp_door::{Inbound, Ledger, Origin, Speaker, Transaction, lost};
 use smtp_proto::Behalf;
@@ -69,8 +70,19 @@ impl smtp_door::Visit for Visit<'_> {
         self.speaker.connected()
     }
 
-    /// Nobody is logged in before TLS, so there is nothing to forget.
-    fn tls_started(&mut self) {}
+    /// Nobody is logged in before TLS, so there is nothing to forget; but there is more to bind a login to.
+    fn tls_started(&mut self, conn: &Conn) {
+        self.login.moved(circumstances(conn));
+    }
+
+    fn mechanisms(&mut self) -> Option<Vec<String>> {
+        self.login.new_mechanisms()
+    }
+
+    async fn interrupted(&mut self) -> Reply {
+        self.login.ended().await;
+        Reply::new(421, Status::transient(7, 0), "The login was taken back; log in again")
+    }
 
     fn farewell(&self) -> Option<Reply> {
         let text = "Too many failed logins; closing";
@@ -81,7 +93,7 @@ impl smtp_door::Visit for Visit<'_> {
 impl<'a> Visit<'a> {
     pub(crate) fn new(deps: &'a Deps, ledger: &'a Ledger, conn: &Conn, config: &Config) -> Self {
         let (speaker, failure_delay) = (Speaker::new(conn), config.failure_delay);
-        let login = LoginState::new(deps.authenticate.clone(), conn.peer().ip(), config.failure_delay);
+        let login = LoginState::new(deps.authenticate.clone(), circumstances(conn), config.failure_delay);
         let inbound = Inbound::new(&deps.door, &ledger.budget, conn);
         let login_failures = config.login_failures;
         Self { deps, ledger, speaker, failure_delay, login, login_failures, inbound }
@@ -91,7 +103,12 @@ impl<'a> Visit<'a> {
     fn new_client(&mut self, behalf: Behalf) -> Reply {
         self.speaker.stands_for(behalf);
         let client = self.speaker.connected().ip();
-        self.login = LoginState::new(self.deps.authenticate.clone(), client, self.failure_delay);
+        // What protects the peer's connection to us says nothing of the client's to the peer: nothing is bound to it.
+        let visitor = Visitor { from: client, service: Service::Submission };
+        let circumstances = Circumstances { visitor, bindings: Bindings::default() };
+        self.login =
+            LoginState::new(self.deps.authenticate.clone(), circumstances.clone(), self.failure_delay);
+        self.login.moved(circumstances);
         match self.ledger.rates.connection(client) {
             Ok(()) => Reply::new(250, Status::success(0, 0), "Noted"),
             Err(reply) => reply,
@@ -199,6 +216,24 @@ impl<'a> Visit<'a> {
         })
         .await
     }
+}
+
+/// What matters of a connection to whoever judges a login.
+fn circumstances(conn: &Conn) -> Circumstances {
+    let ChannelBindings { exporter, server_end_point } = conn.channel_bindings();
+    Circumstances {
+        visitor: Visitor { from: conn.peer().ip(), service: Service::Submission },
+        bindings: Bindings {
+            exporter: exporter.map(Vec::from),
+            end_point: server_end_point.map(|digest| digest.to_vec()),
+        },
+    }
+}
+
+/// The mechanisms that are announced on a connection.
+pub(crate) fn mechanisms(judge: &dyn Authenticate, conn: &Conn) -> Vec<String> {
+    let offers = circumstances(conn).offers(judge);
+    offers.into_iter().map(|mechanism| mechanism.name().to_owned()).collect()
 }
 
 /// Work on a message, and what the sender hears if it fails: on the spot while the message is small and in memory,

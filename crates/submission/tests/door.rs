@@ -4,13 +4,11 @@
 #[path = "../../smtp-in/tests/house/mod.rs"]
 mod house;
 
-use auth::{Authenticate, Denied, Guesser, Login, TooMany, Verdict};
+use auth::{Authenticate, Denied, Guesser, TooMany};
 use house::{Client, House};
 use mail::{Blob, Domain, Message};
 use net::Stop;
 use policy::dkim::{DkimResult, Selectors, Signer, verify};
-use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use submission::{Config, Deps, Door, InsecureAuth};
@@ -192,30 +190,13 @@ async fn a_store_that_is_gone_means_later() {
     client.play("From: alice@o.ex\\r\\n\\r\\nhi\\r\\n. => 45\nMAIL FROM:<alice@o.ex> => 45").await;
 }
 
-/// Cannot say who anybody is.
-struct Speechless;
-
-impl Authenticate for Speechless {
-    fn authenticate<'a>(&'a self, _: Login, _: IpAddr) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>> {
-        Box::pin(async { Err(Denied::Unavailable("the store is locked".to_owned())) })
-    }
-}
-
-/// Has heard too many guesses.
-struct Weary;
-
-impl Authenticate for Weary {
-    fn authenticate<'a>(&'a self, _: Login, _: IpAddr) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>> {
-        let too_many = TooMany { wait: Duration::from_millis(19_001), of: Guesser::Network };
-        Box::pin(async move { Err(Denied::TooManyGuesses(too_many)) })
-    }
-}
-
 #[tokio::test]
 async fn guesses_too_many_are_told_when_to_come_again_and_cost_the_connection() {
     let house = House::build().await;
     let config = Config { login_failures: 2, ..clear() };
-    let mut client = open_with(&house, config, Arc::new(Weary)).await;
+    let too_many = TooMany { wait: Duration::from_millis(19_001), of: Guesser::Network };
+    let weary = auth::fake::refusing(Denied::TooManyGuesses(too_many));
+    let mut client = open_with(&house, config, weary).await;
     client
         .play(&format!(
             "EHLO c.ex => 250
@@ -230,7 +211,8 @@ async fn guesses_too_many_are_told_when_to_come_again_and_cost_the_connection() 
 async fn trouble_with_logins_is_not_the_clients_fault() {
     let house = House::build().await;
     let config = Config { login_failures: 1, ..clear() };
-    let mut client = open_with(&house, config, Arc::new(Speechless)).await;
+    let speechless = auth::fake::refusing(Denied::Unavailable("the store is locked".to_owned()));
+    let mut client = open_with(&house, config, speechless).await;
     client
         .play(&format!(
             "EHLO c.ex => 250
@@ -276,4 +258,29 @@ async fn what_our_senders_write_is_signed_for_readers_here_and_elsewhere() {
             [("rsa-sha256", DkimResult::Pass, good), ("ed25519-sha256", DkimResult::Pass, good)]
         );
     }
+}
+
+/// RFC 5802, RFC 7677. The server's nonce and salt are those of the fake judge.
+#[tokio::test]
+async fn scram_needs_no_password_on_the_way() {
+    let house = House::build().await;
+    let mut client = open(&house, clear()).await;
+    client
+        .play(
+            "EHLO c.ex => 250
+             AUTH SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIsLG49YSxyPXg= => 504 5.5.4
+             AUTH SCRAM-SHA-256 => 334
+             biwsbj1hbGljZUBvLmV4LHI9Y2xpZW50cGFydA== => 334 cj1jbGllbnRwYXJ0c2VydmVycGFydCxzPVlTQm1hWGhsWkNCellXeDBJREUyTGc9PSxpPTQwOTY=
+             Yz1iaXdzLHI9Y2xpZW50cGFydHNlcnZlcnBhcnQscD05bXNzMTBTNFRIY0JCNlNCL1FTOFQ4VS9ibWNCMCtCUk1rM3R1aG1SWnQ4PQ== => 535 5.7.8 User name or password is wrong
+             AUTH SCRAM-SHA-256 biwsbT14LG49YWxpY2VAby5leCxyPXg= => 501 5.5.2
+             AUTH SCRAM-SHA-256 bixhPWJvYkBvLmV4LG49YWxpY2VAby5leCxyPXg= => 535 5.7.8 Acting
+             AUTH SCRAM-SHA-1 biwsbj1hbGljZUBvLmV4LHI9Y2xpZW50cGFydA== => 334 cj1jbGllbnRwYXJ0c2VydmVycGFydCxzPVlTQm1hWGhsWkNCellXeDBJREUyTGc9PSxpPTQwOTY=
+             Yz1iaXdzLHI9Y2xpZW50cGFydHNlcnZlcnBhcnQscD1Qc21ReHMrVnNPcGFzUzZna1g3a2hROXlRc2M9 => 334 dj1kUlNYRFNaMEVrRk1hQVc4a0Q3UGM1QVErQXM9
+             * => 501 5.7.0
+             AUTH SCRAM-SHA-256 biwsbj1hbGljZUBvLmV4LHI9Y2xpZW50cGFydA== => 334 cj1jbGllbnRwYXJ0c2VydmVycGFydCxzPVlTQm1hWGhsWkNCellXeDBJREUyTGc9PSxpPTQwOTY=
+             Yz1iaXdzLHI9Y2xpZW50cGFydHNlcnZlcnBhcnQscD1FNGFWSXN1L01KaW1XQWNuYkFQM0FBNDY1bVJKUGFVUklzUVFVRHFkQ240PQ== => 334 dj1XOVpOUmx2VGFBT1U0WlJzblRBbzJVd3dhTUxsVUplVlpXRTlVQ05GYVVvPQ==",
+        )
+        .await;
+    assert_eq!(client.say("").await, "235 2.7.0 Welcome");
+    client.play("MAIL FROM:<alice@o.ex> => 250").await;
 }

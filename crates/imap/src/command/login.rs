@@ -1,7 +1,7 @@
 //! LOGIN and AUTHENTICATE: who it is, and how guessing is made slow.
 
 use crate::client::{Account, Client};
-use auth::{Denied, Exchange, Identity, Login, Mechanism, Refusal, Step};
+use auth::{Claim, Conversation, Denied, Identity, Login, Mechanism, Refusal, Turn, Verdict};
 use imap_proto::{Answer, Response, Secret};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -15,38 +15,47 @@ pub(super) async fn run(client: &mut Client, user: &str, password: &Secret) -> R
         return refused(client, Refusal::BadText).await;
     };
     match Login::new(user, auth::Secret::new(password.to_owned())) {
-        Ok(login) => judge(client, login).await,
+        Ok(login) => {
+            let (user, visitor) = (login.user.clone(), client.circumstances().visitor);
+            let verdict = client.house.authenticate.authenticate(Claim::Password(login), visitor).await;
+            judged(client, &user, verdict).await
+        }
         Err(refusal) => refused(client, refusal).await,
     }
 }
 
 /// AUTHENTICATE begins (RFC 9051 §6.2.2).
 pub(crate) async fn begin(client: &mut Client, mechanism: &str, initial: Option<Secret>) {
-    let Some(mechanism) = Mechanism::parse(mechanism) else {
+    let circumstances = client.circumstances();
+    let judge = client.house.authenticate.clone();
+    let offered = circumstances.offers(judge.as_ref());
+    let Some(mechanism) = Mechanism::parse(mechanism).filter(|mechanism| offered.contains(mechanism)) else {
         let response = Response::no("This mechanism is not known here.").word("CANNOT");
         return client.session.answer(Answer::Done(response));
     };
-    let (exchange, step) = Exchange::begin(mechanism, initial.as_ref().map(|secret| secret.0.as_slice()));
-    client.exchange = Some(exchange);
-    answer(client, step).await;
+    let initial = initial.as_ref().map(|secret| secret.0.as_slice());
+    let (conversation, turn) = Conversation::begin(judge.as_ref(), mechanism, circumstances, initial).await;
+    client.conversation = Some(conversation);
+    answer(client, turn).await;
 }
 
 /// The client's next line.
 pub(crate) async fn go_on(client: &mut Client, line: Secret) {
-    let Some(exchange) = &mut client.exchange else {
+    let judge = client.house.authenticate.clone();
+    let Some(conversation) = &mut client.conversation else {
         return client.session.answer(Answer::Done(Response::bad("No login is under way.")));
     };
-    let step = exchange.answer(&line.0);
-    answer(client, step).await;
+    let turn = conversation.answer(judge.as_ref(), &line.0).await;
+    answer(client, turn).await;
 }
 
-async fn answer(client: &mut Client, step: Step) {
-    let response = match step {
-        Step::Challenge(challenge) => return client.session.answer(Answer::Challenge(challenge)),
-        Step::Login(login) => judge(client, login).await,
-        Step::Refused(refusal) => refused(client, refusal).await,
+async fn answer(client: &mut Client, turn: Turn) {
+    let response = match turn {
+        Turn::Challenge(challenge) => return client.session.answer(Answer::Challenge(challenge)),
+        Turn::Judged { user, verdict } => judged(client, &user, verdict).await,
+        Turn::Refused(refusal) => refused(client, refusal).await,
     };
-    client.exchange = None;
+    client.conversation = None;
     client.session.answer(Answer::Done(response));
 }
 
@@ -59,22 +68,25 @@ async fn refused(client: &mut Client, refusal: Refusal) -> Response {
             penalty(client).await;
             Response::no(format!("{refusal}.")).word("AUTHORIZATIONFAILED")
         }
-        Refusal::BadText => {
+        Refusal::BadText | Refusal::Downgrade | Refusal::UnknownBinding | Refusal::WrongBinding => {
             penalty(client).await;
             Response::no(format!("{refusal}.")).word("AUTHENTICATIONFAILED")
         }
     }
 }
 
-async fn judge(client: &mut Client, login: Login) -> Response {
-    let user = login.user.clone();
+async fn judged(client: &mut Client, user: &str, verdict: Verdict) -> Response {
     let from = client.conn.peer().ip();
-    match client.house.authenticate.authenticate(login, from).await {
-        Ok(identity) => welcome(client, &identity).await,
+    match verdict {
+        Ok(identity) => welcome(client, identity).await,
         Err(Denied::WrongCredentials) => {
             info!(user, %from, "login failed");
             penalty(client).await;
             Response::no(format!("{}.", Denied::WrongCredentials)).word("AUTHENTICATIONFAILED")
+        }
+        Err(denied @ Denied::OutOfScope) => {
+            penalty(client).await;
+            Response::no(format!("{denied}.")).word("AUTHORIZATIONFAILED")
         }
         // It costs the connection what a wrong one costs.
         Err(denied @ Denied::TooManyGuesses(_)) => {
@@ -98,7 +110,7 @@ async fn penalty(client: &mut Client) {
     }
 }
 
-async fn welcome(client: &mut Client, identity: &Identity) -> Response {
+async fn welcome(client: &mut Client, identity: Identity) -> Response {
     let name = identity.account();
     let account = match client.house.store.account(name).await {
         Ok(Some(account)) => account,
@@ -117,9 +129,11 @@ async fn welcome(client: &mut Client, identity: &Identity) -> Response {
     client.account = Some(Account {
         id: account.id,
         name: name.to_owned(),
+        scope: identity.scope(),
         bell: client.house.store.watch(account.id),
         append_limit: account.append_limit.unwrap_or(u64::MAX).min(client.config.append_limit),
         _seat: seat,
+        ending: client.house.authenticate.clone().ending(identity),
     });
     Response::ok("Welcome.")
 }

@@ -21,14 +21,18 @@ mod store;
 pub(crate) mod updates;
 
 use crate::client::{Client, Outcome, Selected};
+use crate::scope;
 use crate::view::Target;
 use imap_proto::command::{By, Command};
 use imap_proto::{Code, Response, Set, Untagged};
 use storage::{DELIMITER, ModSeq};
 
 /// Carries out a command that the session let through.
-pub(crate) async fn run(client: &mut Client, command: Command) -> Outcome {
+pub(crate) async fn run(client: &mut Client, mut command: Command) -> Outcome {
     let Some(account) = client.account_id() else { return Ok(before_login(client, command).await) };
+    if let Err(refusal) = scope::check(client, &mut command) {
+        return Ok(refusal);
+    }
     Ok(match command {
         Command::Noop => Response::ok("Nothing was done."),
         Command::Check => Response::ok("Everything is on disk already."),

@@ -1,15 +1,15 @@
 //! Accounts as people want them: the right to log in and the mailboxes, at once.
 
-use crate::admin::{AccountInfo, Context, Effect, Operation, account_name, address_name, failure};
+use crate::admin::{AccountInfo, Context, Effect, Kept, Operation, account_name, address_name, failure};
 use serde::{Deserialize, Serialize};
-use storage::PasswordHash;
 use web::Failure;
 
-/// A new account with its login. `hash` is a PHC string.
+/// A new account with its login.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct AccountAdd {
     pub(crate) name: String,
-    pub(crate) hash: String,
+    #[serde(flatten)]
+    pub(crate) kept: Kept,
 }
 
 impl Operation for AccountAdd {
@@ -18,7 +18,7 @@ impl Operation for AccountAdd {
 
     async fn run(self, context: &Context) -> Result<String, Failure> {
         let name = address_name(&self.name)?;
-        context.store.create_user(&name, &PasswordHash::new(self.hash)).await.map_err(failure)?;
+        context.store.create_user(&name, &self.kept.into()).await.map_err(failure)?;
         Ok(name)
     }
 }

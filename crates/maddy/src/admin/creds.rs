@@ -1,10 +1,9 @@
 //! Credentials: who may log in, and with which password.
 
-use crate::admin::{Context, Effect, Operation, account_name, address_name, failure};
+use crate::admin::{Context, Effect, Kept, Operation, account_name, address_name, failure};
 use auth::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
-use storage::PasswordHash;
 use web::{Failure, Kind};
 use zeroize::Zeroizing;
 
@@ -42,12 +41,16 @@ pub(crate) struct CredsInfo {
     pub(crate) created: i64,
     /// When the password was last set.
     pub(crate) changed: i64,
+    /// Whether SCRAM can be used: not before an imported password was seen once.
+    #[serde(default)]
+    pub(crate) scram: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct CredsCreate {
     pub(crate) name: String,
-    pub(crate) hash: String,
+    #[serde(flatten)]
+    pub(crate) kept: Kept,
 }
 
 impl Operation for CredsCreate {
@@ -56,7 +59,7 @@ impl Operation for CredsCreate {
 
     async fn run(self, context: &Context) -> Result<String, Failure> {
         let name = address_name(&self.name)?;
-        context.store.create_credential(&name, &PasswordHash::new(self.hash)).await.map_err(failure)?;
+        context.store.create_credential(&name, &self.kept.into()).await.map_err(failure)?;
         Ok(name)
     }
 }
@@ -73,7 +76,12 @@ impl Operation for CredsList {
         let list = context.store.credentials().await.map_err(failure)?;
         Ok(list
             .into_iter()
-            .map(|c| CredsInfo { name: c.name, created: c.created, changed: c.changed })
+            .map(|c| CredsInfo {
+                scram: c.password.scram().is_some(),
+                name: c.name,
+                created: c.created,
+                changed: c.changed,
+            })
             .collect())
     }
 }
@@ -95,7 +103,8 @@ impl Operation for CredsRemove {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct CredsPassword {
     pub(crate) name: String,
-    pub(crate) hash: String,
+    #[serde(flatten)]
+    pub(crate) kept: Kept,
 }
 
 impl Operation for CredsPassword {
@@ -103,8 +112,7 @@ impl Operation for CredsPassword {
     type Answer = ();
 
     async fn run(self, context: &Context) -> Result<(), Failure> {
-        let hash = PasswordHash::new(self.hash);
-        context.store.set_password(&account_name(&self.name), &hash).await.map_err(failure)
+        context.store.set_password(&account_name(&self.name), &self.kept.into()).await.map_err(failure)
     }
 }
 

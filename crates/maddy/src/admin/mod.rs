@@ -6,6 +6,8 @@
 mod account;
 mod acct;
 mod creds;
+mod kept;
+mod logins;
 mod mboxes;
 mod messages;
 mod names;
@@ -17,6 +19,11 @@ mod selection;
 pub(crate) use account::{AccountAdd, AccountList, AccountRemove, AccountRename};
 pub(crate) use acct::{AccountInfo, AcctCreate, AcctLimit, AcctRemove, AcctStat};
 pub(crate) use creds::{CredsCreate, CredsList, CredsPassword, CredsRemove, CredsVerify, Password};
+pub(crate) use kept::{CredsSalt, Kept, SaltOf};
+pub(crate) use logins::{
+    AppPasswordCreate, AppPasswordInfo, AppPasswordList, AppPasswordRevoke, CertificateAdd, CertificateList,
+    CertificateRemove,
+};
 pub(crate) use mboxes::{MailboxInfo, MboxesCreate, MboxesList, MboxesRemove, MboxesRename};
 pub(crate) use messages::{
     LIST_MAX, MESSAGE_MAX, MessagesAdd, MessagesCopy, MessagesFlag, MessagesList, MessagesPick,
@@ -89,10 +96,17 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         AcctReindex,
         AcctRemove,
         AcctStat,
+        AppPasswordCreate,
+        AppPasswordList,
+        AppPasswordRevoke,
+        CertificateAdd,
+        CertificateList,
+        CertificateRemove,
         CredsCreate,
         CredsList,
         CredsPassword,
         CredsRemove,
+        CredsSalt,
         CredsVerify,
         MboxesCreate,
         MboxesList,
@@ -127,6 +141,7 @@ pub(crate) fn failure(error: Error) -> Failure {
     let kind = match &error {
         Error::NoSuchAccount(_)
         | Error::NoSuchCredential(_)
+        | Error::NoSuchLoginKey(_)
         | Error::NoSuchMailbox(_)
         | Error::NoSuchJob(_) => Kind::NotFound,
         Error::Exists(_) => Kind::Exists,

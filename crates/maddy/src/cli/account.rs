@@ -2,23 +2,25 @@
 
 use crate::admin::{
     AccountAdd, AccountInfo, AccountList, AccountRemove, AccountRename, AcctCreate, AcctIndex, AcctLimit,
-    AcctRemove, AcctStat, CredsCreate, CredsList, CredsPassword, CredsRemove, CredsVerify, IndexInfo,
-    Password, account_name, address_name,
+    AcctRemove, AcctStat, CredsCreate, CredsList, CredsPassword, CredsRemove, CredsSalt, CredsVerify, IndexInfo,
+    Kept, Password, account_name, address_name,
 };
 use crate::cli::args::{AccountCommand, AcctCommand, CredsCommand, Global};
 use crate::cli::ask::{self, Asking};
 use crate::cli::reindex::reindex;
 use crate::cli::{Connection, Trouble, output};
+use auth::Secret;
 use serde_json::json;
 
-/// Asks for a new password and hashes it; the password itself never travels.
-fn new_hash(account: &str) -> Result<String, Trouble> {
-    let password = ask::password(account, Asking::Twice)?;
-    auth::hash(&password).map_err(|error| Trouble::new(error.to_string()))
+/// What is to be kept of a new password; the password itself never travels.
+async fn keep(server: &Connection, name: &str, password: &Secret) -> Result<Kept, Trouble> {
+    let salt = server.call(CredsSalt { name: name.to_owned() }).await?;
+    Kept::of(password, salt).map_err(|error| Trouble::new(error.to_string()))
 }
 
 pub(crate) fn hash(global: &Global) -> Result<(), Trouble> {
-    let hash = new_hash("the hash")?;
+    let password = ask::password("the hash", Asking::Twice)?;
+    let hash = auth::hash(&password).map_err(|error| Trouble::new(error.to_string()))?;
     output::done(global, &json!({ "hash": hash }), &hash)
 }
 
@@ -50,9 +52,10 @@ pub(crate) async fn account(command: &AccountCommand, global: &Global) -> Result
 
 async fn add(typed: &str, global: &Global) -> Result<(), Trouble> {
     let name = address_name(typed)?;
-    let hash = new_hash(&name)?;
+    let password = ask::password(&name, Asking::Twice)?;
     Connection::with(global, async |server| {
-        let name = server.call(AccountAdd { name, hash }).await?;
+        let kept = keep(server, &name, &password).await?;
+        let name = server.call(AccountAdd { name, kept }).await?;
         server.note_domain(&name);
         output::done(global, &json!({ "account": name }), &format!("{name} can log in and receive mail"))
     })
@@ -87,9 +90,10 @@ fn print_accounts(accounts: &[AccountInfo], global: &Global) -> Result<(), Troub
 
 async fn set_password(typed: &str, global: &Global) -> Result<(), Trouble> {
     let name = account_name(typed);
-    let hash = new_hash(&name)?;
+    let password = ask::password(&name, Asking::Twice)?;
     Connection::with(global, async |server| {
-        server.call(CredsPassword { name: name.clone(), hash }).await?;
+        let kept = keep(server, &name, &password).await?;
+        server.call(CredsPassword { name: name.clone(), kept }).await?;
         output::done(global, &json!({ "account": name }), &format!("{name} has a new password"))
     })
     .await
@@ -110,14 +114,16 @@ pub(crate) async fn creds(command: &CredsCommand, global: &Global) -> Result<(),
         }
         CredsCommand::Password(name) => set_password(&name.account, global).await,
         CredsCommand::Verify(name) => verify(&name.account, global).await,
+        CredsCommand::AppPassword(command) => super::logins::app_password(command, global).await,
     }
 }
 
 async fn create_creds(typed: &str, global: &Global) -> Result<(), Trouble> {
     let name = address_name(typed)?;
-    let hash = new_hash(&name)?;
+    let password = ask::password(&name, Asking::Twice)?;
     Connection::with(global, async |server| {
-        let name = server.call(CredsCreate { name, hash }).await?;
+        let kept = keep(server, &name, &password).await?;
+        let name = server.call(CredsCreate { name, kept }).await?;
         server.note_domain(&name);
         let sentence = format!("{name} can log in; `maddy imap-acct create {name}` makes its mailboxes");
         output::done(global, &json!({ "account": name }), &sentence)
@@ -130,8 +136,11 @@ async fn list_creds(server: &Connection, global: &Global) -> Result<(), Trouble>
     output::list(
         global,
         &list,
-        &["account", "created", "password set"],
-        |creds| vec![creds.name.clone(), output::time(creds.created), output::time(creds.changed)],
+        &["account", "created", "password set", "scram"],
+        |creds| {
+            let scram = if creds.scram { "yes" } else { "not yet" }.to_owned();
+            vec![creds.name.clone(), output::time(creds.created), output::time(creds.changed), scram]
+        },
         "there are no credentials; make an account with `maddy account add <address>`",
     )
 }

@@ -4,6 +4,7 @@ pub(crate) use super::global::Global;
 use super::global::without;
 pub(crate) use super::queue::QueueCommand;
 pub(crate) use super::reports::ReportsCommand;
+use crate::login::Use;
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ Server
 
 Accounts
   account        add, list, remove, rename, password: an account with its login and mailboxes
-  creds          create, list, remove, password, verify: the login alone
+  creds          create, list, remove, password, verify, app-password: the login alone
   imap-acct      create, list, remove, stat, reindex, appendlimit: the mailboxes alone
   hash           turn a password into what is stored of it
 
@@ -250,6 +251,36 @@ pub(crate) enum CredsCommand {
     Password(Name),
     /// Check a password; exit status 1 if it is wrong
     Verify(Name),
+    /// Passwords made up for one program: good for less, and revoked without the others
+    #[command(subcommand)]
+    AppPassword(AppPasswordCommand),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum AppPasswordCommand {
+    /// Make one, and show it this once
+    Create(NewAppPassword),
+    /// List those of an account, with when they were last used
+    List { account: String },
+    /// Take one back; sessions that use it end
+    Revoke {
+        account: String,
+        /// The name that was given at its creation
+        name: String,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct NewAppPassword {
+    pub(crate) account: String,
+    /// What to call it, like "phone"
+    pub(crate) name: String,
+    /// What it is good for; may be given several times. Without: imap and submission
+    #[arg(long = "for", value_name = "USE", value_enum)]
+    pub(crate) uses: Vec<Use>,
+    /// How long it lasts, like 90d; without: until it is revoked
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) expires: Option<String>,
 }
 
 #[derive(Clone, Debug, Subcommand)]

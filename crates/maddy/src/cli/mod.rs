@@ -8,6 +8,7 @@ mod connection;
 mod dkim;
 mod evidence;
 mod global;
+mod logins;
 mod mailboxes;
 mod messages;
 mod output;

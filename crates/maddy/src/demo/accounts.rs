@@ -1,5 +1,6 @@
 //! The two accounts of the demo, with passwords that are made up once and kept.
 
+use crate::admin::{Kept, SaltOf};
 use crate::cli::Trouble;
 use auth::Secret;
 use serde::{Deserialize, Serialize};
@@ -68,12 +69,14 @@ async fn make(store: &Store, account: &Account) -> Result<(), Trouble> {
     let stored = store.credential(name).await.map_err(failed)?;
     let password = Secret::new(account.password.clone());
     let known = stored.clone();
+    let salt = store.scram_salt(name).await.map_err(failed)?;
+    let salt = SaltOf { salt: salt.salt, iterations: salt.iterations };
     let hash = tokio::task::spawn_blocking(move || match known {
         Some(stored) if auth::verify(&password, Some(stored.password.as_str())) => Ok(None),
-        _ => auth::hash(&password).map(Some),
+        _ => Kept::of(&password, salt).map(Some),
     });
     let hash = hash.await.map_err(|error| Trouble::new(error.to_string()))?;
-    let hash = hash.map_err(|error| Trouble::new(error.to_string()))?.map(PasswordHash::new);
+    let hash = hash.map_err(|error| Trouble::new(error.to_string()))?.map(PasswordHash::from);
     let exists = store.account(name).await.map_err(failed)?.is_some();
     match (hash, stored.is_some(), exists) {
         (Some(hash), false, false) => store.create_user(name, &hash).await.map(|_| ()).map_err(failed),

@@ -11,6 +11,27 @@ pub(crate) struct Logins {
     pub(crate) limits: GuessLimits,
     /// From where logins may fail as often as they like.
     pub(crate) exempt: Vec<Network>,
+    pub(crate) scram: Scram,
+}
+
+/// When the mechanisms SCRAM-… are announced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Scram {
+    /// As soon as every account can use them.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl Scram {
+    pub(crate) fn is_announced(self, can_all: bool) -> bool {
+        match self {
+            Self::Auto => can_all,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
 }
 
 impl Logins {
@@ -60,7 +81,14 @@ impl Logins {
                 "From where logins are never counted or made to wait; may repeat.",
             )
             .many();
-        Self { limits, exempt }
+        let scram = section
+            .choice(
+                "scram",
+                &[("auto", Scram::Auto), ("always", Scram::Always), ("never", Scram::Never)],
+                "When the mechanisms SCRAM-… are announced: \"auto\" as soon as every account can use them, \"always\", \"never\".",
+            )
+            .or(Scram::Auto);
+        Self { limits, exempt, scram }
     }
 
     pub(crate) fn is_exempt(&self, from: IpAddr) -> bool {

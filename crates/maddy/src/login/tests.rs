@@ -7,18 +7,19 @@ use storage::PasswordHash;
 use tempfile::TempDir;
 use world::fake;
 
-const HERE: &str = "192.0.2.1";
-const ELSEWHERE: &str = "198.51.100.1";
+pub(super) const HERE: &str = "192.0.2.1";
+pub(super) const ELSEWHERE: &str = "198.51.100.1";
 
-struct Scene {
+pub(super) struct Scene {
     _dir: TempDir,
-    judge: Judge,
+    pub(super) judge: Arc<Judge>,
+    pub(super) store: Store,
     clock: fake::FakeClock,
 }
 
 impl Scene {
     /// Alice's password is "right".
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let clock = fake::FakeClock::default();
         let mut world = fake::world(1);
@@ -26,20 +27,29 @@ impl Scene {
         let store = Store::open(storage::Config::new(dir.path()), world.clone()).await.unwrap();
         let hash = auth::hash(&Secret::new("right".to_owned())).unwrap();
         store.create_credential("alice@o.ex", &PasswordHash::new(hash)).await.unwrap();
-        Self { _dir: dir, judge: Judge::new(store, Logins::default(), &world), clock }
+        Self {
+            _dir: dir,
+            judge: Arc::new(Judge::new(store.clone(), Logins::default(), &world).await),
+            store,
+            clock,
+        }
     }
 
-    async fn login(&self, user: &str, password: &str, from: &str) -> String {
+    pub(super) async fn login(&self, user: &str, password: &str, from: &str) -> String {
         let login = Login::new(user, Secret::new(password.to_owned())).unwrap();
-        match self.judge.authenticate(login, from.parse().unwrap()).await {
+        match self.judge.authenticate(Claim::Password(login), visitor(from)).await {
             Ok(identity) => format!("in: {identity}"),
             Err(denied) => denied.to_string(),
         }
     }
 }
 
-const WRONG: &str = "User name or password is wrong";
-const TOO_MANY: &str = "Too many failed logins; try again in 10 seconds";
+pub(super) fn visitor(from: &str) -> Visitor {
+    Visitor { from: from.parse().unwrap(), service: auth::Service::Imap }
+}
+
+pub(super) const WRONG: &str = "User name or password is wrong";
+pub(super) const TOO_MANY: &str = "Too many failed logins; try again in 10 seconds";
 
 #[tokio::test]
 async fn guesses_end_before_anything_is_hashed() {
@@ -77,7 +87,7 @@ async fn an_old_password_that_comes_again_is_no_guess() {
     let all = scene.judge.turns.take_all().await;
     assert_eq!(scene.login("alice@o.ex", "of last year", HERE).await, WRONG);
     let login = Login::new("alice@o.ex", Secret::new("of last year".to_owned())).unwrap();
-    let elsewhere = scene.judge.authenticate(login, ELSEWHERE.parse().unwrap());
+    let elsewhere = scene.judge.authenticate(Claim::Password(login), visitor(ELSEWHERE));
     assert!(tokio::time::timeout(Duration::ZERO, elsewhere).await.is_err());
     drop(all);
 }

@@ -146,6 +146,11 @@ impl Session {
         self.phase = Phase::Command;
     }
 
+    /// The mechanisms that AUTH offers from the next EHLO on.
+    pub fn set_mechanisms(&mut self, mechanisms: Vec<String>) {
+        self.options.auth.mechanisms = mechanisms;
+    }
+
     /// The last word of the owner, at any time: 421 when it stops or has waited too long.
     pub fn farewell(&mut self, reply: Reply) {
         self.asks.clear();
