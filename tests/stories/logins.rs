@@ -133,7 +133,9 @@ fn an_app_password_is_good_for_what_it_was_made_for() {
     let printer = make(&["printer", "--for", "submission"]);
     daemon.cli(&["creds", "app-password", "create", ALICE, "phone"]).fails();
     daemon.cli(&["creds", "app-password", "create", "nobody@example.org", "phone"]).fails();
-    daemon.cli(&["creds", "app-password", "create", ALICE, "x", "--for", "imap", "--for", "read-only"]).fails();
+    daemon
+        .cli(&["creds", "app-password", "create", ALICE, "x", "--for", "imap", "--for", "read-only"])
+        .fails();
 
     // By PLAIN, however it is typed, and by SCRAM as it was shown.
     let mut imap = Imap::begin(Chat::connect(daemon.ports().imap));
@@ -149,7 +151,9 @@ fn an_app_password_is_good_for_what_it_was_made_for() {
     let mut archive = Imap::begin(Chat::connect(daemon.ports().imap));
     archive.log_in(ALICE, &reader);
     assert!(archive.run("SELECT INBOX").pop().unwrap().starts_with("OK [READ-ONLY]"));
-    for command in ["CREATE x", "DELETE Mine", "STORE 1 +FLAGS (\\Seen)", "SUBSCRIBE x", "EXPUNGE", "COPY 1:* Mine"] {
+    for command in
+        ["CREATE x", "DELETE Mine", "STORE 1 +FLAGS (\\Seen)", "SUBSCRIBE x", "EXPUNGE", "COPY 1:* Mine"]
+    {
         assert!(archive.no(command).starts_with("NO"), "{command}");
     }
     assert!(archive.try_append("INBOX", "Subject: x\r\n\r\nx").unwrap().starts_with("NO [NOPERM]"));

@@ -89,7 +89,7 @@ mod tests {
     fn digests_are_found() {
         let digest = [7; 32];
         let kept: [&[u8]; 4] = [&[1; 32], &[7; 31], &[7; 32], &[]];
-        assert_eq!(find_digest(&digest, kept.into_iter().enumerate().map(|(n, one)| (n, one))), Some(2));
-        assert_eq!(find_digest(&[8; 32], kept.into_iter().enumerate().map(|(n, one)| (n, one))), None);
+        assert_eq!(find_digest(&digest, kept.into_iter().enumerate()), Some(2));
+        assert_eq!(find_digest(&[8; 32], kept.into_iter().enumerate()), None);
     }
 }

@@ -46,6 +46,7 @@ fn reads(command: &Command) -> bool {
             | Command::Idle
             | Command::Close
             | Command::Unselect
+            | Command::UidBatches(_)
             | Command::Search(_)
             | Command::MultiSearch(_)
             | Command::CancelUpdate(_)

@@ -87,6 +87,8 @@ impl Wake {
 
     pub(crate) fn close(&self) {
         self.changes.send_replace(Changed::Closed);
+    }
+
     pub(crate) fn watch_credentials(&self) -> watch::Receiver<u64> {
         self.credentials.subscribe()
     }

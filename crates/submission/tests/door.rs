@@ -91,7 +91,7 @@ async fn tls_and_login_come_first() {
     client.start_tls().await;
     client
         .play(&format!(
-            "EHLO c.ex => 250-mx.o.ex greets c.ex/250-PIPELINING/250-SIZE 52428800/250-AUTH PLAIN LOGIN/
+            "EHLO c.ex => 250-mx.o.ex greets c.ex/250-PIPELINING/250-SIZE 52428800/250-AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 SCRAM-SHA-1-PLUS SCRAM-SHA-1 PLAIN LOGIN/
              MAIL FROM:<alice@o.ex> => 530 5.7.0
              RCPT TO:<bob@o.ex> => 530 5.7.0
              {WRONG} => 535 5.7.8

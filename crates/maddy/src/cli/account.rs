@@ -2,8 +2,8 @@
 
 use crate::admin::{
     AccountAdd, AccountInfo, AccountList, AccountRemove, AccountRename, AcctCreate, AcctIndex, AcctLimit,
-    AcctRemove, AcctStat, CredsCreate, CredsList, CredsPassword, CredsRemove, CredsSalt, CredsVerify, IndexInfo,
-    Kept, Password, account_name, address_name,
+    AcctRemove, AcctStat, CredsCreate, CredsList, CredsPassword, CredsRemove, CredsSalt, CredsVerify,
+    IndexInfo, Kept, Password, account_name, address_name,
 };
 use crate::cli::args::{AccountCommand, AcctCommand, CredsCommand, Global};
 use crate::cli::ask::{self, Asking};

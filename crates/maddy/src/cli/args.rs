@@ -2,9 +2,9 @@
 
 pub(crate) use super::global::Global;
 use super::global::without;
+use super::login_args::AppPasswordCommand;
 pub(crate) use super::queue::QueueCommand;
 pub(crate) use super::reports::ReportsCommand;
-use crate::login::Use;
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -254,33 +254,6 @@ pub(crate) enum CredsCommand {
     /// Passwords made up for one program: good for less, and revoked without the others
     #[command(subcommand)]
     AppPassword(AppPasswordCommand),
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum AppPasswordCommand {
-    /// Make one, and show it this once
-    Create(NewAppPassword),
-    /// List those of an account, with when they were last used
-    List { account: String },
-    /// Take one back; sessions that use it end
-    Revoke {
-        account: String,
-        /// The name that was given at its creation
-        name: String,
-    },
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct NewAppPassword {
-    pub(crate) account: String,
-    /// What to call it, like "phone"
-    pub(crate) name: String,
-    /// What it is good for; may be given several times. Without: imap and submission
-    #[arg(long = "for", value_name = "USE", value_enum)]
-    pub(crate) uses: Vec<Use>,
-    /// How long it lasts, like 90d; without: until it is revoked
-    #[arg(long, value_name = "DURATION")]
-    pub(crate) expires: Option<String>,
 }
 
 #[derive(Clone, Debug, Subcommand)]

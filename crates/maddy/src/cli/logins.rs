@@ -1,6 +1,7 @@
 //! `creds app-password`: passwords that are made up for one program.
 
-use super::args::{AppPasswordCommand, Global, NewAppPassword};
+use super::args::Global;
+use super::login_args::{AppPasswordCommand, NewAppPassword};
 use crate::admin::{
     AppPasswordCreate, AppPasswordInfo, AppPasswordList, AppPasswordRevoke, CredsSalt, account_name,
 };

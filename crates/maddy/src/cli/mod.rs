@@ -8,6 +8,7 @@ mod connection;
 mod dkim;
 mod evidence;
 mod global;
+mod login_args;
 mod logins;
 mod mailboxes;
 mod messages;
