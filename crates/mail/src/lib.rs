@@ -11,6 +11,7 @@ pub mod domain;
 pub mod dsn;
 pub mod envelope;
 mod fold;
+pub mod fuzzy;
 pub mod header;
 pub mod message;
 pub mod mime;

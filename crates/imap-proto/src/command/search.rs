@@ -36,6 +36,8 @@ pub enum SearchReturn {
     Context,
     /// Changes of the result are to be told (RFC 5267 §4.3).
     Update,
+    /// How well each message fits; the key has FUZZY in it (RFC 6203 §4).
+    Relevancy,
 }
 
 /// A slice of the results by their places, counted from 1, or from -1 backwards (RFC 5267 §4.4, RFC 9394 §3.1).
@@ -84,6 +86,8 @@ pub enum Key {
     /// One of them; two at least.
     Or(Vec<Key>),
     Not(Box<Key>),
+    /// Near is near enough (RFC 6203 §3).
+    Fuzzy(Box<Key>),
     Sequence(Set),
     Uid(Set),
     /// `\Seen`, … or a keyword.
@@ -121,7 +125,7 @@ impl Key {
         wanted(self)
             || match self {
                 Self::And(keys) | Self::Or(keys) => keys.iter().any(|key| key.any(wanted)),
-                Self::Not(key) => key.any(wanted),
+                Self::Not(key) | Self::Fuzzy(key) => key.any(wanted),
                 _ => false,
             }
     }
@@ -129,6 +133,11 @@ impl Key {
     /// Whether a mod-sequence is asked for: then the answer has one as well (RFC 7162 §3.1.6).
     pub fn has_modseq(&self) -> bool {
         self.any(&|key| matches!(key, Self::ModSeq(_)))
+    }
+
+    /// Whether something need only fit nearly, so that messages can be told by how well they do.
+    pub fn has_fuzzy(&self) -> bool {
+        self.any(&|key| matches!(key, Self::Fuzzy(_)))
     }
 
     /// Whether message numbers are used.

@@ -25,6 +25,8 @@ pub enum SortKey {
     DisplayFrom,
     DisplayTo,
     From,
+    /// The best first (RFC 6203 §6).
+    Relevancy,
     Size,
     Subject,
     To,

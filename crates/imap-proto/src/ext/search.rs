@@ -24,7 +24,17 @@ pub(super) fn with_return(lexer: &mut Lexer<'_>, by: By) -> Lexed<Search> {
         lexer.space()?;
         return program(lexer, by, give);
     }
-    Ok(Search { by, charset: Charset::Known, give, key: keys(lexer)? })
+    known(lexer, by, give)
+}
+
+/// The criteria. How well messages fit can only be told of what need not fit exactly (RFC 6203 §4).
+fn known(lexer: &mut Lexer<'_>, by: By, give: Option<Vec<SearchReturn>>) -> Lexed<Search> {
+    let key = keys(lexer)?;
+    let relevancy = give.as_ref().is_some_and(|give| give.contains(&SearchReturn::Relevancy));
+    if relevancy && !key.has_fuzzy() {
+        return Err(Refusal::bad("RELEVANCY needs a FUZZY criterion."));
+    }
+    Ok(Search { by, charset: Charset::Known, give, key })
 }
 
 /// `RETURN (…) `, if it is there.
@@ -53,7 +63,7 @@ pub(super) fn program(lexer: &mut Lexer<'_>, by: By, give: Option<Vec<SearchRetu
         lexer.skip_rest();
         return Ok(Search { by, charset: Charset::Unknown, give, key: Key::All });
     }
-    Ok(Search { by, charset: Charset::Known, give, key: keys(lexer)? })
+    known(lexer, by, give)
 }
 
 fn return_option(lexer: &mut Lexer<'_>) -> Lexed<SearchReturn> {
@@ -69,6 +79,7 @@ fn return_option(lexer: &mut Lexer<'_>) -> Lexed<SearchReturn> {
         }
         "CONTEXT" => SearchReturn::Context,
         "UPDATE" => SearchReturn::Update,
+        "RELEVANCY" => SearchReturn::Relevancy,
         _ => return Err(Refusal::bad("This return option of SEARCH is not known here.")),
     })
 }
@@ -103,6 +114,7 @@ enum Open {
     List(Vec<Key>, usize),
     Or(Vec<Key>, usize),
     Not,
+    Fuzzy,
 }
 
 /// All criteria up to the end of the command.
@@ -120,6 +132,9 @@ fn keys(lexer: &mut Lexer<'_>) -> Lexed<Key> {
         } else if lexer.take_word("NOT") {
             lexer.space()?;
             open.push(Open::Not);
+        } else if lexer.take_word("FUZZY") {
+            lexer.space()?;
+            open.push(Open::Fuzzy);
         } else {
             let key = leaf(lexer)?;
             if let Some(whole) = complete(lexer, &mut open, key)? {
@@ -142,6 +157,13 @@ fn complete(lexer: &mut Lexer<'_>, open: &mut Vec<Open>, key: Key) -> Lexed<Opti
                 (key, depth) = match key {
                     Key::Not(inner) => (*inner, depth - 1),
                     other => (Key::Not(Box::new(other)), depth + 1),
+                };
+            }
+            Some(Open::Fuzzy) => {
+                // Twice says no more than once.
+                (key, depth) = match key {
+                    Key::Fuzzy(_) => (key, depth),
+                    other => (Key::Fuzzy(Box::new(other)), depth + 1),
                 };
             }
             Some(Open::Or(mut members, deepest)) => {

@@ -1,7 +1,7 @@
 //! SORT with RETURN, and THREAD (RFC 5256 §5, RFC 5267 §5).
 
 use super::search;
-use crate::command::{Algorithm, By, Command, Direction, Refusal, Sort, SortBy, SortKey, Thread};
+use crate::command::{Algorithm, By, Charset, Command, Direction, Refusal, Sort, SortBy, SortKey, Thread};
 use crate::lex::{Lexed, Lexer};
 
 pub(crate) fn sort(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
@@ -18,7 +18,12 @@ pub(crate) fn sort(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
         return Err(Refusal::bad("SORT needs at least one criterion to sort by."));
     }
     lexer.space()?;
-    Ok(Command::Sort(Sort { search: search::program(lexer, by, give)?, order }))
+    let search = search::program(lexer, by, give)?;
+    let by_relevancy = order.iter().any(|by| by.key == SortKey::Relevancy);
+    if by_relevancy && search.charset == Charset::Known && !search.key.has_fuzzy() {
+        return Err(Refusal::bad("RELEVANCY needs a FUZZY criterion."));
+    }
+    Ok(Command::Sort(Sort { search, order }))
 }
 
 fn criterion(lexer: &mut Lexer<'_>) -> Lexed<SortBy> {
@@ -36,6 +41,7 @@ fn criterion(lexer: &mut Lexer<'_>) -> Lexed<SortBy> {
         "DISPLAYFROM" => SortKey::DisplayFrom,
         "DISPLAYTO" => SortKey::DisplayTo,
         "FROM" => SortKey::From,
+        "RELEVANCY" => SortKey::Relevancy,
         "SIZE" => SortKey::Size,
         "SUBJECT" => SortKey::Subject,
         "TO" => SortKey::To,

@@ -21,6 +21,8 @@ pub struct Esearch {
     pub partial: Option<(PartialRange, Results)>,
     /// The highest mod-sequence of what is told (RFC 4731 §3.2).
     pub modseq: Option<u64>,
+    /// How well each message that is told fits, in their order, from 1 to 100 (RFC 6203 §4).
+    pub relevancy: Vec<u8>,
     /// What left the result, by its place before (RFC 5267 §4.3.4); place 0: wherever it is.
     pub remove_from: Vec<(u32, Results)>,
     /// What came into the result, by its place now (RFC 5267 §4.3.3).
@@ -115,6 +117,10 @@ pub(super) fn esearch(result: &Esearch, names: Names, out: &mut Vec<u8>) {
     }
     if let Some(modseq) = result.modseq {
         let _ = write!(text, " MODSEQ {modseq}");
+    }
+    if !result.relevancy.is_empty() {
+        let scores: Vec<String> = result.relevancy.iter().map(u8::to_string).collect();
+        let _ = write!(text, " RELEVANCY ({})", scores.join(" "));
     }
     for (word, places) in [("REMOVEFROM", &result.remove_from), ("ADDTO", &result.add_to)] {
         if !places.is_empty() {

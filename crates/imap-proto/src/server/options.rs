@@ -34,6 +34,7 @@ const CAPABILITIES: &[&str] = &[
     "REPLACE",
     "SASL-IR",
     "SAVEDATE",
+    "SEARCH=FUZZY",
     "SEARCHRES",
     "SORT",
     "SORT=DISPLAY",

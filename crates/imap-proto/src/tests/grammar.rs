@@ -14,6 +14,25 @@ pub(super) fn read(text: &str) -> String {
 }
 
 #[test]
+fn fuzzy_criteria() {
+    for (text, want) in [
+        ("FUZZY SUBJECT x", "Fuzzy(Header(\"SUBJECT\", \"x\"))"),
+        ("FUZZY FUZZY NOT (SEEN DRAFT)", "Fuzzy(Not(And([Flag(\"\\\\Seen\"), Flag(\"\\\\Draft\")])))"),
+        ("OR FUZZY BODY x SEEN", "Or([Fuzzy(Body(\"x\")), Flag(\"\\\\Seen\")])"),
+        (
+            "FUZZY OR BODY x SEEN 1",
+            "And([Fuzzy(Or([Body(\"x\"), Flag(\"\\\\Seen\")])), Sequence(Ranges([(Number(1), Number(1))]))])",
+        ),
+    ] {
+        let want = format!("Search(Search {{ by: Sequence, charset: Known, give: None, key: {want} }})");
+        assert_eq!(read(&format!("SEARCH {text}")), want, "{text}");
+    }
+    for text in ["FUZZY", "FUZZY )", "RETURN (RELEVANCY) SEEN", "RETURN (RELEVANCY) CHARSET UTF-8 SEEN"] {
+        assert_eq!(read(&format!("SEARCH {text}")), "Bad", "{text}");
+    }
+}
+
+#[test]
 fn criteria() {
     for (text, want) in [
         ("ALL", "All"),

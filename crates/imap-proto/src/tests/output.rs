@@ -104,6 +104,15 @@ fn untagged_responses() {
             "* ESEARCH (TAG \"a\") MIN 1 MAX 9 ALL 1:2,9 COUNT 3",
         ),
         (
+            Untagged::Esearch(Esearch {
+                tag: "C2".into(),
+                all: Some(Results::Sorted(vec![5, 10, 1])),
+                relevancy: vec![99, 42, 4],
+                ..Default::default()
+            }),
+            "* ESEARCH (TAG \"C2\") ALL 5,10,1 RELEVANCY (99 42 4)",
+        ),
+        (
             Untagged::Fetch(Told {
                 number: 2,
                 uid: Some(7),

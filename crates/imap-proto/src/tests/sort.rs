@@ -45,6 +45,14 @@ fn commands() {
             ),
         ),
         (
+            "SORT RETURN (RELEVANCY) (REVERSE RELEVANCY) UTF-8 FUZZY ALL",
+            format!(
+                "Sort(Sort {{ {}, order: [{}] }})",
+                search("Sequence", "Some([Relevancy])").replace("key: All", "key: Fuzzy(All)"),
+                by("Relevancy", "Descending")
+            ),
+        ),
+        (
             "UID THREAD references UTF-8 ALL",
             format!("Thread(Thread {{ {}, algorithm: References }})", search("Uid", "None")),
         ),
@@ -71,6 +79,8 @@ fn what_is_not_well_formed() {
         "SORT (REVERSE REVERSE DATE) UTF-8 ALL",
         "SORT (SPAM) UTF-8 ALL",
         "SORT (DATE) UTF-8 ALL ",
+        "SORT (RELEVANCY) UTF-8 ALL",
+        "SORT RETURN (RELEVANCY) (DATE) UTF-8 ALL",
         "THREAD",
         "THREAD REFERENCES",
         "THREAD REFERENCES UTF-8",

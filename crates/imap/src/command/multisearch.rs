@@ -1,11 +1,11 @@
 //! ESEARCH: a search of several mailboxes (RFC 7377).
 
-use super::search::{Order, check_charset, failed, give, highest_in, place, result, save};
+use super::search::{Order, check_charset, failed, give, highest_in, place, result, save, scored};
 use super::updates;
 use crate::client::{Client, Gone, Outcome};
 use crate::refusal;
 use crate::search::Place;
-use crate::view::View;
+use crate::view::{Target, View};
 use imap_proto::command::{MultiSearch, Search, SearchReturn, Source};
 use imap_proto::response::Esearch;
 use imap_proto::{Response, Untagged};
@@ -65,9 +65,11 @@ async fn in_selected(client: &mut Client, search: &Search) -> Result<Option<Esea
     let seen = updates::begin(client, search)?;
     let place = place(client)?;
     let found = place.find(&search.key).await?;
+    let relevancy = scores(&place, search, &found).await?;
     let give = give(search);
     let line = (!found.is_empty() && give != [SearchReturn::Save]).then(|| Esearch {
         modseq: highest_in(place.shared, search, &give, &found),
+        relevancy,
         ..result(client.session.tag(), search.by, &give, &found, Order::Mailbox)
     });
     save(client, &give, &found);
@@ -94,11 +96,21 @@ async fn in_other(client: &Client, mailbox: &Mailbox, search: &Search) -> Result
         progress: None,
     };
     let found = place.find(&search.key).await?;
+    let relevancy = scores(&place, search, &found).await?;
     let give = give(search);
     Ok((!found.is_empty()).then(|| Esearch {
         modseq: highest_in(&shared, search, &give, &found),
+        relevancy,
         ..result(client.session.tag(), search.by, &give, &found, Order::Mailbox)
     }))
+}
+
+/// The scores that RETURN (RELEVANCY) asks for.
+async fn scores(place: &Place<'_>, search: &Search, found: &[Target]) -> Result<Vec<u8>, Response> {
+    match scored(search, found) {
+        Some(told) => place.relevancy(&search.key, told).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 async fn told(client: &mut Client, mailbox: &Mailbox, line: Esearch) -> Result<(), Gone> {

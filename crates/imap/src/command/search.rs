@@ -35,7 +35,11 @@ pub(super) async fn run(client: &mut Client, search: Search) -> Outcome {
         let response = tell(client, Untagged::Search { found, modseq }, "Searched.");
         return Ok(limit::tagged(client, response, limited));
     }
-    let response = answer(client, &search, &found, Order::Mailbox);
+    let relevancy = match scores(client, &search, &found).await? {
+        Ok(relevancy) => relevancy,
+        Err(response) => return Ok(failed(client, &search, response)),
+    };
+    let response = answer(client, &search, (&found, relevancy), Order::Mailbox);
     // What the limit kept from being searched cannot come into a result later.
     if limited.is_none() {
         updates::remember(client, &search, &[], &found, seen).await;
@@ -79,15 +83,42 @@ pub(super) enum Order {
     Sorted,
 }
 
-/// Saves and tells what RETURN asks for; all that was found, if there is no RETURN.
-pub(super) fn answer(client: &mut Client, search: &Search, found: &[Target], order: Order) -> Response {
+/// The scores that RETURN (RELEVANCY) asks for.
+pub(super) async fn scores(
+    client: &mut Client,
+    search: &Search,
+    found: &[Target],
+) -> Result<Result<Vec<u8>, Response>, Gone> {
+    match scored(search, found) {
+        Some(told) => at(client, async |place| place.relevancy(&search.key, told).await).await,
+        None => Ok(Ok(Vec::new())),
+    }
+}
+
+/// The messages whose scores RETURN (RELEVANCY) asks for: those that are told, and all if none are (RFC 6203 §4).
+pub(super) fn scored<'a>(search: &Search, found: &'a [Target]) -> Option<&'a [Target]> {
+    let give = search.give.as_deref()?;
+    let slice = give.iter().find_map(|what| match what {
+        SearchReturn::Partial(range) => found.get(range.of(found.len())),
+        _ => None,
+    });
+    give.contains(&SearchReturn::Relevancy).then(|| slice.unwrap_or(found))
+}
+
+/// Saves and tells what RETURN asks for; all that was found, if there is no RETURN. With the scores that are told.
+pub(super) fn answer(
+    client: &mut Client,
+    search: &Search,
+    (found, relevancy): (&[Target], Vec<u8>),
+    order: Order,
+) -> Response {
     let give = give(search);
     save(client, &give, found);
     if give == [SearchReturn::Save] {
         return Response::ok("Searched and saved.");
     }
     let modseq = highest(client, search, &give, found);
-    let line = Esearch { modseq, ..result(client.session.tag(), search.by, &give, found, order) };
+    let line = Esearch { modseq, relevancy, ..result(client.session.tag(), search.by, &give, found, order) };
     tell(client, Untagged::Esearch(line), "Searched.")
 }
 

@@ -1,6 +1,6 @@
 //! SORT, THREAD and their UID forms (RFC 5256, RFC 5267 §3).
 
-use super::search::{Order, all_among, answer, at, failed, highest};
+use super::search::{Order, all_among, answer, at, failed, highest, scores};
 use super::{tell, updates};
 use crate::client::{Client, Outcome};
 use crate::search;
@@ -18,14 +18,18 @@ pub(super) async fn sort(client: &mut Client, sort: Sort) -> Outcome {
     };
     let sorted = at(client, async |place| {
         let found = place.find_among(&sort.search.key, among.drain(..)).await?;
-        search::sorted(place, &sort.order, found).await
+        search::sorted(place, &sort.search.key, &sort.order, &found).await
     });
     let sorted = match sorted.await? {
         Ok(sorted) => sorted,
         Err(response) => return Ok(failed(client, &sort.search, response)),
     };
     if sort.search.give.is_some() {
-        let response = answer(client, &sort.search, &sorted, Order::Sorted);
+        let relevancy = match scores(client, &sort.search, &sorted).await? {
+            Ok(relevancy) => relevancy,
+            Err(response) => return Ok(failed(client, &sort.search, response)),
+        };
+        let response = answer(client, &sort.search, (&sorted, relevancy), Order::Sorted);
         updates::remember(client, &sort.search, &sort.order, &sorted, seen).await;
         return Ok(response);
     }

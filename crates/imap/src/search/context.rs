@@ -2,9 +2,9 @@
 //!
 //! A verdict is looked at again only when its message has changed, so that a change costs what changed, and not the mailbox.
 
-use super::facts::gather;
+use super::Place;
+use super::order::valued;
 use super::sort::{self, Value};
-use super::{Depth, Place};
 use crate::view::Target;
 use imap_proto::command::{By, Key, Search, SortBy};
 use imap_proto::response::{Esearch, Results};
@@ -65,7 +65,7 @@ impl Context {
         found: &[Target],
         seen: Seen,
     ) -> Result<Self, Response> {
-        let mut entries = entries(place, order, found).await?;
+        let mut entries = entries(place, &search.key, order, found).await?;
         arrange(order, &mut entries);
         Ok(Self { tag, by: search.by, key: search.key.clone(), order: order.to_vec(), entries, seen })
     }
@@ -100,7 +100,7 @@ impl Context {
         let known: HashSet<Uid> = self.entries.iter().map(|entry| entry.uid).collect();
         let still: HashSet<Uid> = fits.iter().map(|target| target.uid).collect();
         let new: Vec<Target> = fits.into_iter().filter(|target| !known.contains(&target.uid)).collect();
-        let new = entries(place, &self.order, &new).await?;
+        let new = entries(place, &self.key, &self.order, &new).await?;
         let mut leaving: HashSet<Uid> = changed.iter().map(|target| target.uid).collect();
         leaving.retain(|uid| !still.contains(uid));
         leaving.extend(gone);
@@ -155,14 +155,16 @@ impl Context {
     }
 }
 
-async fn entries(place: &Place<'_>, order: &[SortBy], targets: &[Target]) -> Result<Vec<Entry>, Response> {
+async fn entries(
+    place: &Place<'_>,
+    key: &Key,
+    order: &[SortBy],
+    targets: &[Target],
+) -> Result<Vec<Entry>, Response> {
     if order.is_empty() || targets.is_empty() {
         return Ok(targets.iter().map(|target| Entry { uid: target.uid, values: Vec::new() }).collect());
     }
-    let criteria = order.to_vec();
-    let make = move |facts: &_| sort::values(&criteria, facts);
-    let depth: Depth = sort::depth(order);
-    let found = gather(place.store, place.mailbox, targets, depth, make).await?;
+    let found = valued(place, key, order, targets).await?;
     Ok(found.into_iter().map(|(target, values)| Entry { uid: target.uid, values }).collect())
 }
 

@@ -2,7 +2,7 @@
 //! their texts. Messages that are not in the index stay open, and are read.
 
 use super::find::Judged;
-use super::{Known, Place, Test, TextTest};
+use super::{Depth, Known, Place, Test, TextTest};
 use crate::refusal;
 use crate::search::text::Haystack;
 use crate::view::Target;
@@ -48,6 +48,8 @@ fn term(test: &TextTest) -> Option<&str> {
             [text, name].into_iter().map(String::as_str).find(|text| is_long(text))
         }
         TextTest::Body(text) | TextTest::Text(text) => Some(text.as_str()).filter(|text| is_long(text)),
+        // Of words that are nearly there the index knows nothing.
+        TextTest::Near(..) => None,
         TextTest::SentBefore(_) | TextTest::SentOn(_) | TextTest::SentSince(_) | TextTest::Thread(_) => None,
     }
 }
@@ -70,8 +72,8 @@ impl Test {
         }
     }
 
-    /// Whether the index knows something about it.
-    fn any(&self, wanted: &impl Fn(&Self) -> bool) -> bool {
+    /// Whether one of the tests in it is such.
+    pub(super) fn any(&self, wanted: &impl Fn(&Self) -> bool) -> bool {
         wanted(self)
             || match self {
                 Self::And(tests) | Self::Or(tests) => tests.iter().any(|test| test.any(wanted)),
@@ -89,8 +91,11 @@ impl Place<'_> {
         open: Vec<Target>,
     ) -> Result<Judged, Response> {
         let mut judged = Judged::default();
-        let is_text = |test: &Test| {
-            matches!(test, Test::Text(TextTest::Header(..) | TextTest::Body(_) | TextTest::Text(_)))
+        let is_text = |test: &Test| match test {
+            Test::Text(TextTest::Header(..) | TextTest::Body(_) | TextTest::Text(_)) => true,
+            // It excludes none of these, but its texts are read sooner than the messages.
+            Test::Text(near @ TextTest::Near(..)) => near.depth() > Depth::Keys,
+            _ => false,
         };
         if open.len() < MESSAGES_MIN || !test.any(&is_text) {
             judged.open = open;

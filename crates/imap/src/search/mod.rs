@@ -5,6 +5,7 @@ mod facts;
 mod find;
 mod indexed;
 mod order;
+mod relevancy;
 mod sort;
 mod subject;
 mod text;
@@ -19,6 +20,7 @@ use imap_proto::command::{Day, Key};
 use imap_proto::{Ranges, Set};
 use indexed::Possible;
 use mail::casemap::{self, fold};
+use mail::fuzzy::Fuzzy;
 use mail::mime::KeyFields;
 pub(crate) use order::{sorted, threaded};
 use std::collections::BTreeSet;
@@ -73,6 +75,17 @@ pub(crate) enum TextTest {
     Header(String, String),
     Body(String),
     Text(String),
+    /// Near is near enough (RFC 6203 §3).
+    Near(Within, Fuzzy),
+}
+
+/// Where words are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Within {
+    /// In a field of this name.
+    Field(String),
+    Body,
+    Text,
 }
 
 /// The messages that a search looks at: where its criteria name some by number or UID at the top, those (RFC 9738 §3.1).
@@ -148,6 +161,7 @@ impl Test {
             Key::And(keys) => Self::And(each(keys)),
             Key::Or(keys) => Self::Or(each(keys)),
             Key::Not(key) => Self::Not(Box::new(Self::new(key, view, picture, saved, now))),
+            Key::Fuzzy(key) => Self::new(key, view, picture, saved, now).near(),
             Key::Sequence(Set::Saved) | Key::Uid(Set::Saved) => Self::Saved(saved.clone()),
             Key::Sequence(set) => Self::Numbers(set.resolve(view.len())),
             Key::Uid(set) => Self::Uids(set.resolve(view.all().last().map_or(0, |target| target.uid))),
@@ -180,6 +194,17 @@ impl Test {
             Key::Header(name, text) => Self::Text(TextTest::Header(fold(name), fold(text))),
             Key::Body(text) => Self::Text(TextTest::Body(fold(text))),
             Key::Text(text) => Self::Text(TextTest::Text(fold(text))),
+        }
+    }
+
+    /// The same, but texts need only fit nearly. What is excluded stays what was written, so that no more is excluded.
+    fn near(self) -> Self {
+        let each = |tests: Vec<Self>| tests.into_iter().map(Self::near).collect();
+        match self {
+            Self::And(tests) => Self::And(each(tests)),
+            Self::Or(tests) => Self::Or(each(tests)),
+            Self::Text(test) => Self::Text(test.near()),
+            other => other,
         }
     }
 
@@ -259,14 +284,23 @@ fn flag(name: &str, picture: &Picture) -> Test {
 impl TextTest {
     fn depth(&self) -> Depth {
         match self {
-            Self::Body(_) | Self::Text(_) => Depth::Body,
-            Self::Header(name, _) if !KeyFields::hold(name) => Depth::Header,
-            Self::Header(..)
-            | Self::SentBefore(_)
-            | Self::SentOn(_)
-            | Self::SentSince(_)
-            | Self::Thread(_) => Depth::Keys,
+            Self::Body(_) | Self::Text(_) | Self::Near(Within::Body | Within::Text, _) => Depth::Body,
+            Self::Header(name, _) | Self::Near(Within::Field(name), _) if !KeyFields::hold(name) => {
+                Depth::Header
+            }
+            Self::Header(..) | Self::Near(..) => Depth::Keys,
+            Self::SentBefore(_) | Self::SentOn(_) | Self::SentSince(_) | Self::Thread(_) => Depth::Keys,
         }
+    }
+
+    fn near(self) -> Self {
+        let (within, text) = match self {
+            Self::Header(name, text) => (Within::Field(name), text),
+            Self::Body(text) => (Within::Body, text),
+            Self::Text(text) => (Within::Text, text),
+            other => return other,
+        };
+        Self::Near(within, Fuzzy::new(&text))
     }
 }
 

@@ -2,24 +2,42 @@
 
 use super::casemap::fold;
 use super::facts::gather;
+use super::sort::{self, Value};
 use super::subject::Subject;
-use super::{Depth, Place, sort, thread};
+use super::{Depth, Place, thread};
 use crate::view::Target;
 use imap_proto::Response;
-use imap_proto::command::{Algorithm, By, SortBy};
+use imap_proto::command::{Algorithm, By, Key, SortBy, SortKey};
 use imap_proto::response::ThreadMark;
 
 /// The messages in the order that is asked for.
 pub(crate) async fn sorted(
     place: &Place<'_>,
+    key: &Key,
     order: &[SortBy],
-    found: Vec<Target>,
+    found: &[Target],
 ) -> Result<Vec<Target>, Response> {
-    let criteria = order.to_vec();
-    let make = move |facts: &_| sort::values(&criteria, facts);
-    let messages = gather(place.store, place.mailbox, &found, sort::depth(order), make).await?;
+    let messages = valued(place, key, order, found).await?;
     let order = order.to_vec();
     work(move || sort::sort(&order, messages)).await
+}
+
+/// The messages with what they count for by each criterion, in the order of the mailbox. `key` is what was searched for.
+pub(super) async fn valued(
+    place: &Place<'_>,
+    key: &Key,
+    order: &[SortBy],
+    found: &[Target],
+) -> Result<Vec<(Target, Vec<Value>)>, Response> {
+    let criteria = order.to_vec();
+    let make = move |facts: &_| sort::values(&criteria, facts);
+    let mut messages = gather(place.store, place.mailbox, found, sort::depth(order), make).await?;
+    if order.iter().any(|by| by.key == SortKey::Relevancy) {
+        let targets: Vec<Target> = messages.iter().map(|(target, _)| *target).collect();
+        let scores = place.relevancy(key, &targets).await?;
+        sort::rank(order, &mut messages, &scores);
+    }
+    Ok(messages)
 }
 
 /// The messages as threads.

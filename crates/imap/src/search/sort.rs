@@ -18,7 +18,7 @@ pub(crate) enum Value {
 
 /// What has to be looked at.
 pub(crate) fn depth(order: &[SortBy]) -> Depth {
-    let rows = |by: &SortBy| matches!(by.key, SortKey::Arrival | SortKey::Size);
+    let rows = |by: &SortBy| matches!(by.key, SortKey::Arrival | SortKey::Size | SortKey::Relevancy);
     if order.iter().all(rows) { Depth::Row } else { Depth::Keys }
 }
 
@@ -27,6 +27,8 @@ pub(crate) fn values(order: &[SortBy], facts: &Facts) -> Vec<Value> {
     let value = |by: &SortBy| match by.key {
         SortKey::Arrival => Value::Number(facts.received),
         SortKey::Date => Value::Number(facts.sent()),
+        // What is read of the messages alone does not tell: see `rank`.
+        SortKey::Relevancy => Value::Number(0),
         SortKey::Size => Value::Number(i64::try_from(facts.size).unwrap_or(i64::MAX)),
         SortKey::Subject => Value::Text(fold(&Subject::new(&facts.subject()).base)),
         SortKey::From => Value::Text(fold(&facts.mailbox("from"))),
@@ -36,6 +38,16 @@ pub(crate) fn values(order: &[SortBy], facts: &Facts) -> Vec<Value> {
         SortKey::DisplayTo => Value::Text(fold(&facts.display("to"))),
     };
     order.iter().map(value).collect()
+}
+
+/// Puts in how well messages fit, the best first (RFC 6203 §6); `scores` are in the order of the messages.
+pub(crate) fn rank(order: &[SortBy], messages: &mut [(Target, Vec<Value>)], scores: &[u8]) {
+    let Some(at) = order.iter().position(|by| by.key == SortKey::Relevancy) else { return };
+    for ((_, values), score) in messages.iter_mut().zip(scores) {
+        if let Some(value) = values.get_mut(at) {
+            *value = Value::Number(-i64::from(*score));
+        }
+    }
 }
 
 /// Sorts messages with their values. Those that no criterion tells apart are in the order of the mailbox, also under

@@ -119,7 +119,7 @@ fn row(dice: &mut Dice) -> Row {
 fn key(dice: &mut Dice, depth: usize) -> Key {
     let day = |dice: &mut Dice| Day { year: 2026, month: 1, day: 1 + u8::from(dice.below(2) == 0) };
     let pair = |dice: &mut Dice| vec![key(dice, depth + 1), key(dice, depth + 1)];
-    match dice.below(if depth < 3 { 13 } else { 10 }) {
+    match dice.below(if depth < 3 { 14 } else { 10 }) {
         0 => Key::Flag("\\Seen".to_owned()),
         1 => Key::SentOn(day(dice)),
         2 => Key::SentBefore(day(dice)),
@@ -130,6 +130,7 @@ fn key(dice: &mut Dice, depth: usize) -> Key {
         7..=9 => Key::Header(dice.one(NAMES).trim().to_owned(), dice.some(WORDS, 2)),
         10 => Key::And(pair(dice)),
         11 => Key::Or(pair(dice)),
+        12 => Key::Fuzzy(Box::new(key(dice, depth + 1))),
         _ => Key::Not(Box::new(key(dice, depth + 1))),
     }
 }
@@ -193,6 +194,32 @@ fn what_is_stored_finds_what_a_scan_finds() {
     assert!(found > 1_000 && not > 1_000, "{found} {not}: the searches say nothing");
 }
 
+/// Who asks for less exactness misses nothing, and where it is told how well a message fits, it does fit.
+#[test]
+fn fuzzy_finds_what_is_there() {
+    let (mut exact, mut more) = (0, 0);
+    for seed in 1..=1_000 {
+        let mut dice = Dice(seed);
+        let row = row(&mut dice);
+        for _ in 0..5 {
+            let key = key(&mut dice, 0);
+            let near = test(&Key::Fuzzy(Box::new(key.clone())));
+            let fits = in_one(&near, &row);
+            // What is not to be there may be excluded by what is nearly there, if it was asked for so.
+            if !key.any(&|key| matches!(key, Key::Fuzzy(_))) && in_one(&test(&key), &row) {
+                assert!(fits, "seed {seed}: {key:?}");
+                exact += 1;
+            } else if fits {
+                more += 1;
+            }
+            let (text, _) = Haystack::read(&mut row.clone(), Depth::Body).unwrap();
+            let score = near.score(&text);
+            assert!(score.is_none_or(|score| (1..=100).contains(&score)), "seed {seed}: {score:?}");
+        }
+    }
+    assert!(exact > 500 && more > 20, "{exact} {more}: the searches say nothing");
+}
+
 /// Only what is needed is read, and only once.
 #[test]
 fn steps() {
@@ -210,6 +237,9 @@ fn steps() {
         (Key::Text("x".to_owned()), &[Body]),
         (both(header("Cc"), Key::Body("x".to_owned())), &[Keys, Body]),
         (both(header("X-Own"), Key::Not(Box::new(header("to")))), &[Keys, Header]),
+        (Key::Fuzzy(Box::new(header("subject"))), &[Keys, Header]),
+        (Key::Fuzzy(Box::new(both(header("X-Own"), Key::All))), &[Header]),
+        (Key::Fuzzy(Box::new(Key::Body("x".to_owned()))), &[Body]),
     ] {
         assert_eq!(test(&key).depths().into_iter().collect::<Vec<_>>(), want, "{key:?}");
     }

@@ -1,14 +1,18 @@
 //! What a message says, decoded and folded, so that a substring can be looked for (RFC 9051 §6.4.4).
 
-use super::{Depth, TextTest};
+use super::{Depth, TextTest, Within};
 use crate::body::{Body, HEADER_MAX};
 use crate::object::Thread;
 use imap_proto::command::Day;
 use mail::casemap::fold;
+use mail::fuzzy::Fuzzy;
 use mail::mime::{Extent, KeyFields, SearchText, Section};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use storage::Row;
+
+/// What words in the subject are worth more than the same words elsewhere.
+const BELOW_SUBJECT: u8 = 20;
 
 /// The searchable text of one message, as far as it is known.
 pub(crate) enum Haystack<'a> {
@@ -77,6 +81,29 @@ impl<'a> Haystack<'a> {
             },
             TextTest::Body(wanted) => Some(self.whole()?.has_in_body(wanted)),
             TextTest::Text(wanted) => Some(self.whole()?.has(wanted)),
+            TextTest::Near(within, wanted) => Some(self.score(within, wanted)?.is_some()),
+        }
+    }
+
+    /// How well it fits, from 1 to 100, and `Some(None)` if it does not; `None` if what is known does not tell.
+    pub(super) fn score(&self, within: &Within, wanted: &Fuzzy) -> Option<Option<u8>> {
+        match within {
+            Within::Field(name) => match self {
+                Self::Keys(_) if !KeyFields::hold(name) => None,
+                Self::Keys(fields) => {
+                    let fields = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+                    Some(fields.filter_map(|field| wanted.score(field.folded())).max())
+                }
+                Self::Read { text, .. } | Self::Indexed(text) => Some(in_field(text, name, wanted)),
+            },
+            Within::Body => Some(wanted.score(self.whole()?.body())),
+            Within::Text => {
+                let text = self.whole()?;
+                let subject = in_field(text, "SUBJECT", wanted);
+                let anywhere =
+                    wanted.score(text.whole()).map(|score| score.saturating_sub(BELOW_SUBJECT).max(1));
+                Some(subject.max(anywhere))
+            }
         }
     }
 
@@ -112,6 +139,11 @@ impl<'a> Haystack<'a> {
             Self::Indexed(_) => None,
         }
     }
+}
+
+fn in_field(text: &SearchText, name: &str, wanted: &Fuzzy) -> Option<u8> {
+    let values = text.fields().filter(|(known, _)| *known == name);
+    values.filter_map(|(_, value)| wanted.score(value)).max()
 }
 
 fn day(value: &[u8]) -> Option<Day> {
