@@ -83,8 +83,9 @@ fn a_message_that_requires_tls_goes_over_tls_or_comes_back() {
     assert_like(&notice, "*5.7.10*");
     assert_eq!(remote.mails().len(), 0);
     // In clear it is not even offered.
-    let clear = maddy.smtp();
+    let mut clear = maddy.smtp();
     assert!(!clear.offers.iter().any(|line| line == "REQUIRETLS"));
+    clear.command("MAIL FROM:<x@honest.test> REQUIRETLS", "555*");
 }
 
 #[test]

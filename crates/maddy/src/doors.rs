@@ -37,8 +37,9 @@ impl Doors {
     ) -> Self {
         let judge = Arc::new(Judge::new(store.clone(), config.logins.clone(), world).await);
         let spool_dir = store.spool_dir().to_owned();
-        let smtp = smtp_in::Deps { intake: intake.clone(), world: world.clone(), spool_dir };
-        let submission = submission::Deps { door: smtp.clone(), authenticate: judge.clone() };
+        let door = smtp_door::Deps { intake: intake.clone(), world: world.clone(), spool_dir };
+        let smtp = smtp_in::Deps { door: door.clone(), store: store.clone() };
+        let submission = submission::Deps { door, authenticate: judge.clone() };
         let reading = Reading::new(config, store, &judge, world);
         Self {
             smtp: Arc::new(smtp_in::Door::new(config.smtp.clone(), pipeline, smtp)),

@@ -1,6 +1,7 @@
 //! Options of the node `smtp`.
 
 use crate::early::EarlyTalkers;
+use crate::greylist::Greylist;
 use config::Network;
 use mail::Domain;
 use net::ListenTls;
@@ -15,6 +16,7 @@ pub struct Config {
     /// Who may send to anybody without a login, and is not judged.
     pub relay_from: Vec<Network>,
     pub early_talkers: EarlyTalkers,
+    pub greylist: Greylist,
     /// Sender domains, and all below them, whose mail must come over TLS.
     pub require_tls_from: Vec<Domain>,
 }
@@ -26,6 +28,7 @@ impl Default for Config {
             door: smtp_door::Config::usual(listen, 100),
             relay_from: Vec::new(),
             early_talkers: EarlyTalkers::default(),
+            greylist: Greylist::default(),
             require_tls_from: Vec::new(),
         }
     }
@@ -63,6 +66,11 @@ pub fn decode(section: &mut config::Section<'_>) -> Config {
         "Clients that speak before they are greeted, which no honest server does.",
         EarlyTalkers::decode,
     );
+    let greylist = section.child(
+        "greylist",
+        "Strangers are asked to come again (451), which servers do and programs that only throw mail do not.",
+        Greylist::decode,
+    );
     let require_tls_from = section
         .parsed(
             "require-tls-from",
@@ -71,7 +79,7 @@ pub fn decode(section: &mut config::Section<'_>) -> Config {
             "Sender domains, with all below them, whose mail is taken over TLS only; may repeat.",
         )
         .many();
-    Config { door, relay_from, early_talkers, require_tls_from }
+    Config { door, relay_from, early_talkers, greylist, require_tls_from }
 }
 
 #[cfg(test)]

@@ -5,9 +5,18 @@ use crate::early::{self, Manners};
 use crate::visit::Visit;
 use net::Conn;
 use policy::Pipeline;
-use smtp_door::{Deps, Ledger};
+use smtp_door::Ledger;
 use std::sync::{Arc, PoisonError, RwLock};
+use storage::Store;
 use tracing::warn;
+
+/// What the door needs of the house.
+#[derive(Clone)]
+pub struct Deps {
+    pub door: smtp_door::Deps,
+    /// Remembers who came again.
+    pub store: Store,
+}
 
 /// Takes mail from strangers.
 pub struct Door {
@@ -20,7 +29,7 @@ pub struct Door {
 impl Door {
     /// The pipeline judges each message before it is taken.
     pub fn new(config: Config, pipeline: Pipeline, deps: Deps) -> Self {
-        let ledger = Ledger::new(&config.door, &deps.world);
+        let ledger = Ledger::new(&config.door, &deps.door.world);
         warn_of(&config);
         Self { config: RwLock::new(Arc::new(config)), pipeline: RwLock::new(pipeline), deps, ledger }
     }
@@ -45,7 +54,7 @@ impl Door {
     /// Serves one connection to its end.
     pub async fn serve(&self, conn: Conn) {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let options = smtp_door::options(&config.door, &self.deps, &conn);
+        let options = smtp_door::options(&config.door, &self.deps.door, &conn);
         if let Err(reply) = self.ledger.rates.connection(conn.peer().ip()) {
             return smtp_door::turn_away(conn, options, reply).await;
         }

@@ -3,10 +3,12 @@
 pub mod config;
 mod door;
 mod early;
+mod greylist;
 mod judgement;
 mod visit;
 
 pub use config::Config;
-pub use door::Door;
+pub use door::{Deps, Door};
 pub use early::{Action, EarlyTalkers};
-pub use smtp_door::{BUSY, Deps};
+pub use greylist::Greylist;
+pub use smtp_door::BUSY;

@@ -1,6 +1,8 @@
 //! What a stranger wants, question by question, and what it hears.
 
 use crate::config::Config;
+use crate::door::Deps;
+use crate::greylist;
 use crate::judgement::{Judged, judge};
 use delivery::route::Sender;
 use delivery::{Accepted, Arrival};
@@ -8,12 +10,13 @@ use mail::trace::{Login, Peer};
 use mail::{Address, Blob, Domain, Envelope, Mail, Message, Recipient, Reply, ReversePath, Status};
 use net::Conn;
 use policy::{Facts, Pipeline};
-use smtp_door::{Deps, Inbound, Ledger, Origin, Speaker, Transaction, lost};
+use smtp_door::{Inbound, Ledger, Origin, Speaker, Transaction, lost};
 use smtp_proto::HelloKind;
 use smtp_proto::server::{Answer, MailFrom, Question};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tracing::{Instrument, Span, debug, info};
+use storage::Grey;
+use tracing::{Instrument, Span, debug, info, warn};
 
 /// One connection's business.
 pub(crate) struct Visit<'a> {
@@ -24,6 +27,8 @@ pub(crate) struct Visit<'a> {
     speaker: Speaker,
     /// Why its mail is marked, whatever the checks say.
     mark: Option<String>,
+    /// Under which name greylisting knows the client of the present transaction.
+    grey_name: Option<String>,
     inbound: Inbound,
 }
 
@@ -81,8 +86,17 @@ impl<'a> Visit<'a> {
         pipeline: Pipeline,
         conn: &Conn,
     ) -> Self {
-        let inbound = Inbound::new(deps, &ledger.budget, conn);
-        Self { deps, ledger, config, pipeline, speaker: Speaker::new(conn), mark: None, inbound }
+        let inbound = Inbound::new(&deps.door, &ledger.budget, conn);
+        Self {
+            deps,
+            ledger,
+            config,
+            pipeline,
+            speaker: Speaker::new(conn),
+            mark: None,
+            grey_name: None,
+            inbound,
+        }
     }
 
     pub(crate) fn marked(self, mark: Option<String>) -> Self {
@@ -121,6 +135,7 @@ impl<'a> Visit<'a> {
             return reply;
         }
         debug!(mail = id, from = %mail.from, "a transaction begins");
+        self.grey_name = None;
         self.inbound.begin(id, mail)
     }
 
@@ -137,7 +152,7 @@ impl<'a> Visit<'a> {
     /// being an open relay.
     async fn rcpt(&mut self, recipient: Recipient) -> Reply {
         let Some(transaction) = self.inbound.transaction() else { return lost() };
-        let resolved = self.deps.intake.router().resolve(&recipient.address).await;
+        let resolved = self.deps.door.intake.router().resolve(&recipient.address).await;
         let sender = if self.is_relayed() { Sender::Own } else { Sender::Stranger };
         let from = &transaction.envelope.from;
         let key = from.address().map(Address::key);
@@ -150,7 +165,49 @@ impl<'a> Visit<'a> {
             info!(mail = transaction.id, %from, to = %recipient.address, %reply, "recipient refused");
             return reply;
         }
+        if let Some(reply) = self.asked_to_come_again(&recipient).await {
+            return reply;
+        }
         self.inbound.add(recipient)
+    }
+
+    /// Greylisting. Trouble of the store asks nobody to come again: it is an extra, not a check.
+    async fn asked_to_come_again(&mut self, recipient: &Recipient) -> Option<Reply> {
+        let client = self.speaker.address();
+        let options = &self.config.greylist;
+        if !options.concerns(client) || self.config.may_relay(client) {
+            return None;
+        }
+        let transaction = self.inbound.transaction()?;
+        let (id, from) = (transaction.id.clone(), transaction.envelope.from.clone());
+        let name = match &self.grey_name {
+            Some(name) => name.clone(),
+            None => greylist::name_of(&self.pipeline, &self.facts(&from)).await,
+        };
+        let (sender, to) = (from.address().map(Address::key).unwrap_or_default(), recipient.address.key());
+        let answer = self.deps.store.greylist(&name, &sender, &to, options.rule).await;
+        self.grey_name = Some(name.clone());
+        match answer {
+            Ok(Grey::Passed) => None,
+            Ok(Grey::Wait(seconds)) => {
+                info!(mail = id, %from, %to, name, seconds, "greylisted");
+                let text =
+                    format!("Greylisted: this server does not know you yet; try again in {seconds} seconds");
+                Some(Reply::new(451, Status::transient(7, 1), text))
+            }
+            Err(error) => {
+                warn!(mail = id, %error, "greylisting is left out");
+                None
+            }
+        }
+    }
+
+    fn facts(&self, from: &ReversePath) -> Facts {
+        Facts {
+            peer: self.speaker.address(),
+            helo: self.speaker.hello().unwrap_or_default().to_owned(),
+            mail_from: from.clone(),
+        }
     }
 
     async fn end_of_data(&mut self) -> Reply {
@@ -198,11 +255,7 @@ impl<'a> Visit<'a> {
         if self.is_relayed() {
             return Ok(Judged::trusted(Message::new(received)));
         }
-        let facts = Facts {
-            peer: self.speaker.address(),
-            helo: self.speaker.hello().unwrap_or_default().to_owned(),
-            mail_from: envelope.from.clone(),
-        };
+        let facts = self.facts(&envelope.from);
         let judged = judge(&self.pipeline, &facts, Message::new(received)).instrument(checks(id)).await?;
         let judged = match &self.mark {
             Some(why) => judged.marked(why),
@@ -222,16 +275,16 @@ impl<'a> Visit<'a> {
                 recipient.notify = recipient.notify.without_success();
             }
         }
-        let hostname = self.deps.intake.router().hostname().clone();
+        let hostname = self.deps.door.intake.router().hostname().clone();
         let received = self.received(id, &envelope, judged.name());
-        let told = judged.told(&hostname, &received, &self.deps.spool_dir).instrument(checks(id));
+        let told = judged.told(&hostname, &received, &self.deps.door.spool_dir).instrument(checks(id));
         let mut message = told.await?;
         // A printer or a web application writes in our name: what it sends is as good as submitted.
         if self.is_relayed() {
-            self.deps.intake.sign(&mut message).await?;
+            self.deps.door.intake.sign(&mut message).await?;
         }
         let arrival = Arrival { id: id.to_owned(), folder };
-        let accepted = self.deps.intake.accept(Mail { envelope, message }, arrival).await?;
+        let accepted = self.deps.door.intake.accept(Mail { envelope, message }, arrival).await?;
         Ok((octets, accepted))
     }
 

@@ -6,14 +6,14 @@ mod house;
 use house::{Client, House};
 use net::{Listener, Stop, Stopper};
 use policy::Pipeline;
-use smtp_in::{Config, Door};
+use smtp_in::{Config, Deps, Door};
 use std::sync::Arc;
 use std::time::Duration;
 
 const MESSAGE: &str = "From: x@s.ex\r\nSubject: hello\r\n\r\n..how are you?\r\n.\r\n";
 
 fn door(house: &House, config: Config) -> Arc<Door> {
-    let deps = house.deps();
+    let deps = Deps { door: house.deps(), store: house.store.clone() };
     let hostname = house.intake.router().hostname().clone();
     let pipeline = Pipeline::new(policy::Config::default(), hostname, house.world.clone());
     Arc::new(Door::new(config, pipeline, deps))
@@ -344,4 +344,42 @@ async fn rates_hold_and_this_machine_is_exempt() {
         .await;
     let mut client = open(&house, with(|door| door.rates = rates("messages-per-sender \"1/1h\""))).await;
     client.play("EHLO c.ex => 250\nMAIL FROM:<x@s.ex> => 250\nRSET => 250\nMAIL FROM:<x@s.ex> => 250").await;
+}
+
+#[tokio::test]
+async fn strangers_come_again_and_become_known() {
+    let zone = "s.ex TXT \"v=spf1 ip4:127.0.0.1 -all\"\n";
+    let house = House::with_zone(zone).await;
+    let text = "greylist { enabled #true; delay \"5m\"; learn 2; }";
+    let read = || config::Tree::from_text("test", text, &|_| None).decode(smtp_in::config::decode).unwrap();
+    let mut client = open(&house, read()).await;
+    client
+        .play(
+            "EHLO c.ex => 250
+            MAIL FROM:<x@s.ex> => 250
+            RCPT TO:<bob@o.ex> => 451 4.7.1 Greylisted
+            RCPT TO:<nobody@o.ex> => 550 5.1.1
+            RCPT TO:<alice@o.ex> => 451 4.7.1
+            RSET => 250",
+        )
+        .await;
+    house.clock.advance(Duration::from_secs(299));
+    client.play("MAIL FROM:<x@s.ex> => 250\nRCPT TO:<bob@o.ex> => 451 4.7.1\nRSET => 250").await;
+    house.clock.advance(Duration::from_secs(1));
+    client
+        .play(
+            "MAIL FROM:<x@s.ex> => 250
+            RCPT TO:<bob@o.ex> => 250
+            RCPT TO:<alice@o.ex> => 250
+            RCPT TO:<sales@o.ex> => 250
+            RSET => 250
+            MAIL FROM:<other@s.ex> => 250
+            RCPT TO:<sales@o.ex> => 250
+            RSET => 250
+            MAIL FROM:<x@elsewhere.ex> => 250
+            RCPT TO:<bob@o.ex> => 451 4.7.1",
+        )
+        .await;
+    let mut client = open(&house, Config::default()).await;
+    client.play("EHLO c.ex => 250\nMAIL FROM:<x@elsewhere.ex> => 250\nRCPT TO:<bob@o.ex> => 250").await;
 }

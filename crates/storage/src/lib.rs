@@ -15,6 +15,7 @@ mod dmarc_seen;
 mod error;
 mod fetch;
 mod flags;
+mod greylist;
 mod ids;
 mod keyword;
 mod login_key;
@@ -50,6 +51,7 @@ pub use dmarc_seen::{DMARC_DOMAINS_MAX, DMARC_KINDS_MAX, DmarcDue, DmarcSeen};
 pub use error::{Error, Result, Trouble};
 pub use fetch::{PAGE_MAX, PAGE_OCTETS};
 pub use flags::{Flags, KEYWORD_LEN_MAX, KEYWORDS_MAX, Keywords};
+pub use greylist::{GREYLIST_CLIENTS_MAX, GREYLIST_TRIPLETS_MAX, Grey, GreyRule};
 pub use ids::{AccountId, EmailId, JobId, MailboxId, ModSeq, RecipientId, Uid, Unix};
 pub use login_key::{
     APP_PASSWORDS_MAX, AppPassword, CERTIFICATES_MAX, LoginCertificate, LoginKey, NewAppPassword,

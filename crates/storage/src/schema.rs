@@ -11,6 +11,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0003_reports.sql"),
     include_str!("../migrations/0004_dmarc_seen.sql"),
     include_str!("../migrations/0005_logins.sql"),
+    include_str!("../migrations/0006_greylist.sql"),
 ];
 
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).

@@ -284,3 +284,19 @@ async fn scram_needs_no_password_on_the_way() {
     assert_eq!(client.say("").await, "235 2.7.0 Welcome");
     client.play("MAIL FROM:<alice@o.ex> => 250").await;
 }
+
+#[tokio::test]
+async fn an_account_sends_no_faster_than_it_may() {
+    let house = House::build().await;
+    let tree = ::config::Tree::from_text("test", "messages-per-sender \"2/1m\"", &|_| None);
+    let mut config = clear();
+    config.door.rates = tree.decode(smtp_door::RateOptions::decode).unwrap();
+    let mut client = open(&house, config).await;
+    client.play(&format!("EHLO c.ex => 250\n{LOGIN} => 235")).await;
+    let mail = "MAIL FROM:<alice@o.ex> => 250\nRSET => 250";
+    client.play(mail).await;
+    client.play(mail).await;
+    client.play("MAIL FROM:<alice@o.ex> => 451 4.7.1 Too many messages of this sender").await;
+    house.clock.advance(Duration::from_secs(30));
+    client.play(mail).await;
+}

@@ -12,12 +12,14 @@ use std::time::Duration;
 use storage::{Columns, Store, UidSet};
 use wire::{Machine, Step};
 use world::World;
+use world::fake::FakeClock;
 
 /// Everything beneath a door. Accounts alice@o.ex and bob@o.ex; sales@o.ex is alice and far@e.ex, *@c.ex is bob.
 pub(crate) struct House {
     pub(crate) store: Store,
     pub(crate) intake: Intake,
     pub(crate) world: World,
+    pub(crate) clock: FakeClock,
     _dir: tempfile::TempDir,
     ca: PathBuf,
     tls: ServerTls,
@@ -31,7 +33,9 @@ impl House {
     /// With a DNS that says this and no more.
     pub(crate) async fn with_zone(zone: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let world = world::fake::world_with(11, zone).unwrap();
+        let mut world = world::fake::world_with(11, zone).unwrap();
+        let clock = FakeClock::default();
+        world.clock = Arc::new(clock.clone());
         let store = Store::open(storage::Config::new(dir.path()), world.clone()).await.unwrap();
         for account in ["alice@o.ex", "bob@o.ex"] {
             store.create_account(account).await.unwrap();
@@ -52,7 +56,7 @@ impl House {
         let intake = Intake::new(Arc::new(router), store.clone(), world.clone());
         let authority = net::demo_ca(dir.path(), &[], world.clock.as_ref()).unwrap();
         let tls = ServerTls::from_files(&[authority.leaf], world.clock.clone()).unwrap();
-        Self { store, intake, world, _dir: dir, ca: authority.ca, tls }
+        Self { store, intake, world, clock, _dir: dir, ca: authority.ca, tls }
     }
 
     /// What a door needs.

@@ -28,6 +28,11 @@ impl Session {
         } else {
             self.options.extensions.with(Extension::Auth)
         };
+        // RFC 8689 §2: what is not protected itself cannot demand protection.
+        let offered = match self.channel {
+            Channel::Clear => offered.without(Extension::RequireTls),
+            Channel::Tls => offered,
+        };
         match Command::parse(line, offered) {
             Ok(command) => self.obey(command),
             Err(fault) => self.misunderstood(&fault),

@@ -9,6 +9,7 @@
 
 mod accept;
 mod directory;
+mod greylist;
 mod help;
 mod key_fields;
 mod mailboxes;
