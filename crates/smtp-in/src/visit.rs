@@ -261,7 +261,7 @@ impl<'a> Visit<'a> {
             Some(why) => judged.marked(why),
             None => judged,
         };
-        judged.count(&facts, &self.deps.intake, self.deps.world.clock.unix());
+        judged.count(&facts, &self.deps.door.intake, self.deps.door.world.clock.unix());
         Ok(judged)
     }
 
