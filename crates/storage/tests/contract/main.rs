@@ -16,5 +16,6 @@ mod mailboxes;
 mod messages;
 mod queue;
 mod random;
+mod reports;
 mod search;
 mod trouble;
