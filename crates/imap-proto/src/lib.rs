@@ -16,7 +16,7 @@ pub mod utf7;
 
 pub use command::{By, Command, Refusal, Secret};
 pub use ext::batches::{BATCH_MIN, BATCHES_MAX};
-pub use ext::search::DEPTH_MAX;
+pub use ext::search::{CHARSETS, DEPTH_MAX};
 pub use parse::Names;
 pub use response::{Code, Kind, Response, StatusValue, Told, Untagged, Vanished};
 pub use sequence::{Ranges, Set};

@@ -20,7 +20,9 @@ pub struct Search {
 pub enum Charset {
     /// UTF-8 or US-ASCII.
     Known,
-    /// Another: the criteria were not read, and the answer is `NO [BADCHARSET (…)]` (RFC 9051 §7.1).
+    /// Another of [`crate::CHARSETS`]: the texts were turned into Unicode.
+    Other,
+    /// One that is not known: the criteria were not read, and the answer is `NO [BADCHARSET (…)]` (RFC 9051 §7.1).
     Unknown,
 }
 

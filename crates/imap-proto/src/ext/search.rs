@@ -7,6 +7,14 @@ use crate::command::{By, Charset, Command, Day, Key, PartialRange, Refusal, Sear
 use crate::lex::{Lexed, Lexer};
 use crate::sequence::{self, Bound, Set};
 
+/// Charsets that the texts of a search may be in, with blanks between, as BADCHARSET lists them (RFC 9051 §7.1).
+pub const CHARSETS: &str = "US-ASCII UTF-8 ISO-8859-1 ISO-8859-2 ISO-8859-3 ISO-8859-4 ISO-8859-5 ISO-8859-6 \
+    ISO-8859-7 ISO-8859-8 ISO-8859-9 ISO-8859-10 ISO-8859-13 ISO-8859-14 ISO-8859-15 ISO-8859-16 windows-1250 \
+    windows-1251 windows-1252 windows-1253 windows-1254 windows-1255 windows-1256 windows-1257 windows-1258 \
+    KOI8-R KOI8-U TIS-620 Big5 GB2312 GBK GB18030 EUC-JP ISO-2022-JP Shift_JIS EUC-KR";
+const UTF8: &str = "UTF-8";
+const ASCII: &str = "US-ASCII";
+
 /// Deepest nesting of criteria after chains are made flat.
 pub const DEPTH_MAX: usize = 100;
 /// Most groups, ORs and NOTs that may be open at once.
@@ -24,17 +32,22 @@ pub(super) fn with_return(lexer: &mut Lexer<'_>, by: By) -> Lexed<Search> {
         lexer.space()?;
         return program(lexer, by, give);
     }
-    known(lexer, by, give)
+    known(lexer, by, give, UTF8)
+}
+
+/// What the charset of criteria that were read is told as. US-ASCII is in UTF-8.
+fn state_of(charset: &str) -> Charset {
+    if [UTF8, ASCII].contains(&charset) { Charset::Known } else { Charset::Other }
 }
 
 /// The criteria. How well messages fit can only be told of what need not fit exactly (RFC 6203 §4).
-fn known(lexer: &mut Lexer<'_>, by: By, give: Option<Vec<SearchReturn>>) -> Lexed<Search> {
-    let key = keys(lexer)?;
+fn known(lexer: &mut Lexer<'_>, by: By, give: Option<Vec<SearchReturn>>, charset: &str) -> Lexed<Search> {
+    let key = keys(lexer, charset)?;
     let relevancy = give.as_ref().is_some_and(|give| give.contains(&SearchReturn::Relevancy));
     if relevancy && !key.has_fuzzy() {
         return Err(Refusal::bad("RELEVANCY needs a FUZZY criterion."));
     }
-    Ok(Search { by, charset: Charset::Known, give, key })
+    Ok(Search { by, charset: state_of(charset), give, key })
 }
 
 /// `RETURN (…) `, if it is there.
@@ -59,11 +72,12 @@ pub(super) fn give(lexer: &mut Lexer<'_>) -> Lexed<Option<Vec<SearchReturn>>> {
 pub(super) fn program(lexer: &mut Lexer<'_>, by: By, give: Option<Vec<SearchReturn>>) -> Lexed<Search> {
     let charset = lexer.astring()?;
     lexer.space()?;
-    if !charset.eq_ignore_ascii_case(b"UTF-8") && !charset.eq_ignore_ascii_case(b"US-ASCII") {
+    let Some(charset) = CHARSETS.split(' ').find(|known| charset.eq_ignore_ascii_case(known.as_bytes()))
+    else {
         lexer.skip_rest();
         return Ok(Search { by, charset: Charset::Unknown, give, key: Key::All });
-    }
-    known(lexer, by, give)
+    };
+    known(lexer, by, give, charset)
 }
 
 fn return_option(lexer: &mut Lexer<'_>) -> Lexed<SearchReturn> {
@@ -118,7 +132,7 @@ enum Open {
 }
 
 /// All criteria up to the end of the command.
-fn keys(lexer: &mut Lexer<'_>) -> Lexed<Key> {
+fn keys(lexer: &mut Lexer<'_>, charset: &str) -> Lexed<Key> {
     let mut open = vec![Open::List(Vec::new(), 0)];
     loop {
         if open.len() > OPEN_MAX {
@@ -136,7 +150,7 @@ fn keys(lexer: &mut Lexer<'_>) -> Lexed<Key> {
             lexer.space()?;
             open.push(Open::Fuzzy);
         } else {
-            let key = leaf(lexer)?;
+            let key = leaf(lexer, charset)?;
             if let Some(whole) = complete(lexer, &mut open, key)? {
                 return Ok(whole);
             }
@@ -207,7 +221,7 @@ fn complete(lexer: &mut Lexer<'_>, open: &mut Vec<Open>, key: Key) -> Lexed<Opti
 }
 
 /// A criterion without criteria in it.
-fn leaf(lexer: &mut Lexer<'_>) -> Lexed<Key> {
+fn leaf(lexer: &mut Lexer<'_>, charset: &str) -> Lexed<Key> {
     if lexer.peek().is_some_and(|b| b.is_ascii_digit() || matches!(b, b'*' | b'$')) {
         return Ok(Key::Sequence(sequence::set(lexer)?));
     }
@@ -217,14 +231,14 @@ fn leaf(lexer: &mut Lexer<'_>) -> Lexed<Key> {
     }
     lexer.space()?;
     Ok(match word.as_str() {
-        "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => Key::Header(word, text(lexer)?),
+        "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => Key::Header(word, text(lexer, charset)?),
         "HEADER" => {
-            let name = text(lexer)?;
+            let name = text(lexer, charset)?;
             lexer.space()?;
-            Key::Header(name, text(lexer)?)
+            Key::Header(name, text(lexer, charset)?)
         }
-        "BODY" => Key::Body(text(lexer)?),
-        "TEXT" => Key::Text(text(lexer)?),
+        "BODY" => Key::Body(text(lexer, charset)?),
+        "TEXT" => Key::Text(text(lexer, charset)?),
         "BEFORE" => Key::Before(date(lexer)?),
         "ON" => Key::On(date(lexer)?),
         "SINCE" => Key::Since(date(lexer)?),
@@ -301,8 +315,12 @@ fn modseq(lexer: &mut Lexer<'_>) -> Lexed<Key> {
     Ok(Key::ModSeq(lexer.number()?))
 }
 
-fn text(lexer: &mut Lexer<'_>) -> Lexed<String> {
-    Lexer::utf8(lexer.astring()?)
+fn text(lexer: &mut Lexer<'_>, charset: &str) -> Lexed<String> {
+    let octets = lexer.astring()?;
+    match state_of(charset) {
+        Charset::Other => Ok(mail::words::from_charset(charset, &octets)),
+        Charset::Known | Charset::Unknown => Lexer::utf8(octets),
+    }
 }
 
 /// `date`: `1-Feb-2026`, in quotes or not (RFC 9051 §9).

@@ -20,7 +20,7 @@ pub(crate) fn sort(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
     lexer.space()?;
     let search = search::program(lexer, by, give)?;
     let by_relevancy = order.iter().any(|by| by.key == SortKey::Relevancy);
-    if by_relevancy && search.charset == Charset::Known && !search.key.has_fuzzy() {
+    if by_relevancy && search.charset != Charset::Unknown && !search.key.has_fuzzy() {
         return Err(Refusal::bad("RELEVANCY needs a FUZZY criterion."));
     }
     Ok(Command::Sort(Sort { search, order }))

@@ -164,7 +164,7 @@ impl Session {
                 Err(Refusal::bad("Say ENABLE QRESYNC first."))
             }
             _ if self.enabled.utf8
-                && command.search().is_some_and(|search| search.charset == Charset::Unknown) =>
+                && command.search().is_some_and(|search| search.charset != Charset::Known) =>
             {
                 // RFC 6855 §3
                 Err(Refusal::bad("After ENABLE UTF8=ACCEPT searches are in UTF-8."))

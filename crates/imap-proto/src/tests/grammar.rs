@@ -33,6 +33,50 @@ fn fuzzy_criteria() {
 }
 
 #[test]
+fn criteria_in_charsets() {
+    let search = |charset: &str, octets: &[u8]| {
+        let mut text = format!("SEARCH CHARSET {charset} SUBJECT {{{}}}\r\n", octets.len()).into_bytes();
+        text.extend_from_slice(octets);
+        let mut whole = b"a ".to_vec();
+        whole.extend_from_slice(&text);
+        match parse::command(&whole, &text, Names::Utf7) {
+            Ok(Parsed::Command(command)) => match command.search().map(|search| search.key.clone()) {
+                Some(crate::command::Key::Header(_, text)) => text,
+                other => format!("{other:?}"),
+            },
+            Ok(other) => format!("{other:?}"),
+            Err(refusal) => format!("{:?}", refusal.kind),
+        }
+    };
+    for (charset, octets, want) in [
+        ("US-ASCII", &b"x"[..], "x"),
+        ("utf-8", "ü".as_bytes(), "ü"),
+        ("UTF-8", b"\xfc", "Bad"),
+        ("iso-8859-1", b"\xfc", "ü"),
+        ("\"ISO-8859-5\"", b"\xd0", "а"),
+        ("ISO-8859-15", b"\xa4", "€"),
+        ("windows-1252", b"\x80", "€"),
+        ("koi8-r", b"\xc1", "а"),
+        ("ISO-2022-JP", b"\x1b$BF|\x1b(B", "日"),
+        ("shift_jis", b"\x93\xfa", "日"),
+        ("EUC-JP", b"\xc6\xfc", "日"),
+        ("Big5", b"\xa4\xe9", "日"),
+        ("GBK", b"\xc8\xd5", "日"),
+        ("EUC-KR", b"\xc0\xcf", "일"),
+        ("UTF-16", b"x", "Some(All)"),
+        ("KLINGON", b"x", "Some(All)"),
+    ] {
+        assert_eq!(search(charset, octets), want, "{charset}");
+    }
+    // Each that is offered can be read: what is above ASCII is not what it would be by guess.
+    for charset in crate::CHARSETS.split(' ').skip(3) {
+        let all: Vec<u8> = (0x80..=0xfe).flat_map(|octet| [octet, 0xa1]).collect();
+        let read = search(charset, &all);
+        assert_ne!(read, mail::words::from_charset("", &all), "{charset}");
+    }
+}
+
+#[test]
 fn criteria() {
     for (text, want) in [
         ("ALL", "All"),
@@ -74,7 +118,7 @@ fn criteria() {
         "Search(Search { by: Sequence, charset: Known, give: Some([Min, Count, Save]), key: All })"
     );
     assert_eq!(
-        read("SEARCH RETURN (SAVE) CHARSET KOI8-R TEXT x"),
+        read("SEARCH RETURN (SAVE) CHARSET KLINGON TEXT x"),
         "Search(Search { by: Sequence, charset: Unknown, give: Some([Save]), key: All })"
     );
     for text in [

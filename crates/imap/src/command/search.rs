@@ -8,7 +8,7 @@ use crate::search::{Place, candidates};
 use crate::view::Target;
 use imap_proto::command::{By, Charset, Search, SearchReturn};
 use imap_proto::response::{Esearch, Results};
-use imap_proto::{Code, Ranges, Response, Untagged};
+use imap_proto::{CHARSETS, Code, Ranges, Response, Untagged};
 use std::borrow::Cow;
 use std::sync::Arc;
 use storage::{ModSeq, UidSet};
@@ -238,11 +238,10 @@ pub(super) fn all_among(client: &Client, search: &Search) -> Result<Vec<Target>,
 }
 
 pub(super) fn check_charset(search: &Search) -> Result<(), Response> {
-    if search.charset == Charset::Known {
+    if search.charset != Charset::Unknown {
         return Ok(());
     }
-    let response = Response::no("Searches are in UTF-8 or US-ASCII.");
-    Err(response.with(Code::BadCharset("US-ASCII UTF-8")))
+    Err(Response::no("This charset is not known here.").with(Code::BadCharset(CHARSETS)))
 }
 
 /// The selected mailbox, to be searched.

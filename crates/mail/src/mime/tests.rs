@@ -1,5 +1,7 @@
 //! Structures of whole messages: where the parts lie, and what IMAP is told.
 
+mod odd;
+
 use super::*;
 
 fn scan(message: &str) -> Analysis {
