@@ -11,6 +11,7 @@ mod demo;
 mod disk_full;
 mod first_mx_down;
 mod forward_with_srs;
+mod full_mailbox;
 mod garbage;
 mod greylisting_remote;
 mod guessing_is_refused;

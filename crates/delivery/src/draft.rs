@@ -5,7 +5,7 @@ use crate::plan::{Plan, Success};
 use crate::refusal;
 use mail::dsn::{Action, Report};
 use mail::{Address, Mail, Message, Recipient, Reply, Status, trace};
-use storage::{Acceptance, Filing, Flags, NewJob, Shape};
+use storage::{Acceptance, Filing, Flags, NewJob, Shape, Space};
 
 /// What a look at the octets has found.
 pub(crate) struct Look {
@@ -30,6 +30,8 @@ pub(crate) struct Draft {
     pub delivered: Vec<(String, Address)>,
     /// The header as it was received.
     pub header: Vec<u8>,
+    /// The recipients that the sender named, as the filings.
+    originals: Vec<Address>,
     told: Vec<crate::plan::Told>,
 }
 
@@ -54,6 +56,7 @@ impl Draft {
             refused,
             delivered: Vec::new(),
             header: Vec::new(),
+            originals: Vec::new(),
             told: plan.told,
         };
         for local in plan.local {
@@ -62,6 +65,7 @@ impl Draft {
                 continue;
             }
             draft.delivered.push((local.account.clone(), local.address.clone()));
+            draft.originals.push(local.original.clone());
             draft.acceptance.filings.push(Filing {
                 added: filing_prefix(mail, &local.address, &local.original),
                 account: local.account,
@@ -69,6 +73,7 @@ impl Draft {
                 flags: Flags::NONE,
                 keywords: Vec::new(),
                 date: now,
+                space: Space::Needed,
             });
         }
         for remote in plan.remote {
@@ -83,12 +88,31 @@ impl Draft {
         draft
     }
 
+    /// An account whose quota is used up: the others get the message, and its sender is told.
+    pub(crate) fn leave_out(&mut self, mail: &Mail, account: &str) {
+        let mut at = 0;
+        while let Some(filing) = self.acceptance.filings.get(at) {
+            if filing.account != account {
+                at += 1;
+                continue;
+            }
+            self.acceptance.filings.remove(at);
+            let (_, address) = self.delivered.remove(at);
+            let original = self.originals.remove(at);
+            self.refuse(mail, &original, refusal::mailbox_full(&address));
+        }
+    }
+
     /// A recipient whom the message has reached before.
     fn circle(&mut self, mail: &Mail, original: &Address, address: &Address) {
+        self.refuse(mail, original, refusal::delivered_before(address));
+    }
+
+    fn refuse(&mut self, mail: &Mail, original: &Address, reply: Reply) {
         let recipient = mail.envelope.recipients.iter().find(|recipient| recipient.address == *original);
         let recipient = recipient.cloned().unwrap_or_else(|| Recipient::plain(original.clone()));
         self.told.retain(|told| told.recipient.address != recipient.address);
-        self.refused.push(Refused { recipient, reply: refusal::delivered_before(address) });
+        self.refused.push(Refused { recipient, reply });
     }
 
     /// One job for each sender and forwarding address; a recipient more for a job that is there.

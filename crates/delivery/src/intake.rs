@@ -12,7 +12,7 @@ use mail::dsn::Report;
 use mail::{Address, Mail, Message, Reply, ReversePath, Status, header, mime, trace};
 use policy::dkim::Signer;
 use std::sync::{Arc, PoisonError, RwLock};
-use storage::{Acceptance, Error, Folder, Shape, SpecialUse, Store};
+use storage::{Acceptance, Error, Folder, Shape, Space, SpecialUse, Store};
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 use world::World;
@@ -127,18 +127,33 @@ impl Intake {
     ///
     /// The door has added its Received field; Return-Path and Delivered-To are added here, for each recipient its own.
     pub async fn accept(&self, mail: Mail, arrival: Arrival) -> Result<Accepted, Reply> {
-        match self.try_accept(&mail, &arrival).await {
-            // An account went between the look and the write: the second look knows.
-            Err(Failed::Store(Error::NoSuchAccount(_))) => self.try_accept(&mail, &arrival).await,
-            other => other,
+        let mut full = Vec::new();
+        let mut again = true;
+        loop {
+            match self.try_accept(&mail, &arrival, &full).await {
+                // An account went between the look and the write: the second look knows.
+                Err(Failed::Store(Error::NoSuchAccount(_))) if again => again = false,
+                // The others get it. Each account is left out once.
+                Err(Failed::Store(Error::OverQuota(account))) if !full.contains(&account) => {
+                    full.push(account)
+                }
+                other => return other.map_err(|failed| failed.reply(&arrival.id)),
+            }
         }
-        .map_err(|failed| failed.reply(&arrival.id))
     }
 
-    async fn try_accept(&self, mail: &Mail, arrival: &Arrival) -> Result<Accepted, Failed> {
+    /// `full` are accounts that were found to have no room.
+    async fn try_accept(&self, mail: &Mail, arrival: &Arrival, full: &[String]) -> Result<Accepted, Failed> {
         let mut draft = self.draft(mail, arrival).await?;
+        for account in full {
+            draft.leave_out(mail, account);
+        }
         let accepted = Accepted { local: draft.acceptance.filings.len(), remote: draft.remote };
         if accepted.local + accepted.remote == 0 {
+            // Nobody gets it: then it can wait where it is.
+            if let Some(account) = full.last() {
+                return Err(Failed::Store(Error::OverQuota(account.clone())));
+            }
             let reply = draft.refused.pop().map_or_else(nobody, |refused| refused.reply);
             return Err(Failed::Refused(reply));
         }
@@ -209,7 +224,9 @@ impl Intake {
         self.sign(&mut mail.message).await?;
         let arrival = Arrival { id: id.to_owned(), folder: Folder::Inbox };
         match self.draft(&mail, &arrival).await {
-            Ok(draft) if draft.remote > 0 || !draft.acceptance.filings.is_empty() => {
+            Ok(mut draft) if draft.remote > 0 || !draft.acceptance.filings.is_empty() => {
+                // Who sent something must hear of it, be the mailbox full or not.
+                draft.acceptance.filings.iter_mut().for_each(|filing| filing.space = Space::Granted);
                 Ok(Some(draft.acceptance))
             }
             Ok(draft) => {
@@ -324,6 +341,10 @@ impl Failed {
     fn reply(&self, mail_id: &str) -> Reply {
         match self {
             Self::Refused(reply) => reply.clone(),
+            Self::Store(cause @ Error::OverQuota(account)) => {
+                info!(mail = mail_id, account, "there is no room for the message");
+                refusal::of_store(cause)
+            }
             Self::Store(cause) => {
                 error!(mail = mail_id, %cause, "the store did not take the message");
                 refusal::of_store(cause)

@@ -16,6 +16,9 @@ pub fn of_store(error: &Error) -> Reply {
             Status::permanent(2, 3),
             format!("The message is larger than the {limit} octets that the recipient takes"),
         ),
+        Error::OverQuota(_) => {
+            temporary(452, (2, 2), "The mailbox of the recipient is full: try again later")
+        }
         Error::TooMany { .. } => {
             temporary(452, (5, 3), "Too many recipients: send the rest in another message")
         }
@@ -39,6 +42,22 @@ pub fn of_disk(error: &std::io::Error) -> Reply {
         std::io::ErrorKind::StorageFull => of_trouble(&Trouble::Full),
         _ => of_trouble(&Trouble::Io(String::new())),
     }
+}
+
+/// What a sender hears now of an account that has no room: it may have some later.
+pub(crate) fn no_room(address: &mail::Address) -> Reply {
+    temporary(452, (2, 2), &format!("The mailbox of <{address}> is full: try again later"))
+}
+
+/// The message is more than the account could ever hold.
+pub(crate) fn never_fits(address: &mail::Address) -> Reply {
+    let text = format!("The message is larger than all that the mailbox of <{address}> may hold");
+    Reply::new(552, Status::permanent(2, 3), text)
+}
+
+/// What the sender is told of a full mailbox when others got the message: it is not tried again.
+pub(crate) fn mailbox_full(address: &mail::Address) -> Reply {
+    Reply::new(552, Status::permanent(2, 2), format!("The mailbox of <{address}> is full"))
 }
 
 /// More `Received` fields than any honest way has (RFC 5321 §6.3).

@@ -2,10 +2,10 @@
 
 use crate::plan::Plan;
 use crate::refusal;
-use crate::route::{Exit, Known, Resolved, RouteConfig, Rules};
+use crate::route::{Exit, Known, Resolved, RouteConfig, Rules, Target};
 use crate::srs::Srs;
 use mail::{Address, Domain, Envelope, Reply};
-use storage::Store;
+use storage::{Store, Usage};
 use tracing::error;
 use world::World;
 
@@ -56,6 +56,32 @@ impl Router {
             Ok(known) => self.rules.resolve(address, &known, self.world.clock.unix()),
             Err(reply) => Resolved::Temporary(reply),
         }
+    }
+
+    /// What a sender hears of a recipient when none of the mailboxes behind it has room for a message of `octets` (0: it
+    /// was not said how many there will be). Whether it fits in the end is decided when it is filed.
+    pub async fn no_room(&self, address: &Address, resolved: &Resolved, octets: u64) -> Option<Reply> {
+        let Resolved::Ours(targets) = resolved else { return None };
+        let mut names = Vec::with_capacity(targets.len());
+        for target in targets {
+            match target {
+                Target::Mailbox { account, .. } => names.push(account.clone()),
+                Target::Remote { .. } => return None,
+            }
+        }
+        let allowances = match self.store.allowances(&names).await {
+            Ok(allowances) => allowances,
+            Err(error) => {
+                error!(%error, "the quotas cannot be read");
+                return Some(refusal::of_store(&error));
+            }
+        };
+        let more = Usage { octets, messages: 1 };
+        if allowances.is_empty() || allowances.values().any(|allowance| allowance.has_room_for(more)) {
+            return None;
+        }
+        let ever = allowances.values().any(|allowance| allowance.could_hold(more));
+        Some(if ever { refusal::no_room(address) } else { refusal::never_fits(address) })
     }
 
     /// Whether the account (by its name, an [`Address::key`]) may send as this address: its own, subaddresses of it,

@@ -1,11 +1,13 @@
 //! Commands as values: names decoded, sets and criteria as trees, secrets masked.
 
 mod fetch;
+mod metadata;
 mod multisearch;
 mod search;
 mod sort;
 
 pub use fetch::{Fetch, FetchItem, Partial, Peek, PreviewWhen, Rfc822, Section, SectionText};
+pub use metadata::{Depth, GetMetadata, SetMetadata};
 pub use multisearch::{MultiSearch, Source};
 pub use search::{Charset, Day, Key, PartialRange, Search, SearchReturn};
 pub use sort::{Algorithm, Direction, Sort, SortBy, SortKey, Thread};
@@ -126,6 +128,21 @@ pub enum Command {
     },
     /// RFC 10022.
     UidBatches(UidBatches),
+    GetMetadata(GetMetadata),
+    SetMetadata(SetMetadata),
+    /// RFC 9208 §4.1.1.
+    GetQuota {
+        root: String,
+    },
+    /// RFC 9208 §4.1.2.
+    GetQuotaRoot {
+        mailbox: String,
+    },
+    /// RFC 9208 §4.1.3, with the names of resources in capitals.
+    SetQuota {
+        root: String,
+        limits: Vec<(String, u64)>,
+    },
     Idle,
     Close,
     Unselect,
@@ -219,6 +236,8 @@ pub enum ListReturn {
     Children,
     SpecialUse,
     Status(Vec<StatusItem>),
+    /// Entries whose values are told (RFC 9590 §3).
+    Metadata(Vec<String>),
 }
 
 /// RFC 9051 §6.3.11, RFC 7889 §3, RFC 7162 §3.1.7, RFC 8474 §4.3.
@@ -230,6 +249,8 @@ pub enum StatusItem {
     UidValidity,
     Unseen,
     Deleted,
+    /// RFC 9208 §4.1.4, in octets.
+    DeletedStorage,
     Size,
     AppendLimit,
     HighestModSeq,

@@ -67,6 +67,11 @@ pub(crate) fn command(whole: &[u8], body: &[u8], names: Names) -> Lexed<Parsed> 
     let command = match verb.as_str() {
         "LIST" => ext::list::list(&mut lexer, names)?,
         "STATUS" => ext::status::status(&mut lexer, names)?,
+        "GETMETADATA" => ext::metadata::get(&mut lexer, names)?,
+        "SETMETADATA" => ext::metadata::set(&mut lexer, names)?,
+        "GETQUOTA" => ext::quota::get(&mut lexer)?,
+        "GETQUOTAROOT" => ext::quota::root(&mut lexer, names)?,
+        "SETQUOTA" => ext::quota::set(&mut lexer)?,
         "CREATE" => ext::create::create(&mut lexer, names)?,
         "SEARCH" | "UID SEARCH" => ext::search::search(&mut lexer, by(by_uid))?,
         "CANCELUPDATE" => ext::search::cancel(&mut lexer)?,

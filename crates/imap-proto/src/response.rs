@@ -1,8 +1,11 @@
 //! What a server says, from values to octets (RFC 9051 §7).
 
+mod extra;
 mod progress;
 mod results;
+mod status;
 
+pub use extra::Resource;
 pub use progress::Progress;
 pub use results::{Esearch, Results, ThreadMark};
 
@@ -56,6 +59,10 @@ pub enum Code {
     /// Most messages of one command, and the lowest UID that this one came to (RFC 9738 §3.1).
     MessageLimit(u32, Option<u32>),
     InProgress(Progress),
+    /// The size of the largest value that was left out (RFC 5464 §4.2.1).
+    LongEntries(u64),
+    /// The largest value that SETMETADATA takes, in octets (RFC 5464 §4.3).
+    MetadataMaxSize(u64),
 }
 
 impl fmt::Display for Code {
@@ -77,6 +84,8 @@ impl fmt::Display for Code {
                 string(tag.as_bytes(), &mut quoted);
                 write!(f, "NOUPDATE {}", String::from_utf8_lossy(&quoted))
             }
+            Self::LongEntries(size) => write!(f, "METADATA LONGENTRIES {size}"),
+            Self::MetadataMaxSize(size) => write!(f, "METADATA MAXSIZE {size}"),
             Self::BadCharset(list) => write!(f, "BADCHARSET ({list})"),
             Self::BadUrl(url) => write!(f, "BADURL {}", progress::url_text(url)),
             Self::MessageLimit(limit, None) => write!(f, "MESSAGELIMIT {limit}"),
@@ -218,6 +227,24 @@ pub enum Untagged {
     /// One personal namespace without prefix, and its delimiter.
     Namespace(char),
     Id(Vec<(String, String)>),
+    /// Entries and their values; without a mailbox those of the server.
+    Metadata {
+        mailbox: Option<String>,
+        values: Vec<(String, Option<Vec<u8>>)>,
+    },
+    /// Entries that somebody changed (RFC 5464 §4.4.2). Never empty.
+    MetadataChanged {
+        mailbox: Option<String>,
+        entries: Vec<String>,
+    },
+    Quota {
+        root: String,
+        resources: Vec<Resource>,
+    },
+    QuotaRoot {
+        mailbox: String,
+        roots: Vec<String>,
+    },
 }
 
 impl Untagged {
@@ -237,7 +264,7 @@ impl Untagged {
             Self::Fetch(told) => fetch(told, out),
             Self::List(listed) => list_line("LIST", listed, names, out),
             Self::Lsub(listed) => list_line("LSUB", listed, names, out),
-            Self::MailboxStatus { name, items } => status(name, items, names, out),
+            Self::MailboxStatus { name, items } => status::status(name, items, names, out),
             Self::Search { found, modseq } => results::search("SEARCH", found, *modseq, out),
             Self::Sort { found, modseq } => results::search("SORT", found, *modseq, out),
             Self::Thread(marks) => results::thread(marks, out),
@@ -245,8 +272,19 @@ impl Untagged {
             Self::UidBatches { tag, ranges } => results::uid_batches(tag, ranges, out),
             Self::Namespace(delimiter) => line(out, &format!("NAMESPACE ((\"\" \"{delimiter}\")) NIL NIL")),
             Self::Id(pairs) => id(pairs, out),
+            Self::Metadata { mailbox, values } => extra::metadata(mailbox.as_deref(), values, names, out),
+            Self::MetadataChanged { mailbox, entries } => {
+                extra::metadata_changed(mailbox.as_deref(), entries, names, out);
+            }
+            Self::Quota { root, resources } => extra::quota(root, resources, out),
+            Self::QuotaRoot { mailbox, roots } => extra::quota_root(mailbox, roots, names, out),
         }
     }
+}
+
+fn line_begin(verb: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"* ");
+    out.extend_from_slice(verb.as_bytes());
 }
 
 fn line(out: &mut Vec<u8>, text: &str) {
@@ -293,32 +331,6 @@ fn list_line(verb: &str, listed: &Listed, names: Names, out: &mut Vec<u8>) {
         out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
     }
     out.extend_from_slice(b"\r\n");
-}
-
-fn status(name: &str, items: &[(StatusItem, StatusValue)], names: Names, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"* STATUS ");
-    mailbox(name, names, out);
-    let text = |(item, value): &(StatusItem, StatusValue)| match value {
-        StatusValue::Number(n) => format!("{} {n}", status_word(*item)),
-        StatusValue::ObjectId(id) => format!("{} ({id})", status_word(*item)),
-    };
-    let items: Vec<String> = items.iter().map(text).collect();
-    out.extend_from_slice(format!(" ({})\r\n", items.join(" ")).as_bytes());
-}
-
-fn status_word(item: StatusItem) -> &'static str {
-    match item {
-        StatusItem::Messages => "MESSAGES",
-        StatusItem::Recent => "RECENT",
-        StatusItem::UidNext => "UIDNEXT",
-        StatusItem::UidValidity => "UIDVALIDITY",
-        StatusItem::Unseen => "UNSEEN",
-        StatusItem::Deleted => "DELETED",
-        StatusItem::Size => "SIZE",
-        StatusItem::AppendLimit => "APPENDLIMIT",
-        StatusItem::HighestModSeq => "HIGHESTMODSEQ",
-        StatusItem::MailboxId => "MAILBOXID",
-    }
 }
 
 fn id(pairs: &[(String, String)], out: &mut Vec<u8>) {

@@ -6,6 +6,7 @@ use crate::command::updates;
 use crate::config::{Config, InsecureAuth};
 use crate::door::{House, Seat};
 use crate::gallery::Viewed;
+use crate::hearing::{self, Hearing};
 use crate::scope;
 use crate::search::context::Context;
 use crate::view::{Expunges, Manner, ModSeqs, Naming, View};
@@ -47,6 +48,7 @@ pub(crate) struct Client {
     pub(crate) incoming: Option<Incoming>,
     /// Most messages that one command works on, if that is told (RFC 9738).
     pub(crate) message_limit: Option<u32>,
+    pub(crate) hearing: Hearing,
     /// Whether HIGHESTMODSEQ was told when the client first asked for mod-sequences (RFC 7162 §3.1).
     told_modseq: bool,
     login_until: Instant,
@@ -120,6 +122,7 @@ impl Client {
             selected: None,
             incoming: None,
             message_limit,
+            hearing: Hearing::default(),
             told_modseq: false,
             login_until: Instant::now() + LOGIN_DEADLINE,
             end: End::NotYet,
@@ -165,6 +168,7 @@ impl Client {
         self.selected = None;
         self.incoming = None;
         self.conversation = None;
+        self.hearing = Hearing::default();
         self.told_modseq = false;
         self.login_until = Instant::now() + LOGIN_DEADLINE;
     }
@@ -300,6 +304,7 @@ impl Client {
                 return;
             }
         }
+        hearing::tell(self).await;
         let manner = self.manner();
         let numbers = updates::numbers(self);
         let Some(selected) = &mut self.selected else { return };

@@ -60,6 +60,10 @@ pub struct Config {
     pub failure_delay: Duration,
     /// Capabilities that are announced nowhere, to please broken clients.
     pub hide: Vec<Capability>,
+    /// How to reach the administrator, as a URI: the annotation /shared/admin (RFC 5464 §3.2.1.1).
+    pub server_admin: Option<String>,
+    /// A note about the server: the annotation /shared/comment.
+    pub server_comment: Option<String>,
 }
 
 impl Config {
@@ -84,6 +88,8 @@ impl Default for Config {
             login_failures: 4,
             failure_delay: Duration::from_secs(1),
             hide: Vec::new(),
+            server_admin: None,
+            server_comment: None,
         }
     }
 }
@@ -125,6 +131,15 @@ pub fn decode(section: &mut config::Section<'_>) -> Config {
             .within(Duration::ZERO..=Duration::from_secs(10))
             .or(default.failure_delay),
         hide: hide(section, "Capabilities that are announced nowhere, to please broken clients."),
+        server_admin: section
+            .text(
+                "server-admin",
+                "How clients can reach the administrator, as a URI (METADATA /shared/admin).",
+            )
+            .optional(),
+        server_comment: section
+            .text("server-comment", "A note about the server for its users (METADATA /shared/comment).")
+            .optional(),
     }
 }
 

@@ -10,6 +10,7 @@ mod door;
 mod downgrade;
 mod flags;
 mod gallery;
+mod hearing;
 mod literal;
 mod object;
 mod pattern;

@@ -15,6 +15,8 @@ pub(crate) fn response(error: &Error) -> Response {
             Response::no(text).word("CANNOT")
         }
         Error::TooLarge { .. } => Response::no(text).word("TOOBIG"),
+        Error::OverQuota(_) => Response::no("The quota of the account is used up.").word("OVERQUOTA"),
+        Error::AnnotationTooLarge { limit } => Response::no(text).with(Code::MetadataMaxSize(*limit)),
         Error::TooMany { .. } => Response::no(text).word("LIMIT"),
         Error::NoSuchAccount(_) | Error::NoSuchCredential(_) => {
             Response::no("The account is no more.").word("NONEXISTENT")

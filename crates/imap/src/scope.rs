@@ -43,6 +43,9 @@ fn reads(command: &Command) -> bool {
             | Command::Lsub { .. }
             | Command::Namespace
             | Command::Status { .. }
+            | Command::GetMetadata(_)
+            | Command::GetQuota { .. }
+            | Command::GetQuotaRoot { .. }
             | Command::Idle
             | Command::Close
             | Command::Unselect

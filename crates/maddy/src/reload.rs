@@ -98,6 +98,7 @@ impl Running {
         if let (Some(place), Some(resolver)) = (&self.dns, dns) {
             place.set(resolver);
         }
+        self.store().set_configured_quota(new.storage.quota);
         self.intake.set_signer(signer);
         self.intake.set_reports(Some(report_reader(&new, self.store(), self.world())));
         self.intake.counters().set(new.reports.sending);
@@ -184,7 +185,7 @@ fn refuse_what_needs_a_restart(old: &Config, new: &Config) -> Result<(), Refused
     let changed = [
         ("state-dir", old.storage.dir != new.storage.dir),
         ("runtime-dir", old.runtime_dir != new.runtime_dir),
-        ("storage", old.storage != new.storage),
+        ("storage", old.storage != storage::Config { quota: old.storage.quota, ..new.storage.clone() }),
     ];
     match changed.iter().find(|(_, differs)| *differs) {
         Some((name, _)) => Err(Refused(format!(

@@ -27,6 +27,8 @@ pub struct Transaction {
     /// Names the message in the log, in its Received field and in the reply.
     pub id: String,
     pub envelope: Envelope,
+    /// The announced size in octets; 0: none was.
+    pub size: u64,
     /// From DATA on.
     pub incoming: Option<Incoming>,
 }
@@ -113,11 +115,12 @@ impl Inbound {
 
     /// Takes a sender, if there is room for what it announces.
     pub fn begin(&mut self, id: String, mail: MailFrom) -> Reply {
-        if !self.budget.has_room(mail.size.unwrap_or(0)) {
+        let size = mail.size.unwrap_or(0);
+        if !self.budget.has_room(size) {
             return too_much();
         }
         let envelope = Envelope { from: mail.from, params: mail.params, recipients: Vec::new() };
-        self.transaction = Some(Transaction { id, envelope, incoming: None });
+        self.transaction = Some(Transaction { id, envelope, size, incoming: None });
         Reply::new(250, Status::success(1, 0), "Sender taken")
     }
 

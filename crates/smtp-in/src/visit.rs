@@ -152,7 +152,8 @@ impl<'a> Visit<'a> {
     /// being an open relay.
     async fn rcpt(&mut self, recipient: Recipient) -> Reply {
         let Some(transaction) = self.inbound.transaction() else { return lost() };
-        let resolved = self.deps.door.intake.router().resolve(&recipient.address).await;
+        let router = self.deps.door.intake.router();
+        let resolved = router.resolve(&recipient.address).await;
         let sender = if self.is_relayed() { Sender::Own } else { Sender::Stranger };
         let from = &transaction.envelope.from;
         let key = from.address().map(Address::key);
@@ -161,6 +162,10 @@ impl<'a> Visit<'a> {
             let is_counted = !rates.is_exempt(self.speaker.address());
             is_counted.then(|| rates.recipient(key.as_deref(), &recipient.address.key()).err()).flatten()
         });
+        let refusal = match refusal {
+            None => router.no_room(&recipient.address, &resolved, transaction.size).await,
+            refusal => refusal,
+        };
         if let Some(reply) = refusal {
             info!(mail = transaction.id, %from, to = %recipient.address, %reply, "recipient refused");
             return reply;
@@ -217,7 +222,7 @@ impl<'a> Visit<'a> {
     }
 
     async fn message(&mut self) -> Reply {
-        let Some(Transaction { id, envelope, incoming }) = self.inbound.end() else { return lost() };
+        let Some(Transaction { id, envelope, incoming, .. }) = self.inbound.end() else { return lost() };
         // The message counts as on its way in until it is filed.
         let (received, _held) = match incoming {
             None => return lost(),

@@ -44,6 +44,7 @@ async fn accept(store: &Store, from: usize, count: usize, size: usize) -> Result
                 flags: Flags::NONE,
                 keywords: Vec::new(),
                 date: 0,
+                space: storage::Space::Needed,
             }],
             jobs: Vec::new(),
         };

@@ -7,6 +7,7 @@ use crate::ids::Unix;
 use crate::mailbox::{self, SpecialUse};
 use crate::message::Shape;
 use crate::package::{self, Accepted, Package, Target};
+use crate::quota::Space;
 use crate::store::Store;
 use mail::{Blob, Envelope};
 
@@ -37,6 +38,7 @@ pub struct Filing {
     pub keywords: Vec<String>,
     /// INTERNALDATE
     pub date: Unix,
+    pub space: Space,
 }
 
 /// Where in the account a message goes. What is not there is INBOX.
@@ -117,5 +119,6 @@ fn filing(filing: Filing) -> package::Filing {
         flags: filing.flags,
         keywords: filing.keywords,
         received: filing.date,
+        space: filing.space,
     }
 }

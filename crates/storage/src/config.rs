@@ -1,5 +1,6 @@
 //! Options of the store, and their place in the configuration.
 
+use crate::quota::Quota;
 use crate::search::Search;
 use std::path::PathBuf;
 
@@ -24,6 +25,8 @@ pub struct Config {
     /// Largest size of the database file in octets, without large bodies; `None`: the disk is the limit.
     pub database_max: Option<u64>,
     pub search: Search,
+    /// What accounts may keep that have no limits of their own; see [`crate::Store::set_configured_quota`].
+    pub quota: Quota,
 }
 
 impl Config {
@@ -38,6 +41,7 @@ impl Config {
             checkpoint_octets: 16 * 1024 * 1024,
             database_max: None,
             search: Search::default(),
+            quota: Quota::default(),
         }
     }
 
@@ -73,6 +77,17 @@ impl Config {
                 .within(DATABASE_MIN..=u64::MAX)
                 .optional(),
             search: section.child("search", "The search index.", Search::decode),
+            quota: Quota {
+                octets: section
+                    .size(
+                        "quota",
+                        "What the messages of one account may take together; no limit if not given.",
+                    )
+                    .optional(),
+                messages: section
+                    .count("quota-messages", "How many messages one account may have; no limit if not given.")
+                    .optional(),
+            },
             dir: default.dir,
         }
     }

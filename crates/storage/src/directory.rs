@@ -219,7 +219,8 @@ async fn remove_account(tx: &mut Tx, name: &str) -> Result<bool> {
     let query = sqlx::query_as(sql).bind(name.to_owned());
     let Some((id, modseq)) = query.fetch_optional(&mut tx.connection).await? else { return Ok(false) };
     let (id, modseq): (i64, i64) = (id, modseq);
-    let sql = "UPDATE mailbox SET account = NULL WHERE account = ?1; DELETE FROM account WHERE id = ?1";
+    let sql = "DELETE FROM annotation WHERE mailbox IN (SELECT id FROM mailbox WHERE account = ?1); \
+               UPDATE mailbox SET account = NULL WHERE account = ?1; DELETE FROM account WHERE id = ?1";
     sqlx::query(sql).bind(id).execute(&mut tx.connection).await?;
     tx.effects.loose = true;
     // Sessions of the account look, and find that it is gone.

@@ -41,6 +41,12 @@ pub enum Error {
     QueueFull {
         limit: u64,
     },
+    /// The mailboxes of this account hold as much as they may (RFC 9208 §4.3.1).
+    OverQuota(String),
+    /// The value of an annotation is larger than this, in octets.
+    AnnotationTooLarge {
+        limit: u64,
+    },
     /// Somebody else has taken over the work since; what came of it must be dropped.
     LeaseLost,
 }
@@ -104,6 +110,8 @@ impl fmt::Display for Error {
             Self::TooLarge { limit } => write!(f, "the message is larger than {limit} octets"),
             Self::TooMany { what, limit } => write!(f, "more than {limit} {what}"),
             Self::QueueFull { limit } => write!(f, "the queue is full ({limit} messages)"),
+            Self::OverQuota(name) => write!(f, "the mailboxes of {name} are full"),
+            Self::AnnotationTooLarge { limit } => write!(f, "the value is larger than {limit} octets"),
             Self::LeaseLost => f.write_str("the work was taken over by somebody else"),
         }
     }

@@ -4,6 +4,7 @@
 //! their own and never wait for it. See [`Store`].
 
 mod accept;
+mod annotation;
 mod body;
 mod checkpoint;
 mod collect;
@@ -29,6 +30,7 @@ mod places;
 mod queue;
 mod queue_list;
 mod queue_row;
+mod quota;
 mod replace;
 mod reports;
 mod rows;
@@ -44,6 +46,9 @@ mod wake;
 mod writer;
 
 pub use accept::{Acceptance, Filing, Folder, NewJob, RECIPIENTS_MAX};
+pub use annotation::{
+    ANNOTATION_MAX, ANNOTATIONS_MAX, ANNOTATIONS_OCTETS_MAX, Annotated, Annotation, Annotations, Changed,
+};
 pub use config::Config;
 pub use credential::{Credential, PasswordHash, ScramSalt, ScramVerifier};
 pub use directory::Account;
@@ -67,6 +72,7 @@ pub use message::{
 pub use package::{Accepted, Filed};
 pub use queue::{CLAIMS_MAX, Claim, JobEnd, Next, Outcome, Settled};
 pub use queue_list::{Job, JobRecipient, LastTry, QUEUE_PAGE_MAX, RecipientState};
+pub use quota::{Allowance, Limit, Limits, Quota, Space, Usage};
 pub use reports::{
     FiledReport, NewReport, REPORT_ROWS_MAX, REPORTS_MAX, REPORTS_PAGE_MAX, ReportInfo, ReportKind,
     ReportRow, ReportSummary, SUMMARY_MAX,

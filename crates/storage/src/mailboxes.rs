@@ -1,5 +1,6 @@
 //! What is done with mailboxes: list, make, delete, rename, subscribe (RFC 9051 §6.3).
 
+use crate::annotation;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MailboxId, ModSeq};
 use crate::mailbox::{
@@ -35,6 +36,13 @@ impl Store {
     pub async fn mailbox(&self, account: AccountId, name: &str) -> Result<Mailbox> {
         let mut reader = self.readers().acquire().await?;
         by_name(&mut reader, account, &mailbox::fold(name)).await
+    }
+
+    /// Octets of the messages of a mailbox that have \\Deleted (RFC 9208 §4.1.4). Looks at each of them.
+    pub async fn deleted_octets(&self, id: MailboxId) -> Result<u64> {
+        let sql = "SELECT coalesce(sum(size), 0) FROM message WHERE mailbox = ?1 AND flags & 8 <> 0";
+        let octets: i64 = sqlx::query_scalar(sql).bind(id.0).fetch_one(self.readers()).await?;
+        Ok(octets.unsigned_abs())
     }
 
     pub async fn mailbox_by_id(&self, id: MailboxId) -> Result<Mailbox> {
@@ -177,7 +185,12 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-async fn give_use(tx: &mut Tx, account: AccountId, id: MailboxId, special: Option<SpecialUse>) -> Result<()> {
+pub(crate) async fn give_use(
+    tx: &mut Tx,
+    account: AccountId,
+    id: MailboxId,
+    special: Option<SpecialUse>,
+) -> Result<()> {
     let sql = "UPDATE mailbox SET special_use = CASE WHEN id = ?2 THEN ?3 END \
                WHERE account = ?1 AND (id = ?2 OR special_use = ?3)";
     let special = special.map(SpecialUse::as_str);
@@ -258,6 +271,7 @@ async fn delete(tx: &mut Tx, account: AccountId, name: &str) -> Result<()> {
     }
     touch(tx, account).await?;
     remember(tx, &[mailbox.id.0]).await?;
+    annotation::forget(tx, mailbox.id).await?;
     let sql = "UPDATE mailbox SET account = NULL, special_use = NULL WHERE id = ?1";
     sqlx::query(sql).bind(mailbox.id.0).execute(&mut tx.connection).await?;
     tx.effects.loose = true;
@@ -278,6 +292,7 @@ async fn rename(tx: &mut Tx, account: AccountId, from: &str, to: &str) -> Result
     if from == "INBOX" {
         let target = create(tx, account, to, None).await?;
         moving::transfer(tx, mailbox.id, &UidSet::all(), target, moving::Way::Move).await?;
+        annotation::copy(tx, mailbox.id, target).await?;
         return Ok(());
     }
     if to.strip_prefix(from).is_some_and(|rest| rest.starts_with(mailbox::DELIMITER)) {

@@ -9,6 +9,7 @@ use crate::mailbox::{Mailbox, MailboxKind};
 use crate::mailboxes;
 use crate::message::{Appended, Copied, Expunged, NewMessage, Which};
 use crate::package::{Filing, Package, Target};
+use crate::quota::{self, Space, Usage};
 use crate::store::Store;
 use crate::uidset::UidSet;
 use crate::writer::Tx;
@@ -60,6 +61,7 @@ impl Store {
                 flags: new.flags,
                 keywords: new.keywords,
                 received: new.received,
+                space: Space::Needed,
             });
         }
         let (bodies, room) = self.prepare(bodies).await?;
@@ -163,6 +165,9 @@ pub(crate) async fn transfer(
     if messages.is_empty() {
         return Ok(Copied { uidvalidity: target.uidvalidity, pairs: Vec::new(), modseq: target.modseq });
     }
+    if way == Way::Copy || source.account != target.account {
+        quota::check(tx, target.account, usage(&messages)).await?;
+    }
     let mut modseq = mailboxes::touch(tx, target.account).await?;
     let pairs = put(tx, &messages, &source, &target, modseq).await?;
     if way == Way::Move {
@@ -172,6 +177,11 @@ pub(crate) async fn transfer(
         take_away(tx, from, &messages, modseq).await?;
     }
     Ok(Copied { uidvalidity: target.uidvalidity, pairs, modseq })
+}
+
+fn usage(messages: &[Found]) -> Usage {
+    let octets = messages.iter().map(|message| message.size.unsigned_abs()).sum();
+    Usage { octets, messages: messages.len() as u64 }
 }
 
 /// Makes rows for the messages in the target.

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::flags::{Flags, Keywords};
 use crate::ids::{AccountId, JobId, MailboxId, ModSeq, Uid, Unix};
 use crate::places::{self, Place};
+use crate::quota::Space;
 use crate::rows::{self, Last, Rows};
 use crate::writer::Tx;
 use mail::Envelope;
@@ -25,6 +26,7 @@ pub(crate) struct Filing {
     pub(crate) flags: Flags,
     pub(crate) keywords: Vec<String>,
     pub(crate) received: Unix,
+    pub(crate) space: Space,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@ use crate::flags::Keywords;
 use crate::ids::{AccountId, MailboxId, ModSeq};
 use crate::keyword::{self, Unknown};
 use crate::package::{Filing, Package, Target};
+use crate::quota::{Allowance, Quota, Space, Usage};
 use crate::writer::Tx;
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -14,7 +15,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 /// A mailbox that gets something, and its account, as the transaction has them.
 pub(crate) struct Place {
     pub(crate) account: AccountId,
+    account_name: String,
     append_limit: Option<u64>,
+    allowance: Allowance,
     pub(crate) mailbox: MailboxId,
     kind: i64,
     name: String,
@@ -28,7 +31,8 @@ pub(crate) struct Place {
 /// One question for all mailboxes that are meant. What is not there is missing from the answer.
 pub(crate) async fn find(tx: &mut Tx, groups: &[&[Package]]) -> Result<HashMap<Target, Place>> {
     const SQL: &str = "
-        SELECT 0, t.key, a.id, a.append_limit, m.id, m.kind, m.name, m.uidvalidity, m.uidnext, a.modseq
+        SELECT 0, t.key, a.id, a.append_limit, m.id, m.kind, m.name, m.uidvalidity, m.uidnext, a.modseq,
+            a.name, a.quota_octets, a.quota_messages, a.used_octets, a.used_messages
         FROM json_each(?1) t
         JOIN account a ON a.name = t.value ->> 0
         JOIN mailbox m ON m.id = coalesce(
@@ -36,7 +40,8 @@ pub(crate) async fn find(tx: &mut Tx, groups: &[&[Package]]) -> Result<HashMap<T
             (SELECT id FROM mailbox WHERE account = a.id AND special_use = t.value ->> 2 AND kind = 0),
             (SELECT id FROM mailbox WHERE account = a.id AND name = 'INBOX'))
         UNION ALL
-        SELECT 1, t.key, a.id, a.append_limit, m.id, m.kind, m.name, m.uidvalidity, m.uidnext, a.modseq
+        SELECT 1, t.key, a.id, a.append_limit, m.id, m.kind, m.name, m.uidvalidity, m.uidnext, a.modseq,
+            a.name, a.quota_octets, a.quota_messages, a.used_octets, a.used_messages
         FROM json_each(?2) t
         JOIN mailbox m ON m.id = t.value
         JOIN account a ON a.id = m.account";
@@ -82,6 +87,8 @@ pub(crate) async fn find(tx: &mut Tx, groups: &[&[Package]]) -> Result<HashMap<T
             uidvalidity: u32::try_from(row.try_get::<i64, _>(7)?).unwrap_or(u32::MAX),
             uidnext: row.try_get(8)?,
             modseq: row.try_get::<i64, _>(9)?.unsigned_abs(),
+            account_name: row.try_get(10)?,
+            allowance: Allowance::read(&row, 11, tx.quota)?,
         };
         places.insert((*target).clone(), place);
     }
@@ -101,8 +108,10 @@ pub(crate) async fn check(
         checked.push(outcome.map(|()| VecDeque::new()));
     }
     find_keywords(tx, groups, places, &mut checked).await?;
+    let mut taken = HashMap::new();
     for (group, outcome) in groups.iter().zip(&mut checked).filter(|(_, outcome)| outcome.is_ok()) {
-        if let Err(refusal) = check_queue(tx, group) {
+        let room = check_quota(group, places, &mut taken);
+        if let Err(refusal) = room.and_then(|()| check_queue(tx, group)) {
             *outcome = Err(refusal);
         }
     }
@@ -120,6 +129,35 @@ fn check_queue(tx: &mut Tx, group: &[Package]) -> Result<()> {
     }
     tx.queued += jobs;
     tx.effects.rings.queue = true;
+    Ok(())
+}
+
+/// Takes the group's room in its accounts; `taken` is what those before it took.
+fn check_quota(
+    group: &[Package],
+    places: &HashMap<Target, Place>,
+    taken: &mut HashMap<AccountId, Usage>,
+) -> Result<()> {
+    let mut with = taken.clone();
+    let mut limited: HashMap<AccountId, &Place> = HashMap::new();
+    for package in group {
+        for filing in &package.filings {
+            let Some(place) = places.get(&filing.target) else { continue };
+            let octets = package.body.size + filing.prefix.len() as u64;
+            let sum = with.entry(place.account).or_default();
+            *sum = sum.plus(Usage { octets, messages: 1 });
+            if filing.space == Space::Needed && place.allowance.quota != Quota::default() {
+                limited.insert(place.account, place);
+            }
+        }
+    }
+    for (account, place) in limited {
+        let more = with.get(&account).copied().unwrap_or_default();
+        if !place.allowance.has_room_for(more) {
+            return Err(Error::OverQuota(place.account_name.clone()));
+        }
+    }
+    *taken = with;
     Ok(())
 }
 

@@ -12,7 +12,8 @@ use crate::writer::Tx;
 
 impl Store {
     /// Appends `message` to one mailbox and takes the message `uid` out of another, which may be the same. `None`: there
-    /// is no such message, and nothing was done. The mod-sequence is that of the message that went.
+    /// is no such message, and nothing was done. A quota counts what is left in the end (RFC 8508 §3.4). The mod-sequence is
+    /// the newest of the account from which the message went.
     pub async fn replace(
         &self,
         to: MailboxId,
@@ -33,11 +34,13 @@ async fn replace(tx: &mut Tx, packages: Vec<Package>, from: MailboxId, uid: Uid)
     if old.is_empty() {
         return Ok(None);
     }
+    // Before the new one comes, which may need its room.
+    let gone = mailboxes::touch(tx, source.account).await?;
+    moving::take_away(tx, from, &old, gone).await?;
     let stored = package::store(tx, &[&packages]).await?;
     let accepted = stored.into_iter().next().unwrap_or_else(|| Err(Error::bug("no outcome")))?;
     let filed = accepted.iter().flat_map(|accepted| &accepted.filed).next();
     let filed = filed.ok_or_else(|| Error::bug("a replacement that was not filed"))?;
-    let modseq = mailboxes::touch(tx, source.account).await?;
-    moving::take_away(tx, from, &old, modseq).await?;
+    let modseq = if filed.account == source.account { filed.modseq } else { gone };
     Ok(Some(Appended { uidvalidity: filed.uidvalidity, uids: vec![filed.uid], modseq }))
 }

@@ -12,6 +12,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0004_dmarc_seen.sql"),
     include_str!("../migrations/0005_logins.sql"),
     include_str!("../migrations/0006_greylist.sql"),
+    include_str!("../migrations/0007_quota_metadata.sql"),
 ];
 
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::ids::{AccountId, ModSeq};
 use crate::message::Shape;
 use crate::package::{Accepted, Package};
+use crate::quota::Configured;
 use crate::schema;
 use crate::search::{Feeder, Indexes};
 use crate::sqlite::{self, Places};
@@ -44,6 +45,7 @@ struct Inner {
     queued: Arc<AtomicU64>,
     commits: Arc<AtomicU64>,
     indexes: Arc<Indexes>,
+    quota: Arc<Configured>,
     world: World,
     /// What ends when the store is closed, in order.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -70,6 +72,7 @@ impl Store {
             .fetch_one(&mut connection)
             .await?;
         let commits = Arc::new(AtomicU64::new(0));
+        let quota = Arc::new(Configured::new(config.quota));
         let readers = sqlite::open_readers(&places, &config).await?;
         let wake = Arc::new(Wake::new());
         let shared = Arc::new(Shared {
@@ -78,6 +81,7 @@ impl Store {
             finish_checkpoint: AtomicBool::new(false),
             queued: Arc::clone(&queued),
             commits: Arc::clone(&commits),
+            quota: Arc::clone(&quota),
             bodies: places.bodies.clone(),
         });
         let limits =
@@ -109,6 +113,7 @@ impl Store {
             queued,
             commits,
             indexes,
+            quota,
             world,
             tasks: Mutex::new(tasks),
             lock: Mutex::new(Some(lock)),
@@ -166,6 +171,10 @@ impl Store {
 
     pub(crate) fn indexes(&self) -> &Indexes {
         &self.inner.indexes
+    }
+
+    pub(crate) fn configured_quota(&self) -> &Configured {
+        &self.inner.quota
     }
 
     pub(crate) fn queued(&self) -> &AtomicU64 {

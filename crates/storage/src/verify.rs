@@ -19,6 +19,10 @@ const CHECKS: &[&str] = &[
      FROM mailbox b LEFT JOIN message m ON m.mailbox = b.id WHERE b.account IS NOT NULL GROUP BY b.id \
      HAVING b.messages <> count(m.uid) OR b.unseen <> coalesce(sum(m.flags & 1 = 0), 0) \
         OR b.deleted <> coalesce(sum(m.flags & 8 <> 0), 0) OR b.size <> coalesce(sum(m.size), 0)",
+    "SELECT 'account ' || a.id || ': the counters say ' || a.used_messages || '/' || a.used_octets || ', the mailboxes ' \
+        || coalesce(sum(b.messages), 0) || '/' || coalesce(sum(b.size), 0) \
+     FROM account a LEFT JOIN mailbox b ON b.account = a.id GROUP BY a.id \
+     HAVING a.used_messages <> coalesce(sum(b.messages), 0) OR a.used_octets <> coalesce(sum(b.size), 0)",
     "SELECT 'mailbox ' || b.id || ': UIDNEXT is not above its UIDs' FROM mailbox b \
      WHERE b.account IS NOT NULL AND b.uidnext <= (SELECT max(uid) FROM message m WHERE m.mailbox = b.id)",
     "SELECT 'mailbox ' || b.id || ': a message has a greater mod-sequence' FROM mailbox b \

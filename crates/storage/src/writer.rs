@@ -6,6 +6,7 @@ use crate::desk::{self, Desk, Entry, Inbox, Job, Kind, PackageReply};
 use crate::error::{Error, Result, Trouble};
 use crate::ids::{AccountId, ModSeq, Unix};
 use crate::package::{self, Accepted, Package};
+use crate::quota::{Configured, Quota};
 use crate::sqlite;
 use crate::wake::{Rings, Wake};
 use futures_util::FutureExt;
@@ -37,6 +38,8 @@ pub(crate) struct Tx {
     /// Jobs in the queue, those of this transaction included.
     pub(crate) queued: u64,
     pub(crate) queue_max: u64,
+    /// The limits of accounts that have none of their own.
+    pub(crate) quota: Quota,
 }
 
 /// What follows a commit, and only a commit.
@@ -81,6 +84,7 @@ pub(crate) struct Shared {
     pub(crate) queued: Arc<AtomicU64>,
     /// Commits since the start.
     pub(crate) commits: Arc<AtomicU64>,
+    pub(crate) quota: Arc<Configured>,
     pub(crate) bodies: PathBuf,
 }
 
@@ -113,6 +117,7 @@ pub(crate) fn start(
         now: 0,
         queued: shared.queued.load(Ordering::SeqCst),
         queue_max: limits.queue_max,
+        quota: shared.quota.get(),
     };
     // Whatever an earlier process left loose is looked at first.
     let writer = Writer { tx, shared, limits, world, collecting: true, collected: Instant::now() };
@@ -169,6 +174,7 @@ impl Writer {
         let begun = Instant::now();
         self.tx.now = self.world.clock.unix();
         self.tx.queued = self.shared.queued.load(Ordering::SeqCst);
+        self.tx.quota = self.shared.quota.get();
         if let Err(error) = self.execute("BEGIN IMMEDIATE; SAVEPOINT job").await {
             let _ = self.execute("ROLLBACK").await;
             for entry in waiting.drain(..) {

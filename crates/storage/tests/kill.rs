@@ -90,6 +90,7 @@ async fn accept(store: Store) {
                 flags: Flags::NONE,
                 keywords: Vec::new(),
                 date: 0,
+                space: storage::Space::Needed,
             }],
             jobs: vec![NewJob {
                 envelope: Envelope {

@@ -141,11 +141,16 @@ impl<'a> Visit<'a> {
         let (Some(transaction), Some(account)) = (self.inbound.transaction(), self.account()) else {
             return lost();
         };
-        let resolved = self.deps.door.intake.router().resolve(&recipient.address).await;
+        let router = self.deps.door.intake.router();
+        let resolved = router.resolve(&recipient.address).await;
         let key = recipient.address.key();
         let refusal = resolved
             .refusal(&recipient.address, Sender::Own)
             .or_else(|| self.ledger.rates.recipient(Some(&account), &key).err());
+        let refusal = match refusal {
+            None => router.no_room(&recipient.address, &resolved, transaction.size).await,
+            refusal => refusal,
+        };
         if let Some(reply) = refusal {
             info!(mail = transaction.id, account, to = %recipient.address, %reply, "recipient refused");
             return reply;
@@ -175,7 +180,7 @@ impl<'a> Visit<'a> {
 
     /// From the octets to the commit; `Ok` may be promised.
     async fn take(&self, account: &str, transaction: Transaction) -> Result<(u64, Accepted), Reply> {
-        let Transaction { id, envelope, incoming } = transaction;
+        let Transaction { id, envelope, incoming, .. } = transaction;
         // It counts as on its way in until it is filed.
         let (received, _held) = incoming.ok_or_else(lost)?.finish().await?;
         let (received, header) = work(received, |received| {

@@ -1,6 +1,6 @@
 //! LIST with selection options, several patterns and return options (RFC 9051 §6.3.9, RFC 6154 §2, RFC 5819).
 
-use super::status;
+use super::{metadata, status};
 use crate::command::{Command, List, ListForm, ListReturn, ListSelect, Refusal};
 use crate::lex::{Lexed, Lexer};
 use crate::parse::{self, Names};
@@ -71,6 +71,10 @@ fn give(lexer: &mut Lexer<'_>) -> Lexed<ListReturn> {
         "STATUS" => {
             lexer.space()?;
             ListReturn::Status(status::items(lexer)?)
+        }
+        "METADATA" => {
+            lexer.space()?;
+            ListReturn::Metadata(metadata::entries(lexer)?)
         }
         _ => return Err(Refusal::bad("This return option of LIST is not known here.")),
     })

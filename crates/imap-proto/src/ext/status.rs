@@ -30,6 +30,7 @@ fn item(lexer: &mut Lexer<'_>) -> Lexed<StatusItem> {
         "UIDVALIDITY" => StatusItem::UidValidity,
         "UNSEEN" => StatusItem::Unseen,
         "DELETED" => StatusItem::Deleted,
+        "DELETED-STORAGE" => StatusItem::DeletedStorage,
         "SIZE" => StatusItem::Size,
         "APPENDLIMIT" => StatusItem::AppendLimit,
         "HIGHESTMODSEQ" => StatusItem::HighestModSeq,

@@ -6,9 +6,10 @@ use crate::command::{
     Access, By, Charset, Command, Fetch, FetchItem, Refusal, RefusalKind, StatusItem, Store,
 };
 use crate::ext::append;
+use crate::ext::metadata::VALUE_MAX;
 use crate::frame::{Fault, Frame, Sync};
 use crate::parse::{self, Parsed};
-use crate::response::{Response, Untagged};
+use crate::response::{Code, Response, Untagged};
 use wire::Step;
 
 pub(super) const LOG_IN_FIRST: &str = "Log in first.";
@@ -213,6 +214,13 @@ impl Session {
         if is_login && let Err(refusal) = self.check_login() {
             tag.clone_into(&mut self.tag);
             self.mode = Mode::Draining(refused(refusal));
+            return self.framer.refuse(Fault::Refused);
+        }
+        let is_metadata = body.get(..12).is_some_and(|verb| verb.eq_ignore_ascii_case(b"SETMETADATA "));
+        if is_metadata && self.state != State::NotAuthenticated && size > VALUE_MAX {
+            tag.clone_into(&mut self.tag);
+            let response = Response::no("The value is too large.").with(Code::MetadataMaxSize(VALUE_MAX));
+            self.mode = Mode::Draining(response);
             return self.framer.refuse(Fault::Refused);
         }
         if self.framer.take_literal() && sync == Sync::Waits {

@@ -19,15 +19,23 @@ pub(super) struct Enabled {
     pub(super) utf8: bool,
     /// RFC 9586: messages are named by UID alone.
     pub(super) uid_only: bool,
+    /// RFC 5464 §4.1.
+    pub(super) metadata: bool,
 }
 
 /// What can be enabled.
-pub(super) const ENABLED: [&str; 5] = ["IMAP4rev2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "UIDONLY"];
+pub(super) const ENABLED: [&str; 7] =
+    ["IMAP4rev2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "UIDONLY", "METADATA", "METADATA-SERVER"];
 
 impl Session {
     /// Whether mod-sequences go with flags that are told unasked (RFC 7162 §3.1).
     pub fn is_condstore(&self) -> bool {
         self.enabled.condstore
+    }
+
+    /// Whether the client wants to hear of annotations that others change (RFC 5464 §4.1).
+    pub fn hears_metadata(&self) -> bool {
+        self.enabled.metadata
     }
 
     /// Whether VANISHED takes the place of EXPUNGE (RFC 7162 §3.2.3).
@@ -50,6 +58,7 @@ impl Session {
         match name {
             "IMAP4rev2" => self.enabled.rev2 = true,
             "UTF8=ACCEPT" => self.enabled.utf8 = true,
+            "METADATA" | "METADATA-SERVER" => self.enabled.metadata = true,
             "UIDONLY" => self.enabled.uid_only = true,
             "QRESYNC" => (self.enabled.condstore, self.enabled.qresync) = (true, true),
             _ => self.enabled.condstore = true,

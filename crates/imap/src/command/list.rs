@@ -1,6 +1,6 @@
 //! LIST, plain and extended, and LSUB (RFC 9051 §6.3.9, RFC 3501 §6.3.9).
 
-use super::status;
+use super::{metadata, status};
 use crate::client::{Client, Gone, Outcome};
 use crate::pattern::Pattern;
 use crate::refusal;
@@ -9,6 +9,7 @@ use imap_proto::response::Listed;
 use imap_proto::{Response, Untagged};
 use std::collections::{BTreeMap, HashSet};
 use storage::{AccountId, DELIMITER, Listing, Mailbox, MailboxKind};
+use tracing::warn;
 
 /// A name that may be listed.
 struct Entry<'a> {
@@ -89,14 +90,28 @@ pub(super) async fn run(client: &mut Client, account: AccountId, list: List) -> 
         ListReturn::Status(items) => Some(items),
         _ => None,
     });
+    let entries = list.give.iter().find_map(|give| match give {
+        ListReturn::Metadata(entries) => Some(entries),
+        _ => None,
+    });
     for (name, entry) in names.iter().filter(|(name, _)| fits(&patterns, name)) {
         let Some(line) = choose(&list, &names, &patterns, name, entry) else { continue };
+        let is_itself = is_chosen(&list, entry);
         let _ = client.session.tell(&Untagged::List(line));
+        if let (Some(entries), Some(mailbox), true) = (entries, entry.mailbox, is_itself) {
+            match metadata::of_mailbox(client, account, mailbox, entries).await {
+                Ok(line) => client.session.tell(&line).unwrap_or_default(),
+                // What cannot be looked up is left out (RFC 9590 §3).
+                Err(error) => warn!(%error, "annotations could not be read"),
+            }
+        }
         if let (Some(items), Some(mailbox)) = (status, entry.mailbox)
             && mailbox.kind == MailboxKind::Selectable
         {
-            let line = status::line(client, mailbox, items);
-            let _ = client.session.tell(&line);
+            match status::line(client, mailbox, items).await {
+                Ok(line) => client.session.tell(&line).unwrap_or_default(),
+                Err(error) => warn!(%error, "the state of a mailbox could not be read"),
+            }
         }
         client.relieve().await?;
     }
@@ -110,6 +125,15 @@ fn root(client: &mut Client) -> Response {
     super::tell(client, Untagged::List(root), "Listed.")
 }
 
+/// Whether the selection options let a name through for its own sake.
+fn is_chosen(list: &List, entry: &Entry<'_>) -> bool {
+    let subscribed = list.select.contains(&ListSelect::Subscribed);
+    let special = list.select.contains(&ListSelect::SpecialUse);
+    (!subscribed || entry.subscribed)
+        && (!special || entry.mailbox.is_some_and(|mailbox| mailbox.special_use.is_some()))
+        && (subscribed || entry.mailbox.is_some())
+}
+
 /// The line for a name that fits a pattern, if the selection options let it through.
 fn choose(
     list: &List,
@@ -119,11 +143,8 @@ fn choose(
     entry: &Entry<'_>,
 ) -> Option<Listed> {
     let subscribed = list.select.contains(&ListSelect::Subscribed);
-    let special = list.select.contains(&ListSelect::SpecialUse);
     let recursive = list.select.contains(&ListSelect::RecursiveMatch);
-    let chosen = (!subscribed || entry.subscribed)
-        && (!special || entry.mailbox.is_some_and(|mailbox| mailbox.special_use.is_some()))
-        && (subscribed || entry.mailbox.is_some());
+    let chosen = is_chosen(list, entry);
     let child_info = recursive && subscribed && names.above.contains(name);
     let for_children = child_info && names.hides_below(name, patterns);
     if !chosen && !for_children {

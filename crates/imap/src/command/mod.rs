@@ -11,7 +11,9 @@ mod identify;
 mod limit;
 mod list;
 pub(crate) mod login;
+mod metadata;
 mod multisearch;
+mod quota;
 mod resync;
 mod search;
 mod select;
@@ -55,6 +57,11 @@ pub(crate) async fn run(client: &mut Client, mut command: Command) -> Outcome {
         Command::Lsub { reference, pattern } => list::lsub(client, account, &reference, &pattern).await?,
         Command::Status { mailbox, items } => status::run(client, account, &mailbox, &items).await,
         Command::UidBatches(asked) => batches::run(client, &asked),
+        Command::GetMetadata(asked) => metadata::get(client, account, asked).await,
+        Command::SetMetadata(asked) => metadata::set(client, account, asked).await,
+        Command::GetQuota { root } => quota::get(client, account, &root).await,
+        Command::GetQuotaRoot { mailbox } => quota::root(client, account, &mailbox).await,
+        Command::SetQuota { .. } => quota::set(),
         Command::Expunge(set) => expunge::run(client, set.as_ref()).await,
         Command::Search(search) => search::run(client, search).await?,
         Command::MultiSearch(asked) => multisearch::run(client, account, asked).await?,

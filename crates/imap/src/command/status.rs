@@ -20,12 +20,25 @@ pub(super) async fn run(
         Ok(mailbox) => mailbox,
         Err(error) => return refusal::response(&error),
     };
-    let line = line(client, &mailbox, items);
+    let line = match line(client, &mailbox, items).await {
+        Ok(line) => line,
+        Err(error) => return refusal::response(&error),
+    };
     super::tell(client, line, "That is all.")
 }
 
 /// The answer for one mailbox.
-pub(super) fn line(client: &Client, mailbox: &Mailbox, items: &[StatusItem]) -> Untagged {
+pub(super) async fn line(
+    client: &Client,
+    mailbox: &Mailbox,
+    items: &[StatusItem],
+) -> Result<Untagged, Error> {
+    // Only a mailbox with messages to be expunged is looked into.
+    let deleted_octets = if mailbox.deleted > 0 && items.contains(&StatusItem::DeletedStorage) {
+        client.house.store.deleted_octets(mailbox.id).await?
+    } else {
+        0
+    };
     let limit = client.account.as_ref().map_or(client.config.append_limit, |account| account.append_limit);
     let number = |item: &StatusItem| match item {
         StatusItem::Messages => u64::from(mailbox.messages),
@@ -34,6 +47,7 @@ pub(super) fn line(client: &Client, mailbox: &Mailbox, items: &[StatusItem]) -> 
         StatusItem::UidValidity => u64::from(mailbox.uidvalidity),
         StatusItem::Unseen => u64::from(mailbox.unseen),
         StatusItem::Deleted => u64::from(mailbox.deleted),
+        StatusItem::DeletedStorage => deleted_octets,
         StatusItem::Size => mailbox.size,
         StatusItem::AppendLimit => limit,
         StatusItem::HighestModSeq => mailbox.modseq,
@@ -43,8 +57,8 @@ pub(super) fn line(client: &Client, mailbox: &Mailbox, items: &[StatusItem]) -> 
         StatusItem::MailboxId => StatusValue::ObjectId(object::mailbox(mailbox.id)),
         other => StatusValue::Number(number(other)),
     };
-    Untagged::MailboxStatus {
+    Ok(Untagged::MailboxStatus {
         name: mailbox.name.clone(),
         items: items.iter().map(|item| (*item, value(item))).collect(),
-    }
+    })
 }

@@ -56,6 +56,7 @@ impl Stage {
             connections_per_account: 5,
             login_failures: 3,
             failure_delay: Duration::ZERO,
+            server_admin: Some("mailto:postmaster@example.org".to_owned()),
             ..Config::default()
         };
         change(&mut config);
@@ -113,6 +114,12 @@ impl Stage {
         match verb {
             "stop" => self.stopper.stop(),
             "close the store" => self.store.close().await,
+            "quota" => {
+                let mut numbers = rest.split(' ').map(|number| storage::Limit::At(number.parse().unwrap()));
+                let limits =
+                    storage::Limits { octets: numbers.next().unwrap(), messages: numbers.next().unwrap() };
+                self.store.set_limits("alice@example.org", limits).await.unwrap();
+            }
             "delete" => self.store.delete_mailbox(account, rest).await.map_err(|error| error.to_string())?,
             "deliver" | "file" => {
                 let (mailbox, text) = rest.split_once(' ').unwrap();

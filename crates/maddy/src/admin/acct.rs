@@ -2,7 +2,7 @@
 
 use crate::admin::{Context, Effect, Operation, account_name, address_name, failure};
 use serde::{Deserialize, Serialize};
-use storage::Account;
+use storage::{Account, Allowance, Limit, Limits};
 use web::Failure;
 
 /// An account as listings show it.
@@ -19,6 +19,93 @@ pub(crate) struct AccountInfo {
     pub(crate) size: u64,
     /// Largest message that a client may put into a mailbox, in octets, where the account has its own limit.
     pub(crate) append_limit: Option<u64>,
+}
+
+/// What an account may keep, and what it does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct QuotaInfo {
+    /// Octets of all messages.
+    pub(crate) size: u64,
+    /// The limit that holds for them; none: there is none.
+    pub(crate) size_limit: Option<u64>,
+    pub(crate) messages: u64,
+    pub(crate) messages_limit: Option<u64>,
+    /// Whether the limits are those of all accounts.
+    pub(crate) as_configured: bool,
+}
+
+/// A limit as it is to be: `as-configured`, `none`, or a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum QuotaLimit {
+    AsConfigured,
+    None,
+    At(u64),
+}
+
+impl From<QuotaLimit> for Limit {
+    fn from(limit: QuotaLimit) -> Self {
+        match limit {
+            QuotaLimit::AsConfigured => Self::AsConfigured,
+            QuotaLimit::None => Self::Unlimited,
+            QuotaLimit::At(limit) => Self::At(limit),
+        }
+    }
+}
+
+/// Shows what an account may keep.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AcctQuota {
+    pub(crate) name: String,
+}
+
+async fn allowance(context: &Context, name: &str) -> Result<Allowance, Failure> {
+    let found = context.store.allowances(&[name.to_owned()]).await.map_err(failure)?;
+    let missing = || failure(storage::Error::NoSuchAccount(name.to_owned()));
+    found.get(name).copied().ok_or_else(missing)
+}
+
+impl Operation for AcctQuota {
+    const NAME: &'static str = "imap-acct-quota";
+    const EFFECT: Effect = Effect::Reads;
+    type Answer = QuotaInfo;
+
+    async fn run(self, context: &Context) -> Result<QuotaInfo, Failure> {
+        let Allowance { limits, quota, used } = allowance(context, &account_name(&self.name)).await?;
+        Ok(QuotaInfo {
+            size: used.octets,
+            size_limit: quota.octets,
+            messages: used.messages,
+            messages_limit: quota.messages,
+            as_configured: limits == Limits::default(),
+        })
+    }
+}
+
+/// Sets what an account may keep; what is not named stays.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AcctSetQuota {
+    pub(crate) name: String,
+    /// Octets of all messages.
+    pub(crate) size: Option<QuotaLimit>,
+    pub(crate) messages: Option<QuotaLimit>,
+}
+
+impl Operation for AcctSetQuota {
+    const NAME: &'static str = "imap-acct-set-quota";
+    type Answer = ();
+
+    async fn run(self, context: &Context) -> Result<(), Failure> {
+        let name = account_name(&self.name);
+        let mut limits = allowance(context, &name).await?.limits;
+        if let Some(size) = self.size {
+            limits.octets = size.into();
+        }
+        if let Some(messages) = self.messages {
+            limits.messages = messages.into();
+        }
+        context.store.set_limits(&name, limits).await.map_err(failure)
+    }
 }
 
 impl AccountInfo {

@@ -17,7 +17,9 @@ mod reports;
 mod selection;
 
 pub(crate) use account::{AccountAdd, AccountList, AccountRemove, AccountRename};
-pub(crate) use acct::{AccountInfo, AcctCreate, AcctLimit, AcctRemove, AcctStat};
+pub(crate) use acct::{
+    AccountInfo, AcctCreate, AcctLimit, AcctQuota, AcctRemove, AcctSetQuota, AcctStat, QuotaInfo, QuotaLimit,
+};
 pub(crate) use creds::{CredsCreate, CredsList, CredsPassword, CredsRemove, CredsVerify, Password};
 pub(crate) use kept::{CredsSalt, Kept, SaltOf};
 pub(crate) use logins::{
@@ -94,7 +96,9 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         AcctIndex,
         AcctLimit,
         AcctReindex,
+        AcctQuota,
         AcctRemove,
+        AcctSetQuota,
         AcctStat,
         AppPasswordCreate,
         AppPasswordList,

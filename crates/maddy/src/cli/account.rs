@@ -2,8 +2,8 @@
 
 use crate::admin::{
     AccountAdd, AccountInfo, AccountList, AccountRemove, AccountRename, AcctCreate, AcctIndex, AcctLimit,
-    AcctRemove, AcctStat, CredsCreate, CredsList, CredsPassword, CredsRemove, CredsSalt, CredsVerify,
-    IndexInfo, Kept, Password, account_name, address_name,
+    AcctQuota, AcctRemove, AcctSetQuota, AcctStat, CredsCreate, CredsList, CredsPassword, CredsRemove,
+    CredsSalt, CredsVerify, IndexInfo, Kept, Password, QuotaInfo, QuotaLimit, account_name, address_name,
 };
 use crate::cli::args::{AccountCommand, AcctCommand, CredsCommand, Global};
 use crate::cli::ask::{self, Asking};
@@ -200,6 +200,11 @@ async fn carry_out(command: &AcctCommand, server: &Connection, global: &Global) 
         AcctCommand::Appendlimit { account, limit } => {
             append_limit(server, account, limit.as_deref(), global).await
         }
+        AcctCommand::Quota { account, size, messages } => {
+            let size = size.as_deref().map(|text| quota_limit(text, parse_size)).transpose()?;
+            let messages = messages.as_deref().map(|text| quota_limit(text, parse_count)).transpose()?;
+            quota(server, account_name(account), size, messages, global).await
+        }
     }
 }
 
@@ -247,6 +252,44 @@ async fn append_limit(
     connection.call(AcctLimit { name: name.clone(), limit }).await?;
     let sentence = format!("the append limit of {name} is {}", shown(limit));
     output::done(global, &json!({ "append_limit": limit }), &sentence)
+}
+
+fn quota_limit(text: &str, number: impl Fn(&str) -> Result<u64, Trouble>) -> Result<QuotaLimit, Trouble> {
+    match text {
+        "default" => Ok(QuotaLimit::AsConfigured),
+        "none" => Ok(QuotaLimit::None),
+        text => number(text).map(QuotaLimit::At),
+    }
+}
+
+fn parse_count(text: &str) -> Result<u64, Trouble> {
+    text.parse().map_err(|_| Trouble::usage(format!("{text:?} is not a number, none or default")))
+}
+
+async fn quota(
+    server: &Connection,
+    name: String,
+    size: Option<QuotaLimit>,
+    messages: Option<QuotaLimit>,
+    global: &Global,
+) -> Result<(), Trouble> {
+    if size.is_some() || messages.is_some() {
+        server.call(AcctSetQuota { name: name.clone(), size, messages }).await?;
+    }
+    let info = server.call(AcctQuota { name }).await?;
+    output::done(global, &info, &describe_quota(&info))
+}
+
+fn describe_quota(info: &QuotaInfo) -> String {
+    let of = |limit: Option<String>| limit.map_or("no limit".to_owned(), |limit| format!("of {limit}"));
+    let origin = if info.as_configured { "\nas configured" } else { "" };
+    format!(
+        "size      {}, {}\nmessages  {}, {}{origin}",
+        output::size(info.size),
+        of(info.size_limit.map(output::size)),
+        info.messages,
+        of(info.messages_limit.map(|limit| limit.to_string())),
+    )
 }
 
 fn parse_size(text: &str) -> Result<u64, Trouble> {

@@ -1,10 +1,13 @@
 //! The grammar of the command line.
 
+mod acct;
+
 pub(crate) use super::global::Global;
 use super::global::without;
 use super::login_args::AppPasswordCommand;
 pub(crate) use super::queue::QueueCommand;
 pub(crate) use super::reports::ReportsCommand;
+pub(crate) use acct::AcctCommand;
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -26,7 +29,7 @@ Server
 Accounts
   account        add, list, remove, rename, password: an account with its login and mailboxes
   creds          create, list, remove, password, verify, app-password: the login alone
-  imap-acct      create, list, remove, stat, reindex, appendlimit: the mailboxes alone
+  imap-acct      create, list, remove, stat, reindex, appendlimit, quota: mailboxes alone
   hash           turn a password into what is stored of it
 
 Mail
@@ -254,26 +257,6 @@ pub(crate) enum CredsCommand {
     /// Passwords made up for one program: good for less, and revoked without the others
     #[command(subcommand)]
     AppPassword(AppPasswordCommand),
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum AcctCommand {
-    /// Create mailboxes for an address that cannot log in yet
-    Create(Name),
-    /// List all accounts
-    List,
-    /// Remove all mailboxes and messages; the login stays
-    Remove(Removal),
-    /// Show one account and its size
-    Stat(Name),
-    /// Make the search index of an account anew, and wait for it
-    Reindex(Name),
-    /// Show or set the largest message that clients may put into mailboxes
-    Appendlimit {
-        account: String,
-        /// A size like 50MiB, or none
-        limit: Option<String>,
-    },
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -159,6 +159,7 @@ pub(crate) fn acceptance(text: &str, local: &[&str], remote: &[&str]) -> Accepta
             flags: Flags::NONE,
             keywords: Vec::new(),
             date: NOW,
+            space: storage::Space::Needed,
         })
         .collect();
     let jobs = if remote.is_empty() { vec![] } else { vec![job("sender@here.example", remote)] };

@@ -62,7 +62,13 @@ async fn a_database_of_the_first_version_is_brought_up() {
     let inbox = bench.inbox("a@a.example").await;
     bench.append(inbox, "old").await;
     bench.store.close().await;
-    let back = "DROP TABLE dmarc_seen; DROP TABLE dmarc_domain; DROP TABLE report_row; DROP TABLE report; \
+    let back = "DROP TRIGGER mailbox_usage; DROP TABLE annotation; ALTER TABLE account DROP COLUMN quota_octets; \
+                ALTER TABLE account DROP COLUMN quota_messages; ALTER TABLE account DROP COLUMN used_octets; \
+                ALTER TABLE account DROP COLUMN used_messages; DROP TABLE grey_triplet; DROP TABLE grey_client; \
+                DROP TABLE app_password; DROP TABLE login_certificate; DROP INDEX credential_without_scram; \
+                ALTER TABLE credential DROP COLUMN scram_salt; ALTER TABLE credential DROP COLUMN scram_iterations; \
+                ALTER TABLE credential DROP COLUMN scram_sha_1; ALTER TABLE credential DROP COLUMN scram_sha_256; \
+                DROP TABLE dmarc_seen; DROP TABLE dmarc_domain; DROP TABLE report_row; DROP TABLE report; \
                 DROP TABLE body_key_fields; PRAGMA user_version = 1";
     with_database(&bench, back).await;
     bench.reopen().await;

@@ -8,6 +8,7 @@
 )]
 
 mod accept;
+mod annotations;
 mod directory;
 mod greylist;
 mod help;
@@ -15,6 +16,7 @@ mod key_fields;
 mod mailboxes;
 mod messages;
 mod queue;
+mod quota;
 mod random;
 mod reports;
 mod search;

@@ -1,0 +1,247 @@
+//! How much an account may keep (RFC 9208), and how much it does. What is used is counted by a trigger of the database
+//! with the counters of the mailboxes, so that it is always true.
+
+use crate::error::{Error, Result};
+use crate::ids::AccountId;
+use crate::store::Store;
+use crate::writer::Tx;
+use serde_json::json;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Limits that hold; `None`: there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Octets of all messages together.
+    pub octets: Option<u64>,
+    pub messages: Option<u64>,
+}
+
+/// What an account has of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Limit {
+    /// What is configured for all.
+    #[default]
+    AsConfigured,
+    Unlimited,
+    At(u64),
+}
+
+/// The limits of one account, as they were set for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of all messages together.
+    pub octets: Limit,
+    pub messages: Limit,
+}
+
+/// What mailboxes hold together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub octets: u64,
+    pub messages: u64,
+}
+
+/// An account's limits and what it uses of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    pub limits: Limits,
+    /// The limits that hold.
+    pub quota: Quota,
+    pub used: Usage,
+}
+
+/// Whether a quota may keep a message out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// There must be room for it.
+    #[default]
+    Needed,
+    /// It is filed in any case: a notice about what its owner sent.
+    Granted,
+}
+
+impl Limit {
+    /// -1 stands for no limit, and nothing for what is configured.
+    fn read(column: Option<i64>) -> Self {
+        match column {
+            None => Self::AsConfigured,
+            Some(limit) => u64::try_from(limit).map_or(Self::Unlimited, Self::At),
+        }
+    }
+
+    fn column(self) -> Option<i64> {
+        match self {
+            Self::AsConfigured => None,
+            Self::Unlimited => Some(-1),
+            Self::At(limit) => Some(i64::try_from(limit).unwrap_or(i64::MAX)),
+        }
+    }
+
+    fn or(self, configured: Option<u64>) -> Option<u64> {
+        match self {
+            Self::AsConfigured => configured,
+            Self::Unlimited => None,
+            Self::At(limit) => Some(limit),
+        }
+    }
+}
+
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            octets: self.octets.saturating_add(other.octets),
+            messages: self.messages.saturating_add(other.messages),
+        }
+    }
+}
+
+impl Quota {
+    /// Whether so much fits.
+    pub fn allows(&self, usage: Usage) -> bool {
+        self.octets.is_none_or(|limit| usage.octets <= limit)
+            && self.messages.is_none_or(|limit| usage.messages <= limit)
+    }
+}
+
+impl Allowance {
+    /// From four columns: the limits for octets and messages, and what is used of each.
+    pub(crate) fn read(row: &SqliteRow, at: usize, configured: Quota) -> Result<Self> {
+        let limits =
+            Limits { octets: Limit::read(row.try_get(at)?), messages: Limit::read(row.try_get(at + 1)?) };
+        let used = Usage {
+            octets: row.try_get::<i64, _>(at + 2)?.unsigned_abs(),
+            messages: row.try_get::<i64, _>(at + 3)?.unsigned_abs(),
+        };
+        let quota = Quota {
+            octets: limits.octets.or(configured.octets),
+            messages: limits.messages.or(configured.messages),
+        };
+        Ok(Self { limits, quota, used })
+    }
+
+    /// Whether so much more fits.
+    pub fn has_room_for(&self, more: Usage) -> bool {
+        self.quota.allows(self.used.plus(more))
+    }
+
+    /// Whether so much would fit if nothing else were there.
+    pub fn could_hold(&self, more: Usage) -> bool {
+        self.quota.allows(more)
+    }
+}
+
+/// What is configured for accounts that have no limits of their own.
+#[derive(Debug, Default)]
+pub(crate) struct Configured(Mutex<Quota>);
+
+impl Configured {
+    pub(crate) fn new(quota: Quota) -> Self {
+        Self(Mutex::new(quota))
+    }
+
+    pub(crate) fn get(&self) -> Quota {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, quota: Quota) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = quota;
+    }
+}
+
+impl Store {
+    /// From now on these limits hold for accounts that have none of their own.
+    pub fn set_configured_quota(&self, quota: Quota) {
+        self.configured_quota().set(quota);
+    }
+
+    /// The limits of accounts by name, and what they use; names that are no accounts are missing.
+    pub async fn allowances(&self, names: &[String]) -> Result<HashMap<String, Allowance>> {
+        let sql = "SELECT name, quota_octets, quota_messages, used_octets, used_messages FROM account \
+                   WHERE name IN (SELECT value FROM json_each(?1))";
+        let rows = sqlx::query(sql).bind(json!(names).to_string()).fetch_all(self.readers()).await?;
+        let configured = self.configured_quota().get();
+        rows.iter().map(|row| Ok((row.try_get(0)?, Allowance::read(row, 1, configured)?))).collect()
+    }
+
+    /// The limits of one account, and what it uses.
+    pub async fn allowance(&self, account: AccountId) -> Result<Allowance> {
+        let mut reader = self.readers().acquire().await?;
+        allowance(&mut reader, account, self.configured_quota().get()).await
+    }
+
+    /// Sets the limits of an account. What is there already stays, even if it is more.
+    pub async fn set_limits(&self, name: &str, limits: Limits) -> Result<()> {
+        let name = name.to_owned();
+        self.write(0, move |tx| {
+            Box::pin(async move {
+                let sql = "UPDATE account SET quota_octets = ?2, quota_messages = ?3 WHERE name = ?1";
+                let query = sqlx::query(sql).bind(name.clone());
+                let query = query.bind(limits.octets.column()).bind(limits.messages.column());
+                match query.execute(&mut tx.connection).await?.rows_affected() {
+                    0 => Err(Error::NoSuchAccount(name)),
+                    _ => Ok(()),
+                }
+            })
+        })
+        .await
+    }
+}
+
+async fn allowance(
+    connection: &mut SqliteConnection,
+    account: AccountId,
+    configured: Quota,
+) -> Result<Allowance> {
+    let sql = "SELECT quota_octets, quota_messages, used_octets, used_messages FROM account WHERE id = ?1";
+    let row = sqlx::query(sql).bind(account.0).fetch_optional(connection).await?;
+    Allowance::read(&row.ok_or_else(|| Error::NoSuchAccount(account.to_string()))?, 0, configured)
+}
+
+/// Refuses what is more than the account may keep. To be asked in the transaction that adds it.
+pub(crate) async fn check(tx: &mut Tx, account: AccountId, more: Usage) -> Result<()> {
+    let allowance = allowance(&mut tx.connection, account, tx.quota).await?;
+    if allowance.has_room_for(more) {
+        return Ok(());
+    }
+    let sql = "SELECT name FROM account WHERE id = ?1";
+    let name = sqlx::query_scalar(sql).bind(account.0).fetch_one(&mut tx.connection).await?;
+    Err(Error::OverQuota(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_to_the_last_octet() {
+        let quota = Quota { octets: Some(10), messages: Some(2) };
+        for (octets, messages, want) in
+            [(0, 0, true), (10, 2, true), (11, 1, false), (1, 3, false), (u64::MAX, u64::MAX, false)]
+        {
+            assert_eq!(quota.allows(Usage { octets, messages }), want, "{octets} {messages}");
+        }
+        assert!(Quota::default().allows(Usage { octets: u64::MAX, messages: u64::MAX }));
+        let allowance = Allowance { quota, used: Usage { octets: 8, messages: 1 }, ..Allowance::default() };
+        assert!(allowance.has_room_for(Usage { octets: 2, messages: 1 }));
+        assert!(!allowance.has_room_for(Usage { octets: 3, messages: 1 }));
+        assert!(allowance.could_hold(Usage { octets: 3, messages: 1 }));
+    }
+
+    #[test]
+    fn own_limits_come_before_configured_ones() {
+        for (limit, column) in
+            [(Limit::AsConfigured, None), (Limit::Unlimited, Some(-1)), (Limit::At(5), Some(5))]
+        {
+            assert_eq!(limit.column(), column);
+            assert_eq!(Limit::read(column), limit);
+        }
+        assert_eq!(Limit::AsConfigured.or(Some(3)), Some(3));
+        assert_eq!(Limit::Unlimited.or(Some(3)), None);
+        assert_eq!(Limit::At(0).or(None), Some(0));
+    }
+}
