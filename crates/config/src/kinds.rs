@@ -49,6 +49,15 @@ impl<'a> Section<'a> {
         self.opt(key, "number", doc, read, N::to_string)
     }
 
+    /// A whole number that may be below zero.
+    pub fn integer<'s>(&'s mut self, key: impl Into<Key>, doc: &str) -> Opt<'s, 'a, i64> {
+        let read = |value: &Value, _: &Context<'_>| {
+            let number = integer_of(value).ok_or_else(|| wrong(value, "a whole number", "like -5"))?;
+            i64::try_from(number).map_err(|_| Fault::new(format!("is out of range: {number}"), ""))
+        };
+        self.opt(key, "number", doc, read, i64::to_string)
+    }
+
     /// A number, whole or not.
     pub fn number<'s>(&'s mut self, key: impl Into<Key>, doc: &str) -> Opt<'s, 'a, f64> {
         let read = |value: &Value, _: &Context<'_>| match &value.scalar {

@@ -183,7 +183,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     let smtp = section.child("smtp", "The door for mail from other servers.", smtp_in::config::decode);
     let checks = section.child(
         "checks",
-        "What is checked of mail from other servers, and what follows: \"nothing\", \"mark\" (a field X-Junk-Reason), \"quarantine\" (to Junk, with the field), \"reject\", \"defer\".",
+        "What is checked of mail from other servers, and what follows: \"none\", \"mark\" (a field X-Junk-Reason), \"quarantine\" (to Junk, with the field), \"reject\", \"defer\".",
         policy::config::decode,
     );
     let dkim =

@@ -109,7 +109,8 @@ impl Daemon {
         intake.set_signer(signer(&config, &world).await?);
         intake.set_reports(Some(report_reader(&config, &store, &world)));
         intake.counters().set(config.reports.sending);
-        let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone());
+        let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone())
+            .for_domains(&config.domains);
         let doors = Doors::new(&config, &store, &intake, &world, pipeline).await;
         let listeners = Listeners::default();
         let change = listeners.prepare(&config, &ground).map_err(StartError::Bind)?;

@@ -56,7 +56,11 @@ impl Doors {
         self.judge.reconfigure(config.logins.clone());
         self.smtp.reconfigure(config.smtp.clone());
         // The checks remember whom they have put off, and go on remembering.
-        let pipeline = self.smtp.pipeline().reconfigured(config.checks.clone(), config.hostname.clone());
+        let pipeline = self.smtp.pipeline().reconfigured(
+            config.checks.clone(),
+            config.hostname.clone(),
+            &config.domains,
+        );
         self.smtp.judge_by(pipeline);
         self.submission.reconfigure(config.submission.clone());
         let mut reading = self.imap.write().unwrap_or_else(PoisonError::into_inner);

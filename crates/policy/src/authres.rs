@@ -1,8 +1,12 @@
 //! Authentication-Results: what we found, told to readers; and what others say in our name, taken out (RFC 8601).
 
+use crate::decide::Disposition;
 use crate::decide::Verdict;
 use crate::finding::{Finding, Identity, SpfFinding};
-use crate::{dkim, dmarc, iprev};
+use crate::helo::HeloResult;
+use crate::results::without_comments;
+use crate::sender::SenderResult;
+use crate::{arc, dkim, dmarc, dnslist, iprev};
 use mail::{Domain, Message, Spool, header};
 use std::io;
 use std::ops::Range;
@@ -16,17 +20,35 @@ const LINE_MAX: usize = 78;
 const VALUE_MAX: usize = 200;
 
 /// The field with all that was found: whole, folded, without the last line break, for [`Message::prepend`].
+/// `disposition` is what became of a failure of DMARC.
 ///
-/// Without findings it says `none`, so that readers know that nothing was checked (RFC 8601 §2.2).
-pub fn field(hostname: &Domain, findings: &[Finding]) -> String {
+/// Without findings it says `none`, so that readers know that nothing was checked (RFC 8601 §2.2). What has no
+/// registered name begins with `x-`, and stands there only if something is wrong.
+pub fn field(hostname: &Domain, findings: &[Finding], disposition: Option<&Disposition>) -> String {
     let mut results = Vec::new();
     for finding in findings {
         match finding {
             Finding::Iprev(one) => results.push(about_iprev(one)),
+            Finding::Helo(one) if one.result == HeloResult::Pass => {}
+            Finding::Helo(one) => results.push(format!(
+                "x-helo={} reason={} smtp.helo={}",
+                one.result,
+                quoted(&one.reason),
+                value(&one.helo)
+            )),
+            Finding::Sender(one) if one.result == SenderResult::Pass => {}
+            Finding::Sender(one) => results.push(format!(
+                "x-sender={} reason={} smtp.mailfrom={}",
+                one.result,
+                quoted(&one.reason),
+                value(&one.sender)
+            )),
+            Finding::Lists(one) => results.extend(one.listings.iter().map(about_listing)),
             Finding::Spf(one) => results.push(about_spf(one)),
             Finding::Dkim(all) if all.is_empty() => results.push("dkim=none".to_owned()),
             Finding::Dkim(all) => results.extend(all.iter().map(about_dkim)),
-            Finding::Dmarc(one) => results.push(about_dmarc(one)),
+            Finding::Arc(one) => results.push(about_arc(one)),
+            Finding::Dmarc(one) => results.push(about_dmarc(one, disposition)),
         }
     }
     if results.is_empty() {
@@ -96,7 +118,33 @@ fn about_dkim(one: &dkim::Outcome) -> String {
     out
 }
 
-fn about_dmarc(one: &dmarc::Outcome) -> String {
+fn about_arc(one: &arc::Outcome) -> String {
+    let mut out = format!(
+        "arc={} reason={} smtp.remote-ip={}",
+        one.result,
+        quoted(&one.reason),
+        value(&one.peer.to_string())
+    );
+    if let Some(oldest) = one.oldest_pass {
+        out.push_str(&format!(" header.oldest-pass={oldest}"));
+    }
+    out
+}
+
+/// A list that speaks for the client, as RFC 8904 §2 writes it; the same for one that speaks against it, for which
+/// there is no registered name.
+fn about_listing(one: &dnslist::Listing) -> String {
+    let word = if one.score < 0 { "dnswl=pass" } else { "x-dnsbl=fail" };
+    let codes: Vec<String> = one.codes.iter().map(ToString::to_string).collect();
+    let mut out = format!("{word} dns.zone={} policy.ip={}", value(&one.list), value(&codes.join(",")));
+    if let Some(text) = &one.text {
+        out.push_str(&format!(" policy.txt={}", quoted(text)));
+    }
+    out
+}
+
+/// `policy.dmarc` says what was done about a failure (RFC 7489 §11.1), and a comment why it is not what was asked for.
+fn about_dmarc(one: &dmarc::Outcome, disposition: Option<&Disposition>) -> String {
     let mut out = format!("dmarc={}", one.result);
     if let Some(published) = one.published {
         out.push_str(&format!(" (p={published})"));
@@ -105,7 +153,18 @@ fn about_dmarc(one: &dmarc::Outcome) -> String {
     if let Some(author) = &one.author {
         out.push_str(&format!(" header.from={}", value(author.as_str())));
     }
+    if let Some(disposition) = disposition.filter(|_| one.result == dmarc::DmarcResult::Fail) {
+        out.push_str(&format!(" policy.dmarc={}", disposition.policy));
+        if let Some(change) = &disposition.changed {
+            out.push_str(&format!(" ({})", comment(&change.comment)));
+        }
+    }
     out
+}
+
+/// Text that cannot leave a comment.
+fn comment(text: &str) -> String {
+    clean(text, VALUE_MAX).replace(['(', ')', '\\'], "?")
 }
 
 /// Text without control characters, of bounded length.
@@ -208,35 +267,6 @@ fn receivers_of(value: &[u8]) -> Vec<String> {
     }
     if let Some((_, comment)) = lower.split_once('(') {
         out.extend(comment.split([':', ')']).next().map(|name| name.trim().to_owned()));
-    }
-    out
-}
-
-/// The text without comments, nested ones included (RFC 5322 §3.2.2).
-fn without_comments(value: &[u8]) -> String {
-    let mut out = String::new();
-    let mut depth = 0_usize;
-    let mut in_quotes = false;
-    let text = String::from_utf8_lossy(value).into_owned();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => {
-                let escaped = chars.next();
-                if depth == 0 {
-                    out.push('\\');
-                    out.extend(escaped);
-                }
-            }
-            '"' if depth == 0 => {
-                in_quotes = !in_quotes;
-                out.push(c);
-            }
-            '(' if !in_quotes => depth += 1,
-            ')' if !in_quotes && depth > 0 => depth -= 1,
-            _ if depth == 0 => out.push(c),
-            _ => {}
-        }
     }
     out
 }

@@ -1,7 +1,8 @@
 //! The nodes `checks` and `dkim` of the configuration.
 
-use crate::decide::{Action, Rules};
 use crate::dkim::Selectors;
+use crate::dnslist::{self, List};
+use crate::rules::{self, Action, Actions, Choices, Row, Rules};
 use config::{Network, Section};
 use mail::Domain;
 use std::net::IpAddr;
@@ -25,8 +26,13 @@ impl Switch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     pub iprev: Switch,
+    pub helo: Switch,
+    pub sender: Switch,
+    /// Lists of addresses and domains to ask.
+    pub lists: Vec<List>,
     pub spf: Switch,
     pub dkim: Switch,
+    pub arc: Switch,
     /// On only together with SPF and DKIM.
     pub dmarc: Switch,
     /// Clients that are not checked: our own relays, a filter in front of us.
@@ -40,8 +46,12 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             iprev: Switch::On,
+            helo: Switch::On,
+            sender: Switch::On,
+            lists: Vec::new(),
             spf: Switch::On,
             dkim: Switch::On,
+            arc: Switch::On,
             dmarc: Switch::On,
             exempt: Vec::new(),
             rules: Rules::default(),
@@ -56,17 +66,16 @@ impl Config {
     }
 }
 
-const MILD: &[(&str, Action)] =
-    &[("nothing", Action::Nothing), ("mark", Action::Mark), ("quarantine", Action::Quarantine)];
 const ANY: &[(&str, Action)] = &[
-    ("nothing", Action::Nothing),
+    ("none", Action::Nothing),
     ("mark", Action::Mark),
     ("quarantine", Action::Quarantine),
     ("reject", Action::Reject),
+    ("defer", Action::Defer),
 ];
 /// Where the DNS gave no answer, nothing is refused for good.
 const UNANSWERED: &[(&str, Action)] = &[
-    ("nothing", Action::Nothing),
+    ("none", Action::Nothing),
     ("mark", Action::Mark),
     ("quarantine", Action::Quarantine),
     ("defer", Action::Defer),
@@ -75,6 +84,17 @@ const UNANSWERED: &[(&str, Action)] = &[
 fn switch(section: &mut Section<'_>, usual: Switch) -> Switch {
     let on = section.flag("enabled", "Whether this check is made.").or(usual.is_on());
     if on { Switch::On } else { Switch::Off }
+}
+
+/// Reads an option for each result.
+fn actions<R: Copy + PartialEq>(section: &mut Section<'_>, rows: &[Row<R>], actions: &mut Actions<R>) {
+    for row in rows {
+        let choices = match row.choices {
+            Choices::Any => ANY,
+            Choices::Unanswered => UNANSWERED,
+        };
+        actions.set(row.result, section.choice(row.word, choices, row.doc).or(row.usual));
+    }
 }
 
 /// Reads the node `checks`.
@@ -89,31 +109,44 @@ pub fn decode(section: &mut Section<'_>) -> Config {
         )
         .many();
     let defer_at_most = section
-        .duration(
-            "defer-at-most",
-            "A sender that was put off for so long because the DNS gave no answer is let in, to Junk.",
-        )
+        .duration("defer-at-most", "A sender that was put off for so long is let in, to Junk.")
         .within(Duration::from_secs(60)..=Duration::from_secs(5 * 24 * 3600))
         .or(usual.defer_at_most);
     let mut rules = usual.rules;
     let iprev = section.child("iprev", "Does the reverse name of the client lead back to it?", |iprev| {
-        rules.iprev_fail =
-            iprev.choice("fail", ANY, "What to do if it does not, or if there is none.").or(rules.iprev_fail);
+        actions(iprev, rules::IPREV, &mut rules.iprev);
         switch(iprev, usual.iprev)
     });
+    let helo = section.child("helo", "Does what the client calls itself make sense?", |helo| {
+        actions(helo, rules::HELO, &mut rules.helo);
+        switch(helo, usual.helo)
+    });
+    let sender = section.child("sender", "Can the domain in MAIL FROM take mail?", |sender| {
+        actions(sender, rules::SENDER, &mut rules.sender);
+        switch(sender, usual.sender)
+    });
+    let (lists, thresholds) =
+        section.child("dnsbl", "What do lists in the DNS say of the client?", dnslist::decode);
+    rules.lists = thresholds;
     let spf = section.child("spf", "May the client use these names (SPF)?", |spf| {
-        decode_spf(spf, &mut rules);
+        actions(spf, rules::SPF, &mut rules.spf);
+        actions(spf, rules::SPF_HELO, &mut rules.spf_helo);
         switch(spf, usual.spf)
     });
     let dkim = section.child("dkim", "Are the signatures good (DKIM)?", |dkim| {
-        rules.dkim_fail = dkim
-            .choice("fail", MILD, "What to do if there are signatures and none is good.")
-            .or(rules.dkim_fail);
+        actions(dkim, rules::DKIM, &mut rules.dkim);
         switch(dkim, usual.dkim)
+    });
+    let arc = section.child("arc", "What do those say who handed the message on (ARC)?", |arc| {
+        actions(arc, rules::ARC, &mut rules.arc);
+        rules.trusted_sealers = arc
+            .parsed("trusted", "a domain name", Domain::parse, "Who is believed, with all names below: mail that fails DMARC is taken if one of them saw it pass.")
+            .many();
+        switch(arc, usual.arc)
     });
     let dmarc =
         section.child("dmarc", "Does anybody vouch for the author, and what if not (DMARC)?", |dmarc| {
-            decode_dmarc(dmarc, &mut rules);
+            actions(dmarc, rules::DMARC, &mut rules.dmarc);
             let on = switch(dmarc, usual.dmarc);
             if on.is_on() && !(spf.is_on() && dkim.is_on()) {
                 dmarc.problem(
@@ -124,35 +157,7 @@ pub fn decode(section: &mut Section<'_>) -> Config {
             }
             on
         });
-    Config { iprev, spf, dkim, dmarc, exempt, rules, defer_at_most }
-}
-
-fn decode_spf(spf: &mut Section<'_>, rules: &mut Rules) {
-    rules.spf_fail = spf
-        .choice("fail", ANY, "What to do if the domain says no and nobody else vouches for the author.")
-        .or(rules.spf_fail);
-    rules.spf_softfail = spf
-        .choice("softfail", MILD, "What to do if the domain says \"probably not\".")
-        .or(rules.spf_softfail);
-    rules.spf_permerror = spf
-        .choice("permerror", ANY, "What to do if the record of the domain cannot be understood.")
-        .or(rules.spf_permerror);
-    rules.helo_fail =
-        spf.choice("helo-fail", ANY, "What to do if the name in HELO says no.").or(rules.helo_fail);
-}
-
-fn decode_dmarc(dmarc: &mut Section<'_>, rules: &mut Rules) {
-    rules.dmarc_reject =
-        dmarc.choice("reject", ANY, "What to do where the domain asks to reject.").or(rules.dmarc_reject);
-    rules.dmarc_quarantine = dmarc
-        .choice("quarantine", ANY, "What to do where the domain asks for quarantine.")
-        .or(rules.dmarc_quarantine);
-    rules.dmarc_temperror = dmarc
-        .choice("temperror", UNANSWERED, "What to do if the DNS does not say what is needed.")
-        .or(rules.dmarc_temperror);
-    rules.unclear_author = dmarc
-        .choice("unclear-author", ANY, "What to do with no From, several, or one that cannot be read.")
-        .or(rules.unclear_author);
+    Config { iprev, helo, sender, lists, spf, dkim, arc, dmarc, exempt, rules, defer_at_most }
 }
 
 /// Checked node `dkim`: signing.
@@ -209,6 +214,7 @@ fn selector(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dnslist::{Code, Subjects, Thresholds};
 
     fn read<R>(text: &str, decode: impl FnOnce(&mut Section<'_>) -> R) -> Result<R, String> {
         config::Tree::from_text("test", text, &|_| None)
@@ -218,35 +224,95 @@ mod tests {
 
     #[test]
     fn nothing_written_means_the_defaults() {
+        assert_eq!(Config::default().rules, Rules::default());
         assert_eq!(read("", decode).unwrap(), Config::default());
         assert_eq!(read("", decode_signing).unwrap(), SigningConfig::default());
     }
 
+    /// Every option of a table, in its own words, reaches its own result and no other.
     #[test]
-    fn everything_can_be_set() {
+    fn every_result_has_an_option() {
+        fn each<R: Copy + PartialEq + std::fmt::Debug>(
+            node: &str,
+            rows: &[Row<R>],
+            of: impl Fn(&Rules) -> Actions<R>,
+        ) {
+            for row in rows {
+                let action = if row.usual == Action::Mark { "quarantine" } else { "mark" };
+                let got = read(&format!("{node} {}={action:?}", row.word), decode).unwrap();
+                let mut want = of(&Rules::default());
+                want.set(row.result, if action == "mark" { Action::Mark } else { Action::Quarantine });
+                assert_eq!(of(&got.rules), want, "{node} {}", row.word);
+                assert_ne!(got.rules, Rules::default());
+                let reject = read(&format!("{node} {}=\"reject\"", row.word), decode);
+                assert_eq!(reject.is_ok(), matches!(row.choices, Choices::Any), "{node} {}", row.word);
+                assert_eq!(
+                    of(&read(&format!("{node} {}=\"none\"", row.word), decode).unwrap().rules).of(row.result),
+                    Action::Nothing
+                );
+                assert_eq!(
+                    of(&read(&format!("{node} {}=\"defer\"", row.word), decode).unwrap().rules)
+                        .of(row.result),
+                    Action::Defer
+                );
+            }
+        }
+        each("iprev", rules::IPREV, |rules| rules.iprev.clone());
+        each("helo", rules::HELO, |rules| rules.helo.clone());
+        each("sender", rules::SENDER, |rules| rules.sender.clone());
+        each("spf", rules::SPF, |rules| rules.spf.clone());
+        each("spf", rules::SPF_HELO, |rules| rules.spf_helo.clone());
+        each("dkim", rules::DKIM, |rules| rules.dkim.clone());
+        each("arc", rules::ARC, |rules| rules.arc.clone());
+        each("dmarc", rules::DMARC, |rules| rules.dmarc.clone());
+    }
+
+    #[test]
+    fn everything_else_can_be_set() {
         let got = read(
-            "exempt \"192.0.2.0/24\" \"::1\"\ndefer-at-most \"1h\"\niprev enabled=#false fail=\"mark\"\n\
-             spf { fail \"reject\"; softfail \"quarantine\"; permerror \"mark\"; helo-fail \"reject\" }\n\
-             dkim fail=\"mark\"\ndmarc { enabled #false; reject \"quarantine\"; quarantine \"mark\"; temperror \"nothing\"; unclear-author \"reject\" }",
+            "exempt \"192.0.2.0/24\" \"::1\"\ndefer-at-most \"1h\"\niprev enabled=#false\nhelo enabled=#false\nsender enabled=#false\n\
+             arc { enabled #false; trusted \"Lists.example\" \"bücher.example\" }\ndmarc enabled=#false\n\
+             dnsbl { mark 1; quarantine 3; reject 9; defer 7\n\
+             list \"bl.example\" name=\"BL\" sender=#true score=2 { code \"127.0.0.4/30\" score=5 text=\"bad\"; code \"127.0.0.2\" }\n\
+             list \"wl.example\" client=#false helo=#true score=-3 }",
             decode,
         )
         .unwrap();
+        let domain = |text: &str| Domain::parse(text).unwrap();
+        let code = |answer: &str, score, text: Option<&str>| Code {
+            answer: Network::parse(answer).unwrap(),
+            score,
+            text: text.map(str::to_owned),
+        };
+        let lists = vec![
+            List {
+                zone: domain("bl.example"),
+                name: "BL".to_owned(),
+                asked_for: Subjects { client: true, helo: false, sender: true },
+                score: 2,
+                codes: vec![code("127.0.0.4/30", 5, Some("bad")), code("127.0.0.2", 1, None)],
+            },
+            List {
+                zone: domain("wl.example"),
+                name: "wl.example".to_owned(),
+                asked_for: Subjects { client: false, helo: true, sender: false },
+                score: -3,
+                codes: Vec::new(),
+            },
+        ];
         let want = Config {
             iprev: Switch::Off,
+            helo: Switch::Off,
+            sender: Switch::Off,
+            arc: Switch::Off,
             dmarc: Switch::Off,
+            lists,
             exempt: vec![Network::parse("192.0.2.0/24").unwrap(), Network::parse("::1").unwrap()],
             defer_at_most: Duration::from_secs(3600),
             rules: Rules {
-                spf_fail: Action::Reject,
-                spf_softfail: Action::Quarantine,
-                spf_permerror: Action::Mark,
-                helo_fail: Action::Reject,
-                iprev_fail: Action::Mark,
-                dkim_fail: Action::Mark,
-                dmarc_quarantine: Action::Mark,
-                dmarc_reject: Action::Quarantine,
-                dmarc_temperror: Action::Nothing,
-                unclear_author: Action::Reject,
+                trusted_sealers: vec![domain("lists.example"), domain("xn--bcher-kva.example")],
+                lists: Thresholds { mark: Some(1), quarantine: Some(3), reject: Some(9), defer: Some(7) },
+                ..Rules::default()
             },
             ..Config::default()
         };
@@ -266,6 +332,10 @@ mod tests {
             ("dmarc temperror=\"reject\"", "reject"),
             ("exempt \"192.0.2.1/24\"", "there are bits behind the first 24"),
             ("spf fial=\"mark\"", "did you mean `fail`?"),
+            ("dnsbl { list \"a b\" }", "domain name"),
+            ("dnsbl { list \"bl.example\" score=2000 }", "between -1000 and 1000"),
+            ("dnsbl { list \"bl.example\" { code \"192.0.2.1\" } }", "127.0.0.0/8"),
+            ("dnsbl { list \"bl.example\" name=\"a\\nb\" }", "printable"),
         ] {
             let problems = read(text, decode).unwrap_err();
             assert!(problems.contains(want), "{text}: {problems}");

@@ -1,79 +1,19 @@
 //! The verdict: findings and rules in, what to do with the message out. Pure.
 
+#[cfg(test)]
+mod tests;
+
+use crate::arc::{self, Standing, Vouching, vouching};
 use crate::dkim::DkimResult;
 use crate::dmarc::{DmarcResult, Policy};
 use crate::finding::{Finding, Identity, SpfFinding};
+use crate::helo::HeloResult;
 use crate::iprev::IprevResult;
+use crate::rules::{Action, DmarcCase, Rules};
+use crate::sender::SenderResult;
 use crate::spf::SpfResult;
-use crate::{dkim, dmarc};
+use crate::{dkim, dmarc, dnslist, helo, iprev, sender};
 use mail::{Domain, Reply, Status};
-
-/// What a rule asks for. Of several the greatest counts: while it is unknown whether somebody vouches for the
-/// message, nothing final is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Action {
-    Nothing,
-    /// Deliver, with the reason in a header field.
-    Mark,
-    /// Deliver to Junk, with the reason in a header field.
-    Quarantine,
-    Reject,
-    /// Ask the client to come again.
-    Defer,
-}
-
-impl Action {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::Mark => "mark",
-            Self::Quarantine => "quarantine",
-            Self::Reject => "reject",
-            Self::Defer => "defer",
-        }
-    }
-}
-
-/// What to do about which finding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// The three about SPF of MAIL FROM count only where nobody vouches for the author: a forwarded message fails
-    /// SPF and still carries its signature.
-    pub spf_fail: Action,
-    pub spf_softfail: Action,
-    pub spf_permerror: Action,
-    pub helo_fail: Action,
-    /// The reverse name does not lead back, or there is none.
-    pub iprev_fail: Action,
-    /// There are signatures, and none is good. RFC 6376 §6.3 advises against more than a mark.
-    pub dkim_fail: Action,
-    /// DMARC failed and the domain asks for quarantine.
-    pub dmarc_quarantine: Action,
-    /// DMARC failed and the domain asks for rejection.
-    pub dmarc_reject: Action,
-    /// The DNS did not say what DMARC needs to know.
-    pub dmarc_temperror: Action,
-    /// No From, several, or one that cannot be read.
-    pub unclear_author: Action,
-}
-
-impl Default for Rules {
-    /// For a personal domain: do what the domains ask for, put to Junk what cannot be told, lose nothing.
-    fn default() -> Self {
-        Self {
-            spf_fail: Action::Quarantine,
-            spf_softfail: Action::Nothing,
-            spf_permerror: Action::Nothing,
-            helo_fail: Action::Nothing,
-            iprev_fail: Action::Nothing,
-            dkim_fail: Action::Nothing,
-            dmarc_quarantine: Action::Quarantine,
-            dmarc_reject: Action::Reject,
-            dmarc_temperror: Action::Defer,
-            unclear_author: Action::Quarantine,
-        }
-    }
-}
 
 /// What becomes of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,60 +40,184 @@ impl Verdict {
     }
 }
 
+/// How long a client may still be put off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delay {
+    Allowed,
+    /// It was put off for long enough: what would be put off goes to Junk.
+    Over,
+}
+
 /// One rule that applied.
 struct Applied {
     action: Action,
     reason: String,
-    /// Said if the action is to reject.
-    status: Status,
+    /// Subject and detail of the enhanced status (RFC 3463 §3, RFC 7372 §3).
+    code: (u16, u16),
     /// More text for a rejected client.
     more: Option<String>,
+    firmness: Firmness,
+}
+
+/// Whether an answer that is yet to come could undo a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Firmness {
+    Firm,
+    /// Nobody vouches for the author, as far as is known.
+    UntilVouchedFor,
+}
+
+impl Applied {
+    fn new(action: Action, code: (u16, u16), reason: String) -> Self {
+        Self { action, reason, code, more: None, firmness: Firmness::Firm }
+    }
+
+    fn unanswered(action: Action, reason: String) -> Self {
+        // RFC 7208 §8.6 names this status for it.
+        Self::new(action, (4, 3), reason)
+    }
 }
 
 /// Says what becomes of a message.
 pub fn decide(findings: &[Finding], rules: &Rules) -> Verdict {
-    let is_vouched = is_author_vouched_for(findings);
-    let mut applied: Vec<Applied> = findings
-        .iter()
-        .filter_map(|finding| match finding {
-            Finding::Iprev(one) => about_iprev(one, rules),
-            Finding::Spf(one) if one.identity == Identity::Helo => about_helo(one, rules),
-            Finding::Spf(_) if is_vouched => None,
-            Finding::Spf(one) => about_spf(one, rules),
-            Finding::Dkim(all) => about_dkim(all, rules),
-            Finding::Dmarc(_) if is_vouched => None,
-            Finding::Dmarc(one) => about_dmarc(one, rules),
-        })
-        .filter(|one| one.action > Action::Nothing)
-        .collect();
+    decide_with(findings, rules, Delay::Allowed)
+}
+
+pub(crate) fn decide_with(findings: &[Finding], rules: &Rules, delay: Delay) -> Verdict {
+    let mut applied = apply(findings, rules);
+    for one in applied.iter_mut().filter(|one| one.action == Action::Defer && delay == Delay::Over) {
+        one.action = Action::Quarantine;
+    }
+    // While it is unknown whether somebody vouches for the author, he is put off; what nobody can undo is said at once,
+    // so that a stranger who breaks his own name server does not turn a refusal into a delay.
+    let is_firm = |one: &Applied| one.action == Action::Reject && one.firmness == Firmness::Firm;
+    if applied.iter().any(is_firm) {
+        applied.retain(|one| one.action != Action::Defer);
+    }
     // The strongest first; DMARC, which stands last among the findings, gives the reply before others as strong.
     applied.reverse();
     applied.sort_by_key(|one| std::cmp::Reverse(one.action));
     let Some(first) = applied.first() else { return Verdict::Accept };
     let reasons = || applied.iter().map(|one| one.reason.clone()).collect();
+    let (subject, detail) = first.code;
     match first.action {
         Action::Nothing => Verdict::Accept,
         Action::Mark => Verdict::Mark(reasons()),
         Action::Quarantine => Verdict::Quarantine(reasons()),
         Action::Reject => {
             let more = first.more.as_deref().map_or(String::new(), |more| format!("\n{more}"));
-            Verdict::Reject(Reply::new(550, first.status, format!("{}{more}", first.reason)))
+            let text = format!("{}{more}", first.reason);
+            Verdict::Reject(Reply::new(550, Status::permanent(subject, detail), text))
         }
         Action::Defer => {
             let text = format!("{}; try again later", first.reason);
-            Verdict::Defer(Reply::new(451, Status::transient(4, 3), text))
+            Verdict::Defer(Reply::new(451, Status::transient(subject, detail), text))
         }
+    }
+}
+
+/// The rules that apply, in the order of the findings.
+fn apply(findings: &[Finding], rules: &Rules) -> Vec<Applied> {
+    let support = Support::of(findings, rules);
+    findings
+        .iter()
+        .filter_map(|finding| match finding {
+            Finding::Iprev(one) => about_iprev(one, rules),
+            Finding::Helo(one) => about_helo(one, rules),
+            Finding::Sender(one) => about_sender(one, &support, findings, rules),
+            Finding::Lists(one) => about_lists(one, rules),
+            Finding::Spf(one) if one.identity == Identity::Helo => about_spf_helo(one, rules),
+            Finding::Spf(_) if support.is_vouched => None,
+            // Where the domain has a policy, that says whether to wait.
+            Finding::Spf(one) if one.outcome.result == SpfResult::TempError && support.has_policy => None,
+            Finding::Spf(one) => about_spf(one, rules),
+            Finding::Dkim(all) => about_dkim(all, rules),
+            Finding::Arc(one) => about_arc(one, rules),
+            Finding::Dmarc(_) if support.is_vouched => None,
+            Finding::Dmarc(one) => about_dmarc(one, &support, rules),
+        })
+        .filter(|one| one.action > Action::Nothing)
+        .collect()
+}
+
+/// What was done about a message that DMARC has a record for, for the header and for reports to the domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disposition {
+    /// What was done: nothing, Junk or refusal. A message that is put off counts as not yet refused.
+    pub policy: Policy,
+    /// Why it is not what the domain asks for.
+    pub changed: Option<Override>,
+}
+
+/// Why something else was done than the domain asks for: `local_policy` in reports (RFC 7489 §7.2, RFC 8617 §7.2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    pub comment: String,
+}
+
+/// What DMARC alone comes to; `None` where no record was found. Other checks may have refused the message all the same.
+pub fn disposition(findings: &[Finding], rules: &Rules) -> Option<Disposition> {
+    let dmarc = dmarc_of(findings).filter(|one| one.published.is_some())?;
+    let done = |policy| Disposition { policy, changed: None };
+    if dmarc.result != DmarcResult::Fail {
+        return Some(done(Policy::None));
+    }
+    let support = Support::of(findings, rules);
+    if let Some(vouching) = support.sealed.as_ref().filter(|one| one.standing == Standing::Verified) {
+        let chain = findings.iter().find_map(|finding| match finding {
+            Finding::Arc(one) => Some(one.summary()),
+            _ => None,
+        });
+        let Vouching { sealer, claim, .. } = vouching;
+        let comment = format!("{}: {sealer}, who is trusted, saw {claim}", chain.unwrap_or_default());
+        return Some(Disposition { policy: Policy::None, changed: Some(Override { comment }) });
+    }
+    let action = rules.dmarc.of(case_of(dmarc.wanted));
+    let policy = match action {
+        Action::Nothing | Action::Mark => Policy::None,
+        Action::Quarantine => Policy::Quarantine,
+        Action::Reject | Action::Defer => Policy::Reject,
+    };
+    let comment = format!("here {} means {}", dmarc.wanted, action.word());
+    let changed = (policy != dmarc.wanted).then_some(Override { comment });
+    Some(Disposition { policy, changed })
+}
+
+fn dmarc_of(findings: &[Finding]) -> Option<&dmarc::Outcome> {
+    findings.iter().find_map(|finding| match finding {
+        Finding::Dmarc(one) => Some(one),
+        _ => None,
+    })
+}
+
+/// Who stands up for the author.
+struct Support {
+    is_vouched: bool,
+    /// The author's domain has a DMARC record.
+    has_policy: bool,
+    /// A trusted sealer of the chain saw the author's domain pass.
+    sealed: Option<Vouching>,
+}
+
+impl Support {
+    fn of(findings: &[Finding], rules: &Rules) -> Self {
+        let author = dmarc_of(findings).and_then(|one| one.author.as_ref());
+        let sealed = author.and_then(|author| {
+            findings.iter().find_map(|finding| match finding {
+                Finding::Arc(one) => vouching(one, author, &rules.trusted_sealers),
+                _ => None,
+            })
+        });
+        let is_sealed = sealed.as_ref().is_some_and(|one| one.standing == Standing::Verified);
+        let has_policy = dmarc_of(findings).is_some_and(|one| one.published.is_some());
+        Self { is_vouched: is_sealed || is_author_vouched_for(findings), has_policy, sealed }
     }
 }
 
 /// Whether DMARC passed. Where there is no policy, a good signature of the author's domain or one above it says as
 /// much; where the DNS does not tell the policy, one of the very domain, which is enough for any policy.
 fn is_author_vouched_for(findings: &[Finding]) -> bool {
-    let dmarc = findings.iter().find_map(|finding| match finding {
-        Finding::Dmarc(one) => Some(one),
-        _ => None,
-    });
-    let Some(dmarc) = dmarc else { return false };
+    let Some(dmarc) = dmarc_of(findings) else { return false };
     let Some(author) = &dmarc.author else { return false };
     let signed = |is_right: &dyn Fn(&Domain) -> bool| {
         findings.iter().any(|finding| match finding {
@@ -184,259 +248,166 @@ fn domain_of(one: &SpfFinding) -> &str {
     one.who.rsplit_once('@').map_or(one.who.as_str(), |(_, domain)| domain)
 }
 
-fn about_iprev(one: &crate::iprev::Outcome, rules: &Rules) -> Option<Applied> {
-    if !matches!(one.result, IprevResult::Fail | IprevResult::PermError) {
-        return None;
+fn about_iprev(one: &iprev::Outcome, rules: &Rules) -> Option<Applied> {
+    let action = rules.iprev.of(one.result);
+    let reason = format!("the reverse name of {} is not in order: {}", one.ip, one.reason);
+    match one.result {
+        IprevResult::Pass => None,
+        IprevResult::TempError => Some(Applied::unanswered(action, reason)),
+        IprevResult::Fail | IprevResult::PermError => Some(Applied::new(action, (7, 25), reason)),
     }
-    Some(Applied {
-        action: rules.iprev_fail,
-        reason: format!("the reverse name of {} is not in order: {}", one.ip, one.reason),
-        status: Status::permanent(7, 25),
-        more: None,
+}
+
+fn about_helo(one: &helo::Outcome, rules: &Rules) -> Option<Applied> {
+    let action = rules.helo.of(one.result);
+    let reason = format!("the client calls itself {:?}: {}", one.helo, one.reason);
+    match one.result {
+        HeloResult::Pass => None,
+        HeloResult::TempError => Some(Applied::unanswered(action, reason)),
+        _ => Some(Applied::new(action, (7, 1), reason)),
+    }
+}
+
+fn about_sender(
+    one: &sender::Outcome,
+    support: &Support,
+    findings: &[Finding],
+    rules: &Rules,
+) -> Option<Applied> {
+    let action = rules.sender.of(one.result);
+    let reason = format!("the sender {} cannot be answered: {}", one.sender, one.reason);
+    match one.result {
+        SenderResult::Pass => None,
+        SenderResult::TempError => Some(Applied::unanswered(action, reason)),
+        // RFC 7505 §4.2
+        SenderResult::NullMx => Some(Applied::new(action, (7, 27), reason)),
+        SenderResult::Nonexistent | SenderResult::NoMailHost => Some(Applied::new(action, (1, 8), reason)),
+        // One of ours may write through a server elsewhere, if our own records say so or a signature does.
+        SenderResult::OwnDomain if support.is_vouched || is_sent_by_right(findings) => None,
+        SenderResult::OwnDomain => {
+            let reason = format!("{}, and the client is a stranger", one.reason);
+            Some(Applied { firmness: Firmness::UntilVouchedFor, ..Applied::new(action, (7, 1), reason) })
+        }
+    }
+}
+
+fn is_sent_by_right(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| {
+        matches!(finding, Finding::Spf(one) if one.identity == Identity::MailFrom && one.outcome.result == SpfResult::Pass)
     })
 }
 
-fn about_helo(one: &SpfFinding, rules: &Rules) -> Option<Applied> {
-    if one.outcome.result != SpfResult::Fail {
-        return None;
-    }
-    Some(spf_applied(one, rules.helo_fail, "HELO"))
+fn about_lists(one: &dnslist::Outcome, rules: &Rules) -> Option<Applied> {
+    let worst = one.against();
+    let first = worst.first()?;
+    let others = worst.len() - 1;
+    let others = if others > 0 { format!(", and {others} more") } else { String::new() };
+    let reason = format!("{first}{others}");
+    Some(Applied::new(rules.lists.action(one.score()), (7, 1), reason))
+}
+
+fn about_spf_helo(one: &SpfFinding, rules: &Rules) -> Option<Applied> {
+    spf_applied(one, rules.spf_helo.of(one.outcome.result), "HELO")
 }
 
 fn about_spf(one: &SpfFinding, rules: &Rules) -> Option<Applied> {
-    let action = match one.outcome.result {
-        SpfResult::Fail => rules.spf_fail,
-        SpfResult::SoftFail => rules.spf_softfail,
-        SpfResult::PermError => rules.spf_permerror,
-        SpfResult::None | SpfResult::Neutral | SpfResult::Pass | SpfResult::TempError => return None,
-    };
     let name = if one.identity == Identity::MailFrom { "MAIL FROM" } else { "HELO" };
-    Some(spf_applied(one, action, name))
+    spf_applied(one, rules.spf.of(one.outcome.result), name)
 }
 
-fn spf_applied(one: &SpfFinding, action: Action, name: &str) -> Applied {
+fn spf_applied(one: &SpfFinding, action: Action, name: &str) -> Option<Applied> {
     let domain = domain_of(one);
     // RFC 7208 §8.4: what strangers explain is marked as theirs.
     let explained = one.outcome.explanation.as_deref();
-    let detail = match one.outcome.result {
-        SpfResult::PermError => 24,
-        _ => 23,
+    let reason = format!("SPF {} for the {name} domain {domain}: {}", one.outcome.result, one.outcome.reason);
+    let applied = match one.outcome.result {
+        SpfResult::Pass => return None,
+        SpfResult::TempError => Applied::unanswered(action, reason),
+        SpfResult::PermError => Applied::new(action, (7, 24), reason),
+        _ => Applied::new(action, (7, 23), reason),
     };
-    Applied {
-        action,
-        reason: format!("SPF {} for the {name} domain {domain}: {}", one.outcome.result, one.outcome.reason),
-        status: Status::permanent(7, detail),
-        more: explained.map(|text| format!("The domain {domain} explains: {text}")),
+    let more = explained.map(|text| format!("The domain {domain} explains: {text}"));
+    Some(Applied { more, firmness: Firmness::UntilVouchedFor, ..applied })
+}
+
+/// The best of all signatures counts.
+fn about_dkim(all: &[dkim::Outcome], rules: &Rules) -> Option<Applied> {
+    let best = [
+        DkimResult::Pass,
+        DkimResult::TempError,
+        DkimResult::Policy,
+        DkimResult::Fail,
+        DkimResult::PermError,
+        DkimResult::Neutral,
+    ];
+    let best = best.into_iter().find_map(|result| all.iter().find(|one| one.result == result));
+    let Some(best) = best else {
+        let reason = "the message is not signed".to_owned();
+        return Some(Applied::new(rules.dkim.of(None), (7, 20), reason));
+    };
+    let action = rules.dkim.of(Some(best.result));
+    let reason = format!("no DKIM signature is good: {}", best.reason);
+    match best.result {
+        DkimResult::Pass => None,
+        DkimResult::TempError => Some(Applied::unanswered(action, reason)),
+        DkimResult::Policy => Some(Applied::new(action, (7, 21), reason)),
+        _ => Some(Applied::new(action, (7, 20), reason)),
     }
 }
 
-fn about_dkim(all: &[dkim::Outcome], rules: &Rules) -> Option<Applied> {
-    let usable = |one: &dkim::Outcome| matches!(one.result, DkimResult::Pass | DkimResult::TempError);
-    let first = all.first().filter(|_| !all.iter().any(usable))?;
-    Some(Applied {
-        action: rules.dkim_fail,
-        reason: format!("no DKIM signature is good: {}", first.reason),
-        status: Status::permanent(7, 20),
-        more: None,
-    })
+fn about_arc(one: &arc::Outcome, rules: &Rules) -> Option<Applied> {
+    // RFC 8617 §5.2.2
+    let applied =
+        Applied::new(rules.arc.of(one.result), (7, 29), format!("the ARC chain is broken: {}", one.reason));
+    match (one.result, applied.action) {
+        (arc::ArcResult::Pass, _) => None,
+        // Nothing is refused for good because the DNS gave no answer.
+        (_, Action::Reject) if one.is_unanswered => Some(Applied::unanswered(Action::Defer, applied.reason)),
+        _ => Some(applied),
+    }
 }
 
-fn about_dmarc(one: &dmarc::Outcome, rules: &Rules) -> Option<Applied> {
+fn case_of(wanted: Policy) -> DmarcCase {
+    match wanted {
+        Policy::Reject => DmarcCase::Reject,
+        Policy::Quarantine => DmarcCase::Quarantine,
+        Policy::None => DmarcCase::Monitor,
+    }
+}
+
+fn about_dmarc(one: &dmarc::Outcome, support: &Support, rules: &Rules) -> Option<Applied> {
     let author = one.author.as_ref().map_or("", |domain| domain.as_str());
     let record = match &one.record_at {
         Some(at) if at.as_str() != author => format!(", published by {at}"),
         _ => String::new(),
     };
     let published = one.published.unwrap_or(one.wanted);
-    let asks = |what| {
-        format!("{author} asks to {what} mail like this (DMARC p={published}{record}): {}", one.reason)
+    let cannot_tell = |what: &str| {
+        let reason = format!("DMARC cannot be told for {author}: {what}");
+        Some(Applied::unanswered(rules.dmarc.of(DmarcCase::TempError), reason))
     };
-    let (action, reason) = match (one.result, one.wanted) {
-        (DmarcResult::Fail, Policy::Reject) => (rules.dmarc_reject, asks("reject")),
-        (DmarcResult::Fail, Policy::Quarantine) => (rules.dmarc_quarantine, asks("quarantine")),
-        // The published policy might be a mild one, but what cannot be asked cannot be known.
-        (DmarcResult::TempError, Policy::None) if one.published.is_some() => return None,
-        (DmarcResult::TempError, _) => {
-            (rules.dmarc_temperror, format!("DMARC cannot be told for {author}: {}", one.reason))
-        }
-        (DmarcResult::PermError, _) => (rules.unclear_author, one.reason.clone()),
-        (DmarcResult::Fail | DmarcResult::None | DmarcResult::Pass, _) => return None,
-    };
-    Some(Applied { action, reason, status: Status::permanent(7, 26), more: None })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{iprev, spf};
-
-    fn spf(identity: Identity, result: SpfResult) -> Finding {
-        let outcome = spf::Outcome {
-            result,
-            reason: "so says the record".to_owned(),
-            explanation: Some("go away".to_owned()).filter(|_| result == SpfResult::Fail),
-            lookups: Vec::new(),
-        };
-        let who = if identity == Identity::MailFrom { "a@b.example" } else { "b.example" };
-        Finding::Spf(SpfFinding { identity, who: who.to_owned(), outcome })
-    }
-
-    fn dkim(result: DkimResult, domain: &str) -> Finding {
-        Finding::Dkim(vec![dkim::Outcome {
-            result,
-            reason: "so it is".to_owned(),
-            domain: Domain::parse(domain).ok(),
-            selector: None,
-            identity: None,
-            algorithm: None,
-            mark: None,
-            testing: false,
-        }])
-    }
-
-    fn dmarc(result: DmarcResult, wanted: Option<Policy>) -> Finding {
-        let author = Domain::parse("b.example").ok();
-        Finding::Dmarc(dmarc::Outcome {
-            result,
-            reason: "nobody vouches".to_owned(),
-            author: author.clone().filter(|_| result != DmarcResult::PermError),
-            published: wanted,
-            wanted: wanted.unwrap_or(Policy::None),
-            record_at: author.filter(|_| wanted.is_some()),
-            applied: None,
-        })
-    }
-
-    fn iprev(result: IprevResult) -> Finding {
-        let ip = [192, 0, 2, 1].into();
-        Finding::Iprev(iprev::Outcome { result, reason: "no name".to_owned(), ip, name: None })
-    }
-
-    fn shown(verdict: Verdict) -> String {
-        match verdict {
-            Verdict::Accept => "accept".to_owned(),
-            Verdict::Mark(reasons) => format!("mark {}", reasons.len()),
-            Verdict::Quarantine(reasons) => format!("quarantine {}", reasons.len()),
-            Verdict::Reject(reply) | Verdict::Defer(reply) => {
-                format!("{} {}", reply.code, reply.status_or_general())
+    match (one.result, one.wanted) {
+        (DmarcResult::Pass, _) => None,
+        (DmarcResult::Fail, wanted) => {
+            if let Some(vouching) = support.sealed.as_ref().filter(|_| wanted != Policy::None) {
+                return cannot_tell(&format!("a key of the ARC chain of {} is missing", vouching.sealer));
             }
+            let asks = match wanted {
+                Policy::None => format!("{author} only watches mail like this"),
+                _ => format!("{author} asks to {wanted} mail like this"),
+            };
+            let reason = format!("{asks} (DMARC p={published}{record}): {}", one.reason);
+            // Both SPF and DKIM have failed, which is what this status says (RFC 7372 §3.4).
+            Some(Applied::new(rules.dmarc.of(case_of(wanted)), (7, 26), reason))
         }
-    }
-
-    #[test]
-    fn the_defaults_of_a_personal_domain() {
-        use Identity::{Helo, HeloForNullPath, MailFrom};
-        let rules = Rules::default();
-        let (reject, quarantine) = (Some(Policy::Reject), Some(Policy::Quarantine));
-        for (findings, want) in [
-            (vec![], "accept"),
-            (vec![spf(MailFrom, SpfResult::Fail)], "quarantine 1"),
-            (vec![spf(HeloForNullPath, SpfResult::Fail)], "quarantine 1"),
-            (vec![spf(Helo, SpfResult::Fail)], "accept"),
-            (vec![spf(MailFrom, SpfResult::SoftFail)], "accept"),
-            (vec![spf(MailFrom, SpfResult::TempError)], "accept"),
-            (vec![iprev(IprevResult::Fail)], "accept"),
-            (vec![dmarc(DmarcResult::Fail, reject)], "550 5.7.26"),
-            (vec![dmarc(DmarcResult::Fail, quarantine)], "quarantine 1"),
-            (vec![dmarc(DmarcResult::Fail, Some(Policy::None))], "accept"),
-            (vec![dmarc(DmarcResult::Pass, reject)], "accept"),
-            (vec![dmarc(DmarcResult::TempError, reject)], "451 4.4.3"),
-            (vec![dmarc(DmarcResult::TempError, None)], "451 4.4.3"),
-            (vec![dmarc(DmarcResult::TempError, Some(Policy::None))], "accept"),
-            (vec![dmarc(DmarcResult::PermError, None)], "quarantine 1"),
-            (vec![spf(MailFrom, SpfResult::Fail), dmarc(DmarcResult::Fail, reject)], "550 5.7.26"),
-            (vec![spf(MailFrom, SpfResult::Fail), dmarc(DmarcResult::Fail, quarantine)], "quarantine 2"),
-            // A forwarded message fails SPF and carries its signature
-            (vec![spf(MailFrom, SpfResult::Fail), dmarc(DmarcResult::Pass, reject)], "accept"),
-            (
-                vec![
-                    spf(MailFrom, SpfResult::Fail),
-                    dkim(DkimResult::Pass, "b.example"),
-                    dmarc(DmarcResult::None, None),
-                ],
-                "accept",
-            ),
-            (
-                vec![
-                    spf(MailFrom, SpfResult::Fail),
-                    dkim(DkimResult::Pass, "c.example"),
-                    dmarc(DmarcResult::None, None),
-                ],
-                "quarantine 1",
-            ),
-            (
-                vec![
-                    spf(MailFrom, SpfResult::Fail),
-                    dkim(DkimResult::Fail, "b.example"),
-                    dmarc(DmarcResult::None, None),
-                ],
-                "quarantine 1",
-            ),
-            // The very domain vouches, so its policy need not be known
-            (vec![dkim(DkimResult::Pass, "b.example"), dmarc(DmarcResult::TempError, None)], "accept"),
-            (vec![dkim(DkimResult::Pass, "example"), dmarc(DmarcResult::TempError, None)], "451 4.4.3"),
-            (vec![spf(MailFrom, SpfResult::Pass), dmarc(DmarcResult::TempError, None)], "accept"),
-            (vec![spf(Helo, SpfResult::Pass), dmarc(DmarcResult::TempError, None)], "451 4.4.3"),
-        ] {
-            assert_eq!(shown(decide(&findings, &rules)), want, "{findings:#?}");
+        // The published policy might be a mild one, but what cannot be asked cannot be known.
+        (DmarcResult::TempError, Policy::None) if one.published.is_some() => None,
+        (DmarcResult::TempError, _) => cannot_tell(&one.reason),
+        (DmarcResult::PermError, _) => {
+            Some(Applied::new(rules.dmarc.of(DmarcCase::UnclearAuthor), (7, 26), one.reason.clone()))
         }
-    }
-
-    #[test]
-    fn every_rule_has_its_effect() {
-        let nothing = Rules {
-            spf_fail: Action::Nothing,
-            spf_softfail: Action::Nothing,
-            spf_permerror: Action::Nothing,
-            helo_fail: Action::Nothing,
-            iprev_fail: Action::Nothing,
-            dkim_fail: Action::Nothing,
-            dmarc_quarantine: Action::Nothing,
-            dmarc_reject: Action::Nothing,
-            dmarc_temperror: Action::Nothing,
-            unclear_author: Action::Nothing,
-        };
-        let usual = || nothing.clone();
-        let (reject, mark) = (Action::Reject, Action::Mark);
-        for (finding, rules, want) in [
-            (spf(Identity::MailFrom, SpfResult::Fail), Rules { spf_fail: reject, ..usual() }, "550 5.7.23"),
-            (spf(Identity::MailFrom, SpfResult::SoftFail), Rules { spf_softfail: mark, ..usual() }, "mark 1"),
-            (
-                spf(Identity::MailFrom, SpfResult::PermError),
-                Rules { spf_permerror: reject, ..usual() },
-                "550 5.7.24",
-            ),
-            (spf(Identity::Helo, SpfResult::Fail), Rules { helo_fail: reject, ..usual() }, "550 5.7.23"),
-            (iprev(IprevResult::PermError), Rules { iprev_fail: reject, ..usual() }, "550 5.7.25"),
-            (dkim(DkimResult::Fail, "b.example"), Rules { dkim_fail: mark, ..usual() }, "mark 1"),
-            (
-                dmarc(DmarcResult::Fail, Some(Policy::Quarantine)),
-                Rules { dmarc_quarantine: mark, ..usual() },
-                "mark 1",
-            ),
-            (
-                dmarc(DmarcResult::Fail, Some(Policy::Reject)),
-                Rules { dmarc_reject: mark, ..usual() },
-                "mark 1",
-            ),
-            (dmarc(DmarcResult::TempError, None), Rules { dmarc_temperror: mark, ..usual() }, "mark 1"),
-            (dmarc(DmarcResult::PermError, None), Rules { unclear_author: reject, ..usual() }, "550 5.7.26"),
-        ] {
-            let findings = [finding];
-            assert_eq!(shown(decide(&findings, &rules)), want, "{findings:?}");
-            assert_eq!(decide(&findings, &nothing), Verdict::Accept, "{findings:?}");
+        (DmarcResult::None, _) => {
+            Some(Applied::new(rules.dmarc.of(DmarcCase::NoRecord), (7, 26), one.reason.clone()))
         }
-    }
-
-    #[test]
-    fn what_strangers_explain_is_marked_as_theirs() {
-        let rules = Rules { spf_fail: Action::Reject, ..Rules::default() };
-        let Verdict::Reject(reply) = decide(&[spf(Identity::MailFrom, SpfResult::Fail)], &rules) else {
-            panic!("not rejected");
-        };
-        assert_eq!(
-            reply.text,
-            "SPF fail for the MAIL FROM domain b.example: so says the record\nThe domain b.example explains: go away"
-        );
     }
 }

@@ -5,14 +5,14 @@
 //! signed), asks the system for the time and the DNS, wants the whole message in one piece, and does not drop
 //! trailing lines of blanks in a relaxed body (RFC 6376 §3.4.4).
 
-mod canon;
-mod key_record;
+pub(crate) mod canon;
+pub(crate) mod key_record;
 pub mod keys;
 mod sign;
-mod signature;
+pub(crate) mod signature;
 #[cfg(test)]
 mod tests;
-mod verify;
+pub(crate) mod verify;
 
 pub use keys::{DnsRecord, KeyError, KeyKind, records};
 pub use sign::{Selectors, Signer};

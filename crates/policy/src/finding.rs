@@ -1,6 +1,6 @@
 //! Evidence: what the checks found. The verdict, Authentication-Results and the log are all made of it.
 
-use crate::{dkim, dmarc, iprev, spf};
+use crate::{arc, dkim, dmarc, dnslist, helo, iprev, sender, spf};
 use mail::Domain;
 use std::fmt;
 
@@ -8,9 +8,15 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     Iprev(iprev::Outcome),
+    Helo(helo::Outcome),
+    /// Not for the null path.
+    Sender(sender::Outcome),
+    Lists(dnslist::Outcome),
     Spf(SpfFinding),
     /// One outcome for each signature; empty if there is none.
     Dkim(Vec<dkim::Outcome>),
+    /// Only where there is a chain.
+    Arc(arc::Outcome),
     Dmarc(dmarc::Outcome),
 }
 
@@ -57,9 +63,13 @@ pub fn brief(findings: &[Finding]) -> String {
     for finding in findings {
         match finding {
             Finding::Iprev(one) => words.push(format!("iprev={}", one.result)),
+            Finding::Helo(one) => words.push(format!("helo={}", one.result)),
+            Finding::Sender(one) => words.push(format!("sender={}", one.result)),
+            Finding::Lists(one) => words.push(format!("dnsbl={}", one.score())),
             Finding::Spf(one) => words.push(format!("{}={}", one.identity.check(), one.outcome.result)),
             Finding::Dkim(all) if all.is_empty() => words.push("dkim=none".to_owned()),
             Finding::Dkim(all) => words.extend(all.iter().map(|one| format!("dkim={}", one.result))),
+            Finding::Arc(one) => words.push(format!("arc={}", one.result)),
             Finding::Dmarc(one) => words.push(format!("dmarc={}", one.result)),
         }
     }
@@ -71,6 +81,15 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Iprev(one) => write!(f, "iprev={} ({}: {})", one.result, one.ip, one.reason),
+            Self::Helo(one) => write!(f, "helo={} ({}: {})", one.result, shown(&one.helo), one.reason),
+            Self::Sender(one) => write!(f, "sender={} ({}: {})", one.result, shown(&one.sender), one.reason),
+            Self::Lists(one) => {
+                write!(f, "dnsbl={}", one.score())?;
+                let listings = one.listings.iter().map(ToString::to_string);
+                let all: Vec<String> = listings.chain(one.troubles.iter().cloned()).collect();
+                if all.is_empty() { Ok(()) } else { write!(f, " ({})", all.join("; ")) }
+            }
+            Self::Arc(one) => write!(f, "arc={} ({})", one.result, one.reason),
             Self::Spf(one) => {
                 let outcome = &one.outcome;
                 let check = one.identity.check();

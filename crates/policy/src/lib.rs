@@ -4,29 +4,36 @@
 //! Floor 2. [`Pipeline`] runs the checks and asks the DNS through [`world::Resolver`]; [`decide()`] is arithmetic;
 //! [`authres`] tells readers the same story that the verdict was made of.
 
+pub mod arc;
 pub mod author;
 pub mod authres;
 pub mod config;
 pub mod decide;
 pub mod dkim;
 pub mod dmarc;
+pub mod dnslist;
 mod facts;
 mod finding;
 mod head;
+pub mod helo;
 pub mod iprev;
 pub mod mtasts;
 mod patience;
 mod pipeline;
 pub mod rate;
 pub mod report;
+mod results;
+mod rules;
+pub mod sender;
 pub mod spf;
 mod tags;
 #[cfg(test)]
 mod tests;
 
 pub use config::{Config, SigningConfig, Switch};
-pub use decide::{Action, Rules, Verdict, decide};
+pub use decide::{Disposition, Override, Verdict, decide, disposition};
 pub use facts::Facts;
 pub use finding::{Finding, Identity, SpfFinding, brief, verified_name};
-pub use pipeline::{Pipeline, Stage};
+pub use pipeline::{Judgement, Pipeline, Stage};
 pub use rate::{Meter, Rate};
+pub use rules::{Action, Actions, DmarcCase, Rules};

@@ -2,13 +2,13 @@
 
 use crate::author::Author;
 use crate::config::Config;
-use crate::decide::{Action, Rules, Verdict, decide};
+use crate::decide::{Delay, Disposition, Verdict, decide, decide_with, disposition};
 use crate::dmarc::{self, Evidence, Identifiers, Unanswered};
 use crate::facts::Facts;
 use crate::finding::{Finding, Identity, SpfFinding};
 use crate::head::Head;
 use crate::patience::Patience;
-use crate::{dkim, iprev, spf};
+use crate::{arc, dkim, dnslist, helo, iprev, sender, spf};
 use mail::{Domain, Message};
 use spf::SpfResult;
 use std::io;
@@ -19,12 +19,22 @@ use world::World;
 /// When checks are run.
 #[derive(Clone, Copy, Debug)]
 pub enum Stage<'a> {
-    /// Who is it: iprev.
+    /// Who is it: iprev, what it calls itself, and what lists say.
     Client,
-    /// May it use these names: SPF of MAIL FROM and HELO.
+    /// May it use these names: SPF of MAIL FROM and HELO, and whether the sender can be answered.
     Sender,
-    /// Is the message what it says: DKIM, and DMARC on top of all. `earlier` are the findings of the other stages.
+    /// Is the message what it says: DKIM, ARC, and DMARC on top of all. `earlier` are the findings of the other
+    /// stages.
     Content { message: &'a Message, earlier: &'a [Finding] },
+}
+
+/// What became of a message, and of what that was made.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    pub findings: Vec<Finding>,
+    pub verdict: Verdict,
+    /// What DMARC alone came to, for reports to the author's domain; `None` where it has no record.
+    pub disposition: Option<Disposition>,
 }
 
 /// The checks as configured. Clones are cheap enough to have one for each door.
@@ -32,19 +42,29 @@ pub enum Stage<'a> {
 pub struct Pipeline {
     config: Config,
     hostname: Domain,
+    /// Domains that nobody else sends for.
+    domains: Vec<Domain>,
     world: World,
     patience: Arc<Patience>,
+    lists: Arc<dnslist::Known>,
 }
 
 impl Pipeline {
     /// `hostname` is our own name, which SPF macros can show.
     pub fn new(config: Config, hostname: Domain, world: World) -> Self {
-        Self { config, hostname, world, patience: Arc::default() }
+        let (patience, lists) = (Arc::default(), Arc::default());
+        Self { config, hostname, domains: Vec::new(), world, patience, lists }
+    }
+
+    /// `domains` are ours: no stranger has their names.
+    pub fn for_domains(mut self, domains: &[Domain]) -> Self {
+        self.domains = domains.to_vec();
+        self
     }
 
     /// A pipeline with other options, which still knows who was put off.
-    pub fn reconfigured(&self, config: Config, hostname: Domain) -> Self {
-        Self { config, hostname, world: self.world.clone(), patience: self.patience.clone() }
+    pub fn reconfigured(&self, config: Config, hostname: Domain, domains: &[Domain]) -> Self {
+        Self { config, hostname, domains: domains.to_vec(), ..self.clone() }
     }
 
     pub fn config(&self) -> &Config {
@@ -55,10 +75,12 @@ impl Pipeline {
     ///
     /// Who is put off again and again because the DNS gives no answer is let in to Junk after
     /// [`Config::defer_at_most`]. The only error is that the message cannot be read from our own disk.
-    pub async fn judge(&self, facts: &Facts, message: &Message) -> io::Result<(Vec<Finding>, Verdict)> {
+    pub async fn judge(&self, facts: &Facts, message: &Message) -> io::Result<Judgement> {
         let findings = self.examine_all(facts, message).await?;
-        let verdict = self.wait_or_let_in(decide(&findings, &self.config.rules), facts, &findings);
-        Ok((findings, verdict))
+        let rules = &self.config.rules;
+        let verdict = self.wait_or_let_in(decide(&findings, rules), facts, &findings);
+        let disposition = disposition(&findings, rules);
+        Ok(Judgement { findings, verdict, disposition })
     }
 
     fn wait_or_let_in(&self, verdict: Verdict, facts: &Facts, findings: &[Finding]) -> Verdict {
@@ -80,8 +102,7 @@ impl Pipeline {
         if u64::try_from(waited).unwrap_or(0) < self.config.defer_at_most.as_secs() {
             return verdict;
         }
-        let rules = Rules { dmarc_temperror: Action::Quarantine, ..self.config.rules.clone() };
-        let mut verdict = decide(findings, &rules);
+        let mut verdict = decide_with(findings, &self.config.rules, Delay::Over);
         if let Verdict::Quarantine(reasons) = &mut verdict {
             reasons.push(format!("put off for {} minutes before", waited / 60));
         }
@@ -95,7 +116,7 @@ impl Pipeline {
         }
         let author = read_author(message).await?;
         let (mut findings, sender, signatures) =
-            tokio::join!(self.client(facts), self.sender(facts), self.signatures(message, &author));
+            tokio::join!(self.client(facts), self.sender(facts), self.signatures(message, &author, facts));
         findings.extend(sender);
         findings.extend(signatures?);
         findings.extend(self.policy(author, &findings).await);
@@ -115,7 +136,7 @@ impl Pipeline {
             Stage::Content { message, earlier } => {
                 let author = read_author(message).await?;
                 let mut all = earlier.to_vec();
-                all.extend(self.signatures(message, &author).await?);
+                all.extend(self.signatures(message, &author, facts).await?);
                 all.extend(self.policy(author, &all).await);
                 all.split_off(earlier.len())
             }
@@ -124,14 +145,45 @@ impl Pipeline {
         Ok(findings)
     }
 
+    fn scene(&self, facts: &Facts) -> helo::Scene<'_> {
+        helo::Scene { peer: facts.peer, local: facts.local, hostname: &self.hostname, domains: &self.domains }
+    }
+
     async fn client(&self, facts: &Facts) -> Vec<Finding> {
-        if !self.config.iprev.is_on() {
-            return Vec::new();
-        }
-        vec![Finding::Iprev(iprev::check(facts.peer, &self.world).await)]
+        let iprev = async {
+            let on = self.config.iprev.is_on();
+            if on { Some(Finding::Iprev(iprev::check(facts.peer, &self.world).await)) } else { None }
+        };
+        let helo = async {
+            let on = self.config.helo.is_on();
+            let scene = self.scene(facts);
+            if on { Some(Finding::Helo(helo::check(&facts.helo, scene, &self.world).await)) } else { None }
+        };
+        let lists = async {
+            let lists = &self.config.lists;
+            if lists.is_empty() {
+                return None;
+            }
+            Some(Finding::Lists(dnslist::check(lists, facts, &self.lists, &self.world).await))
+        };
+        let (iprev, helo, lists) = tokio::join!(iprev, helo, lists);
+        [iprev, helo, lists].into_iter().flatten().collect()
     }
 
     async fn sender(&self, facts: &Facts) -> Vec<Finding> {
+        let (spf, reachable) = tokio::join!(self.spf(facts), self.reachable(facts));
+        reachable.into_iter().chain(spf).collect()
+    }
+
+    /// Whether the sender can be answered.
+    async fn reachable(&self, facts: &Facts) -> Option<Finding> {
+        let address = facts.mail_from.address().filter(|_| self.config.sender.is_on())?;
+        let is_home = self.scene(facts).is_at_home();
+        let ours: &[Domain] = if is_home { &[] } else { &self.domains };
+        Some(Finding::Sender(sender::check(address, ours, &self.world).await))
+    }
+
+    async fn spf(&self, facts: &Facts) -> Vec<Finding> {
         if !self.config.spf.is_on() {
             return Vec::new();
         }
@@ -139,14 +191,15 @@ impl Pipeline {
             Some(_) => Identity::Helo,
             None => Identity::HeloForNullPath,
         };
+        let name = facts.helo_name();
         let helo = async {
-            let question = spf::Question::helo(facts.peer, &facts.helo, &self.hostname);
+            let question = spf::Question::helo(facts.peer, &name, &self.hostname);
             let outcome = spf::check_host(&question, &self.world).await;
             Finding::Spf(SpfFinding { identity: helo_identity, who: facts.helo.clone(), outcome })
         };
         let Some(address) = facts.mail_from.address() else { return vec![helo.await] };
         let mail_from = async {
-            let question = spf::Question::mail_from(facts.peer, address, &facts.helo, &self.hostname);
+            let question = spf::Question::mail_from(facts.peer, address, &name, &self.hostname);
             let outcome = spf::check_host(&question, &self.world).await;
             Finding::Spf(SpfFinding { identity: Identity::MailFrom, who: address.to_string(), outcome })
         };
@@ -154,12 +207,26 @@ impl Pipeline {
         vec![mail_from, helo]
     }
 
-    async fn signatures(&self, message: &Message, author: &Author) -> io::Result<Option<Finding>> {
-        if !self.config.dkim.is_on() {
-            return Ok(None);
-        }
-        let outcomes = dkim::verify(message, author.domains(), &self.world).await?;
-        Ok(Some(Finding::Dkim(outcomes)))
+    async fn signatures(
+        &self,
+        message: &Message,
+        author: &Author,
+        facts: &Facts,
+    ) -> io::Result<Vec<Finding>> {
+        let dkim = async {
+            if !self.config.dkim.is_on() {
+                return Ok(None);
+            }
+            dkim::verify(message, author.domains(), &self.world).await.map(|all| Some(Finding::Dkim(all)))
+        };
+        let arc = async {
+            if !self.config.arc.is_on() {
+                return Ok(None);
+            }
+            arc::verify(message, facts.peer, &self.world).await.map(|one| one.map(Finding::Arc))
+        };
+        let (dkim, arc) = tokio::join!(dkim, arc);
+        Ok([dkim?, arc?].into_iter().flatten().collect())
     }
 
     /// DMARC, which stands on SPF and DKIM.
@@ -220,7 +287,7 @@ fn identifiers(findings: &[Finding]) -> Identifiers {
                     }
                 }
             }
-            Finding::Spf(_) | Finding::Iprev(_) | Finding::Dmarc(_) => {}
+            _ => {}
         }
     }
     identifiers

@@ -4,12 +4,12 @@
 //! know or cannot read, and has no limit for void look-ups; RFC 7208 §4.5, §4.6 and §4.6.4 want a permanent
 //! error for each. It also keeps no list of the questions it asked, which the log and `check spf` print.
 //!
-//! Two departures remain, both because [`world::Resolver`] asks for A and AAAA at once and by [`mail::Domain`]:
-//! a failure of one of the two types is not seen when the other one has an answer, and a name with characters
-//! that no host name has (`exists:%{l}._spf.%{d}` with `+` in the local part) counts as a name that does not exist.
+//! Names may hold whatever macros put into them, and only records of the client's family are asked for, as RFC 7208
+//! §5 says.
 
 mod evaluate;
 mod macros;
+mod names;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -76,7 +76,7 @@ impl fmt::Display for SpfResult {
 pub struct Lookup {
     /// The name asked for, or the address for PTR.
     pub name: String,
-    /// `TXT`, `MX`, `A` (which stands for AAAA as well) or `PTR`.
+    /// `TXT`, `MX`, `A`, `AAAA` or `PTR`.
     pub kind: &'static str,
     /// The answer in short, or why there is none.
     pub answer: String,

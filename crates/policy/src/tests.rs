@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! zone … end
+//! config … end                                   the node `checks`
 //! client 192.0.2.1 helo.example a@b.example      `-` is the null path
 //! mail … end                                     or `mail FILE` for one in testdata
 //! wait 60                                        the clock goes on by so many minutes
 //! want … end                                     the verdict, then the field, unfolded, a line for each result
 //! ```
 
-use crate::{Config, Facts, Pipeline, Verdict, authres};
+use crate::{Config, Facts, Judgement, Pipeline, Verdict, authres};
 use mail::{Address, Blob, Domain, Message, ReversePath};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ struct Case {
     facts: Facts,
     mail: String,
     judged: usize,
+    /// Cases that came out otherwise.
+    wrong: Vec<String>,
 }
 
 fn testdata() -> PathBuf {
@@ -32,6 +35,11 @@ fn testdata() -> PathBuf {
 
 fn hostname() -> Domain {
     Domain::parse("mx.receiver.example").unwrap()
+}
+
+/// Domains of ours.
+fn ours() -> Vec<Domain> {
+    vec![Domain::parse("receiver.example").unwrap()]
 }
 
 impl Case {
@@ -46,11 +54,23 @@ impl Case {
             name: name.to_owned(),
             dns,
             clock,
-            pipeline: Pipeline::new(Config::default(), hostname(), world),
-            facts: Facts { peer: [192, 0, 2, 1].into(), helo: String::new(), mail_from: ReversePath::Null },
+            pipeline: Pipeline::new(Config::default(), hostname(), world).for_domains(&ours()),
+            facts: Facts {
+                peer: [192, 0, 2, 1].into(),
+                local: Some([192, 0, 2, 25].into()),
+                helo: String::new(),
+                mail_from: ReversePath::Null,
+            },
             mail: String::new(),
             judged: 0,
+            wrong: Vec::new(),
         }
+    }
+
+    fn config(&mut self, text: &str) {
+        let config = config::Tree::from_text("test", text, &|_| None).decode(crate::config::decode);
+        let config = config.unwrap_or_else(|problems| panic!("{}: {problems}", self.name));
+        self.pipeline = self.pipeline.reconfigured(config, hostname(), &ours());
     }
 
     fn client(&mut self, words: &[&str]) {
@@ -58,13 +78,15 @@ impl Case {
             "-" => ReversePath::Null,
             text => ReversePath::Address(Address::parse(text).unwrap()),
         };
-        self.facts = Facts { peer: words[0].parse().unwrap(), helo: words[1].to_owned(), mail_from };
+        let (peer, helo) = (words[0].parse().unwrap(), words[1].to_owned());
+        self.facts = Facts { peer, helo, mail_from, ..self.facts.clone() };
     }
 
     async fn judge(&mut self) -> String {
         let octets = self.mail.replace('\n', "\r\n").into_bytes();
         let message = Message::new(Blob::from_bytes(octets));
-        let (findings, verdict) = self.pipeline.judge(&self.facts, &message).await.unwrap();
+        let judged = self.pipeline.judge(&self.facts, &message).await.unwrap();
+        let Judgement { findings, verdict, disposition } = judged;
         self.judged += 1;
         let verdict_line = match &verdict {
             Verdict::Accept => "accept".to_owned(),
@@ -75,7 +97,7 @@ impl Case {
             }
             Verdict::Reject(reply) | Verdict::Defer(reply) => reply.to_string(),
         };
-        let field = authres::field(&hostname(), &findings);
+        let field = authres::field(&hostname(), &findings, disposition.as_ref());
         assert!(field.lines().all(|line| line.len() <= 998), "{field}");
         format!("{verdict_line}\n{}\n", unfolded(&field).replace("; ", ";\n"))
     }
@@ -101,6 +123,7 @@ async fn run(path: PathBuf) -> usize {
         };
         match words.as_slice() {
             [] | ["#", ..] => {}
+            ["config"] => case.config(&block()),
             ["zone"] => case.dns.set(&block()).unwrap(),
             ["client", rest @ ..] => case.client(rest),
             ["mail"] => case.mail = block(),
@@ -110,11 +133,15 @@ async fn run(path: PathBuf) -> usize {
             }
             ["want"] => {
                 let want = block();
-                assert_eq!(case.judge().await, want, "{}:{}", case.name, at + 1);
+                let got = case.judge().await;
+                if got != want {
+                    case.wrong.push(format!("{}:{}: got\n{got}wanted\n{want}", case.name, at + 1));
+                }
             }
             _ => panic!("{}:{}: {line}", case.name, at + 1),
         }
     }
+    assert!(case.wrong.is_empty(), "{}", case.wrong.join("\n"));
     case.judged
 }
 
@@ -161,10 +188,14 @@ async fn no_message_breaks_the_checks() {
         case.facts.helo = text(5);
         case.facts.mail_from = ReversePath::Address(Address::parse("a@b.example").unwrap());
         let message = Message::new(Blob::from_bytes(text(40).into_bytes()));
-        let (findings, verdict) = case.pipeline.judge(&case.facts, &message).await.unwrap();
-        for field in [Some(authres::field(&hostname(), &findings)), authres::reason_field(&verdict)]
-            .into_iter()
-            .flatten()
+        let judged = case.pipeline.judge(&case.facts, &message).await.unwrap();
+        let Judgement { findings, verdict, disposition } = judged;
+        for field in [
+            Some(authres::field(&hostname(), &findings, disposition.as_ref())),
+            authres::reason_field(&verdict),
+        ]
+        .into_iter()
+        .flatten()
         {
             let lines: Vec<&str> = field.split("\r\n").collect();
             assert!(

@@ -5,7 +5,7 @@ use delivery::{Intake, refusal};
 use mail::{Domain, Message, Reply, ReversePath};
 use policy::dmarc::DmarcResult;
 use policy::spf::SpfResult;
-use policy::{Facts, Finding, Pipeline, Verdict, authres};
+use policy::{Facts, Finding, Judgement, Pipeline, Verdict, authres};
 use std::io;
 use std::path::Path;
 use storage::{Folder, SpecialUse};
@@ -14,29 +14,32 @@ use tracing::{error, info};
 /// A message with the evidence and the verdict.
 pub(crate) struct Judged {
     pub(crate) message: Message,
-    findings: Vec<Finding>,
-    verdict: Verdict,
+    judgement: Judgement,
 }
 
 /// Runs all checks. The error is trouble of our own disk.
 pub(crate) async fn judge(pipeline: &Pipeline, facts: &Facts, message: Message) -> Result<Judged, Reply> {
-    let (findings, verdict) = pipeline.judge(facts, &message).await.map_err(|cause| not_read(&cause))?;
-    if let Verdict::Mark(reasons) | Verdict::Quarantine(reasons) = &verdict {
-        info!(verdict = verdict.word(), reasons = reasons.join("; "), "judged");
+    let judgement = pipeline.judge(facts, &message).await.map_err(|cause| not_read(&cause))?;
+    if let Verdict::Mark(reasons) | Verdict::Quarantine(reasons) = &judgement.verdict {
+        info!(verdict = judgement.verdict.word(), reasons = reasons.join("; "), "judged");
     }
-    Ok(Judged { message, findings, verdict })
+    if let Some(change) = judgement.disposition.as_ref().and_then(|one| one.changed.as_ref()) {
+        info!(because = change.comment, "the policy of the author's domain was overridden");
+    }
+    Ok(Judged { message, judgement })
 }
 
 impl Judged {
     /// A message from our own networks, which nobody judges.
     pub(crate) fn trusted(message: Message) -> Self {
-        Self { message, findings: Vec::new(), verdict: Verdict::Accept }
+        let judgement = Judgement { findings: Vec::new(), verdict: Verdict::Accept, disposition: None };
+        Self { message, judgement }
     }
 
     /// The same with one reason more, for those who read it.
     pub(crate) fn marked(mut self, why: &str) -> Self {
-        match &mut self.verdict {
-            Verdict::Accept => self.verdict = Verdict::Mark(vec![why.to_owned()]),
+        match &mut self.judgement.verdict {
+            Verdict::Accept => self.judgement.verdict = Verdict::Mark(vec![why.to_owned()]),
             Verdict::Mark(reasons) | Verdict::Quarantine(reasons) => reasons.push(why.to_owned()),
             Verdict::Reject(_) | Verdict::Defer(_) => {}
         }
@@ -47,8 +50,8 @@ impl Judged {
     /// its domain. Where nothing was checked the client is one that is believed.
     pub(crate) fn vouches_for(&self, from: &ReversePath) -> bool {
         let Some(sender) = from.address() else { return false };
-        self.findings.is_empty()
-            || self.findings.iter().any(|finding| match finding {
+        self.judgement.findings.is_empty()
+            || self.judgement.findings.iter().any(|finding| match finding {
                 Finding::Spf(one) => {
                     one.identity == policy::Identity::MailFrom && one.outcome.result == SpfResult::Pass
                 }
@@ -61,12 +64,12 @@ impl Judged {
 
     /// The bare results with the verdict, for the log.
     pub(crate) fn brief(&self) -> String {
-        format!("{} -> {}", policy::brief(&self.findings), self.verdict.word())
+        format!("{} -> {}", policy::brief(&self.judgement.findings), self.judgement.verdict.word())
     }
 
     /// Where the message goes. The error is what the client hears of a message that is not taken.
     pub(crate) fn folder(&self) -> Result<Folder, Reply> {
-        match &self.verdict {
+        match &self.judgement.verdict {
             Verdict::Accept | Verdict::Mark(_) => Ok(Folder::Inbox),
             Verdict::Quarantine(_) => Ok(Folder::Special(SpecialUse::Junk)),
             Verdict::Reject(reply) | Verdict::Defer(reply) => Err(reply.clone()),
@@ -75,14 +78,18 @@ impl Judged {
 
     /// Counts the message for the reports that its author's domain may want.
     pub(crate) fn count(&self, facts: &Facts, intake: &Intake, now: i64) {
-        let observed =
-            Observed { facts, findings: &self.findings, verdict: &self.verdict, message: &self.message };
+        let observed = Observed {
+            facts,
+            findings: &self.judgement.findings,
+            verdict: &self.judgement.verdict,
+            message: &self.message,
+        };
         intake.counters().observe(observed, now);
     }
 
     /// The name of the client that leads back to it.
     pub(crate) fn name(&self) -> Option<&Domain> {
-        policy::verified_name(&self.findings)
+        policy::verified_name(&self.judgement.findings)
     }
 
     /// The message as it is delivered: what others say in our name taken out, the Received field in front, and above
@@ -93,7 +100,7 @@ impl Judged {
         received: &str,
         spool_dir: &Path,
     ) -> Result<Message, Reply> {
-        let Self { message, findings, verdict } = self;
+        let Self { message, judgement } = self;
         let (ours, dir) = ([hostname.clone()], spool_dir.to_owned());
         let work = move || {
             let clean = authres::without_forged(&message, &ours, &dir)?;
@@ -105,7 +112,8 @@ impl Judged {
             info!("fields that another wrote in our name were taken out");
         }
         message.prepend(received);
-        message.prepend(&authres::field(hostname, &findings));
+        let Judgement { findings, verdict, disposition } = judgement;
+        message.prepend(&authres::field(hostname, &findings, disposition.as_ref()));
         if let Some(reason) = authres::reason_field(&verdict) {
             message.prepend(&reason);
         }

@@ -13,7 +13,7 @@ use policy::{Facts, Pipeline};
 use smtp_door::{Inbound, Ledger, Origin, Speaker, Transaction, lost};
 use smtp_proto::HelloKind;
 use smtp_proto::server::{Answer, MailFrom, Question};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use storage::Grey;
 use tracing::{Instrument, Span, debug, info, warn};
@@ -24,6 +24,8 @@ pub(crate) struct Visit<'a> {
     ledger: &'a Ledger,
     config: Arc<Config>,
     pipeline: Pipeline,
+    /// Our address that the client came to.
+    local: IpAddr,
     speaker: Speaker,
     /// Why its mail is marked, whatever the checks say.
     mark: Option<String>,
@@ -92,6 +94,7 @@ impl<'a> Visit<'a> {
             ledger,
             config,
             pipeline,
+            local: conn.local().ip(),
             speaker: Speaker::new(conn),
             mark: None,
             grey_name: None,
@@ -210,6 +213,7 @@ impl<'a> Visit<'a> {
     fn facts(&self, from: &ReversePath) -> Facts {
         Facts {
             peer: self.speaker.address(),
+            local: Some(self.local),
             helo: self.speaker.hello().unwrap_or_default().to_owned(),
             mail_from: from.clone(),
         }

@@ -26,10 +26,11 @@ async fn arrives(house: &House, pipeline: &Pipeline, from: &str, subject: &str) 
     let message = Message::new(Blob::from_bytes(text.into_bytes()));
     let facts = Facts {
         peer: "192.0.2.1".parse().unwrap(),
+        local: None,
         helo: "client.ex".to_owned(),
         mail_from: ReversePath::Address(address(from)),
     };
-    let (findings, verdict) = pipeline.judge(&facts, &message).await.unwrap();
+    let policy::Judgement { findings, verdict, .. } = pipeline.judge(&facts, &message).await.unwrap();
     let observed = Observed { facts: &facts, findings: &findings, verdict: &verdict, message: &message };
     house.intake.counters().observe(observed, house.clock.unix());
 }

@@ -1,6 +1,9 @@
 //! The grammar of the command line.
 
 mod acct;
+mod check;
+
+pub(crate) use check::{Asking, CheckCommand, DkimFile, Listed, MailFile, Sender};
 
 pub(crate) use super::global::Global;
 use super::global::without;
@@ -9,8 +12,6 @@ pub(crate) use super::queue::QueueCommand;
 pub(crate) use super::reports::ReportsCommand;
 pub(crate) use acct::AcctCommand;
 use clap::{Args, Parser, Subcommand};
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 
 /// Shown by `maddy` and `maddy --help`. Fits one screen; a test holds it to that and to the commands that there are.
 pub(crate) const HELP: &str = "\
@@ -23,7 +24,7 @@ Server
   demo           a complete private mail server on this machine, to try things out
   config check   explain what the configuration says, and everything that is wrong with it
   dkim           list: the DNS records that belong to our signing keys
-  check          spf, dkim, dmarc: as arriving mail goes through it; mta-sts: is a policy true?
+  check          spf, dkim, dmarc, arc, dnsbl: as arriving mail goes through it; mta-sts: is a policy true?
   reload         have the running server read its configuration again
 
 Accounts
@@ -125,81 +126,6 @@ pub(crate) enum ConfigCommand {
     Check,
     /// List every option with its default
     Options,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum CheckCommand {
-    /// May a host send in the name of a domain?
-    Spf(Sender),
-    /// Are the signatures of a message good?
-    Dkim(DkimFile),
-    /// Does anybody vouch for the author of a message, and what does its domain want done if not?
-    Dmarc(MailFile),
-    /// Is the MTA-STS policy of a domain good, and true of its mail hosts?
-    MtaSts(OneDomain),
-}
-
-impl CheckCommand {
-    pub(crate) fn asking(&self) -> &Asking {
-        match self {
-            Self::Spf(sender) => &sender.asking,
-            Self::Dkim(file) => &file.asking,
-            Self::Dmarc(mail) => &mail.sender.asking,
-            Self::MtaSts(domain) => &domain.asking,
-        }
-    }
-}
-
-/// How the DNS is asked.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Asking {
-    /// The name server to ask; those of the configuration or of the system, if not given
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub(crate) resolver: Option<SocketAddr>,
-    /// Prove every answer with DNSSEC; what is bogus counts as no answer
-    #[arg(long)]
-    pub(crate) dnssec: bool,
-    /// The same, with the DNSKEY records of a file in place of the keys of the root
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trust_anchor: Option<PathBuf>,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct OneDomain {
-    pub(crate) domain: String,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Sender {
-    /// The address of the client
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) ip: IpAddr,
-    /// What it says in MAIL FROM; <> is the null sender
-    #[arg(long, value_name = "SENDER", required_unless_present = "helo")]
-    pub(crate) from: Option<String>,
-    /// What it says in HELO; the domain of the sender, if not given
-    #[arg(long, value_name = "NAME")]
-    pub(crate) helo: Option<String>,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct DkimFile {
-    /// The message; - is standard input
-    pub(crate) file: PathBuf,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct MailFile {
-    /// The message; - is standard input
-    pub(crate) file: PathBuf,
-    #[command(flatten)]
-    pub(crate) sender: Sender,
 }
 
 #[derive(Clone, Debug, Subcommand)]

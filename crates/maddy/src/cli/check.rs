@@ -77,8 +77,17 @@ fn explain(config: &Config) -> String {
 
 /// Which checks arriving mail goes through.
 fn checks(checks: &policy::Config) -> String {
-    let all = [("iprev", checks.iprev), ("SPF", checks.spf), ("DKIM", checks.dkim), ("DMARC", checks.dmarc)];
-    let on: Vec<&str> = all.iter().filter(|(_, switch)| switch.is_on()).map(|(name, _)| *name).collect();
+    let all = [
+        ("iprev", checks.iprev),
+        ("HELO", checks.helo),
+        ("sender", checks.sender),
+        ("SPF", checks.spf),
+        ("DKIM", checks.dkim),
+        ("ARC", checks.arc),
+        ("DMARC", checks.dmarc),
+    ];
+    let on = all.iter().filter(|(_, switch)| switch.is_on()).map(|(name, _)| (*name).to_owned());
+    let on: Vec<String> = on.chain(checks.lists.iter().map(|list| list.name.clone())).collect();
     if on.is_empty() { "none: arriving mail is believed".to_owned() } else { on.join(", ") }
 }
 

@@ -1,19 +1,22 @@
 //! `maddy check`: one check as arriving mail goes through it, with what was asked of the DNS. The first line is the
 //! bare result, for scripts.
 
-use crate::cli::args::{Asking, CheckCommand, DkimFile, Global, MailFile, Sender};
+use crate::cli::args::{Asking, CheckCommand, DkimFile, Global, Listed, MailFile, Sender};
 use crate::cli::recording::{Recorded, Recording};
 use crate::cli::{Trouble, output, source, sts};
 use crate::config;
 use crate::sts::Inspector;
 use mail::{Address, Blob, Domain, Message, ReversePath, header};
 use net::Roots;
+use policy::arc;
 use policy::author::Author;
 use policy::dkim::{self, DkimResult};
+use policy::dnslist::{self, List, Listing, Subjects};
 use policy::spf::{self, Question};
 use policy::{Config, Facts, Finding, Pipeline, Switch};
 use serde_json::{Value, json};
 use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use world::{DnsOptions, Dnssec, Security, World};
@@ -28,6 +31,8 @@ pub(crate) async fn run(command: &CheckCommand, global: &Global) -> Result<(), T
         CheckCommand::Dkim(file) => scene.dkim(file).await?,
         CheckCommand::Dmarc(mail) => scene.dmarc(mail).await?,
         CheckCommand::MtaSts(domain) => sts::check(&domain.domain, &scene.inspector()?).await?,
+        CheckCommand::Arc(file) => scene.arc(file).await?,
+        CheckCommand::Dnsbl(listed) => scene.dnsbl(listed).await?,
     };
     said.print(&scene.asked.lookups(), global)
 }
@@ -93,6 +98,7 @@ impl Scene {
             None if global.names_config() || global.config().exists() => {
                 Some(source(global).read_settings()?)
             }
+            Some(_) if global.names_config() => Some(source(global).read_settings()?),
             _ => None,
         };
         let (mut dns, hostname) = match &config {
@@ -104,6 +110,9 @@ impl Scene {
                 (DnsOptions { servers, ..DnsOptions::default() }, localhost)
             }
         };
+        if let Some(resolver) = asking.resolver {
+            dns.servers = vec![resolver];
+        }
         if asking.dnssec || asking.trust_anchor.is_some() {
             dns.dnssec = Dnssec::All;
         }
@@ -180,8 +189,9 @@ impl Scene {
             (None, Some(from)) => from.domain().to_string(),
             (None, None) => String::new(),
         };
-        let facts = Facts { peer: mail.sender.ip, helo, mail_from };
-        let checks = Config { iprev: Switch::Off, ..Config::default() };
+        let facts = Facts { peer: mail.sender.ip, local: None, helo, mail_from };
+        let checks =
+            Config { iprev: Switch::Off, helo: Switch::Off, sender: Switch::Off, ..Config::default() };
         let pipeline = Pipeline::new(checks, self.hostname.clone(), self.world.clone());
         let findings = pipeline.examine_all(&facts, &message).await?;
         let dmarc = findings.iter().find_map(|finding| match finding {
@@ -206,19 +216,121 @@ impl Scene {
         });
         Ok(Said { result: dmarc.result.word(), reasons, more })
     }
+
+    /// The checks of the configuration: its lists and trusted sealers.
+    fn checks(&self) -> Config {
+        self.config.as_ref().map(|config| config.checks.clone()).unwrap_or_default()
+    }
+
+    async fn arc(&self, file: &DkimFile) -> Result<Said, Trouble> {
+        let message = read_message(&file.file)?;
+        let author = author_of(&message)?;
+        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let Some(outcome) = arc::verify(&message, nobody, &self.world).await? else {
+            let reasons = vec!["the message has no ARC chain".to_owned()];
+            return Ok(Said { result: "none", reasons, more: json!({ "sets": [] }) });
+        };
+        let mut reasons = vec![outcome.reason.clone()];
+        reasons.extend(outcome.sets.iter().rev().map(about_set));
+        let checks = self.checks();
+        let trusted = &checks.rules.trusted_sealers;
+        let vouching = match author.domains() {
+            [author] => arc::vouching(&outcome, author, trusted),
+            _ => None,
+        };
+        reasons.extend(vouching.iter().map(|one| format!("{} is trusted and saw {}", one.sealer, one.claim)));
+        let sets = outcome.sets.iter().map(|set| {
+            json!({
+                "instance": set.instance,
+                "sealer": set.sealer.as_str(),
+                "selector": set.selector,
+                "claims": set.claims.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "remote-ip": set.remote_ip.map(|ip| ip.to_string()),
+            })
+        });
+        let more = json!({
+            "oldest-pass": outcome.oldest_pass,
+            "unanswered": outcome.is_unanswered,
+            "sets": sets.collect::<Vec<_>>(),
+            "trusted": vouching.map(|one| one.sealer.to_string()),
+        });
+        Ok(Said { result: outcome.result.word(), reasons, more })
+    }
+
+    async fn dnsbl(&self, listed: &Listed) -> Result<Said, Trouble> {
+        let lists = if listed.list.is_empty() {
+            self.checks().lists
+        } else {
+            listed.list.iter().map(|zone| list_named(zone)).collect::<Result<Vec<_>, _>>()?
+        };
+        if lists.is_empty() {
+            return Err(Trouble::usage(
+                "there are no lists: give --list, or put some into checks { dnsbl { … } }",
+            ));
+        }
+        let mail_from = reverse_path(listed.from.as_deref())?;
+        let helo = listed.helo.clone().unwrap_or_default();
+        let facts = Facts { peer: listed.ip, local: None, helo, mail_from };
+        let outcome = dnslist::check(&lists, &facts, &dnslist::Known::default(), &self.world).await;
+        let listing = |one: &Listing| format!("{:+} {}: {one}", one.score, one.subject);
+        let mut reasons: Vec<String> = outcome.listings.iter().map(listing).collect();
+        reasons.extend(outcome.troubles.iter().cloned());
+        if reasons.is_empty() {
+            reasons.push(format!("{} is in none of the lists", listed.ip));
+        }
+        let listings = outcome.listings.iter().map(|one| {
+            json!({
+                "list": one.list,
+                "subject": one.subject.to_string(),
+                "what": one.what,
+                "codes": one.codes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "score": one.score,
+                "text": one.text,
+            })
+        });
+        let more = json!({
+            "score": outcome.score(),
+            "listings": listings.collect::<Vec<_>>(),
+            "troubles": outcome.troubles,
+        });
+        let result = match (outcome.score(), outcome.listings.is_empty(), outcome.troubles.is_empty()) {
+            (score, _, _) if score > 0 => "listed",
+            (_, false, _) => "pass",
+            (_, true, false) => "temperror",
+            (_, true, true) => "none",
+        };
+        Ok(Said { result, reasons, more })
+    }
+}
+
+/// A list as nobody configured it: asked about all there is, each listing counts 1.
+fn list_named(zone: &str) -> Result<List, Trouble> {
+    let zone = Domain::parse(zone).map_err(|error| Trouble::usage(format!("{zone} is no zone: {error}")))?;
+    let asked_for = Subjects { client: true, helo: true, sender: true };
+    Ok(List { name: zone.to_string(), zone, asked_for, score: 1, codes: Vec::new() })
+}
+
+fn about_set(set: &arc::Set) -> String {
+    let claims: Vec<String> = set.claims.iter().map(ToString::to_string).collect();
+    let saw = if claims.is_empty() { "nothing pass".to_owned() } else { claims.join(", ") };
+    format!("i={} d={} s={}: saw {saw}", set.instance, set.sealer, set.selector)
 }
 
 impl Sender {
     /// `<>`, or nothing at all, is the null sender.
     fn reverse_path(&self) -> Result<ReversePath, Trouble> {
-        let text = self.from.as_deref().unwrap_or_default();
-        match text.trim_start_matches('<').trim_end_matches('>') {
-            "" => Ok(ReversePath::Null),
-            text => match Address::parse(text) {
-                Ok(address) => Ok(ReversePath::Address(address)),
-                Err(error) => Err(Trouble::usage(format!("{text} is no address: {error}"))),
-            },
-        }
+        reverse_path(self.from.as_deref())
+    }
+}
+
+fn reverse_path(from: Option<&str>) -> Result<ReversePath, Trouble> {
+    let text = from.unwrap_or_default();
+    match text.trim_start_matches('<').trim_end_matches('>') {
+        "" => Ok(ReversePath::Null),
+        text => match Address::parse(text) {
+            Ok(address) => Ok(ReversePath::Address(address)),
+            Err(error) => Err(Trouble::usage(format!("{text} is no address: {error}"))),
+        },
     }
 }
 

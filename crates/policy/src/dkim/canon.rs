@@ -6,7 +6,7 @@ use mail_auth::dkim::Canonicalization;
 use std::collections::HashMap;
 
 /// Hashes a body as it comes by.
-pub(super) struct BodyHash {
+pub(crate) struct BodyHash {
     form: Canonicalization,
     context: digest::Context,
     /// `l=`: only so many octets of the canonical body are hashed.
@@ -23,14 +23,14 @@ pub(super) struct BodyHash {
 }
 
 /// What a body comes to.
-pub(super) struct Hashed {
-    pub(super) digest: Vec<u8>,
+pub(crate) struct Hashed {
+    pub(crate) digest: Vec<u8>,
     /// Length of the whole canonical body.
-    pub(super) length: u64,
+    pub(crate) length: u64,
 }
 
 impl BodyHash {
-    pub(super) fn new(form: Canonicalization, limit: Option<u64>) -> Self {
+    pub(crate) fn new(form: Canonicalization, limit: Option<u64>) -> Self {
         Self {
             form,
             context: digest::Context::new(&digest::SHA256),
@@ -43,7 +43,7 @@ impl BodyHash {
         }
     }
 
-    pub(super) fn push(&mut self, octets: &[u8]) {
+    pub(crate) fn push(&mut self, octets: &[u8]) {
         // Runs of plain octets go to the hash in one piece.
         let mut run = 0;
         for (at, &octet) in octets.iter().enumerate() {
@@ -113,7 +113,7 @@ impl BodyHash {
         self.length += octets.len() as u64;
     }
 
-    pub(super) fn finish(mut self) -> Hashed {
+    pub(crate) fn finish(mut self) -> Hashed {
         if self.held_cr {
             self.flush_held();
         }
@@ -129,7 +129,7 @@ impl BodyHash {
 ///
 /// `own` is the signature's field with an empty `b=` and without its line break; `own_at` is where it stands,
 /// because it never counts among the fields it names.
-pub(super) fn signed_header(
+pub(crate) fn signed_header(
     fields: &RawFields<'_>,
     names: &[String],
     form: Canonicalization,

@@ -8,19 +8,19 @@ use mail_auth::common::verify::DomainKey;
 use world::{DnsError, Resolver};
 
 /// A key that may be used for the signature it was fetched for.
-pub(super) struct Key {
-    pub(super) public: DomainKey,
+pub(crate) struct Key {
+    pub(crate) public: DomainKey,
     /// `t=y`
-    pub(super) testing: bool,
+    pub(crate) testing: bool,
     /// `t=s`: `i=` must name the very domain of `d=`.
-    pub(super) same_domain: bool,
+    pub(crate) same_domain: bool,
 }
 
 /// Why there is no such key.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NoKey {
-    pub(super) result: DkimResult,
-    pub(super) reason: String,
+pub(crate) struct NoKey {
+    pub(crate) result: DkimResult,
+    pub(crate) reason: String,
 }
 
 impl NoKey {
@@ -30,7 +30,7 @@ impl NoKey {
 }
 
 /// Fetches the key that `name` has for an algorithm. Of several records the first that can be used counts.
-pub(super) async fn fetch(dns: &dyn Resolver, name: &str, algorithm: Algorithm) -> Result<Key, NoKey> {
+pub(crate) async fn fetch(dns: &dyn Resolver, name: &str, algorithm: Algorithm) -> Result<Key, NoKey> {
     let temporary = |reason: String| NoKey { result: DkimResult::TempError, reason };
     let texts = match tokio::time::timeout(KEY_TIME_MAX, dns.txt(name)).await {
         Ok(Ok(texts)) => texts,

@@ -33,7 +33,7 @@ pub enum KeyKind {
 
 impl KeyKind {
     /// The word of `a=`.
-    pub(super) fn algorithm(self) -> &'static str {
+    pub(crate) fn algorithm(self) -> &'static str {
         match self {
             Self::Rsa => "rsa-sha256",
             Self::Ed25519 => "ed25519-sha256",
@@ -119,16 +119,16 @@ enum Private {
 
 /// Where a key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     Found,
     /// It was not there and was made a moment ago: nobody has published it yet.
     Made,
 }
 
 /// A private key with the name under which its public half is found.
-pub(super) struct Key {
-    pub(super) selector: String,
-    pub(super) origin: Origin,
+pub(crate) struct Key {
+    pub(crate) selector: String,
+    pub(crate) origin: Origin,
     private: Private,
 }
 
@@ -141,7 +141,7 @@ impl fmt::Debug for Key {
 impl Key {
     /// Reads the key of a domain and selector from `dir`, or makes it there: a PEM file (0600) and beside it the
     /// DNS record as text.
-    pub(super) fn open(dir: &Path, domain: &Domain, selector: &str, kind: KeyKind) -> Result<Self, KeyError> {
+    pub(crate) fn open(dir: &Path, domain: &Domain, selector: &str, kind: KeyKind) -> Result<Self, KeyError> {
         if let Some(key) = Self::read(dir, domain, selector)? {
             return Ok(key);
         }
@@ -186,7 +186,7 @@ impl Key {
         Ok(Self { selector: selector.to_owned(), origin: Origin::Found, private })
     }
 
-    pub(super) fn kind(&self) -> KeyKind {
+    pub(crate) fn kind(&self) -> KeyKind {
         match self.private {
             Private::Rsa(_) => KeyKind::Rsa,
             Private::Ed25519(_) => KeyKind::Ed25519,
@@ -194,7 +194,7 @@ impl Key {
     }
 
     /// The record that must stand in the DNS of `domain`.
-    pub(super) fn record(&self, domain: &Domain) -> DnsRecord {
+    pub(crate) fn record(&self, domain: &Domain) -> DnsRecord {
         let public = match &self.private {
             // The usual form with the algorithm in it; verifiers read it, and tools make it.
             Private::Rsa(pair) => {
@@ -210,7 +210,7 @@ impl Key {
     }
 
     /// Signs the canonical header.
-    pub(super) fn sign(&self, input: &[u8]) -> io::Result<Vec<u8>> {
+    pub(crate) fn sign(&self, input: &[u8]) -> io::Result<Vec<u8>> {
         let failed = |_| io::Error::other("the DKIM key does not sign");
         match &self.private {
             Private::Rsa(pair) => {

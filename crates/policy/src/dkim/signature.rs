@@ -16,44 +16,46 @@ const MARK_LEN: usize = 8;
 
 /// A signature, read.
 #[derive(Debug)]
-pub(super) struct Signature {
-    pub(super) algorithm: Algorithm,
-    pub(super) octets: Vec<u8>,
-    pub(super) body_hash: Vec<u8>,
-    pub(super) header_form: Canonicalization,
-    pub(super) body_form: Canonicalization,
-    pub(super) domain: Domain,
-    pub(super) selector: String,
+pub(crate) struct Signature {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) octets: Vec<u8>,
+    pub(crate) body_hash: Vec<u8>,
+    pub(crate) header_form: Canonicalization,
+    pub(crate) body_form: Canonicalization,
+    pub(crate) domain: Domain,
+    pub(crate) selector: String,
     /// Names of the signed fields, lower case.
-    pub(super) names: Vec<String>,
-    pub(super) identity: Option<String>,
+    pub(crate) names: Vec<String>,
+    pub(crate) identity: Option<String>,
     /// The domain of `i=`, or that of `d=`.
-    pub(super) identity_domain: Domain,
-    pub(super) body_length: Option<u64>,
-    pub(super) made_at: Option<u64>,
-    pub(super) expires_at: Option<u64>,
-    pub(super) mark: String,
+    pub(crate) identity_domain: Domain,
+    pub(crate) body_length: Option<u64>,
+    pub(crate) made_at: Option<u64>,
+    pub(crate) expires_at: Option<u64>,
+    pub(crate) mark: String,
 }
 
 impl Signature {
     /// Reads the value of the field. The error says what is wrong.
-    pub(super) fn parse(value: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(value: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(value).map_err(|_| "it is not UTF-8")?;
         let tags = Tags::parse(text)?;
         if tags.required("v")? != "1" {
             return Err("its version is not 1".to_owned());
         }
+        let domain = read_domain(&tags)?;
+        let (identity, identity_domain) = read_identity(tags.get("i"), &domain)?;
+        Ok(Self { identity, identity_domain, ..Self::of_tags(&tags, domain)? })
+    }
+
+    /// The tags that DKIM shares with ARC (RFC 8617 §4.1.2): all but `v=` and `i=`, which the caller reads.
+    pub(crate) fn of_tags(tags: &Tags<'_>, domain: Domain) -> Result<Self, String> {
         let query = tags.get("q").unwrap_or("dns/txt");
         if !query.split(':').any(|method| method.trim_matches(is_blank).eq_ignore_ascii_case("dns/txt")) {
             return Err("its key is not in the DNS".to_owned());
         }
         let (header_form, body_form) = read_forms(tags.get("c").unwrap_or("simple/simple"))?;
-        let domain = Domain::parse(tags.required("d")?)
-            .ok()
-            .filter(|d| d.literal().is_none())
-            .ok_or("d= is no domain")?;
-        let selector = Domain::parse(tags.required("s")?).map_err(|_| "s= is no selector")?;
-        let (identity, identity_domain) = read_identity(tags.get("i"), &domain)?;
+        let selector = read_selector(tags)?;
         let made_at = tags.get("t").map(read_number).transpose()?;
         let expires_at = tags.get("x").map(read_number).transpose()?;
         if let (Some(made), Some(expires)) = (made_at, expires_at)
@@ -68,11 +70,11 @@ impl Signature {
             body_hash: read_base64(tags.required("bh")?)?,
             header_form,
             body_form,
+            identity: None,
+            identity_domain: domain.clone(),
             domain,
-            selector: selector.as_str().to_owned(),
+            selector,
             names: read_names(tags.required("h")?)?,
-            identity,
-            identity_domain,
             body_length: tags.get("l").map(read_number).transpose()?,
             made_at,
             expires_at,
@@ -81,7 +83,21 @@ impl Signature {
     }
 }
 
-fn read_algorithm(text: &str) -> Result<Algorithm, String> {
+/// `d=`
+pub(crate) fn read_domain(tags: &Tags<'_>) -> Result<Domain, String> {
+    Domain::parse(tags.required("d")?)
+        .ok()
+        .filter(|domain| domain.literal().is_none())
+        .ok_or_else(|| "d= is no domain".to_owned())
+}
+
+/// `s=`
+pub(crate) fn read_selector(tags: &Tags<'_>) -> Result<String, String> {
+    let selector = Domain::parse(tags.required("s")?).map_err(|_| "s= is no selector")?;
+    Ok(selector.as_str().to_owned())
+}
+
+pub(crate) fn read_algorithm(text: &str) -> Result<Algorithm, String> {
     Algorithm::parse(text.as_bytes()).ok_or_else(|| "its algorithm is not known".to_owned())
 }
 
@@ -127,7 +143,7 @@ fn read_names(text: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn read_base64(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn read_base64(text: &str) -> Result<Vec<u8>, String> {
     let octets = STANDARD.decode(without_blanks(text)).map_err(|_| "bad base64")?;
     if octets.is_empty() { Err("an empty signature or hash".to_owned()) } else { Ok(octets) }
 }
@@ -141,7 +157,7 @@ fn read_number(text: &str) -> Result<u64, String> {
 }
 
 /// The value of the field with an empty `b=`, without its last line break (RFC 6376 §3.7).
-pub(super) fn without_signature(value: &[u8]) -> Vec<u8> {
+pub(crate) fn without_signature(value: &[u8]) -> Vec<u8> {
     let value = value.strip_suffix(b"\n").unwrap_or(value);
     let value = value.strip_suffix(b"\r").unwrap_or(value);
     let mut out = Vec::with_capacity(value.len());

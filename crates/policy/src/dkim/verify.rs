@@ -73,7 +73,7 @@ fn candidates(fields: &RawFields<'_>, authors: &[Domain], now: i64) -> (Vec<Outc
 }
 
 /// What can be said against a signature without its key.
-fn refusal(signature: &Signature, now: i64) -> Option<(DkimResult, String)> {
+pub(crate) fn refusal(signature: &Signature, now: i64) -> Option<(DkimResult, String)> {
     if signature.algorithm == Algorithm::RsaSha1 {
         return Some((DkimResult::Policy, "SHA-1 is no longer accepted".to_owned()));
     }
@@ -135,13 +135,19 @@ fn judge(candidate: &Candidate, key: Result<Key, NoKey>, body: &Hashed, fields: 
         Ok(key) => key,
         Err(NoKey { result, reason }) => return outcome(signature, result, reason),
     };
-    let mut judged = judge_with(candidate, &key, body, fields);
+    let mut judged = judge_with(candidate.at, signature, &key, body, fields);
     judged.testing = key.testing;
     judged
 }
 
-fn judge_with(candidate: &Candidate, key: &Key, body: &Hashed, fields: &RawFields<'_>) -> Outcome {
-    let signature = &candidate.signature;
+/// What the signature in the field at `at` comes to, with its key and the hash of the body.
+pub(crate) fn judge_with(
+    at: usize,
+    signature: &Signature,
+    key: &Key,
+    body: &Hashed,
+    fields: &RawFields<'_>,
+) -> Outcome {
     if key.same_domain && signature.identity_domain != signature.domain {
         return outcome(signature, DkimResult::PermError, "i= must name the very domain of d=");
     }
@@ -151,13 +157,13 @@ fn judge_with(candidate: &Candidate, key: &Key, body: &Hashed, fields: &RawField
     if body.digest != signature.body_hash {
         return outcome(signature, DkimResult::Fail, "the body is not what was signed");
     }
-    let field = &fields.all[candidate.at];
+    let field = &fields.all[at];
     let own = without_signature(field.value);
     let input = signed_header(
         fields,
         &signature.names,
         signature.header_form,
-        Some(candidate.at),
+        Some(at),
         RawField { name: field.name, value: &own },
     );
     if key.public.p.verify_bytes(&input, &signature.octets, signature.algorithm).is_err() {

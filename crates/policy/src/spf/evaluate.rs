@@ -1,6 +1,7 @@
 //! The evaluation of `check_host()`: terms in order, look-ups counted (RFC 7208 §4, §5, §6).
 
 use super::macros::{MacroString, Place, Values};
+use super::names::{best_name, fit, is_at_or_below, is_well_formed, within};
 use super::record::{Directive, Mechanism, Prefix, Record, is_spf};
 use super::{
     EXPLANATION_MAX, LOOKUPS_MAX, Lookup, NAMES_MAX, Outcome, Question, SpfResult, TIME_MAX, VOID_LOOKUPS_MAX,
@@ -9,12 +10,8 @@ use mail::Domain;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use world::{DnsError, World};
+use world::{Data, DnsError, DnsName, Kind, Proof, World};
 
-/// Longest name that a macro may make (RFC 7208 §7.3).
-const NAME_MAX: usize = 253;
-/// Longest label (RFC 1035 §2.3.4).
-const LABEL_MAX: usize = 63;
 /// How much of a text that strangers had a hand in is kept, in characters.
 const TEXT_MAX: usize = 300;
 
@@ -84,38 +81,6 @@ fn plain(result: SpfResult, reason: String) -> Found {
 /// What macros and records make may hold anything; what is logged may not.
 fn printable(text: &str) -> String {
     text.chars().take(TEXT_MAX).map(|c| if c.is_control() { '?' } else { c }).collect()
-}
-
-/// A name that can be asked for: at least two labels, each of lawful length (RFC 7208 §4.3).
-fn is_well_formed(name: &str) -> bool {
-    let lawful = |label: &str| (1..=LABEL_MAX).contains(&label.len());
-    name.len() <= NAME_MAX
-        && name.contains('.')
-        && name.bytes().all(|b| b.is_ascii_graphic())
-        && name.split('.').all(lawful)
-}
-
-/// Drops the dot at the end, and labels on the left until the name fits (RFC 7208 §7.3).
-fn fit(name: &str) -> &str {
-    let mut name = name.strip_suffix('.').unwrap_or(name);
-    while name.len() > NAME_MAX {
-        name = name.split_once('.').map_or("", |(_, rest)| rest);
-    }
-    name
-}
-
-fn within(ip: IpAddr, network: IpAddr, prefix: Prefix) -> bool {
-    match (ip, network) {
-        (IpAddr::V4(ip), IpAddr::V4(network)) => {
-            let mask = u32::MAX.checked_shl(u32::from(32 - prefix.v4)).unwrap_or(0);
-            (u32::from(ip) ^ u32::from(network)) & mask == 0
-        }
-        (IpAddr::V6(ip), IpAddr::V6(network)) => {
-            let mask = u128::MAX.checked_shl(u32::from(128 - prefix.v6)).unwrap_or(0);
-            (u128::from(ip) ^ u128::from(network)) & mask == 0
-        }
-        _ => false,
-    }
 }
 
 impl Evaluation<'_> {
@@ -197,7 +162,11 @@ impl Evaluation<'_> {
             Mechanism::Exists(target) => {
                 self.count_term()?;
                 let name = self.target(target, domain).await?;
-                let found = self.all_addresses(&name).await?.into_iter().any(|ip| ip.is_ipv4());
+                // Always A, whatever the client's family is (RFC 7208 §5.7).
+                let found = match DnsName::from_octets(name.as_bytes()) {
+                    Ok(name) => !self.addresses_of(&name, Kind::A).await?.is_empty(),
+                    Err(_) => false,
+                };
                 if !found {
                     self.count_void()?;
                 }
@@ -224,15 +193,13 @@ impl Evaluation<'_> {
     ) -> Result<bool, Stop> {
         self.count_term()?;
         let name = self.target_or(target, domain).await?;
-        let Ok(asked) = Domain::parse(&name) else { return Ok(false) };
-        let answer = self.world.dns.mx(&asked).await;
-        let shown = |records: &Vec<world::Mx>| {
-            let one = |mx: &world::Mx| mx.exchange.as_ref().map_or(".".to_owned(), Domain::to_string);
-            records.iter().map(one).collect::<Vec<_>>().join(" ")
+        let exchange = |data| match data {
+            Data::Mx { exchange, .. } => Some(exchange),
+            _ => None,
         };
-        self.note(&name, "MX", &answer.as_ref().map(shown));
-        let records = match answer {
-            Ok(records) => records,
+        let Ok(asked) = DnsName::from_octets(name.as_bytes()) else { return Ok(false) };
+        let mut hosts = match self.ask(&asked, Kind::Mx, exchange).await {
+            Ok(hosts) => hosts,
             Err(DnsError::Trouble(text)) => return Err(Stop::Temporary(format!("{name} MX: {text}"))),
             Err(_) => {
                 self.count_void()?;
@@ -240,13 +207,13 @@ impl Evaluation<'_> {
             }
         };
         // The limit is on what is asked for, so it does not depend on the order of the answer.
-        if records.len() > NAMES_MAX {
+        if hosts.len() > NAMES_MAX {
             return Err(Stop::Permanent(format!("{name} has more than {NAMES_MAX} MX hosts")));
         }
-        let hosts: Vec<Domain> = records.into_iter().filter_map(|mx| mx.exchange).collect();
+        hosts.retain(|host| !host.is_root());
         let mut any_address = hosts.is_empty();
         for host in hosts {
-            let ips = self.addresses(host.as_str()).await?;
+            let ips = self.addresses_of(&host, self.kind()).await?;
             if ips.iter().any(|ip| within(self.ip, *ip, prefix)) {
                 return Ok(true);
             }
@@ -283,26 +250,44 @@ impl Evaluation<'_> {
         validated
     }
 
-    /// Addresses of the client's family (RFC 7208 §5).
+    /// Addresses of the client's family (RFC 7208 §5). What is no name has none.
     async fn addresses(&mut self, name: &str) -> Result<Vec<IpAddr>, Stop> {
-        let mut ips = self.all_addresses(name).await?;
-        ips.retain(|ip| ip.is_ipv4() == self.ip.is_ipv4());
-        Ok(ips)
-    }
-
-    async fn all_addresses(&mut self, name: &str) -> Result<Vec<IpAddr>, Stop> {
-        let Ok(host) = Domain::parse(name) else { return Ok(Vec::new()) };
-        if host.literal().is_some() {
-            return Ok(Vec::new());
-        }
-        let answer = self.world.dns.addresses(&host).await;
-        let shown = |ips: &Vec<IpAddr>| ips.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ");
-        self.note(name, "A", &answer.as_ref().map(shown));
-        match answer {
-            Ok(ips) => Ok(ips),
-            Err(DnsError::Trouble(text)) => Err(Stop::Temporary(format!("{name} A: {text}"))),
+        match DnsName::from_octets(name.as_bytes()) {
+            Ok(host) => self.addresses_of(&host, self.kind()).await,
             Err(_) => Ok(Vec::new()),
         }
+    }
+
+    /// The type of the client's addresses.
+    fn kind(&self) -> Kind {
+        if self.ip.is_ipv4() { Kind::A } else { Kind::Aaaa }
+    }
+
+    async fn addresses_of(&mut self, host: &DnsName, kind: Kind) -> Result<Vec<IpAddr>, Stop> {
+        let ip = |data| match data {
+            Data::A(ip) => Some(IpAddr::V4(ip)),
+            Data::Aaaa(ip) => Some(IpAddr::V6(ip)),
+            _ => None,
+        };
+        match self.ask(host, kind, ip).await {
+            Ok(ips) => Ok(ips),
+            Err(DnsError::Trouble(text)) => Err(Stop::Temporary(format!("{host} {}: {text}", kind.word()))),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    async fn ask<T>(
+        &mut self,
+        name: &DnsName,
+        kind: Kind,
+        read: impl Fn(Data) -> Option<T>,
+    ) -> Result<Vec<T>, DnsError> {
+        let reply = self.world.dns.ask(name, kind, Proof::Usual).await;
+        let shown = |records: &world::resolver::Records| {
+            records.data.iter().map(Data::to_string).collect::<Vec<_>>().join(" ")
+        };
+        self.note(&name.to_string(), kind.word(), &reply.answer.as_ref().map(shown));
+        reply.read(read)
     }
 
     async fn target_or(&mut self, spec: Option<&MacroString>, domain: &str) -> Result<String, Stop> {
@@ -381,19 +366,4 @@ impl Evaluation<'_> {
         };
         self.lookups.push(Lookup { name: printable(name), kind, answer: printable(&answer) });
     }
-}
-
-/// Which validated name `%{p}` stands for (RFC 7208 §7.3).
-fn best_name(names: Vec<String>, domain: &str) -> Option<String> {
-    let domain = domain.to_ascii_lowercase();
-    let found = names
-        .iter()
-        .find(|name| **name == domain)
-        .or_else(|| names.iter().find(|name| is_at_or_below(name, &domain)))
-        .or_else(|| names.first());
-    found.cloned()
-}
-
-fn is_at_or_below(name: &str, parent: &str) -> bool {
-    name == parent || name.strip_suffix(parent).is_some_and(|head| head.ends_with('.'))
 }

@@ -108,7 +108,7 @@ async fn the_outcome_says_what_was_asked_and_why() {
         lookups,
         [
             "a.example TXT: v=spf1 mx include:b.example -all",
-            "a.example MX: mx.a.example",
+            "a.example MX: 10 mx.a.example",
             "mx.a.example A: 192.0.2.1",
             "b.example TXT: v=spf1 ip4:192.0.2.9 -all",
         ]
