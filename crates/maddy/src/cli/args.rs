@@ -292,6 +292,7 @@ pub(crate) enum MsgsCommand {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use std::path::PathBuf;
 
     #[test]
     fn the_grammar_is_sound() {
