@@ -82,3 +82,22 @@ fn who_is_exempt_may_fail() {
     let answers = guess(maddy.ports().submission, 0);
     assert!(answers.iter().all(|answer| answer.starts_with("535 5.7.8")), "{answers:?}");
 }
+
+#[test]
+fn who_runs_the_server_sees_and_forgives() {
+    let maddy = scene().start();
+    let port = maddy.ports().submission;
+    guess(port, 0);
+    let list = maddy.cli(&["creds", "guesses", "list"]).ok();
+    for want in ["account", "alice@example.org", "127.0.0.1 ", "127.0.0.0/24"] {
+        assert!(list.contains(want), "{want}: {list}");
+    }
+    let mut alice = Smtp::begin(Chat::connect(port));
+    let login = format!("AUTH PLAIN {}", STANDARD.encode(format!("\0alice@example.org\0{PASSWORD}")));
+    alice.command(&login, "454 4.7.0 Too many failed logins*");
+    maddy.cli(&["creds", "guesses", "lift", "127.0.0.1"]).ok();
+    alice.command(&login, "235*");
+    maddy.cli(&["creds", "guesses", "lift", "127.0.0.1"]).fails();
+    maddy.cli(&["creds", "guesses", "lift", "alice@example.org"]).ok();
+    assert_eq!(maddy.cli(&["--json", "creds", "guesses", "list"]).ok().trim(), "[]");
+}

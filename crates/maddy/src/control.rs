@@ -1,9 +1,10 @@
 //! The control socket's operations: those of `admin`, and those that only a daemon can do.
 
 use crate::admin::{self, Context, Effect};
-use crate::cli::{RELOAD, STATUS};
+use crate::cli::{GUESSES_LIFT, GUESSES_LIST, RELOAD, STATUS};
 use crate::config::Source;
 use crate::logging::Logging;
+use crate::login::GuessLift;
 use crate::reload::Running;
 use ::config::Problems;
 use serde_json::{Value, json};
@@ -96,6 +97,14 @@ impl Service for Control {
                     self.reload().await?;
                     Ok(json!("the configuration was read again"))
                 }
+                GUESSES_LIST => answered(self.running.judge().guesses().await?),
+                GUESSES_LIFT => {
+                    let lift: GuessLift = serde_json::from_value(arguments)
+                        .map_err(|error| Failure::new(Kind::BadRequest, error.to_string()))?;
+                    self.running.judge().lift(&lift).await?;
+                    info!(operation = GUESSES_LIFT, of = lift.of, "control");
+                    Ok(Value::Null)
+                }
                 name => {
                     let Some((effect, answer)) = admin::dispatch(name, arguments, &self.context).await else {
                         return Err(Failure::new(Kind::NotFound, format!("there is no operation {name}")));
@@ -109,4 +118,8 @@ impl Service for Control {
             }
         })
     }
+}
+
+fn answered(answer: impl serde::Serialize) -> Answer {
+    serde_json::to_value(answer).map_err(|error| Failure::new(Kind::Broken, error.to_string()))
 }

@@ -72,6 +72,10 @@ impl Doors {
         }
     }
 
+    pub(crate) fn judge(&self) -> &Judge {
+        &self.judge
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }

@@ -3,6 +3,7 @@
 
 mod app;
 mod config;
+mod counts;
 mod scram;
 mod standing;
 mod turns;
@@ -13,6 +14,7 @@ use auth::{
     ScramFacts, ScramHash, TooMany, Trace, Verdict, Visitor, source_of,
 };
 pub(crate) use config::Logins;
+pub(crate) use counts::{GuessInfo, GuessLift};
 pub(crate) use scram::verifier;
 use scram::{Readiness, Upgrades};
 use std::net::IpAddr;

@@ -6,6 +6,7 @@ use crate::dns::Exchangeable;
 use crate::doors::Doors;
 use crate::listeners::{Change, Ground, Listeners};
 use crate::logging::Logging;
+use crate::login::Judge;
 use delivery::Intake;
 use delivery::owed::ReportSender;
 use net::ServerTls;
@@ -164,6 +165,10 @@ impl Running {
 
     pub(crate) fn tls(&self) -> ServerTls {
         self.ground.tls.clone()
+    }
+
+    pub(crate) fn judge(&self) -> &Judge {
+        self.doors.judge()
     }
 
     pub(crate) fn store(&self) -> &Store {

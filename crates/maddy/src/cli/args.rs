@@ -7,7 +7,7 @@ pub(crate) use check::{Asking, CheckCommand, DkimFile, Listed, MailFile, Sender}
 
 pub(crate) use super::global::Global;
 use super::global::without;
-use super::login_args::AppPasswordCommand;
+use super::login_args::{AppPasswordCommand, GuessesCommand};
 pub(crate) use super::queue::QueueCommand;
 pub(crate) use super::reports::ReportsCommand;
 pub(crate) use acct::AcctCommand;
@@ -29,7 +29,7 @@ Server
 
 Accounts
   account        add, list, remove, rename, password: an account with its login and mailboxes
-  creds          create, list, remove, password, verify, app-password: the login alone
+  creds          create, list, remove, password, verify, app-password, guesses: the login
   imap-acct      create, list, remove, stat, reindex, appendlimit, quota: mailboxes alone
   hash           turn a password into what is stored of it
 
@@ -183,6 +183,9 @@ pub(crate) enum CredsCommand {
     /// Passwords made up for one program: good for less, and revoked without the others
     #[command(subcommand)]
     AppPassword(AppPasswordCommand),
+    /// What the daemon counts of failed logins
+    #[command(subcommand)]
+    Guesses(GuessesCommand),
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -94,6 +94,17 @@ impl Connection {
         }
     }
 
+    /// Carries out an operation that only a daemon can.
+    pub(crate) async fn ask_daemon(&self, operation: &str, arguments: &Value) -> Result<Value, Trouble> {
+        match &self.way {
+            Way::Daemon => call_daemon(&self.place.socket, operation, arguments).await,
+            Way::Direct(_) => {
+                let socket = self.place.socket.display();
+                Err(Trouble::new(format!("no daemon answers at {socket}, and only a daemon knows this")))
+            }
+        }
+    }
+
     /// Tells the person if no mail can reach an address, because its domain is not one of ours.
     pub(crate) fn note_domain(&self, name: &str) {
         let (Some(domains), Ok(address)) = (&self.place.domains, Address::parse(name)) else { return };

@@ -29,3 +29,14 @@ pub(crate) struct NewAppPassword {
     #[arg(long, value_name = "DURATION")]
     pub(crate) expires: Option<String>,
 }
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum GuessesCommand {
+    /// List addresses, networks and accounts with failed logins
+    List,
+    /// Forget what an address or an account is counted for: it need not wait any more
+    Lift {
+        /// An address, which is taken with its network, or an account
+        of: String,
+    },
+}

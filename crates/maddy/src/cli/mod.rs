@@ -8,6 +8,7 @@ mod connection;
 mod dkim;
 mod evidence;
 mod global;
+mod guesses;
 mod login_args;
 mod logins;
 mod mailboxes;
@@ -22,6 +23,7 @@ mod sts;
 
 pub(crate) use args::{Cli, Command};
 pub(crate) use connection::{Connection, RELOAD, STATUS};
+pub(crate) use guesses::{GUESSES_LIFT, GUESSES_LIST};
 pub(crate) use speak::speak;
 
 use crate::config::Source;
