@@ -88,11 +88,25 @@ impl Draft {
         draft
     }
 
-    /// An account whose quota is used up: the others get the message, and its sender is told.
-    pub(crate) fn leave_out(&mut self, mail: &Mail, account: &str) {
+    /// Whether nobody would get the message but accounts among these.
+    pub(crate) fn is_only_for(&self, accounts: &[String]) -> bool {
+        let mut filings = self.acceptance.filings.iter();
+        self.remote == 0 && filings.all(|filing| accounts.contains(&filing.account))
+    }
+
+    /// Accounts whose quota is used up: the others get the message, and its sender is told. Where he is not to be told,
+    /// they get it in spite of the quota, since it would be lost without a word. Returns whether any was left out.
+    pub(crate) fn leave_out(&mut self, mail: &Mail, full: &[String]) -> bool {
+        let mut any = false;
         let mut at = 0;
-        while let Some(filing) = self.acceptance.filings.get(at) {
-            if filing.account != account {
+        while let Some(filing) = self.acceptance.filings.get_mut(at) {
+            if !full.contains(&filing.account) {
+                at += 1;
+                continue;
+            }
+            let original = &self.originals[at];
+            if mail.envelope.from.is_null() || !recipient(mail, original).notify.on_failure() {
+                filing.space = Space::Granted;
                 at += 1;
                 continue;
             }
@@ -100,7 +114,17 @@ impl Draft {
             let (_, address) = self.delivered.remove(at);
             let original = self.originals.remove(at);
             self.refuse(mail, &original, refusal::mailbox_full(&address));
+            any = true;
         }
+        any
+    }
+
+    /// These accounts get the message in spite of their quotas.
+    pub(crate) fn grant(&mut self, full: &[String]) {
+        let filings = self.acceptance.filings.iter_mut();
+        filings
+            .filter(|filing| full.contains(&filing.account))
+            .for_each(|filing| filing.space = Space::Granted);
     }
 
     /// A recipient whom the message has reached before.
@@ -109,8 +133,7 @@ impl Draft {
     }
 
     fn refuse(&mut self, mail: &Mail, original: &Address, reply: Reply) {
-        let recipient = mail.envelope.recipients.iter().find(|recipient| recipient.address == *original);
-        let recipient = recipient.cloned().unwrap_or_else(|| Recipient::plain(original.clone()));
+        let recipient = recipient(mail, original);
         self.told.retain(|told| told.recipient.address != recipient.address);
         self.refused.push(Refused { recipient, reply });
     }
@@ -170,6 +193,12 @@ impl Draft {
             })
             .collect()
     }
+}
+
+/// The recipient of the envelope with this address.
+fn recipient(mail: &Mail, original: &Address) -> Recipient {
+    let recipient = mail.envelope.recipients.iter().find(|recipient| recipient.address == *original);
+    recipient.cloned().unwrap_or_else(|| Recipient::plain(original.clone()))
 }
 
 /// The fields in front of one mailbox's copy: Return-Path on top (RFC 5321 §4.4), then where it was delivered.

@@ -145,19 +145,25 @@ impl Intake {
     /// `full` are accounts that were found to have no room.
     async fn try_accept(&self, mail: &Mail, arrival: &Arrival, full: &[String]) -> Result<Accepted, Failed> {
         let mut draft = self.draft(mail, arrival).await?;
-        for account in full {
-            draft.leave_out(mail, account);
+        // Nobody gets it: then it can wait where it is.
+        if let Some(account) = full.last()
+            && draft.is_only_for(full)
+        {
+            return Err(Failed::Store(Error::OverQuota(account.clone())));
+        }
+        let left_out = draft.leave_out(mail, full);
+        let mut notice = self.notice_at_the_door(mail, arrival, &draft).await?;
+        if left_out && notice.is_none() {
+            // There is nobody who could be told: what is promised to them must not be lost.
+            draft = self.draft(mail, arrival).await?;
+            draft.grant(full);
+            notice = self.notice_at_the_door(mail, arrival, &draft).await?;
         }
         let accepted = Accepted { local: draft.acceptance.filings.len(), remote: draft.remote };
         if accepted.local + accepted.remote == 0 {
-            // Nobody gets it: then it can wait where it is.
-            if let Some(account) = full.last() {
-                return Err(Failed::Store(Error::OverQuota(account.clone())));
-            }
             let reply = draft.refused.pop().map_or_else(nobody, |refused| refused.reply);
             return Err(Failed::Refused(reply));
         }
-        let notice = self.notice_at_the_door(mail, arrival, &draft).await?;
         let lines = Lines::of(&draft, notice.as_ref());
         let header = std::mem::take(&mut draft.header);
         let mut acceptances = vec![draft.acceptance];

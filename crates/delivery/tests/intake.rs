@@ -326,3 +326,35 @@ async fn new_rules_hold_from_the_next_message_on() {
     assert_eq!(house.messages("bob@o.ex", "INBOX").await.len(), 1);
     assert!(house.accept(mail("x@s.ex", &["alice+x@o.ex"], MESSAGE), Folder::Inbox).await.is_err());
 }
+
+/// What was answered 250 is in the mailbox or its sender hears that it is not: also if a quota is found to be used up only
+/// when the message is filed.
+#[tokio::test]
+async fn who_is_full_and_whose_sender_cannot_be_told_gets_it_in_spite_of_the_quota() {
+    let failure = Notify::On { success: false, failure: true, delay: false };
+    for (from, notify, alice, told) in [
+        ("x@s.ex", Notify::Default, 0, "<> x@s.ex Never"),
+        ("x@s.ex", failure, 0, "<> x@s.ex Never"),
+        ("x@s.ex", Notify::Never, 1, ""),
+        ("x@s.ex", SUCCESS, 1, "<> x@s.ex Never"),
+        ("", Notify::Default, 1, ""),
+        // Nobody is there to be told.
+        ("gone@o.ex", Notify::Default, 1, ""),
+    ] {
+        let house = House::build().await;
+        let none = storage::Limits { messages: storage::Limit::At(0), ..storage::Limits::default() };
+        house.store.set_limits("alice@o.ex", none).await.unwrap();
+        let sent = || with_notify(mail(from, &["alice@o.ex", "bob@o.ex"], MESSAGE), notify);
+        assert_eq!(house.accept(sent(), Folder::Inbox).await, Ok((1 + alice, 0)), "{from} {notify:?}");
+        assert_eq!(house.messages("alice@o.ex", "INBOX").await.len(), alice, "{from} {notify:?}");
+        assert_eq!(house.messages("bob@o.ex", "INBOX").await.len(), 1, "{from} {notify:?}");
+        let queue = house.queue().await;
+        assert_eq!(queue.len(), usize::from(!told.is_empty()), "{from} {notify:?} {queue:?}");
+        assert!(queue.iter().all(|line| line == told), "{from} {notify:?} {queue:?}");
+        // Where nobody would get it, it waits with its sender, whoever that is.
+        house.store.set_limits("bob@o.ex", none).await.unwrap();
+        let reply = house.accept(sent(), Folder::Inbox).await.unwrap_err();
+        assert_eq!(format!("{} {}", reply.code, reply.status.unwrap()), "452 4.2.2", "{from} {notify:?}");
+        assert_eq!(house.messages("bob@o.ex", "INBOX").await.len(), 1, "{from} {notify:?}");
+    }
+}
