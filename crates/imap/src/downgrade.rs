@@ -27,8 +27,9 @@ pub(crate) fn ascii(structured: Vec<u8>) -> Vec<u8> {
             continue;
         }
         match address(&pieces, at) {
-            Some(first) => rename(&mut pieces, first),
-            None => pieces[at] = Piece::Text(encoded(text)),
+            // A host of NIL begins a group, whose name is a text.
+            Some(first) if !is(pieces.get(first + 6), b"NIL") => rename(&mut pieces, first),
+            _ => pieces[at] = Piece::Text(encoded(text)),
         }
     }
     join(&pieces)
@@ -143,6 +144,10 @@ mod tests {
             (
                 "(NIL {2}\r\nü ((NIL NIL \"a\" \"b\"))((NIL NIL {2}\r\nü \"b.example\")) NIL)",
                 format!("(NIL \"{}\" ((NIL NIL \"a\" \"b\"))({address}) NIL)", word("ü")),
+            ),
+            (
+                "(((NIL NIL {2}\r\nü NIL)(NIL NIL \"x\" \"y.z\")(NIL NIL NIL NIL)) NIL)",
+                format!("(((NIL NIL \"{}\" NIL)(NIL NIL \"x\" \"y.z\")(NIL NIL NIL NIL)) NIL)", word("ü")),
             ),
         ] {
             assert_eq!(String::from_utf8(ascii(from.as_bytes().to_vec())).unwrap(), want, "{from}");

@@ -53,10 +53,12 @@ async fn open(client: &mut Client, account: AccountId, name: &str, access: Acces
 /// What SELECT tells (RFC 9051 §6.3.2); RECENT and UNSEEN only to those who have not moved on (RFC 3501 §6.3.1).
 fn announce(client: &mut Client, mailbox: &Mailbox) {
     let (rev2, uid_only) = (client.session.is_rev2(), client.session.is_uid_only());
-    let Some(selected) = &client.selected else { return };
+    let Some(selected) = &mut client.selected else { return };
     let mut lines = Vec::new();
     {
+        // Other sessions bring the picture up to date at any moment: all that is told here is of one and the same.
         let picture = selected.shared.look();
+        selected.view = View::new(&picture);
         let known = flags::all(&picture.keywords);
         let permanent = match selected.access {
             // `\*`: new keywords are welcome, as long as there is room.

@@ -6,7 +6,7 @@ use super::query::Stored;
 use super::{Indexes, lock};
 use crate::body::Folder;
 use crate::error::{Error, Result, Trouble};
-use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
+use crate::ids::{AccountId, MailboxId, Uid};
 use crate::uidset::UidSet;
 use crate::wake::{Changed, Wake};
 use futures_util::TryStreamExt;
@@ -163,10 +163,10 @@ impl Feeder {
         }
         for mailbox in mailboxes {
             let before = reached.get(&mailbox.id).copied().unwrap_or_default();
-            if before.modseq == mailbox.now.modseq {
+            if before.modseq == mailbox.now.modseq && before.uid >= mailbox.now.uid {
                 continue;
             }
-            let gone = self.vanished(mailbox.id, before.modseq).await?;
+            let gone = self.vanished(mailbox.id, before).await?;
             if take_out(database, mailbox.id, &gone).await? == Step::More
                 || self.bring_in(indexes, database, &mailbox, before).await? == Step::More
             {
@@ -196,14 +196,15 @@ impl Feeder {
         Ok(Some((mailboxes, messages)))
     }
 
-    async fn vanished(&self, mailbox: MailboxId, since: ModSeq) -> Result<UidSet> {
-        if since == 0 {
+    /// What is gone of a mailbox, if any of it was brought in.
+    async fn vanished(&self, mailbox: MailboxId, before: Reached) -> Result<UidSet> {
+        if before.uid == 0 {
             return Ok(UidSet::new());
         }
         let sql = "SELECT first, last FROM vanished WHERE mailbox = ?1 AND modseq > ?2";
         let rows: Vec<(i64, i64)> = sqlx::query_as(sql)
             .bind(mailbox.0)
-            .bind(i64::try_from(since).unwrap_or(i64::MAX))
+            .bind(i64::try_from(before.modseq).unwrap_or(i64::MAX))
             .fetch_all(&self.readers)
             .await?;
         let uid = |number: i64| Uid::try_from(number).unwrap_or(Uid::MAX);
@@ -240,7 +241,9 @@ impl Feeder {
         let reached = if whole {
             Reached { uid: mailbox.now.uid.max(last), modseq: mailbox.now.modseq }
         } else {
-            Reached { uid: last, modseq: before.modseq }
+            // The first messages are as they were when the mailbox was looked at, or later.
+            let modseq = if before.uid == 0 { mailbox.now.modseq } else { before.modseq };
+            Reached { uid: last, modseq }
         };
         if let Some(newest) = contents.iter().max() {
             indexes.files.note_newest(*newest)?;
@@ -355,3 +358,6 @@ async fn is_over(changed: &mut watch::Receiver<Changed>, time: Duration) -> bool
     let closed = changed.wait_for(|changed| *changed == Changed::Closed);
     tokio::time::timeout(time, closed).await.is_ok()
 }
+
+#[cfg(test)]
+mod tests;
