@@ -13,6 +13,7 @@ mod imaplib;
 mod mbsync;
 mod mutt;
 mod offlineimap;
+mod opendkim;
 mod postfix;
 mod program;
 mod swaks;

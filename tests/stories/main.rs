@@ -9,6 +9,7 @@ mod database_locked;
 mod delay_and_giving_up;
 mod demo;
 mod disk_full;
+mod filters_decide;
 mod first_mx_down;
 mod forward_with_srs;
 mod full_mailbox;

@@ -39,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) stop_timeout: Duration,
     pub(crate) smtp: smtp_in::Config,
     pub(crate) checks: policy::Config,
+    pub(crate) filters: policy::filter::Filters,
     pub(crate) dkim: policy::SigningConfig,
     pub(crate) reports: ReportsConfig,
     pub(crate) submission: submission::Config,
@@ -186,6 +187,11 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         "What is checked of mail from other servers, and what follows: \"none\", \"mark\" (a field X-Junk-Reason), \"quarantine\" (to Junk, with the field), \"reject\", \"defer\".",
         policy::config::decode,
     );
+    let filters = section.child(
+        "filters",
+        "Filters of your own: each is asked about every message from other servers.",
+        policy::filter::decode,
+    );
     let dkim =
         section.child("dkim", "Signatures on what our own users send.", policy::config::decode_signing);
     let reports = section.child(
@@ -211,6 +217,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         log,
         dns,
         checks,
+        filters,
         dkim,
         reports,
         runtime_dir: runtime_dir.unwrap_or(state_dir),

@@ -11,10 +11,14 @@ use crate::reload::Running;
 use crate::sts;
 use delivery::reports::ReportReader;
 use delivery::{Intake, RouteConfig, Router, Worker};
-use net::{CertFiles, Gate, LocalListener, ServerTls, Stop, Stopper, TlsOptions};
+use net::{
+    CertFiles, ClientTls, Connector, Fetcher, Gate, LocalListener, Roots, ServerTls, Stop, Stopper,
+    TlsOptions,
+};
 use policy::Pipeline;
 use policy::dkim::Signer;
 use serde_json::Value;
+use smtp_in::Desk;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,7 +115,8 @@ impl Daemon {
         intake.counters().set(config.reports.sending);
         let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone())
             .for_domains(&config.domains);
-        let doors = Doors::new(&config, &store, &intake, &world, pipeline).await;
+        let desk = desk(&config, &world)?;
+        let doors = Doors::new(&config, &store, &intake, &world, pipeline, desk).await;
         let listeners = Listeners::default();
         let change = listeners.prepare(&config, &ground).map_err(StartError::Bind)?;
         let socket = LocalListener::bind(config.socket()).map_err(|error| {
@@ -266,4 +271,13 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), StartError> {
         let path = path.display();
         other(format!("the directory {path} cannot be made: {error}; make it, and let this user write to it"))
     })
+}
+
+/// The way to filters outside of this program.
+fn desk(config: &Config, world: &World) -> Result<Desk, StartError> {
+    let roots = config.delivery.ca_file.clone().map_or(Roots::WebPki, Roots::WebPkiAndFile);
+    let tls = ClientTls::authenticated(&roots, world.clock.clone()).map_err(other)?;
+    let connector = Connector::new(world);
+    let fetcher = Fetcher::new(world.dns.clone(), connector.clone(), tls);
+    Ok(Desk::new(config.filters.clone(), connector, fetcher))
 }

@@ -6,6 +6,7 @@ use crate::login::Judge;
 use delivery::Intake;
 use mail::Domain;
 use policy::Pipeline;
+use smtp_in::Desk;
 use std::sync::{Arc, PoisonError, RwLock};
 use storage::Store;
 use world::World;
@@ -27,13 +28,14 @@ struct Reading {
 }
 
 impl Doors {
-    /// `pipeline` judges what comes from other servers.
+    /// `pipeline` judges what comes from other servers; through `desk` filters are asked.
     pub(crate) async fn new(
         config: &Config,
         store: &Store,
         intake: &Intake,
         world: &World,
         pipeline: Pipeline,
+        desk: Desk,
     ) -> Self {
         let judge = Arc::new(Judge::new(store.clone(), config.logins.clone(), world).await);
         let spool_dir = store.spool_dir().to_owned();
@@ -42,7 +44,7 @@ impl Doors {
         let submission = submission::Deps { door, authenticate: judge.clone() };
         let reading = Reading::new(config, store, &judge, world);
         Self {
-            smtp: Arc::new(smtp_in::Door::new(config.smtp.clone(), pipeline, smtp)),
+            smtp: Arc::new(smtp_in::Door::new(config.smtp.clone(), pipeline, desk, smtp)),
             submission: Arc::new(submission::Door::new(config.submission.clone(), submission)),
             imap: Arc::new(RwLock::new(reading)),
             store: store.clone(),
@@ -62,6 +64,7 @@ impl Doors {
             &config.domains,
         );
         self.smtp.judge_by(pipeline);
+        self.smtp.filter_by(config.filters.clone());
         self.submission.reconfigure(config.submission.clone());
         let mut reading = self.imap.write().unwrap_or_else(PoisonError::into_inner);
         // The door holds the pictures of mailboxes that all connections share: it is kept where it can be.

@@ -81,7 +81,7 @@ impl Connector {
     }
 
     /// The bare stream, for whoever speaks a protocol that is no machine of ours.
-    pub(crate) async fn stream(&self, to: SocketAddr) -> Result<TcpStream, ConnectError> {
+    pub async fn stream(&self, to: SocketAddr) -> Result<TcpStream, ConnectError> {
         tokio::time::timeout(self.patience, async {
             let (socket, source) = match to {
                 SocketAddr::V4(_) => (TcpSocket::new_v4()?, self.source_v4),

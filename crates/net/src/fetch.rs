@@ -5,7 +5,6 @@
 use crate::client_tls::ClientTls;
 use crate::connect::{ConnectError, Connector};
 use crate::tls::TlsError;
-use crate::url::{Host, Scheme, Url};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
@@ -15,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use world::url::{Host, Scheme, Url};
 use world::{DnsError, Resolver};
 
 /// Addresses of one host that are tried in turn.

@@ -21,7 +21,6 @@ pub mod stop;
 mod stream;
 pub mod tls;
 mod tls_words;
-pub mod url;
 
 pub use binding::ChannelBindings;
 pub use certificate::{DemoCa, demo_ca, self_signed};
@@ -39,4 +38,4 @@ pub use proxy::{Others, ProxyOptions, ProxyTrust};
 pub use server_tls::{CertFiles, ServerTls, certificate_names};
 pub use stop::{Stop, Stopper};
 pub use tls::{Peer, TlsError, TlsFacts};
-pub use url::{Url, UrlError};
+pub use world::url::{self, Url, UrlError};

@@ -2,9 +2,11 @@
 
 use crate::config::Config;
 use crate::early::{self, Manners};
+use crate::filters::Desk;
 use crate::visit::Visit;
 use net::Conn;
 use policy::Pipeline;
+use policy::filter::Filters;
 use smtp_door::Ledger;
 use std::sync::{Arc, PoisonError, RwLock};
 use storage::Store;
@@ -22,16 +24,18 @@ pub struct Deps {
 pub struct Door {
     config: RwLock<Arc<Config>>,
     pipeline: RwLock<Pipeline>,
+    desk: RwLock<Desk>,
     deps: Deps,
     ledger: Ledger,
 }
 
 impl Door {
-    /// The pipeline judges each message before it is taken.
-    pub fn new(config: Config, pipeline: Pipeline, deps: Deps) -> Self {
+    /// The pipeline judges each message before it is taken, and then the filters do.
+    pub fn new(config: Config, pipeline: Pipeline, desk: Desk, deps: Deps) -> Self {
         let ledger = Ledger::new(&config.door, &deps.door.world);
         warn_of(&config);
-        Self { config: RwLock::new(Arc::new(config)), pipeline: RwLock::new(pipeline), deps, ledger }
+        let (config, pipeline) = (RwLock::new(Arc::new(config)), RwLock::new(pipeline));
+        Self { config, pipeline, desk: RwLock::new(desk), deps, ledger }
     }
 
     /// New options, for connections from now on.
@@ -51,6 +55,12 @@ impl Door {
         *self.pipeline.write().unwrap_or_else(PoisonError::into_inner) = pipeline;
     }
 
+    /// Other filters, for connections from now on.
+    pub fn filter_by(&self, filters: Filters) {
+        let mut desk = self.desk.write().unwrap_or_else(PoisonError::into_inner);
+        *desk = desk.clone().with(filters);
+    }
+
     /// Serves one connection to its end.
     pub async fn serve(&self, conn: Conn) {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -65,7 +75,9 @@ impl Door {
             Manners::Gone => return,
         };
         let idle_timeout = config.door.idle_timeout;
-        let visit = Visit::new(&self.deps, &self.ledger, config, self.pipeline(), &conn).marked(mark);
+        let desk = self.desk.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let judges = (self.pipeline(), desk);
+        let visit = Visit::new(&self.deps, &self.ledger, config, judges, &conn).marked(mark);
         smtp_door::converse(conn, options, idle_timeout, visit).await;
     }
 }

@@ -1,11 +1,12 @@
 //! What the checks make of a message: whether it is taken, where it goes, and what readers are told of it.
 
+use crate::filters::{Found, changed};
 use delivery::owed::Observed;
 use delivery::{Intake, refusal};
 use mail::{Domain, Message, Reply, ReversePath};
 use policy::dmarc::DmarcResult;
 use policy::spf::SpfResult;
-use policy::{Facts, Finding, Judgement, Pipeline, Verdict, authres};
+use policy::{Facts, Finding, Judgement, Pipeline, Verdict, authres, filter};
 use std::io;
 use std::path::Path;
 use storage::{Folder, SpecialUse};
@@ -15,6 +16,8 @@ use tracing::{error, info};
 pub(crate) struct Judged {
     pub(crate) message: Message,
     judgement: Judgement,
+    /// Fields that filters put in front.
+    fields: Vec<String>,
 }
 
 /// Runs all checks. The error is trouble of our own disk.
@@ -26,14 +29,14 @@ pub(crate) async fn judge(pipeline: &Pipeline, facts: &Facts, message: Message) 
     if let Some(change) = judgement.disposition.as_ref().and_then(|one| one.changed.as_ref()) {
         info!(because = change.comment, "the policy of the author's domain was overridden");
     }
-    Ok(Judged { message, judgement })
+    Ok(Judged { message, judgement, fields: Vec::new() })
 }
 
 impl Judged {
     /// A message from our own networks, which nobody judges.
     pub(crate) fn trusted(message: Message) -> Self {
         let judgement = Judgement { findings: Vec::new(), verdict: Verdict::Accept, disposition: None };
-        Self { message, judgement }
+        Self { message, judgement, fields: Vec::new() }
     }
 
     /// The same with one reason more, for those who read it.
@@ -44,6 +47,19 @@ impl Judged {
             Verdict::Reject(_) | Verdict::Defer(_) => {}
         }
         self
+    }
+
+    /// Whether the checks alone refuse it, so that no filter need look at it.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self.judgement.verdict, Verdict::Reject(_))
+    }
+
+    /// The same with what filters say, and with the header that they want.
+    pub(crate) async fn filtered(self, found: Found, spool_dir: &Path) -> Result<Self, Reply> {
+        let Found { outcomes, changes, fields } = found;
+        let verdict = filter::join(self.judgement.verdict, &outcomes);
+        let message = changed(self.message, changes, spool_dir).await?;
+        Ok(Self { message, judgement: Judgement { verdict, ..self.judgement }, fields })
     }
 
     /// Whether the sender of the envelope is who it says: by SPF, or because the author, whom DMARC vouches for, is of
@@ -100,7 +116,7 @@ impl Judged {
         received: &str,
         spool_dir: &Path,
     ) -> Result<Message, Reply> {
-        let Self { message, judgement } = self;
+        let Self { message, judgement, fields } = self;
         let (ours, dir) = ([hostname.clone()], spool_dir.to_owned());
         let work = move || {
             let clean = authres::without_forged(&message, &ours, &dir)?;
@@ -110,6 +126,9 @@ impl Judged {
         let (was_forged, mut message) = done.map_err(|cause| not_read(&cause))?;
         if was_forged {
             info!("fields that another wrote in our name were taken out");
+        }
+        for field in fields.iter().rev() {
+            message.prepend(field);
         }
         message.prepend(received);
         let Judgement { findings, verdict, disposition } = judgement;

@@ -3,6 +3,7 @@
 pub mod config;
 mod door;
 mod early;
+mod filters;
 mod greylist;
 mod judgement;
 mod visit;
@@ -10,5 +11,6 @@ mod visit;
 pub use config::Config;
 pub use door::{Deps, Door};
 pub use early::{Action, EarlyTalkers};
+pub use filters::Desk;
 pub use greylist::Greylist;
 pub use smtp_door::BUSY;

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::door::Deps;
+use crate::filters::{Desk, Filtering, Stranger};
 use crate::greylist;
 use crate::judgement::{Judged, judge};
 use delivery::route::Sender;
@@ -9,6 +10,7 @@ use delivery::{Accepted, Arrival};
 use mail::trace::{Login, Peer};
 use mail::{Address, Blob, Domain, Envelope, Mail, Message, Recipient, Reply, ReversePath, Status};
 use net::Conn;
+use policy::milter::Client;
 use policy::{Facts, Pipeline};
 use smtp_door::{Inbound, Ledger, Origin, Speaker, Transaction, lost};
 use smtp_proto::HelloKind;
@@ -31,6 +33,7 @@ pub(crate) struct Visit<'a> {
     mark: Option<String>,
     /// Under which name greylisting knows the client of the present transaction.
     grey_name: Option<String>,
+    filtering: Filtering,
     inbound: Inbound,
 }
 
@@ -38,17 +41,19 @@ impl smtp_door::Visit for Visit<'_> {
     async fn answer(&mut self, question: Question) -> Answer {
         let reply = match question {
             Question::Hello { kind, name } => self.hello(kind, name),
-            Question::Mail(mail) => self.mail(mail),
+            Question::Mail(mail) => self.mail(mail).await,
             Question::Rcpt(recipient) => self.rcpt(recipient).await,
             Question::Data => self.inbound.data(),
             Question::EndOfData => self.end_of_data().await,
             Question::Reset => {
                 self.inbound.reset();
+                self.filtering.reset().await;
                 self.speaker.is_done();
                 return Answer::Noted;
             }
             Question::Xclient(behalf) => {
                 self.speaker.stands_for(behalf);
+                self.filtering.begin_anew();
                 self.new_client()
             }
             Question::Xforward(behalf) => {
@@ -73,6 +78,7 @@ impl smtp_door::Visit for Visit<'_> {
 
     fn tls_started(&mut self, _: &Conn) {
         self.speaker.begins_anew();
+        self.filtering.begin_anew();
     }
 
     fn farewell(&self) -> Option<Reply> {
@@ -85,7 +91,7 @@ impl<'a> Visit<'a> {
         deps: &'a Deps,
         ledger: &'a Ledger,
         config: Arc<Config>,
-        pipeline: Pipeline,
+        (pipeline, desk): (Pipeline, Desk),
         conn: &Conn,
     ) -> Self {
         let inbound = Inbound::new(&deps.door, &ledger.budget, conn);
@@ -98,6 +104,7 @@ impl<'a> Visit<'a> {
             speaker: Speaker::new(conn),
             mark: None,
             grey_name: None,
+            filtering: Filtering::new(desk),
             inbound,
         }
     }
@@ -123,10 +130,11 @@ impl<'a> Visit<'a> {
         debug!(name, "hello");
         let reply = Reply::bare(250, format!("greets {name}"));
         self.speaker.says_hello(kind, name);
+        self.filtering.begin_anew();
         reply
     }
 
-    fn mail(&mut self, mail: MailFrom) -> Reply {
+    async fn mail(&mut self, mail: MailFrom) -> Reply {
         let id = self.inbound.new_id();
         if let Some(reply) = self.lacks_tls(&mail.from) {
             info!(mail = id, from = %mail.from, %reply, "sender refused");
@@ -137,9 +145,25 @@ impl<'a> Visit<'a> {
             info!(mail = id, from = %mail.from, %reply, "sender put off");
             return reply;
         }
+        if let Err(reply) = self.ask_filters(&id, &mail.from).await {
+            info!(mail = id, from = %mail.from, %reply, "sender refused by a filter");
+            return reply;
+        }
         debug!(mail = id, from = %mail.from, "a transaction begins");
         self.grey_name = None;
         self.inbound.begin(id, mail)
+    }
+
+    /// What filters say of the client and of the sender. Our own networks are not filtered.
+    async fn ask_filters(&mut self, id: &str, from: &ReversePath) -> Result<(), Reply> {
+        if self.is_relayed() {
+            return Ok(());
+        }
+        let client = Client { ip: self.speaker.address(), port: self.speaker.connected().port(), name: None };
+        let hostname = self.deps.door.intake.router().hostname().clone();
+        let stranger = Stranger { client, helo: self.speaker.hello(), hostname: hostname.as_str() };
+        let from = from.address().map(Address::to_string).unwrap_or_default();
+        self.filtering.mail(&stranger, id, &from).await
     }
 
     fn lacks_tls(&self, from: &ReversePath) -> Option<Reply> {
@@ -174,6 +198,11 @@ impl<'a> Visit<'a> {
             return reply;
         }
         if let Some(reply) = self.asked_to_come_again(&recipient).await {
+            return reply;
+        }
+        if let Err(reply) = self.filtering.rcpt(&recipient.address.to_string()).await {
+            let id = self.inbound.mail_id();
+            info!(mail = id, to = %recipient.address, %reply, "recipient refused by a filter");
             return reply;
         }
         self.inbound.add(recipient)
@@ -260,12 +289,18 @@ impl<'a> Visit<'a> {
     }
 
     /// The whole message, and what is to be believed of it.
-    async fn judge(&self, id: &str, envelope: &Envelope, received: Blob) -> Result<Judged, Reply> {
+    async fn judge(&mut self, id: &str, envelope: &Envelope, received: Blob) -> Result<Judged, Reply> {
         if self.is_relayed() {
             return Ok(Judged::trusted(Message::new(received)));
         }
         let facts = self.facts(&envelope.from);
-        let judged = judge(&self.pipeline, &facts, Message::new(received)).instrument(checks(id)).await?;
+        let mut judged = judge(&self.pipeline, &facts, Message::new(received)).instrument(checks(id)).await?;
+        if judged.is_refused() {
+            self.filtering.reset().await;
+        } else {
+            let found = self.filtering.content(&facts, id, &judged.message).await;
+            judged = judged.filtered(found, &self.deps.door.spool_dir).await?;
+        }
         let judged = match &self.mark {
             Some(why) => judged.marked(why),
             None => judged,

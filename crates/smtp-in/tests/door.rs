@@ -4,9 +4,10 @@
 mod house;
 
 use house::{Client, House};
-use net::{Listener, Stop, Stopper};
+use net::{ClientTls, Connector, Fetcher, Listener, Roots, Stop, Stopper};
 use policy::Pipeline;
-use smtp_in::{Config, Deps, Door};
+use policy::filter::Filters;
+use smtp_in::{Config, Deps, Desk, Door};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,11 @@ fn door(house: &House, config: Config) -> Arc<Door> {
     let deps = Deps { door: house.deps(), store: house.store.clone() };
     let hostname = house.intake.router().hostname().clone();
     let pipeline = Pipeline::new(policy::Config::default(), hostname, house.world.clone());
-    Arc::new(Door::new(config, pipeline, deps))
+    let tls = ClientTls::authenticated(&Roots::WebPki, house.world.clock.clone()).unwrap();
+    let connector = Connector::new(&house.world);
+    let fetcher = Fetcher::new(house.world.dns.clone(), connector.clone(), tls);
+    let desk = Desk::new(Filters::default(), connector, fetcher);
+    Arc::new(Door::new(config, pipeline, desk, deps))
 }
 
 /// The defaults with something changed.

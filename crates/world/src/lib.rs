@@ -12,6 +12,7 @@ pub mod random;
 pub mod record;
 pub mod resolver;
 pub mod system;
+pub mod url;
 pub mod zone;
 
 pub use clock::Clock;
@@ -22,6 +23,7 @@ pub use random::Random;
 pub use record::{Data, Kind, Mx, Tlsa};
 pub use resolver::{DnsError, Proof, Reply, Resolver, Security};
 pub use system::{SystemClock, SystemRandom};
+pub use url::Url;
 
 use std::sync::Arc;
 
