@@ -1,7 +1,7 @@
 //! A real milter, OpenDKIM: it hears a message step by step and puts a field into its header.
 
 use crate::program::{is_missing, run};
-use crate::scene;
+use crate::{reader, scene};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -60,7 +60,7 @@ fn opendkim_signs_through_the_milter_protocol() {
             &message("carol@b.example", "alice@example.org", subject, "Hello"),
         );
     }
-    let mut imap = maddy.imap("alice@example.org");
+    let mut imap = reader(&maddy, "alice@example.org");
     for mailbox in ["INBOX", "Junk"] {
         for text in imap.texts(mailbox) {
             let signature =

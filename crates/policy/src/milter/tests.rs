@@ -164,7 +164,7 @@ async fn filters_that_are_no_filters() {
             b"\0\0\0\x0dO\0\0\0\x06\0\0\0\x01\xff\xff\xff\xff",
             "the filter does not speak the protocol: it wants steps that were not offered",
         ),
-        (b"", "the connection to the filter is lost: early eof"),
+        (b"", "the connection to the filter is lost: unexpected end of file"),
     ] {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(said).await.unwrap();
