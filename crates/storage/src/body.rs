@@ -158,23 +158,30 @@ impl Folder {
     /// column `at` on.
     pub(crate) fn read(&self, row: &SqliteRow, at: usize) -> Result<Blob> {
         let size: i64 = row.try_get(at)?;
-        let size = size.unsigned_abs();
-        let place: i64 = row.try_get(at + 1)?;
+        self.open(size.unsigned_abs(), row.try_get(at + 1)?, row.try_get(at + 2)?, row.try_get(at + 3)?)
+    }
+
+    /// Opens or unpacks a body of `size` octets.
+    pub(crate) fn open(
+        &self,
+        size: u64,
+        place: i64,
+        file: Option<&str>,
+        octets: Option<&[u8]>,
+    ) -> Result<Blob> {
+        if place == PLACE_FILE {
+            let name = file.ok_or_else(|| Error::corrupt("a body without the name of its file"))?;
+            let file = File::open(path(&self.dir, name))
+                .map_err(|error| Error::corrupt(format!("body {name}: {error}")))?;
+            if file.metadata()?.len() < size {
+                return Err(Error::corrupt(format!("body {name} is shorter than it was")));
+            }
+            return Ok(Blob::from_file(file, size));
+        }
+        let octets = octets.ok_or_else(|| Error::corrupt("a body without octets"))?;
         match place {
-            PLACE_FILE => {
-                let name: &str = row.try_get(at + 2)?;
-                let file = File::open(path(&self.dir, name))
-                    .map_err(|error| Error::corrupt(format!("body {name}: {error}")))?;
-                if file.metadata()?.len() < size {
-                    return Err(Error::corrupt(format!("body {name} is shorter than it was")));
-                }
-                Ok(Blob::from_file(file, size))
-            }
-            PLACE_PLAIN => {
-                let octets: &[u8] = row.try_get(at + 3)?;
-                Ok(Blob::from_bytes(octets))
-            }
-            _ => Ok(Blob::from_bytes(unpack(row.try_get(at + 3)?, size.min(SMALL_MAX))?)),
+            PLACE_PLAIN => Ok(Blob::from_bytes(octets)),
+            _ => Ok(Blob::from_bytes(unpack(octets, size.min(SMALL_MAX))?)),
         }
     }
 

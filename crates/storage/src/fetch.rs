@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::flags::{Flags, Keywords};
 use crate::ids::{EmailId, MailboxId, Uid};
 use crate::message::{Columns, Row as Message};
+use crate::page::Page;
 use crate::store::Store;
 use crate::uidset::UidSet;
 use futures_util::TryStreamExt;
@@ -18,6 +19,9 @@ pub const PAGE_MAX: usize = 1000;
 pub const PAGE_OCTETS: u64 = 4 * 1024 * 1024;
 /// What a message in an open file counts for, so that a page holds few of them open.
 const FILE_OCTETS: u64 = PAGE_OCTETS / 16;
+
+/// The numbers that each row begins with.
+pub(crate) const HEAD: usize = 9;
 
 const FLAT: &str = "SELECT m.uid, m.flags, m.keywords, m.modseq, m.received, m.saved, m.size, m.content, \
     length(c.prefix) \
@@ -49,25 +53,48 @@ impl Store {
         columns: Columns,
         page: usize,
     ) -> Result<Vec<Message>> {
-        let page = page.clamp(1, PAGE_MAX);
-        let sql = statement(columns);
+        // No more than there are, so that the octets of a page are shared by its rows and not by a thousand.
+        let count = uids.len().clamp(1, page.clamp(1, PAGE_MAX) as u64);
         let mut reader = self.readers().acquire().await?;
-        let mut rows = sqlx::query(sql)
-            .bind(mailbox.0)
-            .bind(uids.to_json())
-            .bind(i64::try_from(page).unwrap_or(i64::MAX))
-            .bind(columns.bits())
-            .fetch(&mut *reader);
-        let mut messages = Vec::new();
-        let mut octets = 0;
-        while octets < PAGE_OCTETS
-            && let Some(row) = rows.try_next().await?
-        {
-            let message = self.read_row(&row, columns)?;
-            octets += weight(&message);
-            messages.push(message);
+        loop {
+            let page = Page::read(&mut reader, mailbox, uids, columns, (count, PAGE_OCTETS / count)).await?;
+            let mut rows = page.rows()?;
+            let mut ahead: Option<Message> = None;
+            let over = page.large()?;
+            let mut stream = sqlx::query(statement(columns))
+                .bind(mailbox.0)
+                .bind(over.to_json())
+                .bind(i64::try_from(PAGE_MAX).unwrap_or(i64::MAX))
+                .bind(columns.bits())
+                .fetch(&mut *reader);
+            let mut messages = Vec::new();
+            let mut octets = 0;
+            let mut missed = false;
+            while octets < PAGE_OCTETS
+                && let Some(next) = rows.next(self.bodies())?
+            {
+                let mut message = next.message;
+                if !next.fits {
+                    while ahead.as_ref().is_none_or(|ahead| ahead.uid < message.uid)
+                        && let Some(row) = stream.try_next().await?
+                    {
+                        ahead = Some(self.read_row(&row, columns)?);
+                    }
+                    let Some(whole) = ahead.take_if(|ahead| ahead.uid == message.uid) else {
+                        // Expunged a moment ago.
+                        missed = true;
+                        continue;
+                    };
+                    message = whole;
+                }
+                octets += weight(&message);
+                messages.push(message);
+            }
+            // Nothing at all would mean that no more are left.
+            if !messages.is_empty() || !missed {
+                return Ok(messages);
+            }
         }
-        Ok(messages)
     }
 
     /// Adds the key fields of bodies that were filed without them, each by the number of a message that has it; bodies
@@ -95,24 +122,11 @@ impl Store {
     }
 
     fn read_row(&self, row: &SqliteRow, columns: Columns) -> Result<Message> {
-        let number = |at: usize| row.try_get::<i64, _>(at);
-        let mut message = Message {
-            uid: Uid::try_from(number(0)?).unwrap_or(Uid::MAX),
-            flags: Flags::from_bits(u8::try_from(number(1)?).unwrap_or(0)),
-            keywords: Keywords::from_bits(number(2)?.cast_unsigned()),
-            modseq: number(3)?.unsigned_abs(),
-            received: number(4)?,
-            saved: number(5)?,
-            size: number(6)?.unsigned_abs(),
-            email: EmailId(number(7)?),
-            prefix_len: number(8)?.unsigned_abs(),
-            envelope: None,
-            bodystructure: None,
-            parts: None,
-            prefix: None,
-            key_fields: None,
-            message: None,
-        };
+        let mut head = [0; HEAD];
+        for (at, number) in head.iter_mut().enumerate() {
+            *number = row.try_get(at)?;
+        }
+        let mut message = blank(head);
         if columns == Columns::NONE {
             return Ok(message);
         }
@@ -134,6 +148,28 @@ impl Store {
             message.prefix = prefix;
         }
         Ok(message)
+    }
+}
+
+/// A row with its numbers, which are the first columns of each statement, and no values.
+pub(crate) fn blank(head: [i64; HEAD]) -> Message {
+    let [uid, flags, keywords, modseq, received, saved, size, content, prefix_len] = head;
+    Message {
+        uid: Uid::try_from(uid).unwrap_or(Uid::MAX),
+        flags: Flags::from_bits(u8::try_from(flags).unwrap_or(0)),
+        keywords: Keywords::from_bits(keywords.cast_unsigned()),
+        modseq: modseq.unsigned_abs(),
+        received,
+        saved,
+        size: size.unsigned_abs(),
+        email: EmailId(content),
+        prefix_len: prefix_len.unsigned_abs(),
+        envelope: None,
+        bodystructure: None,
+        parts: None,
+        prefix: None,
+        key_fields: None,
+        message: None,
     }
 }
 

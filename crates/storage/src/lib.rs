@@ -26,6 +26,7 @@ mod marks;
 mod message;
 mod moving;
 mod package;
+mod page;
 mod places;
 mod queue;
 mod queue_list;

@@ -270,3 +270,92 @@ async fn pages_end_by_octets() {
     let page = bench.store.fetch(inbox, &UidSet::all(), Columns::MESSAGE, 1000).await.unwrap();
     assert_eq!(page.len() as u64, PAGE_OCTETS.div_ceil(200_000));
 }
+
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut octets = vec![0; length];
+    world::Random::fill(&world::fake::FakeRandom::seeded(seed), &mut octets);
+    // Octets that a text would end at come often.
+    octets.iter_mut().step_by(7).for_each(|octet| *octet = 0);
+    octets
+}
+
+/// Messages of every size, so that some fit in a page with others, some are packed, some fit in none, and some are in
+/// files; the values are no texts.
+#[tokio::test]
+async fn pages_have_the_rows_that_single_reads_have() {
+    let bench = Bench::new().await;
+    let inbox = bench.inbox("a@a.example").await;
+    let sizes = [0, 1, 10, 3000, 5000, 20_000, 45_000, 60_000, 200_000, 300_000];
+    let mut messages = Vec::new();
+    for seed in 0..100_u64 {
+        let mut new = message("x");
+        let size = sizes[usize::try_from(seed).unwrap() % sizes.len()];
+        let mut octets = noise(seed, size);
+        if seed % 3 == 0 {
+            octets.fill(0);
+        }
+        // Equal bodies would share what was made of the first.
+        octets.iter_mut().take(1).for_each(|octet| *octet = u8::try_from(seed).unwrap());
+        new.message.received = mail::Blob::from_bytes(octets);
+        new.shape.envelope = noise(seed + 1000, usize::try_from(seed % 5).unwrap() * 20).into();
+        new.shape.bodystructure = noise(seed + 2000, if seed % 11 == 0 { 60_000 } else { 9 }).into();
+        new.shape.parts = noise(seed + 3000, 8).into();
+        new.shape.key_fields = noise(seed + 4000, usize::try_from(seed % 4).unwrap() * 10).into();
+        messages.push(new);
+    }
+    bench.store.append(inbox, messages).await.unwrap();
+    let all = Columns::ENVELOPE | Columns::BODYSTRUCTURE | Columns::PARTS | Columns::KEY_FIELDS;
+    let choices = [
+        Columns::NONE,
+        Columns::ENVELOPE,
+        Columns::BODYSTRUCTURE | Columns::PARTS,
+        Columns::KEY_FIELDS | Columns::PREFIX,
+        Columns::MESSAGE,
+        all | Columns::PREFIX | Columns::MESSAGE,
+    ];
+    for columns in choices {
+        let mut singly = Vec::new();
+        for uid in 1..=100 {
+            singly.extend(bench.store.fetch(inbox, &UidSet::one(uid), columns, 1).await.unwrap());
+        }
+        let mut rest = UidSet::all();
+        let mut paged = Vec::new();
+        loop {
+            let page = bench.store.fetch(inbox, &rest, columns, 64).await.unwrap();
+            let Some(last) = page.last() else { break };
+            rest = rest.after(last.uid);
+            paged.extend(page);
+        }
+        let shown = |rows: &[Row]| rows.iter().map(show_row).collect::<Vec<_>>();
+        assert_eq!(shown(&paged), shown(&singly), "{columns:?}");
+        assert_eq!(paged.len(), 100);
+        let (row, seed) = (&paged[48], 48);
+        if columns.contains(Columns::MESSAGE) {
+            let received = row.message.as_ref().unwrap().received.to_vec().unwrap();
+            assert_eq!((received[0], received.len()), (48, sizes[8]));
+            assert!(received[1..].iter().all(|octet| *octet == 0));
+            let received = paged[46].message.as_ref().unwrap().received.to_vec().unwrap();
+            assert_eq!((received[0], &received[1..]), (46, &noise(46, sizes[6])[1..]));
+        }
+        if columns.contains(Columns::ENVELOPE) {
+            assert_eq!(row.envelope.as_deref(), Some(&noise(seed + 1000, 60)[..]));
+        }
+        if columns.contains(Columns::KEY_FIELDS) {
+            assert_eq!(paged[49].key_fields.as_deref(), Some(&noise(4049, 10)[..]));
+        }
+    }
+}
+
+fn show_row(row: &Row) -> String {
+    let whole = row.message.as_ref().map(|message| {
+        let octets = message.received.to_vec().unwrap();
+        (
+            message.added.clone(),
+            octets.len(),
+            octets.iter().fold(7_u64, |sum, octet| sum.wrapping_mul(31).wrapping_add(u64::from(*octet))),
+        )
+    });
+    let mut row = row.clone();
+    row.message = None;
+    format!("{row:?} {whole:?}")
+}
