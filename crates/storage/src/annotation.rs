@@ -78,9 +78,11 @@ impl Store {
         reader: AccountId,
         mailbox: Option<MailboxId>,
     ) -> Result<Vec<Annotated>> {
+        // In two halves, so that of the server's only the reader's own are looked at.
         let sql = "SELECT mailbox, name, length(value), NULL FROM annotation \
-                   WHERE mailbox IS ?2 AND value IS NOT NULL AND (owner = ?1 AND name LIKE '/private/%' \
-                       OR mailbox IS NOT NULL AND name LIKE '/shared/%') ORDER BY name";
+                   WHERE owner = ?1 AND mailbox IS ?2 AND value IS NOT NULL AND name LIKE '/private/%' UNION ALL \
+                   SELECT mailbox, name, length(value), NULL FROM annotation \
+                   WHERE mailbox = ?2 AND value IS NOT NULL AND name LIKE '/shared/%' ORDER BY 2";
         let query = sqlx::query(sql).bind(reader.0).bind(mailbox.map(|mailbox| mailbox.0));
         query.fetch_all(self.readers()).await?.iter().map(read).collect()
     }
@@ -92,10 +94,13 @@ impl Store {
         mailboxes: &[Option<MailboxId>],
         names: &[String],
     ) -> Result<Vec<Annotated>> {
-        let sql = "SELECT a.mailbox, a.name, length(a.value), a.value \
-                   FROM json_each(?2) m CROSS JOIN annotation a ON a.mailbox IS m.value \
+        let sql = "SELECT a.mailbox, a.name, length(a.value), a.value, m.key \
+                   FROM json_each(?2) m CROSS JOIN annotation a ON a.mailbox IS m.value AND a.owner = ?1 \
+                   WHERE a.value IS NOT NULL AND a.name IN (SELECT value COLLATE NOCASE FROM json_each(?3)) UNION ALL \
+                   SELECT a.mailbox, a.name, length(a.value), a.value, m.key \
+                   FROM json_each(?2) m CROSS JOIN annotation a ON a.mailbox = m.value \
                    WHERE a.value IS NOT NULL AND a.name IN (SELECT value COLLATE NOCASE FROM json_each(?3)) \
-                       AND (a.owner = ?1 OR a.mailbox IS NOT NULL AND a.name LIKE '/shared/%') ORDER BY m.key, a.name";
+                       AND a.owner <> ?1 AND a.name LIKE '/shared/%' ORDER BY 5, 2";
         let ids: Vec<Option<i64>> = mailboxes.iter().map(|mailbox| mailbox.map(|id| id.0)).collect();
         let lower: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         let query =
