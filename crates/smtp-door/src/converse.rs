@@ -4,6 +4,7 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::inbound::Inbound;
 use crate::rates::Rates;
+use crate::speaker::Speaker;
 use ::config::Network;
 use delivery::Intake;
 use mail::{Reply, Status};
@@ -54,8 +55,8 @@ pub trait Visit {
     /// Answers a question of the session.
     fn answer(&mut self, question: Question) -> impl Future<Output = Answer> + Send;
 
-    /// As whom the connection counts, which XCLIENT changes.
-    fn client(&self) -> SocketAddr;
+    /// Who speaks, which XCLIENT changes.
+    fn speaker(&self) -> &Speaker;
 
     /// The message on its way in.
     fn inbound(&mut self) -> &mut Inbound;
@@ -156,7 +157,12 @@ pub async fn converse(mut conn: Conn, options: Options, idle_timeout: Duration, 
         match driven {
             Driven::Ask(question) => {
                 session.answer(visit.answer(question).await);
-                if let Err(reply) = follow(&mut conn, visit.client()) {
+                for extension in [Extension::Xclient, Extension::Xforward] {
+                    if !visit.speaker().may_say(extension) {
+                        session.withdraw(extension);
+                    }
+                }
+                if let Err(reply) = follow(&mut conn, visit.speaker().connected()) {
                     session.farewell(reply);
                 }
                 if let Some(reply) = visit.farewell() {

@@ -1,8 +1,10 @@
 //! Whom a connection brings mail from: who connected, or the client for which a trusted peer says that it speaks.
 
+use crate::config::Config;
+use ::config::Network;
 use mail::trace::Greeting;
 use net::Conn;
-use smtp_proto::{Behalf, HelloKind};
+use smtp_proto::{Behalf, Extension, HelloKind, Told};
 use std::net::{IpAddr, SocketAddr};
 
 /// The client of a connection, as far as it is known.
@@ -14,6 +16,10 @@ pub struct Speaker {
     /// What XFORWARD says, for one message.
     forwarded: Known,
     hello: Option<(HelloKind, String)>,
+    /// XCLIENT has said that nobody knows who the client is: one of whom nothing is believed.
+    is_nameless: bool,
+    xclient_from: Vec<Network>,
+    xforward_from: Vec<Network>,
 }
 
 /// What a trusted peer has said of a client.
@@ -35,8 +41,16 @@ impl Known {
 }
 
 impl Speaker {
-    pub fn new(conn: &Conn) -> Self {
-        Self { peer: conn.peer(), client: Known::default(), forwarded: Known::default(), hello: None }
+    pub fn new(conn: &Conn, config: &Config) -> Self {
+        Self {
+            peer: conn.peer(),
+            client: Known::default(),
+            forwarded: Known::default(),
+            hello: None,
+            is_nameless: false,
+            xclient_from: config.xclient_from.clone(),
+            xforward_from: config.xforward_from.clone(),
+        }
     }
 
     /// HELO or EHLO.
@@ -50,8 +64,14 @@ impl Speaker {
         self.forwarded = Known::default();
     }
 
-    /// XCLIENT: for whom the peer speaks from now on. An address that it does not know leaves its own.
+    /// XCLIENT: for whom the peer speaks from now on. An address that it does not know leaves its own, to be counted by,
+    /// and nothing of what its own is trusted with.
     pub fn stands_for(&mut self, behalf: Behalf) {
+        match behalf.address {
+            Told::Nothing => {}
+            Told::Unknown => self.is_nameless = true,
+            Told::Is(_) => self.is_nameless = false,
+        }
         self.client.learn(behalf);
         self.begins_anew();
     }
@@ -77,6 +97,30 @@ impl Speaker {
     /// From where the message is: what the checks judge and the Received field tells.
     pub fn address(&self) -> IpAddr {
         self.forwarded.address.unwrap_or_else(|| self.connected().ip())
+    }
+
+    /// Whether the connection is with somebody there.
+    fn is_within(&self, networks: &[Network]) -> bool {
+        let ip = self.connected().ip();
+        !self.is_nameless && networks.iter().any(|network| network.contains(ip))
+    }
+
+    /// Whether the message is from there; nobody knows it of one whose client XCLIENT could not name.
+    pub fn is_from(&self, networks: &[Network]) -> bool {
+        match self.forwarded.address {
+            Some(ip) => networks.iter().any(|network| network.contains(ip)),
+            None => self.is_within(networks),
+        }
+    }
+
+    /// Whether XCLIENT or XFORWARD may be said now. A proxy hands on what its client says, so the client must be trusted
+    /// itself: else it could call itself whatever it likes.
+    pub(crate) fn may_say(&self, extension: Extension) -> bool {
+        match extension {
+            Extension::Xclient => self.is_within(&self.xclient_from),
+            Extension::Xforward => self.is_within(&self.xforward_from),
+            _ => true,
+        }
     }
 
     /// How that client called itself.

@@ -6,7 +6,6 @@ use config::Network;
 use mail::Domain;
 use net::ListenTls;
 use smtp_door::Entrance;
-use std::net::IpAddr;
 
 /// The checked options.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,10 +34,6 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(crate) fn may_relay(&self, client: IpAddr) -> bool {
-        self.relay_from.iter().any(|network| network.contains(client))
-    }
-
     /// Whether mail of this domain must come over TLS.
     pub(crate) fn demands_tls_of(&self, domain: &Domain) -> bool {
         let is_within = |one: &Domain| {

@@ -15,7 +15,7 @@ use policy::{Facts, Pipeline};
 use smtp_door::{Inbound, Ledger, Origin, Speaker, Transaction, lost};
 use smtp_proto::HelloKind;
 use smtp_proto::server::{Answer, MailFrom, Question};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use storage::Grey;
 use tracing::{Instrument, Span, debug, info, warn};
@@ -72,8 +72,8 @@ impl smtp_door::Visit for Visit<'_> {
         &mut self.inbound
     }
 
-    fn client(&self) -> SocketAddr {
-        self.speaker.connected()
+    fn speaker(&self) -> &Speaker {
+        &self.speaker
     }
 
     fn tls_started(&mut self, _: &Conn) {
@@ -95,13 +95,14 @@ impl<'a> Visit<'a> {
         conn: &Conn,
     ) -> Self {
         let inbound = Inbound::new(&deps.door, &ledger.budget, conn);
+        let speaker = Speaker::new(conn, &config.door);
         Self {
             deps,
             ledger,
             config,
             pipeline,
             local: conn.local().ip(),
-            speaker: Speaker::new(conn),
+            speaker,
             mark: None,
             grey_name: None,
             filtering: Filtering::new(desk),
@@ -123,7 +124,7 @@ impl<'a> Visit<'a> {
 
     /// Whether the message comes from a network of our own, which may send to anybody.
     fn is_relayed(&self) -> bool {
-        self.config.may_relay(self.speaker.address())
+        self.speaker.is_from(&self.config.relay_from)
     }
 
     fn hello(&mut self, kind: HelloKind, name: String) -> Reply {
@@ -212,7 +213,7 @@ impl<'a> Visit<'a> {
     async fn asked_to_come_again(&mut self, recipient: &Recipient) -> Option<Reply> {
         let client = self.speaker.address();
         let options = &self.config.greylist;
-        if !options.concerns(client) || self.config.may_relay(client) {
+        if !options.concerns(client) || self.is_relayed() {
             return None;
         }
         let transaction = self.inbound.transaction()?;

@@ -388,3 +388,68 @@ async fn strangers_come_again_and_become_known() {
     let mut client = open(&house, Config::default()).await;
     client.play("EHLO c.ex => 250\nMAIL FROM:<x@elsewhere.ex> => 250\nRCPT TO:<bob@o.ex> => 250").await;
 }
+
+fn read(text: &str) -> Config {
+    config::Tree::from_text("test", text, &|_| None).decode(smtp_in::config::decode).unwrap()
+}
+
+#[tokio::test]
+async fn who_stands_behind_a_proxy_cannot_choose_an_address() {
+    let text =
+        "xclient-from \"127.0.0.1\"\nxforward-from \"127.0.0.1\"\nrelay-from \"127.0.0.1\" \"192.0.2.0/24\"";
+    let house = House::build().await;
+    let mut client = open(&house, read(text)).await;
+    client
+        .play(
+            "EHLO proxy.ex => 250
+             XCLIENT ADDR=203.0.113.1 => 220
+             XCLIENT ADDR=192.0.2.1 => 500 5.5.1
+             EHLO evil.ex => 250
+             XCLIENT ADDR=192.0.2.1 => 500 5.5.1
+             XFORWARD ADDR=192.0.2.1 => 500 5.5.1
+             MAIL FROM:<x@s.ex> => 250
+             RCPT TO:<someone@elsewhere.ex> => 550 5.7.1",
+        )
+        .await;
+    // One whom the proxy cannot name is not the proxy itself.
+    let mut client = open(&house, read(text)).await;
+    client
+        .play(
+            "EHLO proxy.ex => 250
+             XCLIENT ADDR=[UNAVAILABLE] => 220
+             EHLO evil.ex => 250
+             XCLIENT ADDR=192.0.2.1 => 500 5.5.1
+             MAIL FROM:<x@s.ex> => 250
+             RCPT TO:<someone@elsewhere.ex> => 550 5.7.1",
+        )
+        .await;
+    let mut client = open(&house, read(text)).await;
+    client
+        .play(
+            "EHLO proxy.ex => 250
+             XFORWARD ADDR=[UNAVAILABLE] SOURCE=LOCAL => 250
+             MAIL FROM:<x@s.ex> => 250
+             RCPT TO:<someone@elsewhere.ex> => 250
+             RSET => 250
+             XCLIENT ADDR=192.0.2.1 => 220
+             EHLO printer.ex => 250
+             MAIL FROM:<x@s.ex> => 250
+             RCPT TO:<someone@elsewhere.ex> => 250",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_client_of_a_proxy_that_comes_too_often_is_sent_away() {
+    let text = "xclient-from \"127.0.0.1\" \"203.0.113.1\"\nrates { connections-per-address \"1/1h\"; }";
+    let house = House::build().await;
+    let mut client = open(&house, read(text)).await;
+    client
+        .play(
+            "EHLO proxy.ex => 250
+             XCLIENT ADDR=203.0.113.1 => 220
+             XCLIENT ADDR=203.0.113.1 => 421 4.7.1",
+        )
+        .await;
+    assert_eq!(client.hear().await, "closed");
+}

@@ -16,7 +16,6 @@ use smtp_door::{Inbound, Ledger, Origin, Speaker, Transaction, lost};
 use smtp_proto::Behalf;
 use smtp_proto::server::{Answer, MailFrom, Question};
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 use storage::Folder;
 use tracing::{debug, error, info};
@@ -66,8 +65,8 @@ impl smtp_door::Visit for Visit<'_> {
         &mut self.inbound
     }
 
-    fn client(&self) -> SocketAddr {
-        self.speaker.connected()
+    fn speaker(&self) -> &Speaker {
+        &self.speaker
     }
 
     /// Nobody is logged in before TLS, so there is nothing to forget; but there is more to bind a login to.
@@ -92,7 +91,7 @@ impl smtp_door::Visit for Visit<'_> {
 
 impl<'a> Visit<'a> {
     pub(crate) fn new(deps: &'a Deps, ledger: &'a Ledger, conn: &Conn, config: &Config) -> Self {
-        let (speaker, failure_delay) = (Speaker::new(conn), config.failure_delay);
+        let (speaker, failure_delay) = (Speaker::new(conn, &config.door), config.failure_delay);
         let login = LoginState::new(deps.authenticate.clone(), circumstances(conn), config.failure_delay);
         let inbound = Inbound::new(&deps.door, &ledger.budget, conn);
         let login_failures = config.login_failures;

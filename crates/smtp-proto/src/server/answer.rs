@@ -55,7 +55,14 @@ impl Session {
             Asked::Data => self.data_allowed(reply),
             Asked::FirstChunk { size, last } => self.chunk_allowed(size, last, reply),
             Asked::Xclient if is_done => self.new_client(),
-            Asked::Xclient | Asked::Xforward => self.push_now(reply),
+            Asked::Xclient | Asked::Xforward => {
+                // RFC 5321 §3.8: nothing follows a 421.
+                let is_last = reply.code == 421;
+                self.push_now(reply);
+                if is_last {
+                    return self.close();
+                }
+            }
             Asked::EndOfData => self.message_answered(reply),
             Asked::Reset => {}
         }
