@@ -43,6 +43,15 @@ impl Ledger {
         Self { rates, budget: Budget::new(config.max_in_transit) }
     }
 
+    /// Counts a new connection: 421 if there have been too many. That of a peer that names its clients counts once it
+    /// names one.
+    pub fn admit(&self, conn: &Conn, options: &Options) -> Result<(), Reply> {
+        if options.extensions.has(Extension::Xclient) {
+            return Ok(());
+        }
+        self.rates.connection(conn.peer().ip())
+    }
+
     /// Other limits from now on; what was counted stays.
     pub fn set(&self, config: &Config) {
         self.rates.set(config.rates.clone());

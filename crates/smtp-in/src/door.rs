@@ -65,7 +65,7 @@ impl Door {
     pub async fn serve(&self, conn: Conn) {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
         let options = smtp_door::options(&config.door, &self.deps.door, &conn);
-        if let Err(reply) = self.ledger.rates.connection(conn.peer().ip()) {
+        if let Err(reply) = self.ledger.admit(&conn, &options) {
             return smtp_door::turn_away(conn, options, reply).await;
         }
         let mark = match early::listen(&config.early_talkers, &conn).await {

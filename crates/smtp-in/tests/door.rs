@@ -37,9 +37,13 @@ async fn open(house: &House, config: Config) -> Client {
 }
 
 async fn serve_one(house: &House, listener: &Listener, config: Config) -> Client {
-    let door = door(house, config);
+    enter(house, listener, &door(house, config)).await
+}
+
+async fn enter(house: &House, listener: &Listener, door: &Arc<Door>) -> Client {
     let serve = async {
         let conn = listener.accept().await.unwrap();
+        let door = door.clone();
         tokio::spawn(async move { door.serve(conn).await });
     };
     tokio::join!(house.client(listener), serve).0
@@ -452,4 +456,28 @@ async fn a_client_of_a_proxy_that_comes_too_often_is_sent_away() {
         )
         .await;
     assert_eq!(client.hear().await, "closed");
+}
+
+#[tokio::test]
+async fn a_proxy_is_not_counted_for_its_clients() {
+    let rates = "rates { connections-per-address \"1/1h\"; exempt \"198.51.100.1\"; }";
+    let house = House::build().await;
+    let listener = house.listen(Stop::never());
+    let proxied = door(&house, read(&format!("xclient-from \"127.0.0.1\"\n{rates}")));
+    for (client, want) in [("203.0.113.1", "220"), ("203.0.113.2", "220"), ("203.0.113.1", "421 4.7.1")] {
+        let mut chat = enter(&house, &listener, &proxied).await;
+        chat.play(&format!("EHLO proxy.ex => 250\nXCLIENT ADDR={client} => {want}")).await;
+    }
+    let alone = door(&house, read(rates));
+    let mut first = enter(&house, &listener, &alone).await;
+    first.play("EHLO c.ex => 250").await;
+    let listening = async { listener.accept().await.unwrap() };
+    let (mut stream, conn) = tokio::join!(
+        async { tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap() },
+        listening
+    );
+    tokio::spawn(async move { alone.serve(conn).await });
+    let mut said = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut said).await.unwrap();
+    assert!(said.starts_with("421 4.7.1 Too many connections"), "{said}");
 }

@@ -39,7 +39,7 @@ impl Door {
     pub async fn serve(&self, conn: Conn) {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
         let options = self.options(&config, &conn);
-        if let Err(reply) = self.ledger.rates.connection(conn.peer().ip()) {
+        if let Err(reply) = self.ledger.admit(&conn, &options) {
             return smtp_door::turn_away(conn, options, reply).await;
         }
         let visit = Visit::new(&self.deps, &self.ledger, &conn, &config);
