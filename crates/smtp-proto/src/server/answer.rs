@@ -2,6 +2,7 @@
 
 use super::Answer;
 use super::session::{Asked, Phase, Session, Transaction};
+use crate::ext::Extension;
 use mail::reply::Verdict;
 use mail::{Reply, Status};
 
@@ -21,6 +22,11 @@ impl Session {
                 self.answered(asked, trouble());
             }
         }
+    }
+
+    /// An extension that the peer may use no more, whatever was announced to it.
+    pub fn withdraw(&mut self, extension: Extension) {
+        self.options.extensions = self.options.extensions.without(extension);
     }
 
     fn answered(&mut self, asked: Asked, reply: Reply) {

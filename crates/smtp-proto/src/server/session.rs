@@ -151,11 +151,6 @@ impl Session {
         self.options.auth.mechanisms = mechanisms;
     }
 
-    /// An extension that the peer may use no more, whatever was announced to it.
-    pub fn withdraw(&mut self, extension: Extension) {
-        self.options.extensions = self.options.extensions.without(extension);
-    }
-
     /// The last word of the owner, at any time: 421 when it stops or has waited too long.
     pub fn farewell(&mut self, reply: Reply) {
         self.asks.clear();
