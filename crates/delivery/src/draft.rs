@@ -127,6 +127,12 @@ impl Draft {
             .for_each(|filing| filing.space = Space::Granted);
     }
 
+    /// Accounts that get it in spite of their quotas.
+    pub(crate) fn granted(&self) -> impl Iterator<Item = &str> {
+        let filings = self.acceptance.filings.iter();
+        filings.filter(|filing| filing.space == Space::Granted).map(|filing| filing.account.as_str())
+    }
+
     /// A recipient whom the message has reached before.
     fn circle(&mut self, mail: &Mail, original: &Address, address: &Address) {
         self.refuse(mail, original, refusal::delivered_before(address));

@@ -204,7 +204,7 @@ impl Intake {
             return Ok(());
         }
         let router = self.router();
-        let Some(postmaster) = router.bare_postmaster() else { return Err(suspicious()) };
+        let Some(postmaster) = router.bare_postmaster() else { return Err(refusal::suspicious()) };
         let targets = match router.resolve(&postmaster).await {
             Resolved::Ours(targets) => targets,
             Resolved::Temporary(reply) => return Err(reply),
@@ -214,7 +214,7 @@ impl Intake {
             Target::Mailbox { account, address } => Some((account, address)),
             Target::Remote { .. } => None,
         });
-        let (account, address) = found.ok_or_else(suspicious)?;
+        let (account, address) = found.ok_or_else(refusal::suspicious)?;
         for original in lost {
             info!(mail = arrival.id, to = %original, account, "suspicious: kept for postmaster instead of forwarded");
             plan.file_instead(account.clone(), address.clone(), original);
@@ -323,11 +323,6 @@ fn look_at(message: &Message, depth: Depth) -> std::io::Result<Look> {
     Ok(Look { header, shape })
 }
 
-fn suspicious() -> Reply {
-    let text = "The message is suspicious, and would have to be sent on elsewhere: it is not taken";
-    Reply::new(550, Status::permanent(7, 1), text)
-}
-
 fn nobody() -> Reply {
     Reply::new(
         451,
@@ -368,6 +363,8 @@ struct Lines {
     delivered: Vec<(String, Address)>,
     refused: Vec<String>,
     notice: Option<String>,
+    /// Accounts that got it in spite of their quotas.
+    granted: Vec<String>,
 }
 
 impl Lines {
@@ -380,6 +377,7 @@ impl Lines {
                 .map(|one| format!("<{}>: {}", one.recipient.address, one.reply))
                 .collect(),
             notice: notice.map(|notice| notice.mail_id.clone()),
+            granted: draft.granted().map(str::to_owned).collect(),
         }
     }
 
@@ -387,6 +385,9 @@ impl Lines {
         let id = &arrival.id;
         for (account, to) in self.delivered {
             info!(mail = id, %to, account, "delivered");
+        }
+        for account in self.granted {
+            warn!(mail = id, account, "filed in spite of the quota, since nobody could be told");
         }
         for refused in self.refused {
             warn!(mail = id, refused, "a recipient was not reached");

@@ -60,6 +60,12 @@ pub(crate) fn mailbox_full(address: &mail::Address) -> Reply {
     Reply::new(552, Status::permanent(2, 2), format!("The mailbox of <{address}> is full"))
 }
 
+/// What is suspicious is not sent on in our name.
+pub(crate) fn suspicious() -> Reply {
+    let text = "The message is suspicious, and would have to be sent on elsewhere: it is not taken";
+    Reply::new(550, Status::permanent(7, 1), text)
+}
+
 /// More `Received` fields than any honest way has (RFC 5321 §6.3).
 pub(crate) fn too_many_hops() -> Reply {
     Reply::new(
