@@ -17,6 +17,8 @@ trait Stream: Read + Write + Send {
     fn tcp(&self) -> &TcpStream;
     /// `tls-exporter` (RFC 9266); only in TLS.
     fn exporter(&self) -> [u8; 32];
+    /// Whether an earlier TLS session goes on here; only in TLS.
+    fn is_resumed(&self) -> bool;
     /// The socket itself, for a handshake; only in clear.
     fn into_tcp(self: Box<Self>) -> TcpStream;
 }
@@ -28,6 +30,10 @@ impl Stream for TcpStream {
 
     fn exporter(&self) -> [u8; 32] {
         panic!("nothing to bind to without TLS")
+    }
+
+    fn is_resumed(&self) -> bool {
+        panic!("no session of TLS")
     }
 
     fn into_tcp(self: Box<Self>) -> TcpStream {
@@ -42,6 +48,10 @@ impl Stream for StreamOwned<ClientConnection, TcpStream> {
 
     fn exporter(&self) -> [u8; 32] {
         self.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).unwrap()
+    }
+
+    fn is_resumed(&self) -> bool {
+        self.conn.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
     }
 
     fn into_tcp(self: Box<Self>) -> TcpStream {
@@ -86,22 +96,53 @@ impl Chat {
     /// Begins TLS as the client. Text that came before and was not read is an error.
     #[must_use]
     pub fn into_tls(self, ca: &Path) -> Self {
+        self.into_tls_with(&Self::tls_client(ca, None))
+    }
+
+    /// How to speak TLS: whom to believe, and which certificate of ours to show. Those who share it resume sessions.
+    pub fn tls_client(ca: &Path, ours: Option<&net::CertFiles>) -> Arc<ClientConfig> {
+        Self::tls_client_of(ca, ours, rustls::DEFAULT_VERSIONS)
+    }
+
+    /// The same with some versions of TLS only.
+    pub fn tls_client_of(
+        ca: &Path,
+        ours: Option<&net::CertFiles>,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
+        let certificate = |file: &Path| rustls::pki_types::CertificateDer::from_pem_file(file).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate(ca)).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots);
+        Arc::new(match ours {
+            None => builder.with_no_client_auth(),
+            Some(ours) => {
+                let key = rustls::pki_types::PrivateKeyDer::from_pem_file(&ours.key).unwrap();
+                builder.with_client_auth_cert(vec![certificate(&ours.chain)], key).unwrap()
+            }
+        })
+    }
+
+    /// Begins TLS as such a client.
+    #[must_use]
+    pub fn into_tls_with(self, config: &Arc<ClientConfig>) -> Self {
         let Self { stream, mut said } = self;
         assert!(stream.buffer().is_empty(), "unread text before TLS\n{said}");
-        let mut roots = RootCertStore::empty();
-        roots.add(rustls::pki_types::CertificateDer::from_pem_file(ca).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let name = ServerName::try_from("localhost").unwrap();
-        let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let tls = ClientConnection::new(config.clone(), name).unwrap();
         let mut stream = StreamOwned::new(tls, stream.into_inner().into_tcp());
         stream.conn.complete_io(&mut stream.sock).unwrap_or_else(|error| panic!("no TLS: {error}\n{said}"));
         said.push_str("-- TLS --\n");
         Self { stream: BufReader::new(Box::new(stream)), said }
+    }
+
+    /// Whether an earlier TLS session goes on here.
+    pub fn is_resumed(&self) -> bool {
+        self.stream.get_ref().is_resumed()
     }
 
     /// What a login in TLS can be bound to: `tls-exporter` (RFC 9266).

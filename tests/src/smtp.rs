@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A conversation in SMTP; it is a [`Chat`] too.
 pub struct Smtp {
@@ -88,9 +89,15 @@ impl Smtp {
 
     /// STARTTLS, and EHLO once more.
     #[must_use]
-    pub fn start_tls(mut self, ca: &Path) -> Self {
+    pub fn start_tls(self, ca: &Path) -> Self {
+        self.start_tls_with(&Chat::tls_client(ca, None))
+    }
+
+    /// The same as such a client.
+    #[must_use]
+    pub fn start_tls_with(mut self, config: &Arc<rustls::ClientConfig>) -> Self {
         self.command("STARTTLS", "220*");
-        let mut smtp = Self { chat: self.chat.into_tls(ca), offers: Vec::new() };
+        let mut smtp = Self { chat: self.chat.into_tls_with(config), offers: Vec::new() };
         smtp.hello();
         smtp
     }

@@ -5,6 +5,7 @@ mod alias_catchall_subaddress;
 mod any_pieces;
 mod behind_a_proxy;
 mod cli_on_live_daemon;
+mod client_certificates;
 mod database_locked;
 mod delay_and_giving_up;
 mod demo;

@@ -50,14 +50,17 @@ pub enum Claim {
     Password(Login),
     /// The end of a SCRAM exchange: what the proof was made with, `None` if it was wrong.
     Scram { user: String, proof: Option<Proof> },
+    /// A TLS client certificate, by the SHA-256 of its key, and the account that is asked for, if one is.
+    Certificate { authorize: Option<String>, key: Option<[u8; 32]> },
 }
 
 impl Claim {
-    /// The account that is claimed.
+    /// The account that is claimed; empty where the claim itself shall tell.
     pub fn user(&self) -> &str {
         match self {
             Self::Password(login) => &login.user,
             Self::Scram { user, .. } => user,
+            Self::Certificate { authorize, .. } => authorize.as_deref().unwrap_or_default(),
         }
     }
 }

@@ -10,13 +10,18 @@ use crate::scram::Bindings;
 pub struct Circumstances {
     pub visitor: Visitor,
     pub bindings: Bindings,
+    /// SHA-256 of the key of the client's TLS certificate, if it has shown one.
+    pub certificate: Option<[u8; 32]>,
 }
 
 impl Circumstances {
     /// What is announced on this connection, best first.
     pub fn offers(&self, judge: &dyn Authenticate) -> Vec<Mechanism> {
         let mut offers = judge.mechanisms();
-        offers.retain(|mechanism| !mechanism.is_bound() || self.bindings.are_possible());
+        offers.retain(|mechanism| match mechanism {
+            Mechanism::External => self.certificate.is_some(),
+            mechanism => !mechanism.is_bound() || self.bindings.are_possible(),
+        });
         offers
     }
 }
@@ -37,6 +42,7 @@ pub enum Turn {
 pub struct Conversation {
     exchange: Exchange,
     visitor: Visitor,
+    certificate: Option<[u8; 32]>,
     /// What is said once the client has heard the last challenge.
     judged: Option<(String, Verdict)>,
 }
@@ -49,9 +55,9 @@ impl Conversation {
         circumstances: Circumstances,
         initial: Option<&[u8]>,
     ) -> (Self, Turn) {
-        let Circumstances { visitor, bindings } = circumstances;
+        let Circumstances { visitor, bindings, certificate } = circumstances;
         let (exchange, step) = Exchange::begin(mechanism, bindings, initial);
-        let mut conversation = Self { exchange, visitor, judged: None };
+        let mut conversation = Self { exchange, visitor, certificate, judged: None };
         let turn = conversation.go_on(judge, step).await;
         (conversation, turn)
     }
@@ -85,7 +91,10 @@ impl Conversation {
         }
     }
 
-    async fn judge(&mut self, judge: &dyn Authenticate, claim: Claim, last: Option<String>) -> Turn {
+    async fn judge(&mut self, judge: &dyn Authenticate, mut claim: Claim, last: Option<String>) -> Turn {
+        if let Claim::Certificate { key, .. } = &mut claim {
+            *key = self.certificate;
+        }
         let user = claim.user().to_owned();
         let verdict = judge.authenticate(claim, self.visitor).await;
         match last {

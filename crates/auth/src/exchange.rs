@@ -2,7 +2,7 @@
 //! (RFC 4954 §4) and IMAP (RFC 9051 §6.2.2) alike: base64, `=` for an empty initial response, `*` to cancel.
 
 use crate::authenticate::Claim;
-use crate::login::{Login, Secret};
+use crate::login::{Login, Secret, account_name, check_user};
 use crate::plain;
 use crate::scram::{self, Binding, Bindings, ScramFacts, ScramHash};
 use base64::Engine;
@@ -24,6 +24,8 @@ pub enum Mechanism {
     ScramSha1Plus,
     /// RFC 5802, for old clients.
     ScramSha1,
+    /// RFC 4422 appendix A: the client has shown who it is by its TLS certificate.
+    External,
     /// RFC 4616.
     Plain,
     /// Never standardised (draft-murchison-sasl-login), still what some clients know best.
@@ -37,6 +39,7 @@ impl Mechanism {
         Self::ScramSha256,
         Self::ScramSha1Plus,
         Self::ScramSha1,
+        Self::External,
         Self::Plain,
         Self::Login,
     ];
@@ -52,6 +55,7 @@ impl Mechanism {
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha1Plus => "SCRAM-SHA-1-PLUS",
             Self::ScramSha1 => "SCRAM-SHA-1",
+            Self::External => "EXTERNAL",
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
         }
@@ -59,7 +63,7 @@ impl Mechanism {
 
     /// Whether it is of the family of SCRAM.
     pub fn is_scram(self) -> bool {
-        !matches!(self, Self::Plain | Self::Login)
+        matches!(self, Self::ScramSha256Plus | Self::ScramSha256 | Self::ScramSha1Plus | Self::ScramSha1)
     }
 
     /// Whether it needs a connection to bind to.
@@ -140,6 +144,7 @@ enum State {
     Scram { hash: ScramHash, binding: Binding, offered: Bindings },
     ScramWaiting(Box<scram::First>),
     ScramAsked(Box<scram::Asked>),
+    External,
     Plain,
     LoginUser,
     LoginPassword { user: String },
@@ -156,6 +161,7 @@ impl Exchange {
             Mechanism::ScramSha256 => scram(ScramHash::Sha256, Binding::Unbound),
             Mechanism::ScramSha1Plus => scram(ScramHash::Sha1, Binding::Plus),
             Mechanism::ScramSha1 => scram(ScramHash::Sha1, Binding::Unbound),
+            Mechanism::External => State::External,
             Mechanism::Plain => State::Plain,
             Mechanism::Login => State::LoginUser,
         };
@@ -215,6 +221,12 @@ impl Exchange {
                 },
                 Err(refusal) => Step::Refused(refusal),
             },
+            State::External => match external(octets) {
+                Ok(authorize) => {
+                    Step::Claim { claim: Claim::Certificate { authorize, key: None }, last: None }
+                }
+                Err(refusal) => Step::Refused(refusal),
+            },
             State::Plain => finish(plain::read(octets)),
             State::LoginUser => match std::str::from_utf8(octets) {
                 Ok(user) => {
@@ -260,6 +272,16 @@ fn finish(login: Result<Login, Refusal>) -> Step {
     }
 }
 
+/// The account that a certificate shall let in, where the client names one (RFC 4422 appendix A).
+fn external(octets: &[u8]) -> Result<Option<String>, Refusal> {
+    let text = std::str::from_utf8(octets).map_err(|_| Refusal::BadText)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    check_user(text)?;
+    Ok(Some(account_name(text)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,6 +308,9 @@ mod tests {
             }
             Step::Claim { claim: Claim::Password(login), .. } => {
                 format!("{} / {}", login.user, login.password.reveal())
+            }
+            Step::Claim { claim: Claim::Certificate { authorize, key: None }, .. } => {
+                format!("certificate {}", authorize.as_deref().unwrap_or("-"))
             }
             Step::Refused(why) => format!("{why:?}"),
             other => panic!("{other:?}"),
@@ -334,6 +359,17 @@ mod tests {
         );
         assert_eq!(play(Mechanism::Login, None, &[b"a@x.y", b""]), ["? Username:", "? Password:", "BadText"]);
         assert_eq!(play(Mechanism::Login, None, &[b"\xff"]), ["? Username:", "BadText"]);
+    }
+
+    #[test]
+    fn external() {
+        assert_eq!(play(Mechanism::External, Some(b"!="), &[]), ["certificate -"]);
+        assert_eq!(play(Mechanism::External, None, &[b""]), ["? ", "certificate -"]);
+        assert_eq!(play(Mechanism::External, Some(b"Alice@X.y"), &[]), ["certificate alice@x.y"]);
+        assert_eq!(play(Mechanism::External, None, &[b"!*"]), ["? ", "Cancelled"]);
+        assert_eq!(play(Mechanism::External, Some(b"a\0b"), &[]), ["BadText"]);
+        assert_eq!(play(Mechanism::External, Some(b"\xff"), &[]), ["BadText"]);
+        assert_eq!(play(Mechanism::External, Some(b"!?"), &[]), ["BadBase64"]);
     }
 
     #[test]

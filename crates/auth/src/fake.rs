@@ -62,6 +62,9 @@ impl Authenticate for Accounts {
                 self.0.get(&login.user).is_some_and(|password| password == login.password.reveal())
             }
             Claim::Scram { proof, .. } => proof.is_some(),
+            Claim::Certificate { authorize, key } => {
+                key.is_some() && authorize.as_ref().is_some_and(|user| self.0.contains_key(user))
+            }
         };
         Box::pin(async move {
             if right { Ok(Identity::proven(claim.user())) } else { Err(Denied::WrongCredentials) }

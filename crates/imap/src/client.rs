@@ -386,6 +386,7 @@ fn circumstances(conn: &Conn) -> Circumstances {
             exporter: exporter.map(Vec::from),
             end_point: server_end_point.map(|digest| digest.to_vec()),
         },
+        certificate: conn.client_key(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Options of the node `imap`.
 
 use imap_proto::server::hideable;
-use net::{Listen, ListenTls, decode_listen_with};
+use net::{Listen, ListenTls, decode_client_certificates, decode_listen_with};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -98,9 +98,14 @@ impl Default for Config {
 pub fn decode(section: &mut config::Section<'_>) -> Config {
     let default = Config::default();
     let listen = decode_listen_with(section, |listen| {
-        hide(listen, "Capabilities that are not announced to those who come here.")
+        let certificates = decode_client_certificates(listen);
+        (certificates, hide(listen, "Capabilities that are not announced to those who come here."))
     });
-    let listen: Vec<Entrance> = listen.into_iter().map(|(listen, hide)| Entrance { listen, hide }).collect();
+    let listen = listen.into_iter().map(|(listen, (certificates, hide))| {
+        let listen = Listen { certificates, ..listen };
+        Entrance { listen, hide }
+    });
+    let listen: Vec<Entrance> = listen.collect();
     let insecure =
         section.flag("insecure-auth", "Take logins without TLS: for tools on loopback only.").or(false);
     Config {

@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use net::{
-    Conn, Family, Gate, Listen, ListenOptions, ListenTls, Listener, ProxyOptions, ProxyTrust, ServerTls,
-    Stop, Tls,
+    ClientCertificates, Conn, Family, Gate, Listen, ListenOptions, ListenTls, Listener, ProxyOptions,
+    ProxyTrust, ServerTls, Stop, Tls,
 };
 use std::collections::HashMap;
 use std::io;
@@ -54,6 +54,7 @@ pub(crate) struct Listening {
     pub(crate) door: DoorName,
     pub(crate) address: SocketAddr,
     pub(crate) tls: TlsStart,
+    certificates: ClientCertificates,
     /// Whether `[::]` takes IPv4 too: not where IPv4 with the same port is bound beside it.
     both: bool,
 }
@@ -82,7 +83,8 @@ pub(crate) fn wanted(config: &Config) -> Vec<Listening> {
             ListenTls::StartTls => TlsStart::OnRequest,
             ListenTls::Implicit => TlsStart::AtOnce,
         };
-        list.push(Listening { door, address: listen.address, tls, both: true });
+        let certificates = listen.certificates;
+        list.push(Listening { door, address: listen.address, tls, certificates, both: true });
     };
     for entrance in &config.smtp.door.listen {
         add(DoorName::Smtp, &entrance.listen);
@@ -220,9 +222,10 @@ fn bind_at(
     proxy: &ProxyTrust,
     ground: &Ground,
 ) -> io::Result<Listener> {
+    let tls = ground.tls.asking(listening.certificates);
     let tls = match listening.tls {
-        TlsStart::OnRequest => Tls::StartTls(ground.tls.clone()),
-        TlsStart::AtOnce => Tls::Implicit(ground.tls.clone()),
+        TlsStart::OnRequest => Tls::StartTls(tls),
+        TlsStart::AtOnce => Tls::Implicit(tls),
     };
     let options = ListenOptions {
         name: listening.door.name(),

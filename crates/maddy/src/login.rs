@@ -2,6 +2,7 @@
 //! than guessing should be.
 
 mod app;
+mod certificate;
 mod config;
 mod counts;
 mod scram;
@@ -207,6 +208,9 @@ impl Authenticate for Judge {
             let identity = match claim {
                 Claim::Password(login) => self.judge(login, visitor.from).await?,
                 Claim::Scram { user, proof } => self.settle_scram(user, proof, visitor.from).await?,
+                Claim::Certificate { authorize, key } => {
+                    self.judge_certificate(authorize, key, visitor.from).await?
+                }
             };
             if identity.scope().covers(visitor.service) {
                 return Ok(identity);

@@ -1,6 +1,7 @@
 //! One connection: who it is with, what protects it, and what is still to be sent.
 
 use crate::binding::{self, ChannelBindings};
+use crate::client_certificate::{self, KeyFingerprint};
 use crate::client_tls::ClientTls;
 use crate::compress::Compression;
 use crate::drive::{Closed, Due};
@@ -172,6 +173,13 @@ impl Conn {
             Stream::Client(stream) => binding::of_client(stream.get_ref().1),
             Stream::Plain(_) | Stream::Gone => ChannelBindings::default(),
         }
+    }
+
+    /// The key of the certificate that the client has shown, if it was asked and has; also when its session is resumed.
+    pub fn client_key(&self) -> Option<KeyFingerprint> {
+        let Stream::Server(stream) = &self.stream else { return None };
+        let leaf = stream.get_ref().1.peer_certificates()?.first()?;
+        client_certificate::fingerprint(leaf)
     }
 
     /// Whether [`Conn::start_tls`] can be promised: we are the server, in clear, and have certificates.

@@ -4,6 +4,7 @@
 
 pub mod binding;
 pub mod certificate;
+mod client_certificate;
 pub mod client_tls;
 mod compress;
 pub mod config;
@@ -24,6 +25,7 @@ mod tls_words;
 
 pub use binding::ChannelBindings;
 pub use certificate::{DemoCa, demo_ca, self_signed};
+pub use client_certificate::{ClientCertificates, KeyFingerprint, fingerprint_of_file};
 pub use client_tls::{ClientTls, Roots};
 pub use config::TlsOptions;
 pub use conn::{Conn, Silence};
@@ -32,7 +34,7 @@ pub use drive::{Closed, Driven};
 pub use fetch::{FetchError, FetchLimits, Fetcher, Request, Response};
 pub use limit::{Gate, Limits, Loopback, Permit, Refusal};
 pub use listen::{Family, ListenOptions, Listener, Tls};
-pub use listen_config::{Listen, ListenTls, decode_listen, decode_listen_with};
+pub use listen_config::{Listen, ListenTls, decode_client_certificates, decode_listen, decode_listen_with};
 pub use local::{LocalListener, connect_local};
 pub use proxy::{Others, ProxyOptions, ProxyTrust};
 pub use server_tls::{CertFiles, ServerTls, certificate_names};

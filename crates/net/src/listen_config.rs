@@ -1,5 +1,6 @@
 //! The node `listen` of every door.
 
+use crate::client_certificate::ClientCertificates;
 use crate::proxy::{Others, ProxyOptions};
 use config::{Arg, Network, Section};
 use std::net::{Ipv6Addr, SocketAddr};
@@ -9,6 +10,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 pub struct Listen {
     pub address: SocketAddr,
     pub tls: ListenTls,
+    pub certificates: ClientCertificates,
     /// Whose PROXY headers are believed here.
     pub proxy: ProxyOptions,
 }
@@ -31,7 +33,12 @@ impl Listen {
 
     /// All addresses of this machine.
     pub fn anywhere(port: u16, tls: ListenTls) -> Self {
-        Self { address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), tls, proxy: ProxyOptions::default() }
+        Self {
+            address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+            tls,
+            certificates: ClientCertificates::NotAsked,
+            proxy: ProxyOptions::default(),
+        }
     }
 }
 
@@ -56,9 +63,22 @@ pub fn decode_listen_with<E>(
                 decode_proxy,
             );
             let extra = extra(listen);
-            address.map(|address| (Listen { address, tls, proxy }, extra))
+            address.map(|address| {
+                (Listen { address, tls, certificates: ClientCertificates::NotAsked, proxy }, extra)
+            })
         });
     listen.into_iter().flatten().collect()
+}
+
+/// Reads from a node `listen` of a door where people log in whether they are asked for certificates.
+pub fn decode_client_certificates(listen: &mut Section<'_>) -> ClientCertificates {
+    let doc =
+        "Ask clients for a TLS certificate, with which they may log in (EXTERNAL); some then ask their user.";
+    if listen.flag("client-certificates", doc).or(false) {
+        ClientCertificates::Asked
+    } else {
+        ClientCertificates::NotAsked
+    }
 }
 
 fn decode_proxy(section: &mut Section<'_>) -> ProxyOptions {

@@ -1,6 +1,7 @@
 //! Certificates that we show: from PEM files, chosen by the name that the client asks for, replaced while running.
 
 use crate::binding;
+use crate::client_certificate::{AnyCertificate, ClientCertificates};
 use crate::stop::Stop;
 use crate::tls::{TlsClock, TlsError, provider};
 use arc_swap::ArcSwap;
@@ -40,8 +41,11 @@ pub struct CertFiles {
 #[derive(Clone)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
+    /// The same for clients that are asked for a certificate.
+    asking: Arc<ServerConfig>,
     shelf: Arc<Shelf>,
-    tickets: Arc<Tickets>,
+    /// Of either.
+    tickets: [Arc<Tickets>; 2],
     clock: Arc<TlsClock>,
 }
 
@@ -83,16 +87,24 @@ impl ServerTls {
         let clock = Arc::new(TlsClock(clock));
         let shelf = Arc::new(Shelf { table: ArcSwap::default(), files: Mutex::default() });
         let bad = |error: rustls::Error| TlsError::Options(format!("TLS: {error}"));
-        let mut config = ServerConfig::builder_with_details(provider(), clock.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(bad)?
-            .with_no_client_auth()
-            .with_cert_resolver(shelf.clone());
-        let tickets = Arc::new(Tickets(ArcSwap::from_pointee(Ticketer::new().map_err(bad)?)));
-        config.ticketer = tickets.clone();
-        // A client that comes back opens one connection at a time; each ticket costs a quarter of a kilobyte.
-        config.send_tls13_tickets = 1;
-        let tls = Self { config: Arc::new(config), shelf, tickets, clock };
+        let builder = || {
+            ServerConfig::builder_with_details(provider(), clock.clone())
+                .with_safe_default_protocol_versions()
+        };
+        // A session that is resumed brings the client's certificate along: tickets are good only where they were given out.
+        let tickets =
+            [fresh_tickets()?, fresh_tickets()?].map(|one| Arc::new(Tickets(ArcSwap::from_pointee(one))));
+        let finish = |mut config: ServerConfig, tickets: &Arc<Tickets>| {
+            config.ticketer = tickets.clone();
+            // A client that comes back opens one connection at a time; each ticket costs a quarter of a kilobyte.
+            config.send_tls13_tickets = 1;
+            Arc::new(config)
+        };
+        let config = builder().map_err(bad)?.with_no_client_auth().with_cert_resolver(shelf.clone());
+        let asking = builder().map_err(bad)?.with_client_cert_verifier(AnyCertificate::new());
+        let asking = asking.with_cert_resolver(shelf.clone());
+        let (config, asking) = (finish(config, &tickets[0]), finish(asking, &tickets[1]));
+        let tls = Self { config, asking, shelf, tickets, clock };
         tls.replace(files)?;
         Ok(tls)
     }
@@ -100,13 +112,14 @@ impl ServerTls {
     /// Shows other certificates from now on. On an error all stays as it is.
     pub fn replace(&self, files: &[CertFiles]) -> Result<(), TlsError> {
         let stamps = files.iter().flat_map(|files| [stamp(&files.chain), stamp(&files.key)]).collect();
-        let fresh = Ticketer::new().map_err(|error| TlsError::Options(format!("TLS: {error}")));
-        let table = self.read(files).and_then(|table| Ok((table, fresh?)));
+        let table = self.read(files).and_then(|table| Ok((table, [fresh_tickets()?, fresh_tickets()?])));
         let mut known = self.shelf.files.lock().unwrap_or_else(PoisonError::into_inner);
         match table {
             Ok((table, tickets)) => {
                 self.shelf.table.store(Arc::new(table));
-                self.tickets.0.store(Arc::new(tickets));
+                for (kept, fresh) in self.tickets.iter().zip(tickets) {
+                    kept.0.store(Arc::new(fresh));
+                }
                 *known = Files { of: files.to_vec(), stamps };
                 Ok(())
             }
@@ -159,6 +172,15 @@ impl ServerTls {
 
     pub(crate) fn rustls(&self) -> Arc<ServerConfig> {
         self.config.clone()
+    }
+
+    /// The same for a listener that asks clients for certificates, or does not.
+    #[must_use]
+    pub fn asking(&self, certificates: ClientCertificates) -> Self {
+        match certificates {
+            ClientCertificates::NotAsked => self.clone(),
+            ClientCertificates::Asked => Self { config: self.asking.clone(), ..self.clone() },
+        }
     }
 
     /// What a client of this hello can bind to, besides the keys of its connection.
@@ -264,6 +286,10 @@ impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ServerTls")
     }
+}
+
+fn fresh_tickets() -> Result<Arc<dyn ProducesTickets>, TlsError> {
+    Ticketer::new().map_err(|error| TlsError::Options(format!("TLS: {error}")))
 }
 
 fn stamp(path: &Path) -> Stamp {

@@ -2,7 +2,7 @@
 
 use crate::rates::RateOptions;
 use ::config::{Network, Section};
-use net::{Listen, ListenTls, decode_listen_with};
+use net::{ClientCertificates, Listen, ListenTls, decode_listen_with};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -95,11 +95,14 @@ impl Config {
         self.listen.iter().filter(here).any(|entrance| entrance.clear == Clear::Refused)
     }
 
-    /// Reads them from the node of a door, with its defaults.
-    pub fn decode(section: &mut Section<'_>, usual: Self) -> Self {
-        let listen = decode_listen_with(section, decode_clear);
-        let listen: Vec<Entrance> =
-            listen.into_iter().map(|(listen, clear)| Entrance { listen, clear }).collect();
+    /// Reads them from the node of a door, with its defaults. `certificates` reads from a node `listen` whether clients
+    /// are asked for certificates.
+    pub fn decode(
+        section: &mut Section<'_>,
+        usual: Self,
+        certificates: fn(&mut Section<'_>) -> ClientCertificates,
+    ) -> Self {
+        let listen = decode_entrances(section, certificates);
         let idle = Idle::decode(section, &usual);
         let (xclient_from, xforward_from) = decode_trust(section);
         let rates = section.child(
@@ -189,6 +192,18 @@ impl Idle {
     }
 }
 
+fn decode_entrances(
+    section: &mut Section<'_>,
+    certificates: fn(&mut Section<'_>) -> ClientCertificates,
+) -> Vec<Entrance> {
+    let listen = decode_listen_with(section, |listen| (decode_clear(listen), certificates(listen)));
+    let entrance = |(listen, (clear, certificates)): (Listen, (Clear, ClientCertificates))| Entrance {
+        listen: Listen { certificates, ..listen },
+        clear,
+    };
+    listen.into_iter().map(entrance).collect()
+}
+
 fn decode_clear(listen: &mut Section<'_>) -> Clear {
     let doc = "Take nothing before STARTTLS here. Not for the MX of a domain: some servers have no TLS.";
     if listen.flag("require-tls", doc).or(false) { Clear::Refused } else { Clear::Allowed }
@@ -220,7 +235,8 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Config, ::config::Problems> {
-        ::config::Tree::from_text("test", text, &|_| None).decode(|section| Config::decode(section, usual()))
+        ::config::Tree::from_text("test", text, &|_| None)
+            .decode(|section| Config::decode(section, usual(), |_| ClientCertificates::NotAsked))
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Config {
 /// Reads the node.
 pub fn decode(section: &mut config::Section<'_>) -> Config {
     let usual = Config::default();
-    let door = smtp_door::Config::decode(section, usual.door);
+    let door = smtp_door::Config::decode(section, usual.door, |_| net::ClientCertificates::NotAsked);
     let relay_from = section
         .parsed(
             "relay-from",

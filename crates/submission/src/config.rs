@@ -39,7 +39,7 @@ impl Default for Config {
 /// Reads the node.
 pub fn decode(section: &mut config::Section<'_>) -> Config {
     let default = Config::default();
-    let door = smtp_door::Config::decode(section, default.door);
+    let door = smtp_door::Config::decode(section, default.door, net::decode_client_certificates);
     let insecure =
         section.flag("insecure-auth", "Take logins without TLS: for tools on loopback only.").or(false);
     Config {

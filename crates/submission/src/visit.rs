@@ -104,7 +104,7 @@ impl<'a> Visit<'a> {
         let client = self.speaker.connected().ip();
         // What protects the peer's connection to us says nothing of the client's to the peer: nothing is bound to it.
         let visitor = Visitor { from: client, service: Service::Submission };
-        let circumstances = Circumstances { visitor, bindings: Bindings::default() };
+        let circumstances = Circumstances { visitor, bindings: Bindings::default(), certificate: None };
         self.login =
             LoginState::new(self.deps.authenticate.clone(), circumstances.clone(), self.failure_delay);
         self.login.moved(circumstances);
@@ -231,6 +231,7 @@ fn circumstances(conn: &Conn) -> Circumstances {
             exporter: exporter.map(Vec::from),
             end_point: server_end_point.map(|digest| digest.to_vec()),
         },
+        certificate: conn.client_key(),
     }
 }
 

@@ -23,8 +23,8 @@ pub(crate) use acct::{
 pub(crate) use creds::{CredsCreate, CredsList, CredsPassword, CredsRemove, CredsVerify, Password};
 pub(crate) use kept::{CredsSalt, Kept, SaltOf};
 pub(crate) use logins::{
-    AppPasswordCreate, AppPasswordInfo, AppPasswordList, AppPasswordRevoke, CertificateAdd, CertificateList,
-    CertificateRemove,
+    AppPasswordCreate, AppPasswordInfo, AppPasswordList, AppPasswordRevoke, CertificateAdd, CertificateInfo,
+    CertificateList, CertificateRemove,
 };
 pub(crate) use mboxes::{MailboxInfo, MboxesCreate, MboxesList, MboxesRemove, MboxesRename};
 pub(crate) use messages::{

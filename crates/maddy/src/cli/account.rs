@@ -114,6 +114,7 @@ pub(crate) async fn creds(command: &CredsCommand, global: &Global) -> Result<(),
         }
         CredsCommand::Password(name) => set_password(&name.account, global).await,
         CredsCommand::Verify(name) => verify(&name.account, global).await,
+        CredsCommand::Certificate(command) => super::logins::certificate(command, global).await,
         CredsCommand::Guesses(command) => super::guesses::run(command, global).await,
         CredsCommand::AppPassword(command) => super::logins::app_password(command, global).await,
     }

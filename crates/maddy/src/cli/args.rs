@@ -7,7 +7,7 @@ pub(crate) use check::{Asking, CheckCommand, DkimFile, Listed, MailFile, Sender}
 
 pub(crate) use super::global::Global;
 use super::global::without;
-use super::login_args::{AppPasswordCommand, GuessesCommand};
+use super::login_args::{AppPasswordCommand, CertificateCommand, GuessesCommand};
 pub(crate) use super::queue::QueueCommand;
 pub(crate) use super::reports::ReportsCommand;
 pub(crate) use acct::AcctCommand;
@@ -24,12 +24,12 @@ Server
   demo           a complete private mail server on this machine, to try things out
   config check   explain what the configuration says, and everything that is wrong with it
   dkim           list: the DNS records that belong to our signing keys
-  check          spf, dkim, dmarc, arc, dnsbl: as arriving mail goes through it; mta-sts: is a policy true?
+  check          spf, dkim, dmarc, arc, dnsbl: as arriving mail goes through it; mta-sts: a policy
   reload         have the running server read its configuration again
 
 Accounts
   account        add, list, remove, rename, password: an account with its login and mailboxes
-  creds          create, list, remove, password, verify, app-password, guesses: the login
+  creds          create, list, remove, password, verify; app-password, certificate; guesses: logins
   imap-acct      create, list, remove, stat, reindex, appendlimit, quota: mailboxes alone
   hash           turn a password into what is stored of it
 
@@ -183,6 +183,9 @@ pub(crate) enum CredsCommand {
     /// Passwords made up for one program: good for less, and revoked without the others
     #[command(subcommand)]
     AppPassword(AppPasswordCommand),
+    /// TLS certificates of clients that let them in without a password
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
     /// What the daemon counts of failed logins
     #[command(subcommand)]
     Guesses(GuessesCommand),

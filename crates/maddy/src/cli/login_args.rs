@@ -2,6 +2,7 @@
 
 use crate::login::Use;
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum AppPasswordCommand {
@@ -28,6 +29,26 @@ pub(crate) struct NewAppPassword {
     /// How long it lasts, like 90d; without: until it is revoked
     #[arg(long, value_name = "DURATION")]
     pub(crate) expires: Option<String>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum CertificateCommand {
+    /// Let in whoever has the key of a certificate
+    Add {
+        account: String,
+        /// What to call it, like "laptop"
+        name: String,
+        /// PEM file with the certificate; it may have signed itself
+        file: PathBuf,
+    },
+    /// List those of an account, with when they were last used
+    List { account: String },
+    /// Take one back; sessions that use it end
+    Remove {
+        account: String,
+        /// The name that was given when it was added
+        name: String,
+    },
 }
 
 #[derive(Clone, Debug, Subcommand)]

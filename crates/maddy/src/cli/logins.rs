@@ -1,9 +1,10 @@
-//! `creds app-password`: passwords that are made up for one program.
+//! `creds app-password` and `creds certificate`: ways to log in without the account's password.
 
 use super::args::Global;
-use super::login_args::{AppPasswordCommand, NewAppPassword};
+use super::login_args::{AppPasswordCommand, CertificateCommand, NewAppPassword};
 use crate::admin::{
-    AppPasswordCreate, AppPasswordInfo, AppPasswordList, AppPasswordRevoke, CredsSalt, account_name,
+    AppPasswordCreate, AppPasswordInfo, AppPasswordList, AppPasswordRevoke, CertificateAdd, CertificateInfo,
+    CertificateList, CertificateRemove, CredsSalt, account_name,
 };
 use crate::cli::{Connection, Trouble, output};
 use crate::login::{Use, verifier};
@@ -90,5 +91,52 @@ fn print(list: &[AppPasswordInfo], global: &Global) -> Result<(), Trouble> {
         &["name", "for", "created", "expires", "last used"],
         row,
         "there are no app passwords; make one with `maddy creds app-password create <account> <name>`",
+    )
+}
+
+pub(crate) async fn certificate(command: &CertificateCommand, global: &Global) -> Result<(), Trouble> {
+    match command {
+        CertificateCommand::Add { account, name, file } => {
+            let key = net::fingerprint_of_file(file).map_err(|error| Trouble::usage(error.to_string()))?;
+            Connection::with(global, async |server| {
+                let call = CertificateAdd { account: account.clone(), name: name.clone(), key: key.to_vec() };
+                server.call(call).await?;
+                let key: String = key.iter().map(|octet| format!("{octet:02x}")).collect();
+                let sentence =
+                    format!("{name} lets {} in where clients are asked for it", account_name(account));
+                output::done(global, &json!({ "added": name, "key": key }), &sentence)
+            })
+            .await
+        }
+        CertificateCommand::List { account } => {
+            Connection::with(global, async |server| {
+                let list = server.call(CertificateList { account: account.clone() }).await?;
+                print_certificates(&list, global)
+            })
+            .await
+        }
+        CertificateCommand::Remove { account, name } => {
+            Connection::with(global, async |server| {
+                let call = CertificateRemove { account: account.clone(), name: name.clone() };
+                server.call(call).await?;
+                let sentence = format!("{name} lets nobody in any more, and its sessions end");
+                output::done(global, &json!({ "removed": name }), &sentence)
+            })
+            .await
+        }
+    }
+}
+
+fn print_certificates(list: &[CertificateInfo], global: &Global) -> Result<(), Trouble> {
+    let row = |one: &CertificateInfo| {
+        let used = one.used.map_or("never".to_owned(), output::time);
+        vec![output::printable(&one.name), output::time(one.created), used, one.key.clone()]
+    };
+    output::list(
+        global,
+        list,
+        &["name", "added", "last used", "key (SHA-256)"],
+        row,
+        "there are no certificates; add one with `maddy creds certificate add <account> <name> <file>`",
     )
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 /// What the server says first, and what becomes of the login.
 async fn exchange(scene: &Scene, user: &str, password: &str, from: &str) -> (String, String) {
-    let circumstances = Circumstances { visitor: visitor(from), bindings: Bindings::default() };
+    let circumstances =
+        Circumstances { visitor: visitor(from), bindings: Bindings::default(), certificate: None };
     let client = ScramClient::new(ScramHash::Sha256, user, password, "n,,", b"");
     let judge = scene.judge.as_ref();
     let first = STANDARD.encode(client.first());
