@@ -33,6 +33,7 @@ fn play(input: &[u8], piece: usize) -> Vec<u8> {
         clear_login: ClearLogin::Refused,
         mechanisms: vec!["PLAIN", "LOGIN"],
         append_limit: 4096,
+        message_limit: 1000,
         greeting: "mx.example.org".to_owned(),
         hidden: Vec::new(),
     });

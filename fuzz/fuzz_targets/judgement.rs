@@ -17,6 +17,7 @@ fuzz_target!(|data: &[u8]| {
     let hostname = Domain::parse("mx.receiver.example").expect("a valid name");
     let facts = Facts {
         peer: [192, 0, 2, 1].into(),
+        local: None,
         helo: "mx.b.example".to_owned(),
         mail_from: ReversePath::Address(Address::parse("a@b.example").expect("a valid address")),
     };
@@ -24,9 +25,9 @@ fuzz_target!(|data: &[u8]| {
         let pipeline = Pipeline::new(Config::default(), hostname.clone(), world);
         let message = Message::new(Blob::from_bytes(data.to_vec()));
         let judged = fuzz::block_on(pipeline.judge(&facts, &message));
-        let (findings, _) = judged.expect("a message in memory can be read");
+        let judged = judged.expect("a message in memory can be read");
         let _ = authres::forged(data, std::slice::from_ref(&hostname));
-        authres::field(&hostname, &findings)
+        authres::field(&hostname, &judged.findings, judged.disposition.as_ref())
     });
     assert!(field.lines().all(|line| line.len() <= 998));
     assert!(mail::header::fields(field.as_bytes()).count() == 1, "{field:?}");

@@ -18,7 +18,7 @@ const FAMILIAR_TIME: u64 = 30 * 24 * 3600;
 type Tag = [u8; 16];
 
 /// From where somebody failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// An address, or the /64 of IPv6 that begins with it.
     Address(IpAddr),
@@ -112,7 +112,7 @@ impl Guesses {
         self.familiar.insert(pair, now);
     }
 
-    /// What is counted of addresses and networks, the worst first.
+    /// What is counted of addresses and networks, the worst first, those as bad in the order of their addresses.
     pub fn counts(&self, now: u64) -> Vec<(Source, Count)> {
         let limit = |source: &Source| match source {
             Source::Address(_) => self.limits.per_address,
@@ -121,7 +121,9 @@ impl Guesses {
         let counts =
             self.sources.iter().map(|(source, mark)| (*source, self.count(*mark, limit(source), now)));
         let mut counts: Vec<_> = counts.filter(|(_, count)| count.failures > 0).collect();
-        counts.sort_by_key(|(_, count)| (std::cmp::Reverse(count.failures), std::cmp::Reverse(count.last)));
+        counts.sort_by_key(|(source, count)| {
+            (std::cmp::Reverse(count.failures), std::cmp::Reverse(count.last), *source)
+        });
         counts
     }
 
