@@ -230,7 +230,7 @@ impl Authenticate for Judge {
     }
 
     fn ending(self: Arc<Self>, identity: Identity) -> Ending {
-        Ending::when(standing::ended(self.store.clone(), self.clock.clone(), identity))
+        Ending::when(standing::Watching::begin(self.store.clone(), self.clock.clone(), identity))
     }
 }
 

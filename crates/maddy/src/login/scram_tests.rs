@@ -133,3 +133,21 @@ async fn a_session_ends_with_its_password() {
     scene.store.set_password("alice@o.ex", &PasswordHash::new(hash)).await.unwrap();
     tokio::time::timeout(Duration::from_secs(10), ending.wait()).await.expect("the password was set anew");
 }
+
+/// Sessions look at the end of their login only now and then; meanwhile nothing of the store is theirs.
+#[tokio::test]
+async fn sessions_that_are_busy_keep_nothing_of_the_store() {
+    let scene = Scene::new().await;
+    let login = Login::new("alice@o.ex", Secret::new("right".to_owned())).unwrap();
+    let identity = scene.judge.authenticate(Claim::Password(login), visitor(HERE)).await.unwrap();
+    let mut endings: Vec<_> = (0..50).map(|_| scene.judge.clone().ending(identity.clone())).collect();
+    for ending in &mut endings {
+        // One look, which begins what it has to begin.
+        assert!(futures_util::FutureExt::now_or_never(Box::pin(ending.wait())).is_none());
+    }
+    // All connections of the store are needed at once.
+    let questions = (0..20).map(|_| scene.store.credential("alice@o.ex"));
+    for found in futures_util::future::join_all(questions).await {
+        assert!(found.expect("the store answers").is_some());
+    }
+}

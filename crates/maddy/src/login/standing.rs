@@ -1,9 +1,12 @@
 //! Whether what somebody logged in with still stands, while the session goes on.
 
 use auth::{Identity, Proof, Trace};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use storage::Store;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 use world::Clock;
 
@@ -18,8 +21,33 @@ enum Standing {
     Until(Duration),
 }
 
+/// Watches in a task of its own, which ends with this value. A session looks here only between its commands: if it did the
+/// asking itself, it would keep a connection of the store for as long as a command of its own waits for one.
+pub(super) struct Watching(JoinHandle<()>);
+
+impl Watching {
+    pub(super) fn begin(store: Store, clock: Arc<dyn Clock>, identity: Identity) -> Self {
+        Self(tokio::spawn(ended(store, clock, identity)))
+    }
+}
+
+impl Future for Watching {
+    type Output = ();
+
+    /// A watcher that broke can vouch for nothing: that counts as an end.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(context).map(drop)
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Returns when it does not stand any more. Holds one bell of the store meanwhile.
-pub(super) async fn ended(store: Store, clock: Arc<dyn Clock>, identity: Identity) {
+async fn ended(store: Store, clock: Arc<dyn Clock>, identity: Identity) {
     let mut bell = store.watch_credential(identity.account());
     loop {
         bell.borrow_and_update();

@@ -13,7 +13,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Doors on ports that the system chooses, and no questions to the DNS.
 pub(crate) const LISTEN: &str = "\
-checks { iprev enabled=#false; spf enabled=#false; dkim enabled=#false; dmarc enabled=#false; }
+checks { iprev enabled=#false; helo enabled=#false; sender enabled=#false; arc enabled=#false; spf enabled=#false; dkim enabled=#false; dmarc enabled=#false; }
 smtp { listen \"127.0.0.1:0\"; }
 submission { listen \"127.0.0.1:0\"; }
 imap { listen \"127.0.0.1:0\"; insecure-auth #true; failure-delay \"0s\"; }
