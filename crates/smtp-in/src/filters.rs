@@ -154,6 +154,10 @@ impl Filtering {
             if let (Ok(Decision::Go), Some(name)) = (&told, stranger.helo) {
                 told = session.hello(name).await;
             }
+            // Not kept: whoever it refuses is refused with each message, not only with the first.
+            if let Ok(Decision::Refuse(reply)) = told {
+                return Err(reply);
+            }
             self.heard(Open { milter: milter.clone(), session }, told)?;
         }
         Ok(())

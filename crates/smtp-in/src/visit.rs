@@ -58,6 +58,7 @@ impl smtp_door::Visit for Visit<'_> {
             }
             Question::Xforward(behalf) => {
                 self.speaker.forwards(behalf);
+                self.filtering.begin_anew();
                 Reply::new(250, Status::success(0, 0), "Noted")
             }
             // AUTH is not offered to strangers.
@@ -251,7 +252,11 @@ impl<'a> Visit<'a> {
 
     async fn end_of_data(&mut self) -> Reply {
         let reply = self.message().await;
+        let client = self.speaker.address();
         self.speaker.is_done();
+        if self.speaker.address() != client {
+            self.filtering.begin_anew();
+        }
         reply
     }
 
