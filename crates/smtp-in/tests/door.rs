@@ -6,21 +6,29 @@ mod house;
 use house::{Client, House};
 use net::{ClientTls, Connector, Fetcher, Listener, Roots, Stop, Stopper};
 use policy::Pipeline;
-use policy::filter::Filters;
+use policy::filter::{Endpoint, Filters, Milter};
+use policy::milter::Patience;
 use smtp_in::{Config, Deps, Desk, Door};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 const MESSAGE: &str = "From: x@s.ex\r\nSubject: hello\r\n\r\n..how are you?\r\n.\r\n";
 
 fn door(house: &House, config: Config) -> Arc<Door> {
+    door_with(house, config, Filters::default())
+}
+
+fn door_with(house: &House, config: Config, filters: Filters) -> Arc<Door> {
     let deps = Deps { door: house.deps(), store: house.store.clone() };
     let hostname = house.intake.router().hostname().clone();
     let pipeline = Pipeline::new(policy::Config::default(), hostname, house.world.clone());
     let tls = ClientTls::authenticated(&Roots::WebPki, house.world.clock.clone()).unwrap();
     let connector = Connector::new(&house.world);
     let fetcher = Fetcher::new(house.world.dns.clone(), connector.clone(), tls);
-    let desk = Desk::new(Filters::default(), connector, fetcher);
+    let desk = Desk::new(filters, connector, fetcher);
     Arc::new(Door::new(config, pipeline, desk, deps))
 }
 
@@ -480,4 +488,49 @@ async fn a_proxy_is_not_counted_for_its_clients() {
     let mut said = String::new();
     tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut said).await.unwrap();
     assert!(said.starts_with("421 4.7.1 Too many connections"), "{said}");
+}
+
+/// A milter that refuses every client as soon as it has connected; it knows nothing else.
+async fn refusing_milter() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            while let Ok(length) = stream.read_u32().await {
+                let mut packet = vec![0; length as usize];
+                stream.read_exact(&mut packet).await.unwrap();
+                let say: &[u8] = match packet[0] {
+                    b'O' => b"\0\0\0\x0dO\0\0\0\x06\0\0\0\0\0\0\0\0",
+                    b'C' => b"\0\0\0\x01r",
+                    b'D' => b"",
+                    _ => b"\0\0\0\x01c",
+                };
+                stream.write_all(say).await.unwrap();
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn whom_a_filter_refuses_is_refused_with_each_message() {
+    let house = House::build().await;
+    let patience = Patience { step: Duration::from_secs(10), content: Duration::from_secs(10) };
+    let endpoint = Endpoint::Tcp(refusing_milter().await);
+    let milter = Milter { endpoint, patience, on_failure: policy::Action::Nothing };
+    let filters = Filters { milters: vec![milter], ..Filters::default() };
+    let listener = house.listen(Stop::never());
+    let door = door_with(&house, Config::default(), filters);
+    let mut client = enter(&house, &listener, &door).await;
+    client
+        .play(
+            "EHLO c.ex => 250
+             MAIL FROM:<x@s.ex> => 550 5.7.1
+             MAIL FROM:<x@s.ex> => 550 5.7.1
+             RCPT TO:<alice@o.ex> => 503
+             EHLO c.ex => 250
+             MAIL FROM:<x@s.ex> => 550 5.7.1
+             QUIT => 221",
+        )
+        .await;
 }
