@@ -83,8 +83,6 @@ pub enum Proof {
     AppPassword(i64),
     /// The client certificate that was registered under this number.
     Certificate(i64),
-    /// A token of an authorization server, good until then (in seconds since 1970) where that was told.
-    Token { until: Option<i64> },
     /// Something that cannot be taken back.
     Given,
 }

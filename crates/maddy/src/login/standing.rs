@@ -85,7 +85,6 @@ async fn look(store: &Store, clock: &dyn Clock, identity: &Identity) -> storage:
     let or_gone = |stands: bool| if stands { Standing::Good } else { Standing::Gone };
     Ok(match identity.proof() {
         Proof::Given => Standing::Good,
-        Proof::Token { until } => left(*until),
         Proof::Password(trace) => {
             let found = store.credential(identity.account()).await?;
             or_gone(found.is_some_and(|found| Trace::of(found.password.as_str()) == *trace))
