@@ -1,7 +1,7 @@
 //! Reports that others send about mail in our name: DMARC aggregate reports and TLS reports, read with limits.
 //!
 //! Whoever knows an address can send such a file, so nothing in it may cost more than it is worth: what is unpacked has a
-//! limit, so have rows, texts and nesting, and XML brings no entities of its own. mail-auth's readers have no such limits.
+//! limit, so have rows, texts and nesting, and XML brings no entities of its own.
 
 mod aggregate;
 pub mod compose;
