@@ -66,15 +66,16 @@ impl Config {
     }
 }
 
-const ANY: &[(&str, Action)] = &[
+/// Words for all actions.
+pub(crate) const ANY: &[(&str, Action)] = &[
     ("none", Action::Nothing),
     ("mark", Action::Mark),
     ("quarantine", Action::Quarantine),
     ("reject", Action::Reject),
     ("defer", Action::Defer),
 ];
-/// Where the DNS gave no answer, nothing is refused for good.
-const UNANSWERED: &[(&str, Action)] = &[
+/// Where there is no answer, of the DNS or of a filter, nothing is refused for good.
+pub(crate) const UNANSWERED: &[(&str, Action)] = &[
     ("none", Action::Nothing),
     ("mark", Action::Mark),
     ("quarantine", Action::Quarantine),

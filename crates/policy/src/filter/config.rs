@@ -2,6 +2,7 @@
 
 use super::{Command, Endpoint, Filters, Milter, Rspamd};
 use crate::Action;
+use crate::config::{ANY, UNANSWERED};
 use crate::milter::Patience;
 use crate::program::Program;
 use config::{Arg, Section};
@@ -9,21 +10,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use world::Url;
 use world::url::Scheme;
-
-const ANY: &[(&str, Action)] = &[
-    ("none", Action::Nothing),
-    ("mark", Action::Mark),
-    ("quarantine", Action::Quarantine),
-    ("reject", Action::Reject),
-    ("defer", Action::Defer),
-];
-/// A filter that is broken is no reason to refuse for good.
-const FAILED: &[(&str, Action)] = &[
-    ("none", Action::Nothing),
-    ("mark", Action::Mark),
-    ("quarantine", Action::Quarantine),
-    ("defer", Action::Defer),
-];
 
 const ON_FAILURE: &str = "What to do with a message if the filter cannot be asked.";
 /// Longest that a filter may be waited for: shorter than clients wait for the end of DATA (RFC 5321 §4.5.3.2.6).
@@ -62,7 +48,7 @@ fn milter(section: &mut Section<'_>) -> Option<Milter> {
         .required();
     let content = patience(section, Duration::from_secs(120));
     let step = content.min(Duration::from_secs(30));
-    let on_failure = section.choice("on-failure", FAILED, ON_FAILURE).or(Action::Defer);
+    let on_failure = section.choice("on-failure", UNANSWERED, ON_FAILURE).or(Action::Defer);
     Some(Milter { endpoint: endpoint?, patience: Patience { step, content }, on_failure })
 }
 
@@ -83,7 +69,7 @@ fn rspamd(section: &mut Section<'_>) -> Option<Rspamd> {
     let greylist = action("greylist", Action::Nothing);
     let soft_reject = action("soft-reject", Action::Defer);
     let reject = action("reject", Action::Reject);
-    let on_failure = section.choice("on-failure", FAILED, ON_FAILURE).or(Action::Nothing);
+    let on_failure = section.choice("on-failure", UNANSWERED, ON_FAILURE).or(Action::Nothing);
     let url = url?;
     Some(Rspamd {
         url,
@@ -136,6 +122,6 @@ fn command(section: &mut Section<'_>) -> Option<Command> {
     if codes.is_empty() {
         codes = vec![(1, Action::Reject), (2, Action::Quarantine)];
     }
-    let on_failure = section.choice("on-failure", FAILED, ON_FAILURE).or(Action::Defer);
+    let on_failure = section.choice("on-failure", UNANSWERED, ON_FAILURE).or(Action::Defer);
     Some(Command { program: Program { path: path?, arguments, patience }, codes, on_failure })
 }

@@ -88,6 +88,8 @@ pub struct Session {
     steps: u32,
     /// It has accepted: the connection, or this message.
     accepted: Option<Accepted>,
+    /// It has heard of a message whose end it has not heard.
+    is_under_way: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +135,7 @@ const BODY: Step =
 impl Session {
     /// Agrees on what is said.
     pub async fn open(stream: Box<dyn Stream>, patience: Patience) -> Result<Self, Trouble> {
-        let mut session = Self { stream, patience, steps: 0, accepted: None };
+        let mut session = Self { stream, patience, steps: 0, accepted: None, is_under_way: false };
         session.send(&offer(), patience.step).await?;
         match session.hear(patience.step).await? {
             Said::Options { version, .. } if version < 2 => Err(Trouble::Garbled("its version is too old")),
@@ -169,9 +171,9 @@ impl Session {
 
     /// A message begins: its id, its sender (empty for the null path), the parameters of MAIL.
     pub async fn mail(&mut self, id: &str, from: &str, params: &[String]) -> Result<Decision, Trouble> {
-        if self.accepted == Some(Accepted::Message) {
-            self.accepted = None;
-        }
+        // Libmilter hangs up on a message that begins within another, be it refused, accepted or dropped.
+        self.abort().await?;
+        self.is_under_way = self.accepted.is_none();
         let path = format!("<{from}>");
         let all = [path.as_bytes()].into_iter().chain(params.iter().map(String::as_bytes));
         let values = [("i", id.to_owned()), ("{mail_addr}", from.to_owned())];
@@ -240,6 +242,7 @@ impl Session {
                 Said::Progress | Said::Unasked(_) => {}
                 said => {
                     let decision = self.decided(BODY, said)?;
+                    self.is_under_way = false;
                     // The next message on this connection is asked about anew.
                     if self.accepted == Some(Accepted::Message) {
                         self.accepted = None;
@@ -251,10 +254,13 @@ impl Session {
         Err(Trouble::Garbled("it does not come to an end"))
     }
 
-    /// The message is not to come after all.
+    /// The message is not to come after all, or nothing more is said of it.
     pub async fn abort(&mut self) -> Result<(), Trouble> {
         if self.accepted == Some(Accepted::Message) {
             self.accepted = None;
+        }
+        if !std::mem::take(&mut self.is_under_way) {
+            return Ok(());
         }
         self.send(&packet(b'A', &[]), self.patience.step).await
     }

@@ -101,7 +101,7 @@ async fn all_that_a_filter_hears() {
 #[tokio::test]
 async fn refusals_are_about_what_was_said() {
     let no = [packet(b'y', b"550 5.7.1 Not you\0")];
-    let (mut session, _playing) = opened(Filter::new(0, &[(b'R', &no), (b'M', &[packet(b't', &[])])])).await;
+    let (mut session, playing) = opened(Filter::new(0, &[(b'R', &no), (b'M', &[packet(b't', &[])])])).await;
     let text = |decision| match decision {
         Decision::Refuse(reply) => reply.to_string(),
         other => format!("{other:?}"),
@@ -109,6 +109,14 @@ async fn refusals_are_about_what_was_said() {
     let sender = session.mail("id", "", &[]).await.unwrap();
     assert_eq!(text(sender), "451 4.7.1 A filter asks to try again later");
     assert_eq!(text(session.rcpt("a@example.org").await.unwrap()), "550 5.7.1 Not you");
+    // The next message begins after the end of this one, and an end is told once.
+    session.mail("two", "", &[]).await.unwrap();
+    session.abort().await.unwrap();
+    session.abort().await.unwrap();
+    drop(session);
+    let heard = playing.await.unwrap();
+    let letters: String = heard.iter().filter_map(|text| text.chars().next()).collect();
+    assert_eq!(letters, "DMDRADMA");
 }
 
 #[tokio::test]
@@ -123,7 +131,7 @@ async fn who_has_accepted_is_not_asked_again_about_this_message() {
     drop(session);
     let heard = playing.await.unwrap();
     let letters: String = heard.iter().filter_map(|text| text.chars().next()).collect();
-    assert_eq!(letters, "DMDRDMDR");
+    assert_eq!(letters, "DMDRADMDR");
 }
 
 #[tokio::test]
