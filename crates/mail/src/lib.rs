@@ -17,6 +17,7 @@ pub mod message;
 pub mod mime;
 pub mod reply;
 pub mod status;
+pub mod tls_used;
 pub mod trace;
 pub mod words;
 
@@ -27,3 +28,4 @@ pub use envelope::{Body, Envelope, MailParams, Notify, OriginalRecipient, Recipi
 pub use message::{Mail, Message};
 pub use reply::Reply;
 pub use status::Status;
+pub use tls_used::{TlsLevel, TlsUsed, TlsWhy};
