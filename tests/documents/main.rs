@@ -41,6 +41,7 @@ fn every_command_in_the_documents_is_one() {
         "docs/checks.md",
         "docs/credentials.md",
         "docs/flow.md",
+        "docs/sending.md",
         "docs/architecture.md",
         "dist/README.md",
     ] {

@@ -10,6 +10,7 @@ mod database_locked;
 mod delay_and_giving_up;
 mod demo;
 mod disk_full;
+mod dkim_keys_rotate;
 mod filters_decide;
 mod first_mx_down;
 mod forward_with_srs;

@@ -6,7 +6,8 @@ use tests::{Daemon, Setup, assert_like, field, message};
 
 /// Publishes the records that the server asks to publish.
 fn publish(maddy: &Daemon) {
-    for line in maddy.cli(&["dkim", "list"]).ok().lines() {
+    let list = maddy.cli(&["dkim", "list"]).ok();
+    for line in list.lines().filter(|line| !line.starts_with(';')) {
         let (name, strings) = line.split_once(". IN TXT ").expect("a line of a zone file");
         maddy.setup.zone(&format!("{name} TXT {strings}"));
     }

@@ -1,6 +1,6 @@
 //! The control socket's operations: those of `admin`, and those that only a daemon can do.
 
-use crate::admin::{self, Context, Effect};
+use crate::admin::{self, Context, DKIM, DkimCall, Effect};
 use crate::cli::{GUESSES_LIFT, GUESSES_LIST, RELOAD, STATUS};
 use crate::config::Source;
 use crate::logging::Logging;
@@ -78,6 +78,12 @@ impl Control {
         done.map_err(|why| Kept::Because(why.to_string()))
     }
 
+    async fn dkim(&self, arguments: Value) -> Answer {
+        let call: DkimCall = serde_json::from_value(arguments)
+            .map_err(|error| Failure::new(Kind::BadRequest, error.to_string()))?;
+        answered(self.running.change_keys(call).await?)
+    }
+
     fn status(&self) -> Value {
         let config = self.running.config();
         json!({
@@ -97,6 +103,7 @@ impl Service for Control {
                     self.reload().await?;
                     Ok(json!("the configuration was read again"))
                 }
+                DKIM => self.dkim(arguments).await,
                 GUESSES_LIST => answered(self.running.judge().guesses().await?),
                 GUESSES_LIFT => {
                     let lift: GuessLift = serde_json::from_value(arguments)

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::control::{Control, Reloading};
 use crate::dns::Exchangeable;
 use crate::doors::Doors;
+use crate::keys;
 use crate::listeners::{BindError, Ground, Listeners};
 use crate::reload::Running;
 use crate::sts;
@@ -188,6 +189,7 @@ fn background(
     if running.asks_dns() {
         let watch = sts::watch(running.clone(), running.world().clone(), stop.clone());
         tasks.push(("mta-sts", tokio::spawn(watch)));
+        tasks.push(("signing keys", tokio::spawn(keys::watch(running.clone(), stop.clone()))));
         let mut until = stop.clone();
         let reports = running.report_sender().run(async move { until.wait().await });
         tasks.push(("reports", tokio::spawn(reports)));
@@ -234,10 +236,9 @@ pub(crate) async fn signer(config: &Config, world: &World) -> Result<Option<Sign
     if !config.dkim.signing.is_on() {
         return Ok(None);
     }
-    let (dir, domains) = (config.keys_dir(), config.domains.clone());
-    let (selectors, clock) = (config.dkim.selectors.clone(), world.clock.clone());
-    let open = move || Signer::open(&dir, &domains, &selectors, clock);
-    let signer = tokio::task::spawn_blocking(open).await.map_err(other)?.map_err(other)?;
+    let keyring = keys::keyring(config, world);
+    let signer =
+        tokio::task::spawn_blocking(move || keyring.signer()).await.map_err(other)?.map_err(other)?;
     for record in signer.made() {
         info!(record = record.zone_line(), "a signing key was made: publish its record in the DNS");
     }

@@ -8,6 +8,7 @@ mod daemon;
 mod demo;
 mod dns;
 mod doors;
+mod keys;
 mod listeners;
 mod logging;
 mod login;

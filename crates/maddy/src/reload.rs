@@ -1,20 +1,24 @@
 //! From one configuration to the next while the server runs: all of it, or nothing.
 
+use crate::admin::{DkimAnswer, DkimCall, dkim_carry_out};
 use crate::config::Config;
 use crate::daemon::{certificates, load_router, report_reader, signer};
 use crate::dns::Exchangeable;
 use crate::doors::Doors;
+use crate::keys;
 use crate::listeners::{Change, Ground, Listeners};
 use crate::logging::Logging;
 use crate::login::Judge;
 use delivery::Intake;
 use delivery::owed::ReportSender;
 use net::ServerTls;
+use policy::dkim::{KeyChange, KeyError};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use storage::Store;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
+use web::Failure;
 use world::{Resolver, SystemResolver, World};
 
 /// What runs, with the configuration it runs by.
@@ -29,6 +33,8 @@ pub(crate) struct Running {
     dns: Option<Arc<Exchangeable>>,
     /// One reload at a time.
     turn: tokio::sync::Mutex<()>,
+    /// One at a time changes the signing keys.
+    keys: tokio::sync::Mutex<()>,
 }
 
 /// Why the old configuration stays.
@@ -62,6 +68,7 @@ impl Running {
             worker,
             dns,
             turn: tokio::sync::Mutex::new(()),
+            keys: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -85,6 +92,7 @@ impl Running {
         let router = load_router(&new, self.store(), &self.ground.world)
             .await
             .map_err(|error| Refused(format!("the database cannot be asked: {error}")))?;
+        let _keys = self.keys.lock().await;
         let signer = signer(&new, &self.ground.world).await.map_err(|error| Refused(error.to_string()))?;
         let files = certificates(&new, &self.ground.world).map_err(|error| Refused(error.to_string()))?;
         self.ground.tls.replace(&files).map_err(|error| Refused(error.to_string()))?;
@@ -114,6 +122,37 @@ impl Running {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = new;
         info!("the configuration was read again");
         Ok(())
+    }
+
+    /// One look after the signing keys; what signs from then on signs the next message.
+    pub(crate) async fn tend_keys(&self) -> Vec<Result<Vec<KeyChange>, KeyError>> {
+        let _keys = self.keys.lock().await;
+        let config = self.config();
+        let outcomes = keys::keyring(&config, self.world()).tend().await;
+        if keys::move_signing(&outcomes) {
+            self.renew_signer(&config).await;
+        }
+        outcomes
+    }
+
+    /// Changes the signing keys as somebody asks for it.
+    pub(crate) async fn change_keys(&self, call: DkimCall) -> Result<DkimAnswer, Failure> {
+        let _keys = self.keys.lock().await;
+        let config = self.config();
+        let (answer, changes) = dkim_carry_out(call, &keys::keyring(&config, self.world())).await?;
+        changes.iter().for_each(keys::log);
+        if keys::move_signing(&[Ok(changes)]) {
+            self.renew_signer(&config).await;
+        }
+        Ok(answer)
+    }
+
+    /// Signs with the keys as they are on the disk. Trouble leaves the old signer, whose keys are still published.
+    async fn renew_signer(&self, config: &Config) {
+        match signer(config, self.world()).await {
+            Ok(signer) => self.intake.set_signer(signer),
+            Err(error) => error!(%error, "the old DKIM keys go on signing"),
+        }
     }
 
     /// Goes back to the certificates that were in use a moment ago.

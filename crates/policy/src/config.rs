@@ -1,6 +1,6 @@
 //! The nodes `checks` and `dkim` of the configuration.
 
-use crate::dkim::Selectors;
+use crate::dkim::{Rotation, Selectors};
 use crate::dnslist::{self, List};
 use crate::rules::{self, Action, Actions, Choices, Row, Rules};
 use config::{Network, Section};
@@ -168,12 +168,13 @@ pub struct SigningConfig {
     /// Where the keys are; without it, `dkim` in the state directory.
     pub keys: Option<PathBuf>,
     pub selectors: Selectors,
+    pub rotation: Rotation,
 }
 
 impl Default for SigningConfig {
     fn default() -> Self {
         let selectors = Selectors { rsa: "maddy".to_owned(), ed25519: "maddy-ed25519".to_owned() };
-        Self { signing: Switch::On, keys: None, selectors }
+        Self { signing: Switch::On, keys: None, selectors, rotation: Rotation::default() }
     }
 }
 
@@ -200,7 +201,42 @@ pub fn decode_signing(section: &mut Section<'_>) -> SigningConfig {
     if selectors.rsa == selectors.ed25519 {
         section.problem(span, "both keys have the same selector", "give each its own");
     }
-    SigningConfig { signing: if on { Switch::On } else { Switch::Off }, keys, selectors }
+    let rotation = section.child(
+        "rotation",
+        "When signing keys are replaced. A new key signs only when the DNS shows its record; the old one stays published for a while.",
+        decode_rotation,
+    );
+    SigningConfig { signing: if on { Switch::On } else { Switch::Off }, keys, selectors, rotation }
+}
+
+fn decode_rotation(section: &mut Section<'_>) -> Rotation {
+    let usual = Rotation::default();
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
+    let every = section
+        .duration(
+            "every",
+            "Age at which a key is replaced; \"0s\": only when `maddy dkim rotate` asks for it.",
+        )
+        .within(Duration::ZERO..=3650 * day)
+        .or(Duration::ZERO);
+    Rotation {
+        every: Some(every).filter(|every| !every.is_zero()),
+        keep: section
+            .duration(
+                "keep",
+                "How long an old key stays published; mail may be verified some days after it was sent.",
+            )
+            .within(second..=365 * day)
+            .or(usual.keep),
+        settle: section
+            .duration("settle", "How long the DNS must have shown a new record before its key signs.")
+            .within(Duration::ZERO..=30 * day)
+            .or(usual.settle),
+        look: section
+            .duration("look", "Time between two looks at the DNS.")
+            .within(second..=day)
+            .or(usual.look),
+    }
 }
 
 /// A selector is written as a domain is (RFC 6376 §3.1); a file is named after it.
@@ -324,6 +360,16 @@ mod tests {
         assert_eq!(got.signing, Switch::Off);
         assert_eq!(got.keys, Some(PathBuf::from("/k")));
         assert_eq!(got.selectors, Selectors { rsa: "r1".to_owned(), ed25519: "e1".to_owned() });
+        let got =
+            read("rotation every=\"90d\" keep=\"7d\" settle=\"2h\" look=\"1m\"", decode_signing).unwrap();
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        let want = Rotation {
+            every: Some(hours(90 * 24)),
+            keep: hours(7 * 24),
+            settle: hours(2),
+            look: Duration::from_secs(60),
+        };
+        assert_eq!(got.rotation, want);
     }
 
     #[test]

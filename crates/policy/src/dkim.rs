@@ -6,15 +6,25 @@
 //! trailing lines of blanks in a relaxed body (RFC 6376 §3.4.4).
 
 pub(crate) mod canon;
+mod change;
 pub(crate) mod key_record;
+pub mod keyring;
+#[cfg(test)]
+mod keyring_tests;
 pub mod keys;
+mod published;
+mod ring;
 mod sign;
 pub(crate) mod signature;
 #[cfg(test)]
 mod tests;
 pub(crate) mod verify;
 
-pub use keys::{DnsRecord, KeyError, KeyKind, records};
+pub use change::{KeyChange, What};
+pub use keyring::{Haste, KeyInfo, Keyring, Rotation, records};
+pub use keys::{DnsRecord, KeyError, KeyKind};
+pub use published::{Published, published};
+pub use ring::{KEYS_MAX, Stage};
 pub use sign::{Selectors, Signer};
 pub use verify::verify;
 

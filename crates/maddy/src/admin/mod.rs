@@ -6,6 +6,7 @@
 mod account;
 mod acct;
 mod creds;
+mod dkim;
 mod kept;
 mod logins;
 mod mboxes;
@@ -21,6 +22,7 @@ pub(crate) use acct::{
     AccountInfo, AcctCreate, AcctLimit, AcctQuota, AcctRemove, AcctSetQuota, AcctStat, QuotaInfo, QuotaLimit,
 };
 pub(crate) use creds::{CredsCreate, CredsList, CredsPassword, CredsRemove, CredsVerify, Password};
+pub(crate) use dkim::{DKIM, DkimAnswer, DkimCall, KeyLine, carry_out as dkim_carry_out};
 pub(crate) use kept::{CredsSalt, Kept, SaltOf};
 pub(crate) use logins::{
     AppPasswordCreate, AppPasswordInfo, AppPasswordList, AppPasswordRevoke, CertificateAdd, CertificateInfo,

@@ -5,6 +5,7 @@ mod check;
 
 pub(crate) use check::{Asking, CheckCommand, DkimFile, Listed, MailFile, Sender};
 
+pub(crate) use super::dkim::DkimCommand;
 pub(crate) use super::global::Global;
 use super::global::without;
 use super::login_args::{AppPasswordCommand, CertificateCommand, GuessesCommand};
@@ -23,7 +24,7 @@ Server
   run            serve mail as the configuration says
   demo           a complete private mail server on this machine, to try things out
   config check   explain what the configuration says, and everything that is wrong with it
-  dkim           list: the DNS records that belong to our signing keys
+  dkim           list, generate, rotate, retire: our signing keys and their DNS records
   check          spf, dkim, dmarc, arc, dnsbl: as arriving mail goes through it; mta-sts: a policy
   reload         have the running server read its configuration again
 
@@ -126,12 +127,6 @@ pub(crate) enum ConfigCommand {
     Check,
     /// List every option with its default
     Options,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum DkimCommand {
-    /// Print the DNS records of our keys, as lines of a zone file
-    List,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -105,6 +105,11 @@ impl Connection {
         }
     }
 
+    /// Whether a daemon carries the operations out.
+    pub(crate) fn is_daemon(&self) -> bool {
+        matches!(self.way, Way::Daemon)
+    }
+
     /// Tells the person if no mail can reach an address, because its domain is not one of ours.
     pub(crate) fn note_domain(&self, name: &str) {
         let (Some(domains), Ok(address)) = (&self.place.domains, Address::parse(name)) else { return };

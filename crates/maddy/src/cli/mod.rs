@@ -27,7 +27,7 @@ pub(crate) use guesses::{GUESSES_LIFT, GUESSES_LIST};
 pub(crate) use speak::speak;
 
 use crate::config::Source;
-use args::{ConfigCommand, DkimCommand, Global};
+use args::{ConfigCommand, Global};
 use std::fmt;
 use std::process::ExitCode;
 use web::Failure;
@@ -101,7 +101,7 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::Config(ConfigCommand::Check) => check::check(&source(&global), &global),
         Command::Config(ConfigCommand::Options) => check::options_list(&global),
         Command::Check(command) => on_runtime(evidence::run(&command, &global)),
-        Command::Dkim(DkimCommand::List) => dkim::list(&source(&global), &global),
+        Command::Dkim(command) => on_runtime(dkim::run(&command, &source(&global), &global)),
         Command::Reload => on_runtime(connection::reload(&source(&global), &global)),
         Command::Account(command) => on_runtime(account::account(&command, &global)),
         Command::Creds(command) => on_runtime(account::creds(&command, &global)),

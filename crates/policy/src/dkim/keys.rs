@@ -1,6 +1,5 @@
 //! Our own signing keys: made on first use, kept as PEM files, published as DNS text (RFC 6376 §3.6, RFC 8463).
 
-use super::sign::Selectors;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -32,6 +31,8 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
+    pub const ALL: [Self; 2] = [Self::Rsa, Self::Ed25519];
+
     /// The word of `a=`.
     pub(crate) fn algorithm(self) -> &'static str {
         match self {
@@ -41,7 +42,7 @@ impl KeyKind {
     }
 
     /// The word of `k=`.
-    fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Rsa => "rsa",
             Self::Ed25519 => "ed25519",
@@ -58,6 +59,8 @@ pub enum KeyError {
     Content(PathBuf, &'static str),
     /// No key could be made.
     Generate,
+    /// What was asked for cannot be done.
+    Refused(String),
 }
 
 impl fmt::Display for KeyError {
@@ -66,6 +69,7 @@ impl fmt::Display for KeyError {
             Self::File(path, error) => write!(f, "DKIM key {}: {error}", path.display()),
             Self::Content(path, what) => write!(f, "DKIM key {}: {what}", path.display()),
             Self::Generate => f.write_str("no DKIM key could be made"),
+            Self::Refused(why) => f.write_str(why),
         }
     }
 }
@@ -93,23 +97,6 @@ impl DnsRecord {
         }
         line
     }
-}
-
-/// The records of the keys that are in `dir`, two for each domain; `None` in the place of a key that was not made
-/// yet. Makes nothing. Blocks on the disk.
-pub fn records(
-    dir: &Path,
-    domains: &[Domain],
-    selectors: &Selectors,
-) -> Result<Vec<(Domain, Option<DnsRecord>)>, KeyError> {
-    let mut found = Vec::new();
-    for domain in domains.iter().filter(|domain| domain.literal().is_none()) {
-        for selector in [&selectors.rsa, &selectors.ed25519] {
-            let key = Key::read(dir, domain, selector)?;
-            found.push((domain.clone(), key.map(|key| key.record(domain))));
-        }
-    }
-    Ok(found)
 }
 
 enum Private {
@@ -151,19 +138,33 @@ impl Key {
         let failed = |error| KeyError::File(path.clone(), error);
         make_dir(dir).map_err(failed)?;
         let record = format!("{}\n", key.record(domain).zone_line());
-        write_new(&path.with_extension("dns"), record.as_bytes()).map_err(failed)?;
+        write_new(&dns_file(&path), record.as_bytes()).map_err(failed)?;
         write_new(&path, pem.as_bytes()).map_err(failed)?;
         Ok(key)
     }
 
     /// Reads the key of a domain and selector; `None` if there is none.
-    fn read(dir: &Path, domain: &Domain, selector: &str) -> Result<Option<Self>, KeyError> {
+    pub(super) fn read(dir: &Path, domain: &Domain, selector: &str) -> Result<Option<Self>, KeyError> {
         let path = path_of(dir, domain, selector);
         match read_file(&path) {
             Ok(pem) => Self::from_pem(&path, &pem, selector).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(KeyError::File(path, error)),
         }
+    }
+
+    /// Removes a key, if it is there: the private half first.
+    pub(super) fn remove(dir: &Path, domain: &Domain, selector: &str) -> Result<(), KeyError> {
+        let path = path_of(dir, domain, selector);
+        for path in [path.clone(), dns_file(&path)] {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(KeyError::File(path, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn from_pem(path: &Path, pem: &str, selector: &str) -> Result<Self, KeyError> {
@@ -204,7 +205,7 @@ impl Key {
             Private::Ed25519(pair) => STANDARD.encode(pair.public_key().as_ref()),
         };
         DnsRecord {
-            name: format!("{}._domainkey.{domain}", self.selector),
+            name: record_name(&self.selector, domain),
             text: format!("v=DKIM1; k={}; p={public}", self.kind().word()),
         }
     }
@@ -227,8 +228,18 @@ impl Key {
     }
 }
 
+/// Where the record of a key stands in the DNS.
+pub(super) fn record_name(selector: &str, domain: &Domain) -> String {
+    format!("{selector}._domainkey.{domain}")
+}
+
 fn path_of(dir: &Path, domain: &Domain, selector: &str) -> PathBuf {
     dir.join(format!("{domain}.{selector}.pem"))
+}
+
+/// The record as text, beside its key.
+fn dns_file(key: &Path) -> PathBuf {
+    key.with_extension("dns")
 }
 
 fn generate(kind: KeyKind) -> Result<String, KeyError> {
@@ -258,14 +269,14 @@ fn read_pem(pem: &str) -> Option<(&str, Vec<u8>)> {
     Some((label, STANDARD.decode(body).ok()?))
 }
 
-fn read_file(path: &Path) -> io::Result<String> {
+pub(super) fn read_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(KEY_FILE_MAX).read_to_string(&mut text)?;
     Ok(text)
 }
 
 /// A key whose record is published must outlive a loss of power, and with it the name of its directory.
-fn make_dir(dir: &Path) -> io::Result<()> {
+pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     match dir.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
@@ -274,7 +285,7 @@ fn make_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// Writes beside the place, flushes, and moves it there, so that no half of a key is ever read.
-fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
+pub(super) fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(octets)?;

@@ -59,6 +59,15 @@ pub struct Selectors {
     pub ed25519: String,
 }
 
+impl Selectors {
+    pub fn of(&self, kind: KeyKind) -> &str {
+        match kind {
+            KeyKind::Rsa => &self.rsa,
+            KeyKind::Ed25519 => &self.ed25519,
+        }
+    }
+}
+
 /// Signs for the domains it has keys of. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Signer {
@@ -76,6 +85,11 @@ impl std::fmt::Debug for SharedClock {
 }
 
 impl Signer {
+    /// Signs with these keys: of each domain the RSA key first.
+    pub(super) fn new(keys: BTreeMap<Domain, Vec<Key>>, clock: Arc<dyn Clock>) -> Self {
+        Self { keys: Arc::new(keys), clock: SharedClock(clock) }
+    }
+
     /// Reads the keys of the domains from `dir`, and makes those that are not there. Blocks on the disk; a new
     /// RSA key takes up to a second.
     pub fn open(
@@ -84,15 +98,7 @@ impl Signer {
         selectors: &Selectors,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, KeyError> {
-        let mut keys = BTreeMap::new();
-        for domain in domains.iter().filter(|domain| domain.literal().is_none()) {
-            let of_domain = vec![
-                Key::open(dir, domain, &selectors.rsa, KeyKind::Rsa)?,
-                Key::open(dir, domain, &selectors.ed25519, KeyKind::Ed25519)?,
-            ];
-            keys.insert(domain.clone(), of_domain);
-        }
-        Ok(Self { keys: Arc::new(keys), clock: SharedClock(clock) })
+        super::keyring::open(dir, domains, selectors, clock)
     }
 
     /// What has to stand in the DNS, two records for each domain.

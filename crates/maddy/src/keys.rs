@@ -1,0 +1,92 @@
+//! The signing keys while the server runs: tended at every look, changed by hand, and used from then on.
+
+use crate::config::Config;
+use crate::reload::Running;
+use net::Stop;
+use policy::dkim::{KeyChange, KeyError, Keyring, What};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{debug, error, info, warn};
+use world::World;
+
+/// How long after the start the first look is taken.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// A record that is missing is named in the log at once, and then once in so many seconds.
+const REMINDER: i64 = 24 * 3600;
+
+/// The keys that the configuration names.
+pub(crate) fn keyring(config: &Config, world: &World) -> Keyring {
+    Keyring {
+        dir: config.keys_dir(),
+        domains: config.domains.clone(),
+        selectors: config.dkim.selectors.clone(),
+        rotation: config.dkim.rotation.clone(),
+        world: world.clone(),
+    }
+}
+
+/// Looks after the keys until the server stops.
+pub(crate) async fn watch(running: Arc<Running>, mut stop: Stop) {
+    let mut reminders = Reminders::default();
+    let mut pause = FIRST_LOOK;
+    loop {
+        tokio::select! {
+            () = stop.wait() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let config = running.config();
+        pause = config.dkim.rotation.look;
+        if !config.dkim.signing.is_on() {
+            continue;
+        }
+        // What is begun on the disk is finished; the look at the DNS ends by itself.
+        for outcome in running.tend_keys().await {
+            match outcome {
+                Ok(changes) => reminders.tell(&changes, running.world().clock.unix()),
+                Err(error) => error!(%error, "the DKIM keys cannot be looked after"),
+            }
+        }
+    }
+}
+
+/// Writes changes into the log.
+pub(crate) fn log(change: &KeyChange) {
+    let (domain, selector, record) = (&change.domain, &change.selector, change.record.zone_line());
+    match &change.what {
+        What::Missing(_) => warn!(%domain, selector, record, "{change}"),
+        What::Unanswered(_) => debug!(%domain, selector, "{change}"),
+        What::Made(_) | What::Retired => info!(%domain, selector, record, "{change}"),
+        What::Seen | What::Signs | What::Retiring => info!(%domain, selector, "{change}"),
+    }
+}
+
+/// What was named in the log as missing, and when.
+#[derive(Default)]
+struct Reminders(HashMap<String, i64>);
+
+impl Reminders {
+    fn tell(&mut self, changes: &[KeyChange], now: i64) {
+        for change in changes {
+            let name = &change.record.name;
+            match change.what {
+                What::Missing(_) => {
+                    if self.0.get(name).is_none_or(|told| now - told >= REMINDER) {
+                        self.0.insert(name.clone(), now);
+                        log(change);
+                    }
+                }
+                _ => {
+                    self.0.remove(name);
+                    log(change);
+                }
+            }
+        }
+    }
+}
+
+/// Whether another signer is needed after these changes.
+pub(crate) fn move_signing(outcomes: &[Result<Vec<KeyChange>, KeyError>]) -> bool {
+    let mut changes = outcomes.iter().flatten().flatten();
+    changes.any(|change| change.what == What::Signs)
+}
