@@ -38,6 +38,7 @@ fn every_command_in_the_documents_is_one() {
     for name in [
         "README.md",
         "docs/config.md",
+        "docs/certificates.md",
         "docs/checks.md",
         "docs/credentials.md",
         "docs/flow.md",

@@ -31,6 +31,15 @@ pub struct Output {
 }
 
 impl Output {
+    /// Of a program that has ended.
+    pub fn of(output: std::process::Output) -> Self {
+        Self {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// The standard output of a command that must have succeeded.
     #[track_caller]
     pub fn ok(self) -> String {
@@ -192,12 +201,7 @@ impl Daemon {
             .unwrap();
         // A command that wants no input may be gone by now.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        Output {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Output::of(child.wait_with_output().unwrap())
     }
 
     /// A stranger's conversation, after EHLO.

@@ -25,6 +25,8 @@ pub struct Setup {
     accounts: Vec<String>,
     /// Lines inside the nodes that the harness writes itself.
     options: BTreeMap<&'static str, Vec<String>>,
+    /// In place of the certificate of the scene's own CA.
+    tls: Option<String>,
     /// Further nodes of the top level.
     nodes: Vec<String>,
     files_limit: Option<u64>,
@@ -49,6 +51,7 @@ impl Setup {
             names: NameServer::start(),
             accounts: Vec::new(),
             options: BTreeMap::new(),
+            tls: None,
             nodes: Vec::new(),
             files_limit: None,
             environment: Vec::new(),
@@ -103,6 +106,11 @@ impl Setup {
         let lines = self.options.entry(node).or_default();
         lines.retain(|old| old.split_whitespace().next() != Some(word));
         lines.push(line.to_owned());
+    }
+
+    /// What the node `tls` holds in place of the certificate of the scene's own CA.
+    pub fn tls(&mut self, lines: &str) {
+        self.tls = Some(lines.to_owned());
     }
 
     /// A node of the top level.
@@ -182,7 +190,8 @@ impl Setup {
         let files = self.certificate();
         let mut text = format!("hostname {:?}\ndomains {}\n", self.hostname, self.domains);
         let _ = writeln!(text, "state-dir {:?}", self.state_dir());
-        let _ = writeln!(text, "tls {{ certificate {:?} key={:?} }}", files.chain, files.key);
+        let usual = format!("certificate {:?} key={:?}", files.chain, files.key);
+        let _ = writeln!(text, "tls {{\n{}\n}}", self.tls.as_ref().unwrap_or(&usual));
         for (node, lines) in [
             ("dns", vec![format!("server \"{}\"", self.names.at()), "timeout \"1s\"".to_owned()]),
             ("smtp", vec![format!("listen \"127.0.0.1:{smtp}\"")]),

@@ -1,6 +1,7 @@
 //! Stories: the real daemon, its clients and other mail servers, from end to end. One file each.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story fails by panicking")]
 
+mod acme;
 mod alias_catchall_subaddress;
 mod any_pieces;
 mod behind_a_proxy;

@@ -38,7 +38,7 @@ fn what_is_missing_is_named() {
         read("").unwrap_err(),
         "t:1:1: `hostname` is missing (it is domain name: The name of this server, to which its address in the DNS leads back.)\n\
          t:1:1: `domains` is missing (name the domains whose mail ends here: domains \"example.org\" \"example.net\")\n\
-         t:1:1: tls has no certificate (write `certificate \"chain.pem\" key=\"key.pem\"`, or `self-signed` for a start)\n"
+         t:1:1: tls has no certificate (write `acme` to get certificates by themselves, `certificate \"chain.pem\" key=\"key.pem\"` for your own, or `self-signed` for a start)\n"
     );
 }
 

@@ -1,7 +1,9 @@
 //! The control socket's operations: those of `admin`, and those that only a daemon can do.
 
 use crate::admin::{self, Context, DKIM, DkimCall, Effect};
-use crate::cli::{GUESSES_LIFT, GUESSES_LIST, RELOAD, STATUS};
+use crate::cli::{
+    GUESSES_LIFT, GUESSES_LIST, RELOAD, STATUS, TLS_LIST, TLS_RENEW, answer_list, answer_renew,
+};
 use crate::config::Source;
 use crate::logging::Logging;
 use crate::login::GuessLift;
@@ -104,6 +106,11 @@ impl Service for Control {
                     Ok(json!("the configuration was read again"))
                 }
                 DKIM => self.dkim(arguments).await,
+                TLS_LIST => answer_list(self.running.keeper()),
+                TLS_RENEW => {
+                    info!(operation = TLS_RENEW, "control");
+                    answer_renew(self.running.keeper(), &arguments)
+                }
                 GUESSES_LIST => answered(self.running.judge().guesses().await?),
                 GUESSES_LIFT => {
                     let lift: GuessLift = serde_json::from_value(arguments)

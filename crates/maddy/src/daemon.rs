@@ -1,6 +1,7 @@
 //! The daemon: everything that runs while the server runs, put together and taken apart in order.
 
 use crate::admin::Context;
+use crate::certificates;
 use crate::cli::STATUS;
 use crate::config::Config;
 use crate::control::{Control, Reloading};
@@ -13,15 +14,14 @@ use crate::sts;
 use delivery::reports::ReportReader;
 use delivery::{Intake, RouteConfig, Router, Worker};
 use net::{
-    CertFiles, ClientTls, Connector, Fetcher, Gate, LocalListener, Roots, ServerTls, Stop, Stopper,
-    TlsOptions,
+    ClientTls, Connector, Fetcher, Gate, Keeper, KeeperHandle, LocalListener, Roots, ServerTls, Stop, Stopper,
 };
 use policy::Pipeline;
 use policy::dkim::Signer;
 use serde_json::Value;
 use smtp_in::Desk;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::{Store, Trouble};
@@ -30,8 +30,6 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 use world::World;
 
-/// Directory of the certificate that we made ourselves, in the state directory.
-const SELF_SIGNED_DIR: &str = "tls";
 /// How much longer than the time limit the parts of the server may take to end.
 const STOP_SLACK: Duration = Duration::from_secs(5);
 /// Longest wait for a command that works on the state.
@@ -104,11 +102,13 @@ impl Daemon {
         means: Means,
         store: Store,
     ) -> Result<Self, StartError> {
-        let tls =
-            ServerTls::from_files(&certificates(&config, &world)?, world.clock.clone()).map_err(other)?;
+        let tls = ServerTls::from_files(&certificates::shown(&config, &world)?, world.clock.clone())
+            .map_err(other)?;
         let (stopper, stop) = Stopper::new();
         let gate = Gate::new(config.limits);
-        let ground = Ground { gate, tls, world: world.clone(), stop: stop.clone() };
+        let keeper = KeeperHandle::default();
+        keeper.set(certificates::plan(&config));
+        let ground = Ground { gate, tls, world: world.clone(), stop: stop.clone(), keeper };
         let router = load_router(&config, &store, &world).await.map_err(other)?;
         let intake = Intake::new(Arc::new(router), store.clone(), world.clone());
         intake.set_signer(signer(&config, &world).await?);
@@ -179,13 +179,16 @@ fn background(
     let mut until = stop.clone();
     let delivery = tokio::spawn(worker.run(async move { until.wait().await }));
     let certificates = tokio::spawn(running.tls().watch(stop.clone()));
+    let keeper = Keeper::new(running.keeper().clone(), running.tls(), running.world().clone());
+    let acme = tokio::spawn(keeper.run(stop.clone()));
     let until = stop.clone();
     let control = tokio::spawn(async move {
         if let Err(error) = web::serve(socket, control, until).await {
             error!(%error, "the control socket ended");
         }
     });
-    let mut tasks = vec![("delivery", delivery), ("certificates", certificates), ("control", control)];
+    let mut tasks =
+        vec![("delivery", delivery), ("certificates", certificates), ("acme", acme), ("control", control)];
     if running.asks_dns() {
         let watch = sts::watch(running.clone(), running.world().clone(), stop.clone());
         tasks.push(("mta-sts", tokio::spawn(watch)));
@@ -248,21 +251,6 @@ pub(crate) async fn signer(config: &Config, world: &World) -> Result<Option<Sign
 /// Who reads the reports that arrive.
 pub(crate) fn report_reader(config: &Config, store: &Store, world: &World) -> ReportReader {
     ReportReader::new(config.reports.clone(), config.domains.clone(), store.clone(), world.clone())
-}
-
-/// The certificates that the configuration names, or one of our own.
-pub(crate) fn certificates(config: &Config, world: &World) -> Result<Vec<CertFiles>, StartError> {
-    match &config.tls {
-        TlsOptions::Files(files) => Ok(files.clone()),
-        TlsOptions::SelfSigned => {
-            let dir: PathBuf = config.state_dir().join(SELF_SIGNED_DIR);
-            let mut names = vec![config.hostname.to_string()];
-            names.extend(config.domains.iter().map(ToString::to_string));
-            let files = net::self_signed(&dir, &names, world.clock.as_ref())
-                .map_err(|error| other(format!("no certificate can be made: {error}")))?;
-            Ok(vec![files])
-        }
-    }
 }
 
 /// Makes a directory that only we can read, if it is not there.

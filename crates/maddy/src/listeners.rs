@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use net::{
-    ClientCertificates, Conn, Family, Gate, Listen, ListenOptions, ListenTls, Listener, ProxyOptions,
-    ProxyTrust, ServerTls, Stop, Tls,
+    ClientCertificates, Conn, Family, Gate, KeeperHandle, Listen, ListenOptions, ListenTls, Listener,
+    ProxyOptions, ProxyTrust, ServerTls, Stop, Tls,
 };
 use std::collections::HashMap;
 use std::io;
@@ -114,6 +114,8 @@ pub(crate) struct Ground {
     pub(crate) tls: ServerTls,
     pub(crate) world: World,
     pub(crate) stop: Stop,
+    /// Who gets certificates from an authority.
+    pub(crate) keeper: KeeperHandle,
 }
 
 /// The sockets that listen.

@@ -1,6 +1,7 @@
 //! The program: one binary that serves mail and manages the server.
 
 mod admin;
+mod certificates;
 mod cli;
 mod config;
 mod control;

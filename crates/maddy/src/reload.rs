@@ -1,8 +1,9 @@
 //! From one configuration to the next while the server runs: all of it, or nothing.
 
 use crate::admin::{DkimAnswer, DkimCall, dkim_carry_out};
+use crate::certificates;
 use crate::config::Config;
-use crate::daemon::{certificates, load_router, report_reader, signer};
+use crate::daemon::{load_router, report_reader, signer};
 use crate::dns::Exchangeable;
 use crate::doors::Doors;
 use crate::keys;
@@ -11,7 +12,7 @@ use crate::logging::Logging;
 use crate::login::Judge;
 use delivery::Intake;
 use delivery::owed::ReportSender;
-use net::ServerTls;
+use net::{KeeperHandle, ServerTls};
 use policy::dkim::{KeyChange, KeyError};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -94,8 +95,14 @@ impl Running {
             .map_err(|error| Refused(format!("the database cannot be asked: {error}")))?;
         let _keys = self.keys.lock().await;
         let signer = signer(&new, &self.ground.world).await.map_err(|error| Refused(error.to_string()))?;
-        let files = certificates(&new, &self.ground.world).map_err(|error| Refused(error.to_string()))?;
-        self.ground.tls.replace(&files).map_err(|error| Refused(error.to_string()))?;
+        let files =
+            certificates::shown(&new, &self.ground.world).map_err(|error| Refused(error.to_string()))?;
+        // First, so that a certificate that comes at this moment does not take the place of the new ones.
+        self.ground.keeper.set(certificates::plan(&new));
+        if let Err(error) = self.ground.tls.replace(&files) {
+            self.ground.keeper.set(certificates::plan(&old));
+            return Err(Refused(error.to_string()));
+        }
         let old_router = self.intake.router();
         self.intake.set_router(Arc::new(router));
         if let Err(error) = self.worker.set_config(new.delivery.clone()) {
@@ -157,7 +164,8 @@ impl Running {
 
     /// Goes back to the certificates that were in use a moment ago.
     fn restore_certificates(&self, old: &Config) {
-        let files = certificates(old, &self.ground.world);
+        self.ground.keeper.set(certificates::plan(old));
+        let files = certificates::shown(old, &self.ground.world);
         if let Err(error) = files.map(|files| self.ground.tls.replace(&files)) {
             warn!(%error, "the certificates of the old configuration cannot be read any more");
         }
@@ -204,6 +212,10 @@ impl Running {
 
     pub(crate) fn tls(&self) -> ServerTls {
         self.ground.tls.clone()
+    }
+
+    pub(crate) fn keeper(&self) -> &KeeperHandle {
+        &self.ground.keeper
     }
 
     pub(crate) fn judge(&self) -> &Judge {

@@ -1,10 +1,11 @@
 //! Whether the MTA-STS policies that our domains publish are true: looked at in the beginning and once a day, so that a
 //! policy in `enforce` locks no sender out unnoticed (RFC 8461 §5, §8).
 
+use crate::certificates;
 use crate::config::Config;
 use crate::reload::Running;
 use mail::Domain;
-use net::{ClientTls, Connector, FetchLimits, Fetcher, Request, Roots, Stop, TlsOptions, Url};
+use net::{ClientTls, Connector, FetchLimits, Fetcher, Request, Roots, Stop, Url};
 use policy::mtasts::{self, Harm, POLICY_SIZE_MAX, Reality, StsPolicy, Warning};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,14 +55,7 @@ impl Inspector {
     /// As the configuration says who we are and which certificates we show.
     pub(crate) fn of(config: &Config, world: &World) -> Result<Self, net::TlsError> {
         let roots = config.delivery.ca_file.clone().map_or(Roots::WebPki, Roots::WebPkiAndFile);
-        let names = match &config.tls {
-            // Nobody else believes in it.
-            TlsOptions::SelfSigned => Vec::new(),
-            TlsOptions::Files(files) => {
-                let names = files.iter().map(|files| net::certificate_names(&files.chain));
-                names.collect::<Result<Vec<_>, _>>()?.concat()
-            }
-        };
+        let names = certificates::believed_names(config)?;
         Self::new(world, &roots, config.hostname.clone(), names)
     }
 

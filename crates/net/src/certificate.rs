@@ -1,6 +1,6 @@
 //! Certificates that we make ourselves: self-signed ones, and a throwaway CA for demonstrations and tests.
 
-use crate::server_tls::{CertFiles, not_after};
+use crate::certificate_files::{CertFiles, certificate_facts, examine};
 use crate::tls::TlsError;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -42,6 +42,25 @@ pub fn self_signed(dir: &Path, names: &[String], clock: &dyn Clock) -> Result<Ce
     let certificate = params.self_signed(&key).map_err(|error| make(&error))?;
     store(&files.key, &key.serialize_pem())?;
     store(&files.chain, &certificate.pem())?;
+    Ok(files)
+}
+
+/// The same at `chain` with a key that is there already.
+pub(crate) fn self_signed_with(
+    chain: &Path,
+    key: &Path,
+    names: &[String],
+    clock: &dyn Clock,
+) -> Result<CertFiles, TlsError> {
+    let files = CertFiles { chain: chain.to_owned(), key: key.to_owned() };
+    let same_names = certificate_facts(chain).is_ok_and(|facts| facts.names == names);
+    if same_names && is_good(chain, clock) && examine(&files).is_empty() {
+        return Ok(files);
+    }
+    let pem = fs::read_to_string(key).map_err(|error| file(key, &error))?;
+    let pair = KeyPair::from_pem(&pem).map_err(|error| file(key, &error))?;
+    let certificate = leaf_params(names, clock)?.self_signed(&pair).map_err(|error| make(&error))?;
+    store(chain, &certificate.pem())?;
     Ok(files)
 }
 
@@ -101,22 +120,28 @@ fn set_life(params: &mut CertificateParams, clock: &dyn Clock, life: Duration) {
 }
 
 fn is_good(chain: &Path, clock: &dyn Clock) -> bool {
-    let now = u64::try_from(clock.unix()).unwrap_or(0);
-    not_after(chain).is_ok_and(|end| end > now + RENEW_BEFORE.as_secs())
+    let enough = clock.unix().saturating_add(i64::try_from(RENEW_BEFORE.as_secs()).unwrap_or(i64::MAX));
+    certificate_facts(chain).is_ok_and(|facts| facts.not_after > enough)
 }
 
-/// Writes a file that only we can read, whole or not at all.
-fn store(path: &Path, text: &str) -> Result<(), TlsError> {
+/// Writes a file that only we can read, whole or not at all, and on the disk when this returns.
+pub(crate) fn store(path: &Path, text: &str) -> Result<(), TlsError> {
     let write = || -> io::Result<()> {
         if let Some(dir) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         }
-        let part = path.with_extension("part");
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
         let _ = fs::remove_file(&part);
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(&part, path)
+        fs::rename(&part, path)?;
+        match path.parent() {
+            Some(dir) => fs::File::open(dir)?.sync_all(),
+            None => Ok(()),
+        }
     };
     write().map_err(|error| file(path, &error))
 }

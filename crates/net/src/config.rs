@@ -1,7 +1,8 @@
 //! The nodes `limits` and `tls` of the configuration.
 
+use crate::acme::{self, AcmeOptions};
+use crate::certificate_files::{CertFiles, examine};
 use crate::limit::{Limits, Loopback};
-use crate::server_tls::{CertFiles, examine};
 use config::{Arg, Section};
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ pub enum TlsOptions {
     Files(Vec<CertFiles>),
     /// One that signs itself, for a server that nobody has to trust yet.
     SelfSigned,
+    /// From an authority, by itself.
+    Acme(Box<AcmeOptions>),
 }
 
 /// Reads the node `limits`.
@@ -83,17 +86,23 @@ pub fn decode_tls(section: &mut Section<'_>, looking: CertificateFiles) -> TlsOp
             "Make a certificate that signs itself. Clients will warn; other servers do not mind.",
         )
         .or(false);
+    let doc = "Have an authority make certificates, and renew them, without anybody's doing (ACME). Using it means to agree to the terms of the authority.";
+    let acme = section.child_if_present("acme", doc, acme::decode);
     let span = section.span();
-    match (files.is_empty(), is_self_signed) {
-        (true, true) => TlsOptions::SelfSigned,
-        (false, false) => TlsOptions::Files(files.into_iter().flatten().collect()),
-        (true, false) => {
-            let help = "write `certificate \"chain.pem\" key=\"key.pem\"`, or `self-signed` for a start";
+    match (files.is_empty(), is_self_signed, acme) {
+        (true, true, None) => TlsOptions::SelfSigned,
+        (false, false, None) => TlsOptions::Files(files.into_iter().flatten().collect()),
+        (true, false, Some(acme)) => {
+            acme.map_or(TlsOptions::SelfSigned, |options| TlsOptions::Acme(Box::new(options)))
+        }
+        (true, false, None) => {
+            let help = "write `acme` to get certificates by themselves, `certificate \"chain.pem\" key=\"key.pem\"` for your own, or `self-signed` for a start";
             section.problem(span, "tls has no certificate", help);
             TlsOptions::SelfSigned
         }
-        (false, true) => {
-            section.problem(span, "tls has certificates and self-signed", "keep one of the two");
+        _ => {
+            let message = "tls has more than one of certificates, acme and self-signed";
+            section.problem(span, message, "keep one of them");
             TlsOptions::SelfSigned
         }
     }
@@ -116,6 +125,7 @@ mod tests {
             .decode(|section| decode_tls(section, CertificateFiles::Unread))
         {
             Ok(TlsOptions::SelfSigned) => "self-signed".to_owned(),
+            Ok(TlsOptions::Acme(options)) => format!("acme {}", options.directory),
             Ok(TlsOptions::Files(files)) => files
                 .iter()
                 .map(|files| format!("{} {}", files.chain.display(), files.key.display()))
@@ -143,10 +153,14 @@ mod tests {
         let two = "certificate \"/a.pem\" key=\"/a.key\"\ncertificate \"/b.pem\" key=\"/b.key\"";
         assert_eq!(tls(two), "/a.pem /a.key, /b.pem /b.key");
         assert_eq!(tls("self-signed"), "self-signed");
+        assert_eq!(tls("acme"), "acme https://acme-v02.api.letsencrypt.org/directory");
+        assert_eq!(tls("acme { directory \"https://ca.test/dir\"; }"), "acme https://ca.test/dir");
         for (text, want) in [
             ("", "tls has no certificate"),
             ("certificate \"/a.pem\"", "key"),
-            ("self-signed\ncertificate \"/a.pem\" key=\"/a.key\"", "keep one of the two"),
+            ("self-signed\ncertificate \"/a.pem\" key=\"/a.key\"", "keep one of them"),
+            ("self-signed\nacme", "keep one of them"),
+            ("acme { hooks \"/x\"; }", "hook"),
         ] {
             assert!(tls(text).contains(want), "{text}: {}", tls(text));
         }

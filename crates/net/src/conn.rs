@@ -196,11 +196,17 @@ impl Conn {
         let stream = self.take_plain()?;
         let shake = async {
             let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+            if let Some(proof) = server_tls.challenges().handshake(&hello.client_hello()) {
+                // The handshake is all there is to it (RFC 8737 §3).
+                let mut stream = hello.into_stream(proof).await?;
+                let _ = stream.shutdown().await;
+                return Ok(None);
+            }
             let end_point = server_tls.end_point(&hello.client_hello());
-            Ok::<_, io::Error>((hello.into_stream(server_tls.rustls()).await?, end_point))
+            Ok::<_, io::Error>(Some((hello.into_stream(server_tls.rustls()).await?, end_point)))
         };
-        let (stream, end_point) =
-            timeout(HANDSHAKE_PATIENCE, shake).await.map_err(|_| TlsError::TimedOut)??;
+        let shaken = timeout(HANDSHAKE_PATIENCE, shake).await.map_err(|_| TlsError::TimedOut)??;
+        let (stream, end_point) = shaken.ok_or(TlsError::Proof)?;
         self.end_point = end_point;
         self.tls = Some(Box::new(tls::server_facts(stream.get_ref().1)));
         self.stream = Stream::Server(Box::new(stream));

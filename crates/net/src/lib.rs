@@ -2,8 +2,10 @@
 //!
 //! Floor 2. It knows no protocol: machines ([`wire::Machine`]) do.
 
+pub mod acme;
 pub mod binding;
 pub mod certificate;
+mod certificate_files;
 mod client_certificate;
 pub mod client_tls;
 mod compress;
@@ -23,8 +25,10 @@ mod stream;
 pub mod tls;
 mod tls_words;
 
+pub use acme::{AcmeFiles, AcmeName, AcmeOptions, Challenges, Keeper, KeeperHandle, NameState, Plan};
 pub use binding::ChannelBindings;
 pub use certificate::{DemoCa, demo_ca, self_signed};
+pub use certificate_files::{CertFiles, CertificateFacts, certificate_facts, certificate_names, key_digest};
 pub use client_certificate::{ClientCertificates, KeyFingerprint, fingerprint_of_file};
 pub use client_tls::{ClientTls, Roots};
 pub use config::TlsOptions;
@@ -37,7 +41,7 @@ pub use listen::{Family, ListenOptions, Listener, Tls};
 pub use listen_config::{Listen, ListenTls, decode_client_certificates, decode_listen, decode_listen_with};
 pub use local::{LocalListener, connect_local};
 pub use proxy::{Others, ProxyOptions, ProxyTrust};
-pub use server_tls::{CertFiles, ServerTls, certificate_names};
+pub use server_tls::ServerTls;
 pub use stop::{Stop, Stopper};
 pub use tls::{Peer, TlsError, TlsFacts};
 pub use world::url::{self, Url, UrlError};

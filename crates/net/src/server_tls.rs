@@ -1,40 +1,31 @@
 //! Certificates that we show: from PEM files, chosen by the name that the client asks for, replaced while running.
 
+use crate::acme::Challenges;
 use crate::binding;
+use crate::certificate_files::{read_certificate, read_facts};
 use crate::client_certificate::{AnyCertificate, ClientCertificates};
 use crate::stop::Stop;
 use crate::tls::{TlsClock, TlsError, provider};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tracing::{error, info, warn};
 use world::Clock;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+pub use crate::certificate_files::CertFiles;
 
 /// How often the files of the certificates are looked at.
 pub const WATCH_PERIOD: Duration = Duration::from_secs(60);
 /// How long before its end a certificate is worth a warning.
 pub const EXPIRY_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
-
-/// The PEM files of one certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertFiles {
-    /// The certificate, followed by those that lead to the root.
-    pub chain: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
-}
 
 /// Certificates to show, the first of them to whoever asks for no name that we know. Cloning is cheap, and all
 /// clones see a replacement.
@@ -47,6 +38,7 @@ pub struct ServerTls {
     /// Of either.
     tickets: [Arc<Tickets>; 2],
     clock: Arc<TlsClock>,
+    challenges: Challenges,
 }
 
 /// A certificate, and what clients that saw it can bind their logins to.
@@ -104,7 +96,7 @@ impl ServerTls {
         let asking = builder().map_err(bad)?.with_client_cert_verifier(AnyCertificate::new());
         let asking = asking.with_cert_resolver(shelf.clone());
         let (config, asking) = (finish(config, &tickets[0]), finish(asking, &tickets[1]));
-        let tls = Self { config, asking, shelf, tickets, clock };
+        let tls = Self { config, asking, shelf, tickets, clock, challenges: Challenges::default() };
         tls.replace(files)?;
         Ok(tls)
     }
@@ -170,6 +162,11 @@ impl ServerTls {
         }
     }
 
+    /// How it is proven to an authority that names are ours.
+    pub fn challenges(&self) -> &Challenges {
+        &self.challenges
+    }
+
     pub(crate) fn rustls(&self) -> Arc<ServerConfig> {
         self.config.clone()
     }
@@ -208,7 +205,8 @@ impl ServerTls {
         Ok(table)
     }
 
-    fn warn_of_end(&self, not_after: u64, chain: &Path) {
+    fn warn_of_end(&self, not_after: i64, chain: &Path) {
+        let not_after = u64::try_from(not_after).unwrap_or(0);
         let now = self.clock.unix().as_secs();
         if not_after < now {
             error!(file = %chain.display(), "the certificate has expired; clients will refuse it");
@@ -295,104 +293,4 @@ fn fresh_tickets() -> Result<Arc<dyn ProducesTickets>, TlsError> {
 fn stamp(path: &Path) -> Stamp {
     let facts = fs::metadata(path).ok()?;
     Some((facts.modified().ok()?, facts.len()))
-}
-
-/// What is wrong with the files of a certificate; nothing if it can be used.
-pub(crate) fn examine(files: &CertFiles) -> Vec<TlsError> {
-    let single = [read_chain(&files.chain).err(), read_key(&files.key).err()];
-    let wrong: Vec<TlsError> = single.into_iter().flatten().collect();
-    if wrong.is_empty() { read_certificate(files).err().into_iter().collect() } else { wrong }
-}
-
-fn read_certificate(files: &CertFiles) -> Result<CertifiedKey, TlsError> {
-    let chain = read_chain(&files.chain)?;
-    let key = read_key(&files.key)?;
-    CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => bad_file(
-            &files.key,
-            format!(
-                "the key does not belong to the first certificate in {}; name the key that it was made with, and put the \
-                 certificate of this server before those that lead to its root",
-                files.chain.display()
-            ),
-        ),
-        error => bad_file(&files.key, error.to_string()),
-    })
-}
-
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    const NONE: &str = "the file holds no certificate; it must be PEM, with -----BEGIN CERTIFICATE-----";
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| unusable(path, &error, NONE))?;
-    let leaf = chain.first().ok_or_else(|| bad_file(path, NONE.to_owned()))?;
-    read_facts(leaf, path)?;
-    Ok(chain)
-}
-
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    const NONE: &str = "the file holds no private key; it must be PEM, with -----BEGIN PRIVATE KEY-----, and without a \
-                        passphrase";
-    PrivateKeyDer::from_pem_file(path).map_err(|error| unusable(path, &error, NONE))
-}
-
-fn bad_file(path: &Path, why: String) -> TlsError {
-    TlsError::File(path.to_owned(), why)
-}
-
-/// Says why a PEM file cannot be used, and what to do; `none` if nothing of use is in it.
-fn unusable(path: &Path, error: &pem::Error, none: &str) -> TlsError {
-    let why = match error {
-        pem::Error::NoItemsFound => none.to_owned(),
-        pem::Error::Io(error) => match error.kind() {
-            io::ErrorKind::NotFound => {
-                "the file does not exist; put it there, or name another one".to_owned()
-            }
-            io::ErrorKind::PermissionDenied => {
-                "the file may not be read; let the user of the server read it, and enter \
-                                                the directories above it"
-                    .to_owned()
-            }
-            io::ErrorKind::IsADirectory => "this is a directory; name a file in it".to_owned(),
-            _ => format!("the file cannot be read: {error}"),
-        },
-        error => format!("the file is damaged PEM ({error}); copy it anew from where it was made"),
-    };
-    bad_file(path, why)
-}
-
-struct CertificateFacts {
-    names: Vec<String>,
-    /// Seconds since 1970.
-    not_after: u64,
-}
-
-fn read_facts(leaf: &CertificateDer<'_>, file: &Path) -> Result<CertificateFacts, TlsError> {
-    let bad =
-        |error: &dyn fmt::Display| TlsError::File(file.to_owned(), format!("not a certificate: {error}"));
-    let (_, certificate) = X509Certificate::from_der(leaf).map_err(|error| bad(&error))?;
-    let alternatives = certificate.subject_alternative_name().map_err(|error| bad(&error))?;
-    let names = alternatives.map_or_else(Vec::new, |names| {
-        let dns = |name: &GeneralName<'_>| match name {
-            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-            _ => None,
-        };
-        names.value.general_names.iter().filter_map(dns).collect()
-    });
-    let not_after = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
-    Ok(CertificateFacts { names, not_after })
-}
-
-/// The DNS names of the first certificate of a PEM file, in small letters; `*.example.org` as such.
-pub fn certificate_names(chain: &Path) -> Result<Vec<String>, TlsError> {
-    let leaf = CertificateDer::from_pem_file(chain)
-        .map_err(|error| TlsError::File(chain.to_owned(), error.to_string()))?;
-    Ok(read_facts(&leaf, chain)?.names)
-}
-
-/// When the first certificate of a PEM file ends, in seconds since 1970.
-pub(crate) fn not_after(chain: &Path) -> Result<u64, TlsError> {
-    let leaf = CertificateDer::from_pem_file(chain)
-        .map_err(|error| TlsError::File(chain.to_owned(), error.to_string()))?;
-    Ok(read_facts(&leaf, chain)?.not_after)
 }

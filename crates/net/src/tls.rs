@@ -30,6 +30,8 @@ pub enum TlsError {
     OutOfOrder,
     /// The name of the other server cannot be written into a handshake.
     BadName(String),
+    /// The client was an authority that looked whether a name is ours, and has seen what it wanted (RFC 8737).
+    Proof,
     /// The peer did not finish the handshake in time.
     TimedOut,
     /// The handshake failed.
@@ -45,6 +47,7 @@ impl fmt::Display for TlsError {
             Self::NotOffered => f.write_str("no certificate is configured here"),
             Self::OutOfOrder => f.write_str("TLS was begun at a moment when it cannot"),
             Self::BadName(name) => write!(f, "{name} is no name for a TLS server"),
+            Self::Proof => f.write_str("the client only looked whether the name is ours (acme-tls/1)"),
             Self::TimedOut => {
                 write!(f, "the TLS handshake was not finished within {} s", HANDSHAKE_PATIENCE.as_secs())
             }

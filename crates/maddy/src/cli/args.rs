@@ -11,6 +11,7 @@ use super::global::without;
 use super::login_args::{AppPasswordCommand, CertificateCommand, GuessesCommand};
 pub(crate) use super::queue::QueueCommand;
 pub(crate) use super::reports::ReportsCommand;
+pub(crate) use super::tls::TlsCommand;
 pub(crate) use acct::AcctCommand;
 use clap::{Args, Parser, Subcommand};
 
@@ -26,6 +27,7 @@ Server
   config check   explain what the configuration says, and everything that is wrong with it
   dkim           list, generate, rotate, retire: our signing keys and their DNS records
   check          spf, dkim, dmarc, arc, dnsbl: as arriving mail goes through it; mta-sts: a policy
+  tls            list, renew: certificates that come from an authority by themselves
   reload         have the running server read its configuration again
 
 Accounts
@@ -98,6 +100,9 @@ pub(crate) enum Command {
     /// Messages
     #[command(subcommand)]
     ImapMsgs(MsgsCommand),
+    /// Certificates that come from an authority
+    #[command(subcommand)]
+    Tls(TlsCommand),
     /// Mail that waits to go out
     #[command(subcommand)]
     Queue(QueueCommand),

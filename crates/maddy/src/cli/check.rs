@@ -56,6 +56,9 @@ fn explain(config: &Config) -> String {
         TlsOptions::SelfSigned => {
             rows.push(("certificate", "made by the server itself; clients will warn".to_owned()))
         }
+        TlsOptions::Acme(options) => {
+            rows.push(("certificate", format!("from {}, by itself", options.directory)));
+        }
         TlsOptions::Files(files) => {
             rows.extend(files.iter().map(|files| ("certificate", files.chain.display().to_string())));
         }

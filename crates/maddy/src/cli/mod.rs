@@ -20,11 +20,13 @@ mod reindex;
 mod reports;
 mod speak;
 mod sts;
+mod tls;
 
 pub(crate) use args::{Cli, Command};
 pub(crate) use connection::{Connection, RELOAD, STATUS};
 pub(crate) use guesses::{GUESSES_LIFT, GUESSES_LIST};
 pub(crate) use speak::speak;
+pub(crate) use tls::{TLS_LIST, TLS_RENEW, answer_list, answer_renew};
 
 use crate::config::Source;
 use args::{ConfigCommand, Global};
@@ -108,6 +110,7 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::ImapAcct(command) => on_runtime(account::acct(&command, &global)),
         Command::ImapMboxes(command) => on_runtime(mailboxes::run(&command, &global)),
         Command::ImapMsgs(command) => on_runtime(messages::run(&command, &global)),
+        Command::Tls(command) => on_runtime(tls::run(&command, &global)),
         Command::Queue(command) => on_runtime(queue::run(&command, &global)),
         Command::Reports(command) => on_runtime(reports::run(&command, &global)),
     }

@@ -1,0 +1,56 @@
+//! Which certificates the server shows, and which it gets from an authority.
+
+use crate::config::Config;
+use crate::daemon::StartError;
+use net::{AcmeFiles, AcmeName, CertFiles, Plan, TlsOptions};
+use std::path::PathBuf;
+use world::World;
+
+/// Directory of the certificate that we made ourselves, in the state directory.
+const SELF_SIGNED_DIR: &str = "tls";
+/// Directory of what we have from an authority, in the state directory.
+const ACME_DIR: &str = "acme";
+
+/// What is to be had from an authority, if there is one.
+pub(crate) fn plan(config: &Config) -> Option<Plan> {
+    let TlsOptions::Acme(options) = &config.tls else { return None };
+    let mut names: Vec<AcmeName> = AcmeName::parse(config.hostname.as_str()).into_iter().collect();
+    for name in &options.names {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    let files = AcmeFiles::new(&config.state_dir().join(ACME_DIR), options);
+    Some(Plan { options: (**options).clone(), names, files })
+}
+
+/// What is shown now: the certificates that the configuration names, those of an authority, or one of our own.
+pub(crate) fn shown(config: &Config, world: &World) -> Result<Vec<CertFiles>, StartError> {
+    let bad = |error: net::TlsError| StartError::Other(format!("no certificate can be made: {error}"));
+    if let Some(plan) = plan(config) {
+        return plan.shown(world.clock.as_ref()).map_err(bad);
+    }
+    match &config.tls {
+        TlsOptions::Files(files) => Ok(files.clone()),
+        TlsOptions::SelfSigned | TlsOptions::Acme(_) => {
+            let dir: PathBuf = config.state_dir().join(SELF_SIGNED_DIR);
+            let mut names = vec![config.hostname.to_string()];
+            names.extend(config.domains.iter().map(ToString::to_string));
+            Ok(vec![net::self_signed(&dir, &names, world.clock.as_ref()).map_err(bad)?])
+        }
+    }
+}
+
+/// The names of the certificates that others believe in.
+pub(crate) fn believed_names(config: &Config) -> Result<Vec<String>, net::TlsError> {
+    let names_of = |files: &CertFiles| net::certificate_names(&files.chain);
+    match &config.tls {
+        TlsOptions::SelfSigned => Ok(Vec::new()),
+        TlsOptions::Files(files) => Ok(files.iter().map(names_of).collect::<Result<Vec<_>, _>>()?.concat()),
+        TlsOptions::Acme(_) => {
+            let Some(plan) = plan(config) else { return Ok(Vec::new()) };
+            // Those that are not there yet will come; a self-signed one in their place is not counted.
+            Ok(plan.names.iter().filter_map(|name| names_of(&plan.files.of(name)).ok()).flatten().collect())
+        }
+    }
+}

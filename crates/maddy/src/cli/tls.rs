@@ -1,0 +1,92 @@
+//! `tls`: the certificates that come from an authority.
+
+use crate::cli::args::Global;
+use crate::cli::{Connection, Trouble, output};
+use clap::Subcommand;
+use net::{KeeperHandle, NameState};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use web::{Answer, Failure, Kind};
+
+/// The daemon's operations: without one nobody asks an authority.
+pub(crate) const TLS_LIST: &str = "tls-list";
+pub(crate) const TLS_RENEW: &str = "tls-renew";
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum TlsCommand {
+    /// List the certificates that come from an authority (ACME), and how it stands with each
+    List,
+    /// Have a new certificate asked for now
+    Renew {
+        /// The name it is for; all, if not given
+        name: Option<String>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    name: String,
+    /// Seconds since 1970.
+    until: Option<i64>,
+    next: i64,
+    failures: u32,
+    error: Option<String>,
+}
+
+impl From<NameState> for Line {
+    fn from(state: NameState) -> Self {
+        let NameState { name, until, next, failures, error } = state;
+        Self { name: name.to_string(), until, next, failures, error }
+    }
+}
+
+/// The daemon's side of the two.
+pub(crate) fn answer_list(keeper: &KeeperHandle) -> Answer {
+    let lines: Vec<Line> = keeper.states().into_iter().map(Line::from).collect();
+    serde_json::to_value(lines).map_err(|error| Failure::new(Kind::Broken, error.to_string()))
+}
+
+pub(crate) fn answer_renew(keeper: &KeeperHandle, arguments: &Value) -> Answer {
+    let name = arguments.get("name").and_then(Value::as_str);
+    if keeper.renew(name) {
+        return Ok(Value::Null);
+    }
+    let what =
+        name.map_or("no certificate comes".to_owned(), |name| format!("no certificate for {name} comes"));
+    Err(Failure::new(
+        Kind::NotFound,
+        format!("{what} from an authority; `maddy tls list` shows those that do"),
+    ))
+}
+
+pub(crate) async fn run(command: &TlsCommand, global: &Global) -> Result<(), Trouble> {
+    Connection::with(global, async |server| match command {
+        TlsCommand::List => {
+            let answer = server.ask_daemon(TLS_LIST, &Value::Null).await?;
+            let list: Vec<Line> =
+                serde_json::from_value(answer).map_err(|error| Trouble::new(error.to_string()))?;
+            print(&list, global)
+        }
+        TlsCommand::Renew { name } => {
+            server.ask_daemon(TLS_RENEW, &json!({ "name": name })).await?;
+            let what = name.as_deref().unwrap_or("all names");
+            let sentence =
+                format!("a new certificate is asked for: {what}; `maddy tls list` shows what becomes of it");
+            output::done(global, &json!({ "asked": name }), &sentence)
+        }
+    })
+    .await
+}
+
+fn print(list: &[Line], global: &Global) -> Result<(), Trouble> {
+    let row = |line: &Line| {
+        vec![
+            line.name.clone(),
+            line.until.map_or("none yet".to_owned(), output::time),
+            if line.next == 0 { "now".to_owned() } else { output::time(line.next) },
+            line.error.as_deref().map_or(String::new(), output::printable),
+        ]
+    };
+    let empty = "no certificate comes from an authority; see `tls { acme; }` in docs/certificates.md";
+    output::list(global, list, &["name", "good until", "asked for", "trouble"], row, empty)
+}

@@ -1,0 +1,206 @@
+//! One certificate from the order to the chain (RFC 8555 §7.4, §7.5).
+
+use crate::acme::challenge::{Challenges, Standing};
+use crate::acme::client::{Answer, Client};
+use crate::acme::config::{AcmeName, ChallengeKind};
+use crate::acme::error::{AcmeError, shorten};
+use crate::acme::hook::{self, Placed};
+use crate::acme::jose;
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::Deserialize;
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long the authority may take to look, and to make the certificate.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Pauses between questions whether it is done: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Proofs of one order. We order one name at a time.
+const AUTHORIZATIONS_MAX: usize = 4;
+/// Longest token of a challenge that is taken (RFC 8555 §8.1 asks for 128 bits or more).
+const TOKEN_MAX: usize = 256;
+
+#[derive(Debug, Deserialize)]
+struct Order {
+    status: String,
+    #[serde(default)]
+    authorizations: Vec<String>,
+    finalize: String,
+    certificate: Option<String>,
+    error: Option<Reason>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Authorization {
+    status: String,
+    #[serde(default)]
+    challenges: Vec<Challenge>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Challenge {
+    r#type: String,
+    url: String,
+    #[serde(default)]
+    token: String,
+    error: Option<Reason>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reason {
+    #[serde(default)]
+    detail: String,
+}
+
+/// How proofs are given.
+pub(crate) struct Prover<'a> {
+    pub(crate) kind: ChallengeKind,
+    pub(crate) challenges: &'a Challenges,
+    pub(crate) hook: Option<&'a Path>,
+}
+
+/// A proof that stands until the authority has looked.
+enum Proof {
+    Here(#[expect(dead_code, reason = "its end takes the answer back")] Standing),
+    Dns(Placed),
+}
+
+/// Has a certificate made for a name by the request `csr` (DER). The chain as PEM.
+pub(crate) async fn certificate(
+    client: &mut Client,
+    name: &AcmeName,
+    csr: &[u8],
+    prover: &Prover<'_>,
+) -> Result<String, AcmeError> {
+    let payload = json!({ "identifiers": [{ "type": "dns", "value": name.as_str() }] });
+    let answer = client.order(&payload).await?;
+    let place = answer
+        .location
+        .clone()
+        .ok_or_else(|| AcmeError::Nonsense("it does not say where the order is".to_owned()))?;
+    let order: Order = answer.json()?;
+    if order.authorizations.len() > AUTHORIZATIONS_MAX {
+        return Err(AcmeError::Nonsense("it wants more proofs than there are names".to_owned()));
+    }
+    for url in &order.authorizations {
+        prove(client, url, name, prover).await?;
+    }
+    let ready = wait(client, &place, |order: &Order| order.status != "pending").await?;
+    if ready.status == "invalid" {
+        return Err(no(ready.error, "the order is invalid"));
+    }
+    client.post(&ready.finalize, Some(&json!({ "csr": jose::encode(csr) }))).await?;
+    let done =
+        wait(client, &place, |order: &Order| matches!(order.status.as_str(), "valid" | "invalid")).await?;
+    let Some(url) = done.certificate.filter(|_| done.status == "valid") else {
+        return Err(no(done.error, "the order came to nothing"));
+    };
+    let chain = client.post(&url, None).await?.body;
+    String::from_utf8(chain).map_err(|_| AcmeError::Nonsense("its certificate is no PEM".to_owned()))
+}
+
+async fn prove(
+    client: &mut Client,
+    url: &str,
+    name: &AcmeName,
+    prover: &Prover<'_>,
+) -> Result<(), AcmeError> {
+    let authorization: Authorization = client.post(url, None).await?.json()?;
+    if authorization.status == "valid" {
+        return Ok(());
+    }
+    let word = prover.kind.word();
+    let challenge = authorization.challenges.into_iter().find(|one| one.r#type == word).ok_or_else(|| {
+        AcmeError::Options(format!(
+            "the authority does not take {word} as a proof for {name}; see `challenges`"
+        ))
+    })?;
+    let is_letter = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    if challenge.token.is_empty()
+        || challenge.token.len() > TOKEN_MAX
+        || !challenge.token.bytes().all(is_letter)
+    {
+        return Err(AcmeError::Nonsense("the token of its challenge is none (RFC 8555 §8.1)".to_owned()));
+    }
+    let proof = stand(&client.key().authorization(&challenge.token), &challenge.token, name, prover).await?;
+    let looked = look(client, &challenge.url, url, word).await;
+    if let Proof::Dns(placed) = proof {
+        placed.remove().await;
+    }
+    looked
+}
+
+/// Puts the proof where the authority looks.
+async fn stand(
+    authorization: &str,
+    token: &str,
+    name: &AcmeName,
+    prover: &Prover<'_>,
+) -> Result<Proof, AcmeError> {
+    match prover.kind {
+        ChallengeKind::TlsAlpn => {
+            Ok(Proof::Here(prover.challenges.set_handshake(name.base(), authorization)?))
+        }
+        ChallengeKind::Http => Ok(Proof::Here(prover.challenges.set_page(token, authorization.to_owned()))),
+        ChallengeKind::Dns => {
+            let hook = prover.hook.ok_or_else(|| AcmeError::Options("dns-01 needs a hook".to_owned()))?;
+            let text = jose::encode(digest(&SHA256, authorization.as_bytes()).as_ref());
+            let record = format!("_acme-challenge.{}", name.base());
+            Ok(Proof::Dns(hook::place(hook, &record, &text).await?))
+        }
+    }
+}
+
+/// Has the authority look, and waits for what it saw.
+async fn look(
+    client: &mut Client,
+    challenge: &str,
+    authorization: &str,
+    word: &str,
+) -> Result<(), AcmeError> {
+    client.post(challenge, Some(&json!({}))).await?;
+    let seen = wait(client, authorization, |seen: &Authorization| {
+        !matches!(seen.status.as_str(), "pending" | "processing")
+    })
+    .await?;
+    if seen.status == "valid" {
+        return Ok(());
+    }
+    let error = seen.challenges.into_iter().find(|one| one.r#type == word).and_then(|one| one.error);
+    Err(no(error, "the proof was not accepted"))
+}
+
+/// Asks until it is so.
+async fn wait<T: serde::de::DeserializeOwned>(
+    client: &mut Client,
+    url: &str,
+    is_done: impl Fn(&T) -> bool,
+) -> Result<T, AcmeError> {
+    let until = Instant::now() + PATIENCE;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let answer: Answer = client.post(url, None).await?;
+        let state: T = answer.json()?;
+        if is_done(&state) {
+            return Ok(state);
+        }
+        let wanted = answer.retry_after.unwrap_or(pause).clamp(FIRST_PAUSE, PAUSE_MAX);
+        if Instant::now() + wanted > until {
+            return Err(AcmeError::TimedOut("the authority's look"));
+        }
+        sleep(wanted).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+fn no(reason: Option<Reason>, otherwise: &str) -> AcmeError {
+    let detail = reason.map(|reason| reason.detail).filter(|detail| !detail.is_empty());
+    AcmeError::Refused {
+        kind: "proof".to_owned(),
+        text: shorten(detail.as_deref().unwrap_or(otherwise)),
+        retry_after: None,
+    }
+}
