@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod curl;
+mod dkimpy;
 mod getmail;
 mod haproxy;
 mod imapflow;

@@ -15,6 +15,7 @@ mod dkim_keys_rotate;
 mod filters_decide;
 mod first_mx_down;
 mod forward_with_srs;
+mod forwards_are_sealed;
 mod full_mailbox;
 mod garbage;
 mod greylisting_remote;

@@ -12,6 +12,8 @@ pub(crate) struct Look {
     /// The header as it was received.
     pub header: Vec<u8>,
     pub shape: Shape,
+    /// Fields to stand in front of what is handed on, the uppermost last.
+    pub sealed: Vec<String>,
 }
 
 /// A recipient that does not get the message, although others do.
@@ -81,7 +83,7 @@ impl Draft {
                 Some(via) if trace::was_delivered_to(&look.header, via) => {
                     draft.circle(mail, &remote.original, via);
                 }
-                _ => draft.job(mail, remote, now),
+                _ => draft.job(mail, remote, &look.sealed, now),
             }
         }
         draft.header = look.header;
@@ -145,11 +147,12 @@ impl Draft {
     }
 
     /// One job for each sender and forwarding address; a recipient more for a job that is there.
-    fn job(&mut self, mail: &Mail, remote: crate::plan::Remote, now: i64) {
+    fn job(&mut self, mail: &Mail, remote: crate::plan::Remote, sealed: &[String], now: i64) {
         self.remote += 1;
         let mut message = Message::new(mail.message.received.clone());
         message.added.clone_from(&mail.message.added);
         if let Some(via) = &remote.via {
+            sealed.iter().for_each(|field| message.prepend(field));
             message.prepend(&trace::delivered_to(via));
         }
         let known = self

@@ -2,6 +2,7 @@
 
 use crate::bounce::{About, Writer};
 use crate::draft::{Draft, Look};
+use crate::lines::Lines;
 use crate::owed::Counters;
 use crate::plan::Plan;
 use crate::refusal;
@@ -9,8 +10,10 @@ use crate::reports::ReportReader;
 use crate::route::{Resolved, Target};
 use crate::router::Router;
 use mail::dsn::Report;
-use mail::{Address, Mail, Message, Reply, ReversePath, Status, header, mime, trace};
+use mail::{Mail, Message, Reply, ReversePath, Status, header, mime, trace};
+use policy::Switch;
 use policy::dkim::Signer;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use storage::{Acceptance, Error, Folder, Shape, Space, SpecialUse, Store};
 use tokio::sync::Semaphore;
@@ -33,6 +36,8 @@ pub struct Intake {
 struct Inner {
     router: RwLock<Arc<Router>>,
     signer: RwLock<Option<Signer>>,
+    /// Whether what is handed on is sealed.
+    seals: AtomicBool,
     reports: RwLock<Option<ReportReader>>,
     counters: Counters,
     store: Store,
@@ -73,6 +78,7 @@ impl Intake {
             inner: Arc::new(Inner {
                 router,
                 signer,
+                seals: AtomicBool::new(true),
                 reports,
                 counters: Counters::default(),
                 store,
@@ -95,6 +101,11 @@ impl Intake {
     /// Who signs from now on what we and our own senders write; `None`: nobody.
     pub fn set_signer(&self, signer: Option<Signer>) {
         *self.inner.signer.write().unwrap_or_else(PoisonError::into_inner) = signer;
+    }
+
+    /// Whether strangers' mail that an alias sends on is sealed from now on (ARC), where there is a signer.
+    pub fn set_sealing(&self, seal: Switch) {
+        self.inner.seals.store(seal.is_on(), Ordering::Relaxed);
     }
 
     /// Who reads from now on the reports that arrive for our own users; `None`: nobody.
@@ -192,8 +203,26 @@ impl Intake {
         if hops > trace::HOPS_MAX {
             return Err(Failed::Refused(refusal::too_many_hops()));
         }
+        let sealed = self.seal(&mail.message, &plan).await.map_err(Failed::Refused)?;
         let now = self.inner.world.clock.unix();
-        Ok(Draft::lay_out(mail, arrival, plan, look, now))
+        Ok(Draft::lay_out(mail, arrival, plan, Look { sealed, ..look }, now))
+    }
+
+    /// The ARC set of a stranger's message that an address of ours sends on; empty where there is nothing to seal.
+    async fn seal(&self, message: &Message, plan: &Plan) -> Result<Vec<String>, Reply> {
+        let Some(via) = plan.remote.iter().find_map(|remote| remote.via.as_ref()) else {
+            return Ok(Vec::new());
+        };
+        let signer = self.inner.signer.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(signer) = signer.filter(|_| self.inner.seals.load(Ordering::Relaxed)) else {
+            return Ok(Vec::new());
+        };
+        let router = self.router();
+        let set = signer.seal(message, router.hostname(), via.domain()).await.map_err(|cause| {
+            error!(%cause, "the message cannot be sealed");
+            refusal::of_disk(&cause)
+        })?;
+        Ok(set.map_or_else(Vec::new, Vec::from))
     }
 
     /// What is suspicious is not sent on in our name. Where an alias leads elsewhere only, postmaster gets it, in Junk:
@@ -320,7 +349,7 @@ fn look_at(message: &Message, depth: Depth) -> std::io::Result<Look> {
             Shape::of(&analysis)
         }
     };
-    Ok(Look { header, shape })
+    Ok(Look { header, shape, sealed: Vec::new() })
 }
 
 fn nobody() -> Reply {
@@ -354,46 +383,6 @@ impl Failed {
                 error!(mail = mail_id, %cause, "the message cannot be read back");
                 refusal::of_disk(cause)
             }
-        }
-    }
-}
-
-/// What the log says once the rows are on the disk.
-struct Lines {
-    delivered: Vec<(String, Address)>,
-    refused: Vec<String>,
-    notice: Option<String>,
-    /// Accounts that got it in spite of their quotas.
-    granted: Vec<String>,
-}
-
-impl Lines {
-    fn of(draft: &Draft, notice: Option<&Acceptance>) -> Self {
-        Self {
-            delivered: draft.delivered.clone(),
-            refused: draft
-                .refused
-                .iter()
-                .map(|one| format!("<{}>: {}", one.recipient.address, one.reply))
-                .collect(),
-            notice: notice.map(|notice| notice.mail_id.clone()),
-            granted: draft.granted().map(str::to_owned).collect(),
-        }
-    }
-
-    fn log(self, mail: &Mail, arrival: &Arrival) {
-        let id = &arrival.id;
-        for (account, to) in self.delivered {
-            info!(mail = id, %to, account, "delivered");
-        }
-        for account in self.granted {
-            warn!(mail = id, account, "filed in spite of the quota, since nobody could be told");
-        }
-        for refused in self.refused {
-            warn!(mail = id, refused, "a recipient was not reached");
-        }
-        if let Some(notice) = self.notice {
-            info!(mail = id, notice, to = %mail.envelope.from, "the sender is told");
         }
     }
 }

@@ -10,6 +10,7 @@ mod draft;
 pub mod intake;
 mod job;
 mod judge;
+mod lines;
 mod link;
 pub mod mx;
 pub mod owed;

@@ -112,6 +112,7 @@ impl Daemon {
         let router = load_router(&config, &store, &world).await.map_err(other)?;
         let intake = Intake::new(Arc::new(router), store.clone(), world.clone());
         intake.set_signer(signer(&config, &world).await?);
+        intake.set_sealing(config.dkim.seal);
         intake.set_reports(Some(report_reader(&config, &store, &world)));
         intake.counters().set(config.reports.sending);
         let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone())

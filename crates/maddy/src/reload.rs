@@ -116,6 +116,7 @@ impl Running {
         }
         self.store().set_configured_quota(new.storage.quota);
         self.intake.set_signer(signer);
+        self.intake.set_sealing(new.dkim.seal);
         self.intake.set_reports(Some(report_reader(&new, self.store(), self.world())));
         self.intake.counters().set(new.reports.sending);
         self.ground.gate.set(new.limits);

@@ -1,10 +1,13 @@
 //! ARC: what those who handed a message on say they found, sealed in a chain (RFC 8617).
 //!
-//! Read, not written. The reading of fields and the order of the checks are ours; mail-auth, whose ARC is marked as
+//! The reading of fields and the order of the checks are ours; mail-auth, whose ARC is marked as
 //! historic and takes the whole message in memory, brings the same public-key arithmetic as for DKIM. A chain says
 //! nothing by itself: it only counts where the operator trusts who sealed it ([`vouching`]).
 
 mod chain;
+pub(crate) mod seal;
+#[cfg(test)]
+mod seal_tests;
 #[cfg(test)]
 mod tests;
 mod trust;

@@ -169,12 +169,14 @@ pub struct SigningConfig {
     pub keys: Option<PathBuf>,
     pub selectors: Selectors,
     pub rotation: Rotation,
+    /// Whether mail from elsewhere that we hand on is sealed (ARC).
+    pub seal: Switch,
 }
 
 impl Default for SigningConfig {
     fn default() -> Self {
         let selectors = Selectors { rsa: "maddy".to_owned(), ed25519: "maddy-ed25519".to_owned() };
-        Self { signing: Switch::On, keys: None, selectors, rotation: Rotation::default() }
+        Self { signing: Switch::On, keys: None, selectors, rotation: Rotation::default(), seal: Switch::On }
     }
 }
 
@@ -206,7 +208,14 @@ pub fn decode_signing(section: &mut Section<'_>) -> SigningConfig {
         "When signing keys are replaced. A new key signs only when the DNS shows its record; the old one stays published for a while.",
         decode_rotation,
     );
-    SigningConfig { signing: if on { Switch::On } else { Switch::Off }, keys, selectors, rotation }
+    let seal = section
+        .flag(
+            "seal-forwarded",
+            "Whether mail from elsewhere that an alias sends on is sealed (ARC), with the RSA key.",
+        )
+        .or(usual.seal.is_on());
+    let switch = |on| if on { Switch::On } else { Switch::Off };
+    SigningConfig { signing: switch(on), keys, selectors, rotation, seal: switch(seal) }
 }
 
 fn decode_rotation(section: &mut Section<'_>) -> Rotation {
@@ -355,9 +364,9 @@ mod tests {
         };
         assert_eq!(got, want);
         let got =
-            read("enabled #false\nkeys \"/k\"\nrsa-selector \"R1\"\ned25519-selector \"e1\"", decode_signing)
+            read("enabled #false\nseal-forwarded #false\nkeys \"/k\"\nrsa-selector \"R1\"\ned25519-selector \"e1\"", decode_signing)
                 .unwrap();
-        assert_eq!(got.signing, Switch::Off);
+        assert_eq!((got.signing, got.seal), (Switch::Off, Switch::Off));
         assert_eq!(got.keys, Some(PathBuf::from("/k")));
         assert_eq!(got.selectors, Selectors { rsa: "r1".to_owned(), ed25519: "e1".to_owned() });
         let got =

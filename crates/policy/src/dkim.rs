@@ -14,7 +14,7 @@ mod keyring_tests;
 pub mod keys;
 mod published;
 mod ring;
-mod sign;
+pub(crate) mod sign;
 pub(crate) mod signature;
 #[cfg(test)]
 mod tests;

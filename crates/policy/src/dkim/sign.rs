@@ -2,6 +2,7 @@
 
 use super::canon::{BodyHash, signed_header};
 use super::keys::{DnsRecord, Key, KeyError, KeyKind, Origin};
+use crate::arc::seal::{Sealing, seal};
 use crate::author::Author;
 use crate::head::{Head, RawField, RawFields};
 use base64::Engine as _;
@@ -126,6 +127,26 @@ impl Signer {
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
 
+    /// The ARC set of a message that is handed on by `domain`, with the RSA key of that domain or of the nearest above it: its
+    /// three fields, the one to stand on top last. `hostname` is the name in our own Authentication-Results. `None` where
+    /// there is nothing to seal, or no key (RFC 8617 §5.1).
+    pub async fn seal(
+        &self,
+        message: &Message,
+        hostname: &Domain,
+        domain: &Domain,
+    ) -> io::Result<Option<[String; 3]>> {
+        let (signer, message) = (self.clone(), message.clone());
+        let (hostname, domain) = (hostname.clone(), domain.clone());
+        let work = move || {
+            let Some((domain, keys)) = signer.keys_for(&domain) else { return Ok(None) };
+            let Some(key) = keys.iter().find(|key| key.kind() == KeyKind::Rsa) else { return Ok(None) };
+            let now = signer.clock.0.unix();
+            seal(&message, &Sealing { hostname: &hostname, domain, key, now })
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    }
+
     fn sign_now(&self, message: &Message) -> io::Result<Vec<String>> {
         let head = Head::read(message)?;
         let Author::One(author) = Author::of(&head.octets) else { return Ok(Vec::new()) };
@@ -147,7 +168,7 @@ impl Signer {
 }
 
 /// Names for `h=`: each as often as it is there, and once more where nothing may be added.
-fn names_to_sign(fields: &RawFields<'_>) -> Vec<&'static str> {
+pub(crate) fn names_to_sign(fields: &RawFields<'_>) -> Vec<&'static str> {
     let there = |name: &str| fields.named(&name.to_ascii_lowercase()).len().min(INSTANCES_MAX);
     let sealed = SEALED.iter().flat_map(|name| std::iter::repeat_n(*name, there(name) + 1));
     let signed = SIGNED.iter().flat_map(|name| std::iter::repeat_n(*name, there(name)));
@@ -171,18 +192,24 @@ fn sign_with(
     let lower: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
     let own = RawField { name: b"DKIM-Signature", value: value.as_bytes() };
     let input = signed_header(fields, &lower, Canonicalization::Relaxed, None, own);
-    let signature = STANDARD.encode(key.sign(&input)?);
-    for at in (0..signature.len()).step_by(FOLD_AT) {
-        if at > 0 {
-            value.push_str("\r\n\t");
-        }
-        value.push_str(&signature[at..signature.len().min(at + FOLD_AT)]);
-    }
+    value.push_str(&folded_base64(&key.sign(&input)?));
     Ok(format!("DKIM-Signature:{value}"))
 }
 
+/// A signature on lines of lawful length.
+pub(crate) fn folded_base64(signature: &[u8]) -> String {
+    let (signature, mut out) = (STANDARD.encode(signature), String::new());
+    for at in (0..signature.len()).step_by(FOLD_AT) {
+        if at > 0 {
+            out.push_str("\r\n\t");
+        }
+        out.push_str(&signature[at..signature.len().min(at + FOLD_AT)]);
+    }
+    out
+}
+
 /// Joins words; lines that would grow too long are folded after the sign between them.
-fn fold(words: &[&str], between: &str) -> String {
+pub(crate) fn fold(words: &[&str], between: &str) -> String {
     let mut out = String::new();
     let mut line = 0;
     for (at, word) in words.iter().enumerate() {

@@ -1,0 +1,47 @@
+//! What the log says of a message that was taken, once its rows are on the disk.
+
+use crate::draft::Draft;
+use crate::intake::Arrival;
+use mail::{Address, Mail};
+use storage::Acceptance;
+use tracing::{info, warn};
+
+/// What the log says once the rows are on the disk.
+pub(crate) struct Lines {
+    delivered: Vec<(String, Address)>,
+    refused: Vec<String>,
+    notice: Option<String>,
+    /// Accounts that got it in spite of their quotas.
+    granted: Vec<String>,
+}
+
+impl Lines {
+    pub(crate) fn of(draft: &Draft, notice: Option<&Acceptance>) -> Self {
+        Self {
+            delivered: draft.delivered.clone(),
+            refused: draft
+                .refused
+                .iter()
+                .map(|one| format!("<{}>: {}", one.recipient.address, one.reply))
+                .collect(),
+            notice: notice.map(|notice| notice.mail_id.clone()),
+            granted: draft.granted().map(str::to_owned).collect(),
+        }
+    }
+
+    pub(crate) fn log(self, mail: &Mail, arrival: &Arrival) {
+        let id = &arrival.id;
+        for (account, to) in self.delivered {
+            info!(mail = id, %to, account, "delivered");
+        }
+        for account in self.granted {
+            warn!(mail = id, account, "filed in spite of the quota, since nobody could be told");
+        }
+        for refused in self.refused {
+            warn!(mail = id, refused, "a recipient was not reached");
+        }
+        if let Some(notice) = self.notice {
+            info!(mail = id, notice, to = %mail.envelope.from, "the sender is told");
+        }
+    }
+}
