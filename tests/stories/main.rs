@@ -38,6 +38,7 @@ mod reload_keeps_connections;
 mod reports_arrive;
 mod restart_with_full_queue;
 mod search_index;
+mod sharing;
 mod signed_on_the_way_out;
 mod smuggling_refused;
 mod starttls_injection;

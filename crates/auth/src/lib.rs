@@ -24,7 +24,7 @@ pub use exchange::{Exchange, Mechanism, RESPONSE_MAX, Refusal, Step};
 pub use guess::{GuessLimits, Guesser, TooMany};
 pub use guesses::{Count, FAMILIAR_MAX, Guesses, MARKS_MAX, Source, source_of};
 pub use identity::{Identity, Mailboxes, Proof, Scope, Sending, Service, Trace, Visitor};
-pub use login::{Login, Secret};
+pub use login::{Login, Secret, named_account};
 pub use password::{PASSWORD_MAX, PasswordError, hash, prepare, verify};
 pub use recent::{RECENT_MAX, RIGHT_TIME, Recent, WRONG_TIME};
 pub use scram::{Bindings, SALT_LEN, SCRAM_ITERATIONS, SCRAM_KEYS_MAX, ScramFacts, ScramHash, ScramKeys};

@@ -60,6 +60,13 @@ pub(crate) fn account_name(user: &str) -> String {
     mail::Address::parse(user).map_or_else(|_| user.to_lowercase(), |address| address.key())
 }
 
+/// The account that somebody else names (RFC 4314 §3): prepared by SASLprep, and in the form under which accounts are kept.
+/// `None`: that cannot be a name.
+pub fn named_account(text: &str) -> Option<String> {
+    let prepared = stringprep::saslprep(text).ok()?;
+    check_user(&prepared).ok().map(|()| account_name(&prepared))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +80,20 @@ mod tests {
             (" bob@example.org ", "bob@example.org"),
         ] {
             assert_eq!(Login::new(written, Secret::new("x".to_owned())).unwrap().user, name);
+        }
+    }
+
+    #[test]
+    fn named_accounts_are_prepared() {
+        for (written, name) in [
+            ("Alice@Example.ORG", Some("alice@example.org")),
+            ("a\u{ad}lice", Some("alice")),
+            ("\u{2160}x", Some("ix")),
+            ("\u{ad}", None),
+            ("\u{e000}", None),
+            ("a\u{7}", None),
+        ] {
+            assert_eq!(named_account(written).as_deref(), name, "{written:?}");
         }
     }
 

@@ -1,11 +1,13 @@
 //! Commands as values: names decoded, sets and criteria as trees, secrets masked.
 
+mod acl;
 mod fetch;
 mod metadata;
 mod multisearch;
 mod search;
 mod sort;
 
+pub use acl::Acl;
 pub use fetch::{Fetch, FetchItem, Partial, Peek, PreviewWhen, Rfc822, Section, SectionText};
 pub use metadata::{Depth, GetMetadata, SetMetadata};
 pub use multisearch::{MultiSearch, Source};
@@ -130,6 +132,7 @@ pub enum Command {
     UidBatches(UidBatches),
     GetMetadata(GetMetadata),
     SetMetadata(SetMetadata),
+    Acl(Acl),
     /// RFC 9208 §4.1.1.
     GetQuota {
         root: String,
@@ -236,6 +239,8 @@ pub enum ListReturn {
     Children,
     SpecialUse,
     Status(Vec<StatusItem>),
+    /// RFC 8440.
+    MyRights,
     /// Entries whose values are told (RFC 9590 §3).
     Metadata(Vec<String>),
 }

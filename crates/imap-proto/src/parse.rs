@@ -20,8 +20,8 @@ pub enum Names {
     Utf8,
 }
 
-/// Longest mailbox name in octets, as UTF-8.
-pub const NAME_MAX: usize = 1000;
+/// Longest mailbox name in octets, as UTF-8: a name of some account, with that of the account in front.
+pub const NAME_MAX: usize = 2400;
 
 /// A whole command as the session sees it.
 #[derive(Debug)]
@@ -69,6 +69,11 @@ pub(crate) fn command(whole: &[u8], body: &[u8], names: Names) -> Lexed<Parsed> 
         "STATUS" => ext::status::status(&mut lexer, names)?,
         "GETMETADATA" => ext::metadata::get(&mut lexer, names)?,
         "SETMETADATA" => ext::metadata::set(&mut lexer, names)?,
+        "SETACL" => ext::acl::set(&mut lexer, names)?,
+        "DELETEACL" => ext::acl::delete(&mut lexer, names)?,
+        "GETACL" => ext::acl::get(&mut lexer, names)?,
+        "LISTRIGHTS" => ext::acl::list_rights(&mut lexer, names)?,
+        "MYRIGHTS" => ext::acl::my_rights(&mut lexer, names)?,
         "GETQUOTA" => ext::quota::get(&mut lexer)?,
         "GETQUOTAROOT" => ext::quota::root(&mut lexer, names)?,
         "SETQUOTA" => ext::quota::set(&mut lexer)?,

@@ -1,10 +1,12 @@
 //! What a server says, from values to octets (RFC 9051 §7).
 
+mod acl;
 mod extra;
 mod progress;
 mod results;
 mod status;
 
+pub use acl::AclTold;
 pub use extra::Resource;
 pub use progress::Progress;
 pub use results::{Esearch, Results, ThreadMark};
@@ -224,8 +226,9 @@ pub enum Untagged {
         tag: String,
         ranges: Vec<(u32, u32)>,
     },
-    /// One personal namespace without prefix, and its delimiter.
-    Namespace(char),
+    /// One personal namespace without prefix, its delimiter, and what stands before the mailboxes of other users.
+    Namespace(char, &'static str),
+    Acl(AclTold),
     Id(Vec<(String, String)>),
     /// Entries and their values; without a mailbox those of the server.
     Metadata {
@@ -270,7 +273,8 @@ impl Untagged {
             Self::Thread(marks) => results::thread(marks, out),
             Self::Esearch(result) => results::esearch(result, names, out),
             Self::UidBatches { tag, ranges } => results::uid_batches(tag, ranges, out),
-            Self::Namespace(delimiter) => line(out, &format!("NAMESPACE ((\"\" \"{delimiter}\")) NIL NIL")),
+            Self::Namespace(delimiter, others) => extra::namespace(*delimiter, others, out),
+            Self::Acl(told) => told.encode(names, out),
             Self::Id(pairs) => id(pairs, out),
             Self::Metadata { mailbox, values } => extra::metadata(mailbox.as_deref(), values, names, out),
             Self::MetadataChanged { mailbox, entries } => {

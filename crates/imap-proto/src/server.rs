@@ -302,6 +302,9 @@ impl Session {
                 self.framer.set_limits(KNOWN);
                 response = response.with(Code::Capability(self.capability()));
             }
+            Task::Select(_) if ok && response.code == Some(Code::Word("READ-ONLY")) => {
+                self.state = State::Selected(Access::ReadOnly);
+            }
             Task::Select(access) if ok => self.state = State::Selected(access),
             Task::Leave if ok => self.state = State::Authenticated,
             Task::Unauthenticate => self.forget_login(),

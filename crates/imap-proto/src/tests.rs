@@ -1,5 +1,6 @@
 //! Runs the chats of `transcripts/`, and tables about grammar and output.
 
+mod acl;
 mod context;
 mod grammar;
 mod multisearch;

@@ -5,11 +5,10 @@ use crate::command::append::Incoming;
 use crate::command::updates;
 use crate::config::{Config, InsecureAuth};
 use crate::door::{House, Seat};
-use crate::gallery::Viewed;
 use crate::hearing::{self, Hearing};
 use crate::scope;
-use crate::search::context::Context;
-use crate::view::{Expunges, Manner, ModSeqs, Naming, View};
+use crate::selected::{DELETED, Selected, Standing, rung};
+use crate::view::{Expunges, Manner, ModSeqs, Naming};
 use auth::{Bindings, Circumstances, Conversation, Ending, Mechanism, Scope, Service, Visitor};
 use imap_proto::response::Response;
 use imap_proto::server::{ClearLogin, Privacy};
@@ -17,7 +16,7 @@ use imap_proto::{Answer, Code, Command, Options, Question, Session, Untagged};
 use net::{ChannelBindings, Closed, Conn, Driven};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{AccountId, Error, MailboxId, ModSeq, Stored, UidSet};
+use storage::{AccountId, Error, ModSeq};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
@@ -74,20 +73,6 @@ pub(crate) struct Account {
     pub(crate) _seat: Seat,
     /// Is over when what the login was proven by does not stand any more.
     pub(crate) ending: Ending,
-}
-
-/// The selected mailbox.
-pub(crate) struct Selected {
-    pub(crate) mailbox: MailboxId,
-    pub(crate) access: imap_proto::command::Access,
-    pub(crate) shared: Viewed,
-    pub(crate) view: View,
-    /// What `$` stands for (RFC 9051 §6.4.4.1).
-    pub(crate) saved: UidSet,
-    /// Whether the last HIGHESTMODSEQ told was less than the truth, since an EXPUNGE is held back.
-    pub(crate) told_less: bool,
-    /// Searches whose changes are told.
-    pub(crate) contexts: Vec<Context>,
 }
 
 impl Client {
@@ -211,6 +196,7 @@ impl Client {
                 }
                 driven = self.conn.drive(&mut self.session) => return driven,
                 Ok(()) = account.bell.changed(), if idling => self.sync().await,
+                () = rung(self.selected.as_mut()), if idling => self.sync().await,
                 () = tokio::time::sleep(STILL_HERE), if idling => {
                     let _ = self.session.tell(&Untagged::Status(Response::ok("Still here.")));
                 }
@@ -231,6 +217,8 @@ impl Client {
                 self.sync().await;
                 return Ok(());
             }
+            // Commands obey the rights as they are when they begin.
+            Question::Command(_) | Question::AppendEnd if self.review().await == Standing::Lost => {}
             Question::Command(command) => {
                 let response = command::run(self, command).await?;
                 self.finish(response).await;
@@ -297,7 +285,7 @@ impl Client {
         match self.refresh(0).await {
             Ok(()) => {}
             Err(Error::NoSuchMailbox(_) | Error::NoSuchAccount(_)) => {
-                return self.session.bye(None, "The selected mailbox was deleted.");
+                return self.session.bye(None, DELETED);
             }
             Err(error) => {
                 warn!(%error, "changes of the mailbox could not be read");
@@ -305,6 +293,10 @@ impl Client {
             }
         }
         hearing::tell(self).await;
+        // Last: nothing is told after the right to read was taken away.
+        if self.review().await == Standing::Lost {
+            return;
+        }
         let manner = self.manner();
         let numbers = updates::numbers(self);
         let Some(selected) = &mut self.selected else { return };
@@ -330,21 +322,6 @@ impl Client {
             naming: if session.is_qresync() || session.is_uid_only() { Naming::Uid } else { Naming::Number },
             modseqs: if session.is_condstore() { ModSeqs::Told } else { ModSeqs::Left },
         }
-    }
-
-    /// Brings the shared picture up to the bell, and up to `modseq` if that is newer.
-    pub(crate) async fn refresh(&mut self, modseq: ModSeq) -> storage::Result<()> {
-        let (Some(account), Some(selected)) = (&mut self.account, &self.selected) else { return Ok(()) };
-        let rung = (*account.bell.borrow_and_update()).max(modseq);
-        selected.shared.refresh(&self.house.store, rung).await
-    }
-
-    /// The same after flags were stored in the selected mailbox.
-    pub(crate) async fn take_over(&mut self, stored: &Stored) -> storage::Result<()> {
-        if let Some(selected) = &self.selected {
-            selected.shared.take_over(stored).await;
-        }
-        self.refresh(stored.modseq).await
     }
 
     /// Lets output go when much of it waits, so that a large answer is never whole in memory.

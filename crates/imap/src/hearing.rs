@@ -2,9 +2,10 @@
 //! be something, the table says what.
 
 use crate::client::Client;
+use crate::reach::Needed;
 use imap_proto::Untagged;
 use std::collections::HashSet;
-use storage::{AccountId, Error, MailboxId, ModSeq};
+use storage::{AccountId, Error, MailboxId, ModSeq, Rights};
 use tracing::warn;
 
 /// Most changes of its own that a session remembers until it has seen them in the table.
@@ -70,10 +71,10 @@ async fn news(client: &mut Client) -> Result<Vec<Untagged>, Error> {
     for (mailbox, entries) in told {
         let mailbox = match mailbox {
             None => None,
-            Some(id) => match store.mailbox_by_id(id).await {
-                Ok(mailbox) => Some(mailbox.name),
-                Err(Error::NoSuchMailbox(_)) => continue,
-                Err(error) => return Err(error),
+            // One of another account may have gone out of sight meanwhile.
+            Some(id) => match client.reach_id(id, Needed::All(Rights::LOOKUP)).await? {
+                Some(reached) => Some(reached.mailbox.name),
+                None => continue,
             },
         };
         lines.push(Untagged::MetadataChanged { mailbox, entries });

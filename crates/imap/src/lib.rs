@@ -17,9 +17,11 @@ mod pattern;
 mod picture;
 mod preview;
 mod progress;
+mod reach;
 mod refusal;
 mod scope;
 mod search;
+mod selected;
 mod view;
 
 pub use config::{Capability, Config, Entrance, InsecureAuth, decode};

@@ -21,6 +21,11 @@ impl Pattern {
         Self { chars }
     }
 
+    /// Whether levels that are only levels are asked for: `%` is the last of it (RFC 9051 §6.3.9).
+    pub(crate) fn asks_for_levels(&self) -> bool {
+        self.chars.last() == Some(&'%')
+    }
+
     /// Whether `name` fits. INBOX fits in any case.
     pub(crate) fn matches(&self, name: &str) -> bool {
         let inbox = name == "INBOX" || name.starts_with("INBOX/");

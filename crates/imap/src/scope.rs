@@ -3,7 +3,7 @@
 use crate::client::Client;
 use auth::Mailboxes;
 use imap_proto::Response;
-use imap_proto::command::{Access, Command};
+use imap_proto::command::{Access, Acl, Command};
 
 /// The refusal of a command, if the login may not do it. A mailbox is then opened as EXAMINE does.
 pub(crate) fn check(client: &Client, command: &mut Command) -> Result<(), Response> {
@@ -44,6 +44,7 @@ fn reads(command: &Command) -> bool {
             | Command::Namespace
             | Command::Status { .. }
             | Command::GetMetadata(_)
+            | Command::Acl(Acl::Get { .. } | Acl::ListRights { .. } | Acl::MyRights { .. })
             | Command::GetQuota { .. }
             | Command::GetQuotaRoot { .. }
             | Command::Idle

@@ -1,6 +1,7 @@
 //! Who is here: IMAP accounts to keep mail in, and together with them credentials to log in with. Two things, as an account
 //! may be reached by other means, and a login may be for sending only. Names are `Address::key()`.
 
+use crate::acl;
 use crate::credential::{PasswordHash, create_credential, remove_credential, rename_credential};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, ModSeq, Unix};
@@ -219,6 +220,7 @@ async fn remove_account(tx: &mut Tx, name: &str) -> Result<bool> {
     let query = sqlx::query_as(sql).bind(name.to_owned());
     let Some((id, modseq)) = query.fetch_optional(&mut tx.connection).await? else { return Ok(false) };
     let (id, modseq): (i64, i64) = (id, modseq);
+    acl::forget_account(tx, AccountId(id)).await?;
     let sql = "DELETE FROM annotation WHERE mailbox IN (SELECT id FROM mailbox WHERE account = ?1); \
                UPDATE mailbox SET account = NULL WHERE account = ?1; DELETE FROM account WHERE id = ?1";
     sqlx::query(sql).bind(id).execute(&mut tx.connection).await?;

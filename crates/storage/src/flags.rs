@@ -1,6 +1,6 @@
 //! System flags and keywords of messages (RFC 9051 §2.3.2).
 
-use std::ops::{BitOr, Sub};
+use std::ops::{BitAnd, BitOr, Sub};
 
 /// Most keywords that one mailbox knows.
 pub const KEYWORDS_MAX: usize = 64;
@@ -44,6 +44,14 @@ impl BitOr for Flags {
 
     fn bitor(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+}
+
+impl BitAnd for Flags {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 }
 

@@ -4,6 +4,7 @@
 //! their own and never wait for it. See [`Store`].
 
 mod accept;
+mod acl;
 mod annotation;
 mod body;
 mod checkpoint;
@@ -34,6 +35,7 @@ mod queue_row;
 mod quota;
 mod replace;
 mod reports;
+mod rights;
 mod rows;
 mod schema;
 mod search;
@@ -47,6 +49,7 @@ mod wake;
 mod writer;
 
 pub use accept::{Acceptance, Filing, Folder, NewJob, RECIPIENTS_MAX};
+pub use acl::{GRANTS_MAX, Grant, GrantChange, Grantee, Reached, SHARED_MAX};
 pub use annotation::{
     ANNOTATION_MAX, ANNOTATIONS_MAX, ANNOTATIONS_OCTETS_MAX, Annotated, Annotation, Annotations, Changed,
 };
@@ -70,6 +73,7 @@ pub use message::{
     Appended, Changes, Columns, Copied, Expunged, FlagChange, FlagMode, Mark, NewMessage, Row, Shape,
     Snapshot, Stored, Which,
 };
+pub use moving::Way;
 pub use package::{Accepted, Filed};
 pub use queue::{CLAIMS_MAX, Claim, JobEnd, Next, Outcome, Settled};
 pub use queue_list::{Job, JobRecipient, LastTry, QUEUE_PAGE_MAX, RecipientState};
@@ -78,6 +82,7 @@ pub use reports::{
     FiledReport, NewReport, REPORT_ROWS_MAX, REPORTS_MAX, REPORTS_PAGE_MAX, ReportInfo, ReportKind,
     ReportRow, ReportSummary, SUMMARY_MAX,
 };
+pub use rights::{Rights, Sign};
 pub use search::{Candidates, IndexStatus, IndexedText, Search, TERM_MIN};
 pub use store::Store;
 pub use uidset::UidSet;

@@ -110,18 +110,22 @@ pub struct Listing {
     pub subscribed_only: Vec<String>,
 }
 
-/// A statement over mailboxes `m`, with the columns in the order in which [`read`] takes them.
+/// The columns of a mailbox `m`, in the order in which [`read`] takes them.
+macro_rules! mailbox_columns {
+    () => {
+        "m.id, m.account, m.name, m.kind, m.special_use, m.uidvalidity, m.uidnext, \
+         m.modseq, m.messages, m.unseen, m.deleted, m.size, \
+         EXISTS (SELECT 1 FROM subscription s WHERE s.account = m.account AND s.name = m.name), \
+         EXISTS (SELECT 1 FROM mailbox c WHERE c.account = m.account \
+             AND c.name > m.name || '/' AND c.name < m.name || '0')"
+    };
+}
+pub(crate) use mailbox_columns;
+
+/// A statement over mailboxes `m`.
 macro_rules! mailbox_sql {
     ($tail:literal) => {
-        concat!(
-            "SELECT m.id, m.account, m.name, m.kind, m.special_use, m.uidvalidity, m.uidnext, \
-             m.modseq, m.messages, m.unseen, m.deleted, m.size, \
-             EXISTS (SELECT 1 FROM subscription s WHERE s.account = m.account AND s.name = m.name), \
-             EXISTS (SELECT 1 FROM mailbox c WHERE c.account = m.account \
-                 AND c.name > m.name || '/' AND c.name < m.name || '0') \
-             FROM mailbox m ",
-            $tail
-        )
+        concat!("SELECT ", $crate::mailbox::mailbox_columns!(), " FROM mailbox m ", $tail)
     };
 }
 pub(crate) use mailbox_sql;

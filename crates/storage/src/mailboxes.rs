@@ -1,5 +1,6 @@
 //! What is done with mailboxes: list, make, delete, rename, subscribe (RFC 9051 §6.3).
 
+use crate::acl;
 use crate::annotation;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MailboxId, ModSeq};
@@ -7,6 +8,7 @@ use crate::mailbox::{
     self, Listing, MAILBOXES_MAX, Mailbox, MailboxKind, SUBSCRIPTIONS_MAX, SpecialUse, mailbox_sql,
 };
 use crate::moving;
+use crate::rights::Rights;
 use crate::store::Store;
 use crate::uidset::UidSet;
 use crate::writer::Tx;
@@ -222,6 +224,7 @@ async fn create(
         let sql = "UPDATE mailbox SET kind = 0, uidvalidity = ?2, uidnext = 1, modseq = ?3 WHERE id = ?1";
         let query = sqlx::query(sql).bind(id.0).bind(uidvalidity).bind(modseq.cast_signed());
         query.execute(&mut tx.connection).await?;
+        acl::inherit(tx, account, &[name.to_owned()]).await?;
         id
     } else {
         with_parents(tx, account, name).await?;
@@ -248,7 +251,8 @@ async fn with_parents(tx: &mut Tx, account: AccountId, name: &str) -> Result<()>
         return Err(Error::TooMany { what: "mailboxes", limit: MAILBOXES_MAX });
     }
     let rows: Vec<_> = missing.iter().map(|name| (name.as_str(), None)).collect();
-    insert(tx, account, &rows).await
+    insert(tx, account, &rows).await?;
+    acl::inherit(tx, account, &missing).await
 }
 
 /// Notes which UIDVALIDITY a name had, for a later mailbox of that name must have a greater one (RFC 9051 §2.3.1.1).
@@ -272,6 +276,7 @@ async fn delete(tx: &mut Tx, account: AccountId, name: &str) -> Result<()> {
     touch(tx, account).await?;
     remember(tx, &[mailbox.id.0]).await?;
     annotation::forget(tx, mailbox.id).await?;
+    acl::forget(tx, mailbox.id).await?;
     let sql = "UPDATE mailbox SET account = NULL, special_use = NULL WHERE id = ?1";
     sqlx::query(sql).bind(mailbox.id.0).execute(&mut tx.connection).await?;
     tx.effects.loose = true;
@@ -291,7 +296,8 @@ async fn rename(tx: &mut Tx, account: AccountId, from: &str, to: &str) -> Result
     }
     if from == "INBOX" {
         let target = create(tx, account, to, None).await?;
-        moving::transfer(tx, mailbox.id, &UidSet::all(), target, moving::Way::Move).await?;
+        let way = (moving::Way::Move, Rights::ALL);
+        moving::transfer(tx, mailbox.id, &UidSet::all(), target, way).await?;
         annotation::copy(tx, mailbox.id, target).await?;
         return Ok(());
     }

@@ -76,6 +76,10 @@ fn mark((uid, flags, keywords, modseq): (i64, i64, i64, i64)) -> Mark {
 fn changed(message: &Found, mode: FlagMode, flags: Flags, keywords: Keywords) -> (Flags, Keywords) {
     match mode {
         FlagMode::Set => (flags, keywords),
+        FlagMode::SetAllowed(rights) => {
+            let (allowed, tags) = rights.keep(message.flags, message.keywords);
+            ((message.flags - allowed) | flags, (message.keywords - tags) | keywords)
+        }
         FlagMode::Add => (message.flags | flags, message.keywords | keywords),
         FlagMode::Remove => (message.flags - flags, message.keywords - keywords),
     }

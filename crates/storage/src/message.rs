@@ -3,6 +3,7 @@
 use crate::flags::{Flags, Keywords};
 use crate::ids::{EmailId, ModSeq, Uid, Unix};
 use crate::mailbox::Mailbox;
+use crate::rights::Rights;
 use crate::uidset::UidSet;
 use std::ops::BitOr;
 use std::sync::Arc;
@@ -86,6 +87,8 @@ pub struct Expunged {
 pub enum FlagMode {
     /// All others go.
     Set,
+    /// All others go that these rights allow to be changed (RFC 4314 §4).
+    SetAllowed(Rights),
     Add,
     Remove,
 }

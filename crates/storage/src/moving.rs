@@ -10,6 +10,7 @@ use crate::mailboxes;
 use crate::message::{Appended, Copied, Expunged, NewMessage, Which};
 use crate::package::{Filing, Package, Target};
 use crate::quota::{self, Space, Usage};
+use crate::rights::Rights;
 use crate::store::Store;
 use crate::uidset::UidSet;
 use crate::writer::Tx;
@@ -21,7 +22,7 @@ const OCTETS_PER_ROW: u64 = 200;
 
 /// Whether the messages stay where they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
     Copy,
     Move,
 }
@@ -71,18 +72,27 @@ impl Store {
 
     /// Copies messages with their flags and dates; UIDs that are not there are skipped.
     pub async fn copy(&self, from: MailboxId, uids: &UidSet, to: MailboxId) -> Result<Copied> {
-        let uids = uids.clone();
-        self.write(guess(&uids), move |tx| {
-            Box::pin(async move { transfer(tx, from, &uids, to, Way::Copy).await })
-        })
-        .await
+        self.transfer(from, uids, to, Way::Copy, Rights::ALL).await
     }
 
     /// Moves messages with their flags and dates (RFC 6851); UIDs that are not there are skipped.
     pub async fn move_messages(&self, from: MailboxId, uids: &UidSet, to: MailboxId) -> Result<Copied> {
+        self.transfer(from, uids, to, Way::Move, Rights::ALL).await
+    }
+
+    /// Copies or moves messages with their dates and those of their flags that `rights`, which are those on the target,
+    /// allow to be set (RFC 4314 §4).
+    pub async fn transfer(
+        &self,
+        from: MailboxId,
+        uids: &UidSet,
+        to: MailboxId,
+        way: Way,
+        rights: Rights,
+    ) -> Result<Copied> {
         let uids = uids.clone();
         self.write(guess(&uids), move |tx| {
-            Box::pin(async move { transfer(tx, from, &uids, to, Way::Move).await })
+            Box::pin(async move { transfer(tx, from, &uids, to, (way, rights)).await })
         })
         .await
     }
@@ -115,6 +125,7 @@ pub(crate) fn guess(uids: &UidSet) -> u64 {
 }
 
 /// A message as its row has it.
+#[derive(Clone, Copy)]
 pub(crate) struct Found {
     pub(crate) uid: Uid,
     pub(crate) flags: Flags,
@@ -123,6 +134,14 @@ pub(crate) struct Found {
     size: i64,
     received: i64,
     content: i64,
+}
+
+impl Found {
+    /// The same with those of its flags that may be set.
+    fn with_allowed(self, rights: Rights) -> Self {
+        let (flags, keywords) = rights.keep(self.flags, self.keywords);
+        Self { flags, keywords, ..self }
+    }
 }
 
 /// The messages of a set, ascending.
@@ -154,7 +173,7 @@ pub(crate) async fn transfer(
     from: MailboxId,
     uids: &UidSet,
     to: MailboxId,
-    way: Way,
+    (way, rights): (Way, Rights),
 ) -> Result<Copied> {
     let source = mailboxes::by_id(&mut tx.connection, from).await?;
     let target = mailboxes::by_id(&mut tx.connection, to).await?;
@@ -162,6 +181,7 @@ pub(crate) async fn transfer(
         return Err(Error::NotSelectable(target.name));
     }
     let messages = read(tx, from, uids).await?;
+    let allowed: Vec<Found> = messages.iter().map(|message| message.with_allowed(rights)).collect();
     if messages.is_empty() {
         return Ok(Copied { uidvalidity: target.uidvalidity, pairs: Vec::new(), modseq: target.modseq });
     }
@@ -169,7 +189,7 @@ pub(crate) async fn transfer(
         quota::check(tx, target.account, usage(&messages)).await?;
     }
     let mut modseq = mailboxes::touch(tx, target.account).await?;
-    let pairs = put(tx, &messages, &source, &target, modseq).await?;
+    let pairs = put(tx, &allowed, &source, &target, modseq).await?;
     if way == Way::Move {
         if source.account != target.account {
             modseq = mailboxes::touch(tx, source.account).await?;

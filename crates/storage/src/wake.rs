@@ -2,6 +2,7 @@
 
 use crate::ids::{AccountId, ModSeq};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -16,6 +17,8 @@ pub(crate) struct Wake {
     changed: Mutex<BTreeSet<AccountId>>,
     changes: watch::Sender<Changed>,
     credentials: watch::Sender<u64>,
+    /// Counts changes of rights.
+    rights: AtomicU64,
     /// By name, those for whom somebody waits.
     names: Mutex<HashMap<String, watch::Sender<u64>>>,
 }
@@ -33,6 +36,8 @@ pub(crate) enum Changed {
 pub(crate) struct Rings {
     pub(crate) accounts: Vec<(AccountId, ModSeq)>,
     pub(crate) queue: bool,
+    /// Somebody's rights changed.
+    pub(crate) rights: bool,
     /// Names of credentials.
     pub(crate) credentials: Vec<String>,
 }
@@ -45,6 +50,7 @@ impl Wake {
             changed: Mutex::default(),
             changes: watch::Sender::new(Changed::Something),
             credentials: watch::Sender::new(0),
+            rights: AtomicU64::new(0),
             names: Mutex::new(HashMap::new()),
         }
     }
@@ -112,7 +118,16 @@ impl Wake {
         self.credentials.send_modify(|number| *number += 1);
     }
 
+    /// Grows with each change of rights.
+    pub(crate) fn rights_version(&self) -> u64 {
+        self.rights.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn ring(&self, rings: &Rings) {
+        if rings.rights {
+            // Before the bells, so that those who are woken see it.
+            self.rights.fetch_add(1, Ordering::SeqCst);
+        }
         if !rings.accounts.is_empty() {
             if self.changes.receiver_count() > 0 {
                 self.note(rings.accounts.iter().map(|(account, _)| *account));

@@ -66,6 +66,7 @@ impl Effects {
     fn join(&mut self, other: Self) {
         self.rings.accounts.extend(other.rings.accounts);
         self.rings.queue |= other.rings.queue;
+        self.rings.rights |= other.rings.rights;
         self.rings.credentials.extend(other.rings.credentials);
         self.keep.extend(other.keep);
         self.unlink.extend(other.unlink);

@@ -72,6 +72,7 @@ fn give(lexer: &mut Lexer<'_>) -> Lexed<ListReturn> {
             lexer.space()?;
             ListReturn::Status(status::items(lexer)?)
         }
+        "MYRIGHTS" => ListReturn::MyRights,
         "METADATA" => {
             lexer.space()?;
             ListReturn::Metadata(metadata::entries(lexer)?)

@@ -1,5 +1,6 @@
 //! Grammar that imap-codec lacks, or has with limits that mail clients run into: one file per command.
 
+pub(crate) mod acl;
 pub(crate) mod append;
 pub(crate) mod authenticate;
 pub(crate) mod batches;

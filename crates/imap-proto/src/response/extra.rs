@@ -1,4 +1,4 @@
-//! Responses of METADATA (RFC 5464 §4.4) and QUOTA (RFC 9208 §4.2).
+//! Responses of NAMESPACE (RFC 2342 §5), METADATA (RFC 5464 §4.4) and QUOTA (RFC 9208 §4.2).
 
 use super::{line_begin, mailbox, string};
 use crate::parse::Names;
@@ -10,6 +10,12 @@ pub struct Resource {
     pub name: &'static str,
     pub used: u64,
     pub limit: u64,
+}
+
+/// Personal mailboxes without a prefix, those of other users with one, and none that belong to nobody.
+pub(super) fn namespace(delimiter: char, others: &str, out: &mut Vec<u8>) {
+    let line = format!("* NAMESPACE ((\"\" \"{delimiter}\")) ((\"{others}\" \"{delimiter}\")) NIL\r\n");
+    out.extend_from_slice(line.as_bytes());
 }
 
 /// Entries with their values; `None` is the server as a whole.

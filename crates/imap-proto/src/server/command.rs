@@ -199,6 +199,13 @@ impl Session {
         }
     }
 
+    /// The selected mailbox can be changed from now on, or not any more (RFC 9051 §7.1, READ-ONLY and READ-WRITE).
+    pub fn set_access(&mut self, access: Access) {
+        if matches!(self.state, State::Selected(_)) {
+            self.state = State::Selected(access);
+        }
+    }
+
     fn on_literal(&mut self, head: &[u8], size: u64, sync: Sync) {
         if self.mode == Mode::Appending {
             return self.on_append_more(head, Some((size, sync)));

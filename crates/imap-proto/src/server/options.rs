@@ -6,6 +6,7 @@ use super::{Session, State};
 const CAPABILITIES: &[&str] = &[
     "IMAP4rev1",
     "IMAP4rev2",
+    "ACL",
     "BINARY",
     "CATENATE",
     "CHILDREN",
@@ -22,6 +23,7 @@ const CAPABILITIES: &[&str] = &[
     "INPROGRESS",
     "LIST-EXTENDED",
     "LIST-METADATA",
+    "LIST-MYRIGHTS",
     "LIST-STATUS",
     "LITERAL+",
     "METADATA",
@@ -38,6 +40,7 @@ const CAPABILITIES: &[&str] = &[
     "QUOTA=RES-MESSAGE",
     "QUOTA=RES-STORAGE",
     "REPLACE",
+    "RIGHTS=texk",
     "SASL-IR",
     "SAVEDATE",
     "SEARCH=FUZZY",

@@ -122,7 +122,7 @@ fn untagged_responses() {
             "* 2 FETCH (UID 7 FLAGS (\\Seen x))",
         ),
         (Untagged::Id(vec![("name".into(), "maddy".into())]), "* ID (\"name\" \"maddy\")"),
-        (Untagged::Namespace('/'), "* NAMESPACE ((\"\" \"/\")) NIL NIL"),
+        (Untagged::Namespace('/', "X/"), "* NAMESPACE ((\"\" \"/\")) ((\"X/\" \"/\")) NIL"),
         (Untagged::Status(Response::ok("").word("CLOSED")), "* OK [CLOSED] Done."),
         (
             Untagged::Status(Response::no("two\r\nlines").with(Code::UidNext(4))),
@@ -198,7 +198,7 @@ fn imap_codec_reads_what_is_written() {
         Untagged::Search { found: vec![1, 5], modseq: None },
         Untagged::Capability("IMAP4rev1 IDLE APPENDLIMIT=5".into()),
         Untagged::Enabled(vec!["CONDSTORE".into()]),
-        Untagged::Namespace('/'),
+        Untagged::Namespace('/', "X/"),
         Untagged::Id(vec![("name".into(), "a \"b\"".into())]),
         Untagged::Bye(Some(Code::Word("UNAVAILABLE")), "Later.".into()),
         Untagged::Status(Response::ok("x").with(Code::PermanentFlags(vec!["\\Seen".into(), "\\*".into()]))),

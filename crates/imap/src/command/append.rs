@@ -5,18 +5,20 @@
 use super::catenate::{self, Found};
 use super::not_selected;
 use crate::body::PIECE;
-use crate::client::{Client, Outcome, Selected};
+use crate::client::{Client, Outcome};
 use crate::flags;
 use crate::literal::INSTEAD_OF_NUL;
 use crate::progress::Progress;
+use crate::reach::{Needed, no_right};
 use crate::refusal;
+use crate::selected::{Selected, allowed};
 use imap_proto::command::{Append, Appended, By, Piece};
 use imap_proto::sequence::Bound;
 use imap_proto::{Answer, Code, Ranges, Response, Set, Untagged};
 use mail::Blob;
 use mail::blob::Spool;
 use mail::mime::Scanner;
-use storage::{Error, MailboxId, MailboxKind, NewMessage, Shape, Uid};
+use storage::{Error, MailboxId, MailboxKind, NewMessage, Rights, Shape, Uid};
 use tracing::{info, warn};
 
 /// Most messages of one APPEND.
@@ -28,9 +30,14 @@ const FILES_MAX: usize = 50;
 /// Most pieces of one message.
 const PIECES_MAX: usize = 1000;
 
+/// What REPLACE does to the message that goes (RFC 8508 §4.1).
+const REPLACING: Rights = Rights::DELETE_MESSAGES.or(Rights::EXPUNGE);
+
 /// Messages on their way in.
 pub(crate) struct Incoming {
     mailbox: MailboxId,
+    /// As the client writes it.
+    name: String,
     /// The message of the selected mailbox that goes (REPLACE).
     replaces: Option<(MailboxId, Uid)>,
     whole: Vec<NewMessage>,
@@ -115,22 +122,25 @@ async fn next(client: &Client, mut incoming: Incoming, message: Appended) -> Res
 }
 
 async fn admit(client: &Client, head: Append) -> Result<Incoming, Response> {
-    let Some(account) = &client.account else { return Err(Response::bad("Log in first.")) };
     let replaces = match head.replaces {
         None => None,
         Some((by, number)) => {
             let selected = client.selected.as_ref().ok_or_else(not_selected)?;
+            if !selected.may(REPLACING) {
+                return Err(no_right());
+            }
             Some((selected.mailbox, replaced(selected, by, number)?))
         }
     };
     let (current, pieces) = current(client, head.message)?;
-    let store = &client.house.store;
-    let mailbox =
-        store.mailbox(account.id, &head.mailbox).await.map_err(|error| refusal::of_target(&error))?;
+    let needed = Needed::All(Rights::INSERT);
+    let reached = client.reach(&head.mailbox, needed).await.map_err(|denied| denied.of_target())?;
+    let mailbox = reached.mailbox;
     if mailbox.kind == MailboxKind::NoSelect {
         return Err(refusal::response(&Error::NotSelectable(mailbox.name)));
     }
-    let mut incoming = Incoming { mailbox: mailbox.id, replaces, whole: Vec::new(), current };
+    let mut incoming =
+        Incoming { mailbox: mailbox.id, name: head.mailbox, replaces, whole: Vec::new(), current };
     incoming.current.add(client, pieces).await?;
     Ok(incoming)
 }
@@ -271,10 +281,13 @@ pub(crate) async fn push(client: &mut Client, octets: &[u8]) {
 /// The last message is whole.
 pub(crate) async fn end(client: &mut Client) -> Outcome {
     let Some(incoming) = client.incoming.take() else { return Ok(Response::bad("No message came in.")) };
-    let Incoming { mailbox, replaces, mut whole, current } = incoming;
+    let Incoming { mailbox, name, replaces, mut whole, current } = incoming;
     match current.finish() {
         Ok(last) => whole.push(last),
         Err(response) => return Ok(response),
+    }
+    if let Err(response) = allow(client, (mailbox, &name), replaces.is_some(), &mut whole).await {
+        return Ok(response);
     }
     let size: u64 = whole.iter().map(|new| new.message.len()).sum();
     let count = whole.len();
@@ -289,6 +302,34 @@ pub(crate) async fn end(client: &mut Client) -> Outcome {
         }
         Err(error) => refusal::of_target(&error),
     })
+}
+
+/// Messages may have taken hours to come: what counts are the rights when they are filed. Flags that may not be set are left
+/// out (RFC 4314 §4).
+async fn allow(
+    client: &Client,
+    (mailbox, name): (MailboxId, &str),
+    replaces: bool,
+    whole: &mut [NewMessage],
+) -> Result<(), Response> {
+    let reached = client.reach_id(mailbox, Needed::All(Rights::NONE)).await;
+    let Some(reached) = reached.map_err(|error| refusal::response(&error))? else {
+        return Err(refusal::of_target(&Error::NoSuchMailbox(name.to_owned())));
+    };
+    if !reached.rights.contains(Rights::INSERT) {
+        return Err(match reached.rights.contains(Rights::LOOKUP) {
+            true => no_right(),
+            false => refusal::of_target(&Error::NoSuchMailbox(name.to_owned())),
+        });
+    }
+    if replaces && !client.selected.as_ref().is_some_and(|selected| selected.may(REPLACING)) {
+        return Err(no_right());
+    }
+    for new in whole {
+        let keywords = std::mem::take(&mut new.keywords);
+        (new.flags, new.keywords) = allowed(reached.rights, new.flags, keywords);
+    }
+    Ok(())
 }
 
 fn append_uid(appended: &storage::Appended) -> Code {

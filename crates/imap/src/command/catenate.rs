@@ -1,14 +1,15 @@
-//! What the URLs of CATENATE name (RFC 4469 §3): messages and their parts in the account itself, read as FETCH would tell
+//! What the URLs of CATENATE name (RFC 4469 §3): messages and their parts in mailboxes that the account may read, read as FETCH would tell
 //! them, and nothing marked as seen.
 
 use crate::body::{Body, HEADER_MAX};
 use crate::client::Client;
 use crate::literal;
+use crate::reach::{Denied, Needed, Reached};
 use crate::refusal;
 use imap_proto::command::{Partial, SectionText};
 use imap_proto::{Code, Response, Url};
 use std::ops::Range;
-use storage::{Columns, Error, MailboxId, MailboxKind, Uid};
+use storage::{Columns, Error, MailboxId, MailboxKind, Rights, Uid};
 
 /// Octets that a URL names.
 pub(super) enum Found {
@@ -61,14 +62,13 @@ async fn mailbox(client: &Client, url: &Url) -> Result<Option<MailboxId>, Respon
     let Some(name) = &url.mailbox else {
         return Ok(client.selected.as_ref().map(|selected| selected.mailbox));
     };
-    let Some(account) = client.account_id() else { return Ok(None) };
-    match client.house.store.mailbox(account, name).await {
-        Ok(mailbox) => {
+    match client.reach(name, Needed::All(Rights::READ)).await {
+        Ok(Reached { mailbox, .. }) => {
             let same = url.uidvalidity.is_none_or(|wanted| wanted == mailbox.uidvalidity);
             Ok((same && mailbox.kind == MailboxKind::Selectable).then_some(mailbox.id))
         }
-        Err(Error::NoSuchMailbox(_) | Error::BadName(..)) => Ok(None),
-        Err(error) => Err(refusal::response(&error)),
+        Err(Denied::NoRight | Denied::Store(Error::NoSuchMailbox(_) | Error::BadName(..))) => Ok(None),
+        Err(denied) => Err(denied.response()),
     }
 }
 

@@ -2,13 +2,17 @@
 
 use super::{limit, not_selected};
 use crate::client::Client;
+use crate::reach::no_right;
 use crate::refusal;
 use crate::view::uids;
 use imap_proto::{Response, Set};
-use storage::{Flags, UidSet, Which};
+use storage::{Flags, Rights, UidSet, Which};
 
 pub(super) async fn run(client: &mut Client, set: Option<&Set>) -> Response {
     let Some(selected) = &client.selected else { return not_selected() };
+    if !selected.may(Rights::EXPUNGE) {
+        return no_right();
+    }
     let (mailbox, mut limited) = (selected.mailbox, None);
     let set = match set {
         None => UidSet::all(),

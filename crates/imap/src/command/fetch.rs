@@ -8,11 +8,11 @@ use crate::client::{Client, Gone, Outcome};
 use crate::flags;
 use crate::refusal;
 use crate::view::Target;
-use imap_proto::command::{Access, By, Fetch, FetchItem, Peek, Rfc822};
+use imap_proto::command::{By, Fetch, FetchItem, Peek, Rfc822};
 use imap_proto::fetch::FetchLine;
 use imap_proto::{Ranges, Response, Set};
 use pages::Pages;
-use storage::{Columns, FlagChange, FlagMode, Flags, Row, UidSet};
+use storage::{Columns, FlagChange, FlagMode, Flags, Rights, Row, UidSet};
 use tracing::warn;
 
 /// Messages whose flags are written in one go, without reading from the store.
@@ -62,7 +62,8 @@ pub(super) async fn run(client: &mut Client, fetch: Fetch) -> Outcome {
         targets.retain(|target| picture.mark(target.uid).is_some_and(|mark| mark.modseq > since));
     }
     let limited = limit::newest(client, &mut targets);
-    let mut plan = Plan::new(&fetch, selected.access);
+    let marking = if selected.may(Rights::SEEN) { Marking::Seen } else { Marking::No };
+    let mut plan = Plan::new(&fetch, marking);
     if client.session.is_uid_only() && !fetch.items.contains(&FetchItem::Uid) {
         // The line itself begins with it (RFC 9586 §3.3).
         plan.items.retain(|item| *item != FetchItem::Uid);
@@ -100,7 +101,8 @@ async fn tell_vanished(client: &mut Client, set: &Set, since: u64) -> Result<(),
 }
 
 impl Plan {
-    fn new(fetch: &Fetch, access: Access) -> Self {
+    /// `allowed` is what may be marked at all (RFC 4314 §4).
+    fn new(fetch: &Fetch, allowed: Marking) -> Self {
         let mut items: Vec<FetchItem> = Vec::with_capacity(fetch.items.len() + 2);
         if fetch.by == By::Uid {
             items.push(FetchItem::Uid);
@@ -118,7 +120,7 @@ impl Plan {
             FetchItem::Rfc822(part) => *part != Rfc822::Header,
             _ => false,
         });
-        let marking = if shows && access == Access::ReadWrite { Marking::Seen } else { Marking::No };
+        let marking = if shows { allowed } else { Marking::No };
         Self { items, columns, marking }
     }
 }

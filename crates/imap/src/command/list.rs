@@ -1,21 +1,31 @@
 //! LIST, plain and extended, and LSUB (RFC 9051 §6.3.9, RFC 3501 §6.3.9).
 
-use super::{metadata, status};
+use super::{acl, metadata, status};
 use crate::client::{Client, Gone, Outcome};
 use crate::pattern::Pattern;
+use crate::reach::{Sight, Visible};
 use crate::refusal;
 use imap_proto::command::{List, ListForm, ListReturn, ListSelect};
 use imap_proto::response::Listed;
 use imap_proto::{Response, Untagged};
 use std::collections::{BTreeMap, HashSet};
-use storage::{AccountId, DELIMITER, Listing, Mailbox, MailboxKind};
+use storage::{AccountId, DELIMITER, Mailbox, MailboxKind, Rights};
 use tracing::warn;
 
 /// A name that may be listed.
+#[derive(Default)]
 struct Entry<'a> {
-    /// `None`: it is only subscribed to, or stands above such a name.
-    mailbox: Option<&'a Mailbox>,
+    /// `None`: it is only subscribed to, or stands above such a name or above a mailbox of another account.
+    visible: Option<&'a Visible>,
     subscribed: bool,
+    /// It stands above mailboxes of other accounts that can be seen.
+    is_level: bool,
+}
+
+impl<'a> Entry<'a> {
+    fn mailbox(&self) -> Option<&'a Mailbox> {
+        self.visible.map(|visible| &visible.mailbox)
+    }
 }
 
 /// All names of an account, also those that exist only as wishes.
@@ -26,22 +36,28 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn new(listing: &'a Listing) -> Self {
+    fn new(sight: &'a Sight) -> Self {
         let mut names = Self { entries: BTreeMap::new(), above: HashSet::new() };
-        for mailbox in &listing.mailboxes {
-            let entry = Entry { mailbox: Some(mailbox), subscribed: mailbox.subscribed };
-            names.entries.insert(order(&mailbox.name), entry);
+        for visible in &sight.mailboxes {
+            let subscribed = visible.mailbox.subscribed;
+            let entry = Entry { visible: Some(visible), subscribed, is_level: false };
+            names.entries.insert(order(&visible.mailbox.name), entry);
         }
-        let wishes = listing.subscribed_only.iter().map(String::as_str);
+        let wishes = sight.subscribed_only.iter().map(String::as_str);
         for name in wishes.clone() {
-            let entry = names.entries.entry(order(name)).or_insert(Entry { mailbox: None, subscribed: true });
-            entry.subscribed = true;
+            names.entries.entry(order(name)).or_default().subscribed = true;
         }
-        let exist = listing.mailboxes.iter().filter(|mailbox| mailbox.subscribed).map(|m| m.name.as_str());
+        let exist = sight.mailboxes.iter().map(|visible| &visible.mailbox);
+        let exist = exist.filter(|mailbox| mailbox.subscribed).map(|mailbox| mailbox.name.as_str());
         for name in exist.chain(wishes) {
             for parent in parents(name) {
                 names.above.insert(parent);
-                names.entries.entry(order(parent)).or_insert(Entry { mailbox: None, subscribed: false });
+                names.entries.entry(order(parent)).or_default();
+            }
+        }
+        for visible in &sight.mailboxes[sight.own..] {
+            for parent in parents(&visible.mailbox.name) {
+                names.entries.entry(order(parent)).or_default().is_level = true;
             }
         }
         names
@@ -79,43 +95,53 @@ pub(super) async fn run(client: &mut Client, account: AccountId, list: List) -> 
     if list.form == ListForm::Plain && list.patterns.iter().all(String::is_empty) {
         return Ok(root(client));
     }
-    let listing = match client.house.store.list(account).await {
-        Ok(listing) => listing,
+    let sight = match client.sight(account).await {
+        Ok(sight) => sight,
         Err(error) => return Ok(refusal::response(&error)),
     };
-    let names = Names::new(&listing);
+    let names = Names::new(&sight);
     let patterns: Vec<Pattern> =
         list.patterns.iter().map(|pattern| Pattern::new(&list.reference, pattern)).collect();
-    let status = list.give.iter().find_map(|give| match give {
-        ListReturn::Status(items) => Some(items),
-        _ => None,
-    });
-    let entries = list.give.iter().find_map(|give| match give {
-        ListReturn::Metadata(entries) => Some(entries),
-        _ => None,
-    });
     for (name, entry) in names.iter().filter(|(name, _)| fits(&patterns, name)) {
         let Some(line) = choose(&list, &names, &patterns, name, entry) else { continue };
-        let is_itself = is_chosen(&list, entry);
+        let is_itself = is_chosen(&list, &patterns, name, entry);
         let _ = client.session.tell(&Untagged::List(line));
-        if let (Some(entries), Some(mailbox), true) = (entries, entry.mailbox, is_itself) {
-            match metadata::of_mailbox(client, account, mailbox, entries).await {
-                Ok(line) => client.session.tell(&line).unwrap_or_default(),
-                // What cannot be looked up is left out (RFC 9590 §3).
-                Err(error) => warn!(%error, "annotations could not be read"),
-            }
-        }
-        if let (Some(items), Some(mailbox)) = (status, entry.mailbox)
-            && mailbox.kind == MailboxKind::Selectable
-        {
-            match status::line(client, mailbox, items).await {
-                Ok(line) => client.session.tell(&line).unwrap_or_default(),
-                Err(error) => warn!(%error, "the state of a mailbox could not be read"),
+        if let Some(visible) = entry.visible {
+            for give in &list.give {
+                more(client, account, visible, give, is_itself).await;
             }
         }
         client.relieve().await?;
     }
     Ok(Response::ok("Listed."))
+}
+
+/// What a return option tells of a mailbox besides its line, if the rights on it allow that.
+async fn more(
+    client: &mut Client,
+    account: AccountId,
+    Visible { mailbox, rights }: &Visible,
+    give: &ListReturn,
+    is_itself: bool,
+) {
+    let line = match give {
+        ListReturn::MyRights if is_itself => Ok(acl::told(mailbox, *rights)),
+        ListReturn::Metadata(entries) if is_itself && rights.has_any(metadata::NEEDED) => {
+            metadata::of_mailbox(client, account, mailbox, entries).await
+        }
+        ListReturn::Status(items)
+            if mailbox.kind == MailboxKind::Selectable && rights.contains(Rights::READ) =>
+        {
+            status::line(client, mailbox, items).await
+        }
+        _ => return,
+    };
+    match line {
+        // Only EXPUNGE can be too early.
+        Ok(line) => client.session.tell(&line).unwrap_or_default(),
+        // What cannot be looked up is left out (RFC 9590 §3).
+        Err(error) => warn!(%error, "what is told of a mailbox could not be read"),
+    }
 }
 
 /// `LIST "" ""` asks for the delimiter (RFC 9051 §6.3.9).
@@ -126,12 +152,17 @@ fn root(client: &mut Client) -> Response {
 }
 
 /// Whether the selection options let a name through for its own sake.
-fn is_chosen(list: &List, entry: &Entry<'_>) -> bool {
+fn is_chosen(list: &List, patterns: &[Pattern], name: &str, entry: &Entry<'_>) -> bool {
     let subscribed = list.select.contains(&ListSelect::Subscribed);
     let special = list.select.contains(&ListSelect::SpecialUse);
     (!subscribed || entry.subscribed)
-        && (!special || entry.mailbox.is_some_and(|mailbox| mailbox.special_use.is_some()))
-        && (subscribed || entry.mailbox.is_some())
+        && (!special || entry.mailbox().is_some_and(|mailbox| mailbox.special_use.is_some()))
+        && (subscribed || entry.visible.is_some() || entry.is_level && asks_for_level(patterns, name))
+}
+
+/// Whether a name is asked for even if there is no mailbox that can be seen (RFC 9051 §6.3.9, RFC 4314 §4).
+fn asks_for_level(patterns: &[Pattern], name: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.asks_for_levels() && pattern.matches(name))
 }
 
 /// The line for a name that fits a pattern, if the selection options let it through.
@@ -144,20 +175,21 @@ fn choose(
 ) -> Option<Listed> {
     let subscribed = list.select.contains(&ListSelect::Subscribed);
     let recursive = list.select.contains(&ListSelect::RecursiveMatch);
-    let chosen = is_chosen(list, entry);
+    let chosen = is_chosen(list, patterns, name, entry);
     let child_info = recursive && subscribed && names.above.contains(name);
     let for_children = child_info && names.hides_below(name, patterns);
     if !chosen && !for_children {
         return None;
     }
-    let mut line = match entry.mailbox {
+    let mut line = match entry.mailbox() {
         Some(mailbox) => listed(mailbox),
-        None => Listed {
-            attributes: vec!["\\NonExistent".into()],
-            delimiter: Some(DELIMITER),
-            name: name.to_owned(),
-            child_info: false,
-        },
+        None => {
+            let mut attributes = vec!["\\NonExistent".into()];
+            if entry.is_level {
+                attributes.extend(["\\Noselect".into(), "\\HasChildren".into()]);
+            }
+            Listed { attributes, delimiter: Some(DELIMITER), name: name.to_owned(), child_info: false }
+        }
     };
     if entry.subscribed && (subscribed || list.give.contains(&ListReturn::Subscribed)) {
         line.attributes.push("\\Subscribed".into());
@@ -181,17 +213,17 @@ pub(super) fn listed(mailbox: &Mailbox) -> Listed {
 
 /// LSUB: with `%` a name above something subscribed is told as `\Noselect` (RFC 3501 §6.3.9).
 pub(super) async fn lsub(client: &mut Client, account: AccountId, reference: &str, pattern: &str) -> Outcome {
-    let listing = match client.house.store.list(account).await {
-        Ok(listing) => listing,
+    let sight = match client.sight(account).await {
+        Ok(sight) => sight,
         Err(error) => return Ok(refusal::response(&error)),
     };
-    let names = Names::new(&listing);
+    let names = Names::new(&sight);
     let patterns = [Pattern::new(reference, pattern)];
     for (name, entry) in names.iter().filter(|(name, _)| fits(&patterns, name)) {
         if !entry.subscribed && !names.hides_below(name, &patterns) {
             continue;
         }
-        let mut line = entry.mailbox.map(listed).unwrap_or_default();
+        let mut line = entry.mailbox().map(listed).unwrap_or_default();
         line.name = name.to_owned();
         line.delimiter = Some(DELIMITER);
         if !entry.subscribed && !line.attributes.iter().any(|attribute| attribute == "\\Noselect") {

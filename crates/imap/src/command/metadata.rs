@@ -1,10 +1,15 @@
 //! GETMETADATA and SETMETADATA (RFC 5464), and /private/specialuse (RFC 6154 §5.4).
 
 use crate::client::Client;
+use crate::reach::{Needed, no_right};
 use crate::refusal;
 use imap_proto::command::{Depth, GetMetadata, SetMetadata};
 use imap_proto::{Code, Response, Untagged};
-use storage::{AccountId, Annotation, Annotations, Error, Mailbox, SpecialUse};
+use storage::{AccountId, Annotation, Annotations, Error, Mailbox, Rights, SpecialUse};
+
+/// Any of these, besides the one to see it, lets somebody read and set annotations of a mailbox (RFC 5464 §3.3).
+pub(super) const NEEDED: Rights =
+    Rights::READ.or(Rights::SEEN).or(Rights::WRITE).or(Rights::INSERT).or(Rights::POST);
 
 /// What a mailbox is for, as an annotation.
 const SPECIAL_USE: &str = "/private/specialuse";
@@ -21,9 +26,9 @@ struct Entry {
 pub(super) async fn get(client: &mut Client, account: AccountId, asked: GetMetadata) -> Response {
     let mailbox = match &asked.mailbox {
         None => None,
-        Some(name) => match client.house.store.mailbox(account, name).await {
-            Ok(mailbox) => Some(mailbox),
-            Err(error) => return refusal::response(&error),
+        Some(name) => match client.reach(name, Needed::SeenAndAny(NEEDED)).await {
+            Ok(reached) => Some(reached.mailbox),
+            Err(denied) => return denied.response(),
         },
     };
     match values(client, account, mailbox.as_ref(), &asked).await {
@@ -135,19 +140,27 @@ fn is_meant(named: &str, entry: &str, depth: Depth) -> bool {
 pub(super) async fn set(client: &mut Client, account: AccountId, asked: SetMetadata) -> Response {
     let mailbox = match &asked.mailbox {
         None => None,
-        Some(name) => match client.house.store.mailbox(account, name).await {
-            Ok(mailbox) => Some(mailbox),
-            Err(error) => return refusal::response(&error),
+        Some(name) => match client.reach(name, Needed::SeenAndAny(NEEDED)).await {
+            Ok(reached) => Some(reached),
+            Err(denied) => return denied.response(),
         },
     };
-    let mut set =
-        Annotations { mailbox: mailbox.as_ref().map(|mailbox| mailbox.id), ..Annotations::default() };
+    let id = mailbox.as_ref().map(|reached| reached.mailbox.id);
+    let mut set = Annotations { mailbox: id, ..Annotations::default() };
     for (name, value) in asked.values {
         let shared = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("/shared/"));
         if mailbox.is_none() && shared {
             return Response::no("What the server has to say is set in its configuration.").word("NOPERM");
         }
-        if mailbox.is_some() && name.eq_ignore_ascii_case(SPECIAL_USE) {
+        let is_special = name.eq_ignore_ascii_case(SPECIAL_USE);
+        if let Some(reached) = &mailbox
+            && (is_special && reached.mailbox.account != account
+                || shared && !reached.rights.contains(Rights::WRITE))
+        {
+            // What a mailbox is for is its owner's affair, and what all see is for those who may change it.
+            return no_right();
+        }
+        if mailbox.is_some() && is_special {
             match special_use(value.as_deref()) {
                 Ok(special) => set.special = Some(special),
                 Err(response) => return response,

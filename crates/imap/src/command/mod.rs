@@ -1,5 +1,6 @@
 //! One file per verb.
 
+mod acl;
 pub(crate) mod append;
 mod batches;
 mod catenate;
@@ -22,12 +23,14 @@ mod status;
 mod store;
 pub(crate) mod updates;
 
-use crate::client::{Client, Outcome, Selected};
+use crate::client::{Client, Outcome};
+use crate::reach::OTHERS;
 use crate::scope;
+use crate::selected::Selected;
 use crate::view::Target;
 use imap_proto::command::{By, Command};
 use imap_proto::{Code, Response, Set, Untagged};
-use storage::{DELIMITER, ModSeq};
+use storage::{DELIMITER, ModSeq, Way};
 
 /// Carries out a command that the session let through.
 pub(crate) async fn run(client: &mut Client, mut command: Command) -> Outcome {
@@ -39,7 +42,7 @@ pub(crate) async fn run(client: &mut Client, mut command: Command) -> Outcome {
         Command::Noop => Response::ok("Nothing was done."),
         Command::Check => Response::ok("Everything is on disk already."),
         Command::Id(pairs) => identify::run(client, &pairs),
-        Command::Namespace => tell(client, Untagged::Namespace(DELIMITER), "That is all."),
+        Command::Namespace => tell(client, Untagged::Namespace(DELIMITER, OTHERS), "That is all."),
         Command::Unauthenticate => {
             client.forget_login();
             Response::ok("Nobody is logged in now.")
@@ -49,16 +52,17 @@ pub(crate) async fn run(client: &mut Client, mut command: Command) -> Outcome {
         Command::Close => select::close(client).await,
         Command::Unselect => select::unselect(client),
         Command::Create { mailbox, uses } => folder::create(client, account, &mailbox, &uses).await,
-        Command::Delete { mailbox } => folder::delete(client, account, &mailbox).await,
+        Command::Delete { mailbox } => folder::delete(client, &mailbox).await,
         Command::Rename { from, to } => folder::rename(client, account, &from, &to).await,
         Command::Subscribe { mailbox } => folder::subscribe(client, account, &mailbox).await,
         Command::Unsubscribe { mailbox } => folder::unsubscribe(client, account, &mailbox).await,
         Command::List(list) => list::run(client, account, list).await?,
         Command::Lsub { reference, pattern } => list::lsub(client, account, &reference, &pattern).await?,
-        Command::Status { mailbox, items } => status::run(client, account, &mailbox, &items).await,
+        Command::Status { mailbox, items } => status::run(client, &mailbox, &items).await,
         Command::UidBatches(asked) => batches::run(client, &asked),
         Command::GetMetadata(asked) => metadata::get(client, account, asked).await,
         Command::SetMetadata(asked) => metadata::set(client, account, asked).await,
+        Command::Acl(asked) => acl::run(client, asked).await,
         Command::GetQuota { root } => quota::get(client, account, &root).await,
         Command::GetQuotaRoot { mailbox } => quota::root(client, account, &mailbox).await,
         Command::SetQuota { .. } => quota::set(),
@@ -70,12 +74,8 @@ pub(crate) async fn run(client: &mut Client, mut command: Command) -> Outcome {
         Command::Thread(thread) => sort::thread(client, thread).await?,
         Command::Fetch(fetch) => fetch::run(client, fetch).await?,
         Command::Store(store) => store::run(client, &store).await?,
-        Command::Copy { set, by, mailbox } => {
-            copy::run(client, account, &set, by, &mailbox, copy::Transfer::Copy).await?
-        }
-        Command::Move { set, by, mailbox } => {
-            copy::run(client, account, &set, by, &mailbox, copy::Transfer::Move).await?
-        }
+        Command::Copy { set, by, mailbox } => copy::run(client, &set, by, &mailbox, Way::Copy).await?,
+        Command::Move { set, by, mailbox } => copy::run(client, &set, by, &mailbox, Way::Move).await?,
         Command::Login { .. } | Command::Idle => Response::bad("This command does not belong here."),
     })
 }

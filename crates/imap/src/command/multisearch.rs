@@ -3,32 +3,26 @@
 use super::search::{Order, check_charset, failed, give, highest_in, place, result, save, scored};
 use super::updates;
 use crate::client::{Client, Gone, Outcome};
+use crate::reach::{Denied, Named, Needed, Sight, Visible};
 use crate::refusal;
 use crate::search::Place;
 use crate::view::{Target, View};
 use imap_proto::command::{MultiSearch, Search, SearchReturn, Source};
 use imap_proto::response::Esearch;
 use imap_proto::{Response, Untagged};
-use storage::{AccountId, DELIMITER, Error, Mailbox, MailboxKind, SpecialUse, UidSet};
+use storage::{AccountId, DELIMITER, Error, Mailbox, MailboxKind, Rights, SpecialUse, UidSet};
 
 pub(super) async fn run(client: &mut Client, account: AccountId, asked: MultiSearch) -> Outcome {
     if let Err(response) = check_charset(&asked.search) {
         return Ok(failed(client, &asked.search, response));
     }
-    let listing = match client.house.store.list(account).await {
-        Ok(listing) => listing,
+    let mailboxes = match meant(client, account, &asked.sources).await {
+        Ok(mailboxes) => mailboxes,
         Err(error) => return Ok(failed(client, &asked.search, refusal::response(&error))),
     };
     let selected = client.selected.as_ref().map(|selected| selected.mailbox);
-    for mailbox in &listing.mailboxes {
+    for mailbox in &mailboxes {
         let is_selected = selected == Some(mailbox.id);
-        let wanted = asked.sources.iter().any(|source| match source {
-            Source::Selected => is_selected,
-            _ => is_meant(source, mailbox),
-        });
-        if !wanted || mailbox.kind == MailboxKind::NoSelect {
-            continue;
-        }
         let line = match selected {
             Some(_) if is_selected => in_selected(client, &asked.search).await,
             _ => in_other(client, mailbox, &asked.search).await,
@@ -42,7 +36,49 @@ pub(super) async fn run(client: &mut Client, account: AccountId, asked: MultiSea
     Ok(Response::ok("Searched."))
 }
 
-fn is_meant(source: &Source, mailbox: &Mailbox) -> bool {
+/// The mailboxes to be searched, as far as they may be read (RFC 7377 §2.2).
+async fn meant(client: &Client, account: AccountId, sources: &[Source]) -> Result<Vec<Mailbox>, Error> {
+    let Sight { mailboxes, own, .. } = client.sight(account).await?;
+    let selected = client.selected.as_ref().map(|selected| selected.mailbox);
+    let mut meant = Vec::new();
+    for (at, Visible { mailbox, rights }) in mailboxes.into_iter().enumerate() {
+        let whose = if at < own { Whose::Own } else { Whose::Others };
+        let wanted = sources.iter().any(|source| match source {
+            Source::Selected => selected == Some(mailbox.id),
+            _ => is_meant(source, whose, &mailbox),
+        });
+        if wanted && rights.contains(Rights::READ) {
+            meant.push(mailbox);
+        }
+    }
+    // What cannot be seen can be named all the same, or be selected.
+    let named = sources.iter().flat_map(|source| match source {
+        Source::Mailboxes(names) => names.as_slice(),
+        _ => &[],
+    });
+    let is_asked = sources.contains(&Source::Selected);
+    let chosen = client.selected.iter().filter(|_| is_asked).map(|selected| &selected.name);
+    for name in named.chain(chosen) {
+        if matches!(Named::of(name), Named::Own(_)) || meant.iter().any(|known| known.name == *name) {
+            continue;
+        }
+        match client.reach(name, Needed::All(Rights::READ)).await {
+            Ok(reached) => meant.push(reached.mailbox),
+            Err(Denied::NoRight | Denied::Store(Error::NoSuchMailbox(_))) => {}
+            Err(Denied::Store(error)) => return Err(error),
+        }
+    }
+    meant.retain(|mailbox| mailbox.kind == MailboxKind::Selectable);
+    Ok(meant)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Own,
+    Others,
+}
+
+fn is_meant(source: &Source, whose: Whose, mailbox: &Mailbox) -> bool {
     let below = |name: &String| {
         mailbox.name.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix(DELIMITER))
     };
@@ -50,7 +86,7 @@ fn is_meant(source: &Source, mailbox: &Mailbox) -> bool {
         Source::Selected => false,
         // What mail is delivered to: what is thought to be junk goes elsewhere.
         Source::Inboxes => mailbox.name == "INBOX" || mailbox.special_use == Some(SpecialUse::Junk),
-        Source::Personal => true,
+        Source::Personal => whose == Whose::Own,
         Source::Subscribed => mailbox.subscribed,
         Source::Mailboxes(names) => names.contains(&mailbox.name),
         Source::Subtree(names) => names.iter().any(|name| *name == mailbox.name || below(name).is_some()),

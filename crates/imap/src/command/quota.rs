@@ -1,10 +1,11 @@
 //! GETQUOTA, GETQUOTAROOT and SETQUOTA (RFC 9208). Each account is one quota root, with its own name.
 
 use crate::client::Client;
+use crate::reach::{Named, Needed};
 use crate::refusal;
 use imap_proto::response::Resource;
 use imap_proto::{Response, Untagged};
-use storage::{AccountId, Allowance};
+use storage::{AccountId, Allowance, Rights};
 
 /// STORAGE is told in units of so many octets (RFC 9208 §5.1).
 const UNIT: u64 = 1024;
@@ -19,10 +20,20 @@ pub(super) async fn get(client: &mut Client, account: AccountId, root: &str) -> 
     }
 }
 
-/// The mailbox need not exist (RFC 9208 §4.1.2).
+/// An own mailbox need not exist (RFC 9208 §4.1.2). One of another account must be one that may be read (RFC 9208 §6): what
+/// is in it counts for its owner.
 pub(super) async fn root(client: &mut Client, account: AccountId, mailbox: &str) -> Response {
-    let Some(root) = client.account.as_ref().map(|own| own.name.clone()) else {
+    let Some(own) = client.account.as_ref().map(|own| own.name.clone()) else {
         return Response::bad("Log in first.");
+    };
+    let (root, account) = match Named::of(mailbox) {
+        Named::Own(_) => (own, account),
+        Named::Other { .. } | Named::Nowhere => {
+            match client.reach(mailbox, Needed::All(Rights::READ)).await {
+                Ok(reached) => (reached.owner, reached.mailbox.account),
+                Err(denied) => return denied.response(),
+            }
+        }
     };
     let line = Untagged::QuotaRoot { mailbox: mailbox.to_owned(), roots: vec![root.clone()] };
     // Only EXPUNGE can be too early.

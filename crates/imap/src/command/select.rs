@@ -1,20 +1,22 @@
 //! SELECT, EXAMINE, CLOSE and UNSELECT.
 
 use super::resync;
-use crate::client::{Client, Outcome, Selected};
+use crate::client::{Client, Outcome};
 use crate::flags;
 use crate::object;
+use crate::reach::{Denied, Needed, Reached};
 use crate::refusal;
+use crate::selected::Selected;
 use crate::view::View;
 use imap_proto::command::{Access, Select};
 use imap_proto::{Code, Response, Untagged};
-use storage::{AccountId, Error, Flags, KEYWORDS_MAX, Mailbox, MailboxKind, UidSet, Which};
+use storage::{AccountId, Error, Flags, Mailbox, MailboxKind, Rights, UidSet, Which};
 
 pub(super) async fn run(client: &mut Client, account: AccountId, asked: Select) -> Outcome {
     client.selected = None;
     let mailbox = match open(client, account, &asked.mailbox, asked.access).await {
         Ok(mailbox) => mailbox,
-        Err(error) => return Ok(refusal::response(&error)),
+        Err(denied) => return Ok(denied.response()),
     };
     announce(client, &mailbox);
     if let Some(resync) = asked.resync.filter(|resync| resync.uidvalidity == mailbox.uidvalidity)
@@ -23,24 +25,43 @@ pub(super) async fn run(client: &mut Client, account: AccountId, asked: Select) 
         client.selected = None;
         return Ok(response);
     }
-    Ok(match asked.access {
+    let access = client.selected.as_ref().map_or(Access::ReadOnly, Selected::access);
+    Ok(match access {
         Access::ReadWrite => Response::ok("Selected.").word("READ-WRITE"),
         Access::ReadOnly => Response::ok("Selected; nothing can be changed.").word("READ-ONLY"),
     })
 }
 
-async fn open(client: &mut Client, account: AccountId, name: &str, access: Access) -> Result<Mailbox, Error> {
-    let rung = client.account.as_mut().map_or(0, |account| *account.bell.borrow_and_update());
-    let house = &client.house;
-    let mailbox = house.store.mailbox(account, name).await?;
-    if mailbox.kind == MailboxKind::NoSelect {
-        return Err(Error::NotSelectable(mailbox.name));
+async fn open(client: &mut Client, account: AccountId, name: &str, asked: Access) -> Result<Mailbox, Denied> {
+    let own = client.account.as_mut().map_or(0, |account| *account.bell.borrow_and_update());
+    let version = client.house.store.rights_version();
+    let needed = Needed::All(Rights::READ);
+    let mut reached = client.reach(name, needed).await?;
+    let mut bell = None;
+    if reached.mailbox.account != account {
+        bell = Some(client.house.store.watch(reached.mailbox.account));
+        // Again: what changed before the bell was heard.
+        reached = client.reach(name, needed).await?;
     }
-    let shared = house.pictures.open(&house.store, &mailbox, rung).await?;
+    if reached.mailbox.kind == MailboxKind::NoSelect {
+        return Err(Denied::Store(Error::NotSelectable(reached.mailbox.name)));
+    }
+    if bell.is_some() && client.session.is_rev2() {
+        reached.mailbox.has_children = client.sees_below(&reached).await.map_err(Denied::Store)?;
+    }
+    let Reached { mailbox, rights, .. } = reached;
+    let house = &client.house;
+    let rung = bell.as_mut().map_or(own, |bell| *bell.borrow_and_update());
+    let shared = house.pictures.open(&house.store, &mailbox, rung).await.map_err(Denied::Store)?;
     let view = View::new(&shared.look());
     client.selected = Some(Selected {
         mailbox: mailbox.id,
-        access,
+        owner: mailbox.account,
+        name: mailbox.name.clone(),
+        asked,
+        rights,
+        version,
+        bell,
         shared,
         view,
         saved: UidSet::new(),
@@ -60,14 +81,7 @@ fn announce(client: &mut Client, mailbox: &Mailbox) {
         let picture = selected.shared.look();
         selected.view = View::new(&picture);
         let known = flags::all(&picture.keywords);
-        let permanent = match selected.access {
-            // `\*`: new keywords are welcome, as long as there is room.
-            Access::ReadWrite if picture.keywords.len() < KEYWORDS_MAX => {
-                known.iter().cloned().chain(["\\*".to_owned()]).collect()
-            }
-            Access::ReadWrite => known.clone(),
-            Access::ReadOnly => Vec::new(),
-        };
+        let permanent = selected.permanent_flags(&picture.keywords);
         lines.push(Untagged::Flags(known));
         lines.push(Untagged::Exists(selected.view.len()));
         let code = |code, text: &'static str| Untagged::Status(Response::ok(text).with(code));
@@ -94,10 +108,11 @@ fn announce(client: &mut Client, mailbox: &Mailbox) {
     }
 }
 
-/// CLOSE expunges without a word, unless the mailbox was selected read-only (RFC 9051 §6.4.1).
+/// CLOSE expunges without a word, unless the mailbox was selected read-only (RFC 9051 §6.4.1) or that is not allowed
+/// (RFC 4314 §4).
 pub(super) async fn close(client: &mut Client) -> Response {
     if let Some(selected) = client.selected.take()
-        && selected.access == Access::ReadWrite
+        && selected.may(Rights::EXPUNGE)
     {
         let done = client.house.store.expunge(selected.mailbox, &UidSet::all(), Which::Deleted).await;
         match done {

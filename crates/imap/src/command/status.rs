@@ -2,23 +2,19 @@
 
 use crate::client::Client;
 use crate::object;
+use crate::reach::{Needed, Reached};
 use crate::refusal;
 use imap_proto::command::StatusItem;
 use imap_proto::{Response, StatusValue, Untagged};
-use storage::{AccountId, Error, Mailbox, MailboxKind};
+use storage::{Error, Mailbox, MailboxKind, Rights};
 
-pub(super) async fn run(
-    client: &mut Client,
-    account: AccountId,
-    name: &str,
-    items: &[StatusItem],
-) -> Response {
-    let mailbox = match client.house.store.mailbox(account, name).await {
-        Ok(mailbox) if mailbox.kind == MailboxKind::NoSelect => {
+pub(super) async fn run(client: &mut Client, name: &str, items: &[StatusItem]) -> Response {
+    let mailbox = match client.reach(name, Needed::All(Rights::READ)).await {
+        Ok(Reached { mailbox, .. }) if mailbox.kind == MailboxKind::NoSelect => {
             return refusal::response(&Error::NotSelectable(mailbox.name));
         }
-        Ok(mailbox) => mailbox,
-        Err(error) => return refusal::response(&error),
+        Ok(reached) => reached.mailbox,
+        Err(denied) => return denied.response(),
     };
     let line = match line(client, &mailbox, items).await {
         Ok(line) => line,

@@ -3,7 +3,9 @@
 use super::{limit, not_selected, some_are_gone, targets};
 use crate::client::{Client, Gone, Outcome};
 use crate::flags;
+use crate::reach::no_right;
 use crate::refusal;
+use crate::selected::{CHANGING, Selected};
 use crate::view::{Target, told_flags, uids};
 use imap_proto::command::{Answering, By, Store, StoreMode};
 use imap_proto::{Code, Ranges, Response, Told, Untagged};
@@ -23,13 +25,7 @@ pub(super) async fn run(client: &mut Client, store: &Store) -> Outcome {
     if uids.is_empty() {
         return Ok(Response::ok("There was nothing to do."));
     }
-    let (flags, keywords) = flags::split(&store.flags);
-    let mode = match store.mode {
-        StoreMode::Replace => FlagMode::Set,
-        StoreMode::Add => FlagMode::Add,
-        StoreMode::Remove => FlagMode::Remove,
-    };
-    let change = FlagChange { mode, flags, keywords };
+    let Some((change, effect)) = change(selected, store) else { return Ok(no_right()) };
     let before = marks(client, &targets);
     let mailbox = selected.mailbox;
     let stored = client.house.store.store_flags(mailbox, &uids, change.clone(), store.unchanged_since).await;
@@ -42,7 +38,7 @@ pub(super) async fn run(client: &mut Client, store: &Store) -> Outcome {
     }
     let (refused, done): (Vec<Target>, Vec<Target>) =
         targets.into_iter().partition(|target| stored.modified.contains(target.uid));
-    if store.answering == Answering::Silent {
+    if store.answering == Answering::Silent && effect == Effect::AsAsked {
         keep_silent(client, &before, &stored, &change);
         tell_modseqs(client, &done, store.unchanged_since).await?;
     } else {
@@ -59,6 +55,39 @@ pub(super) async fn run(client: &mut Client, store: &Store) -> Outcome {
         some_are_gone()
     };
     Ok(limit::tagged(client, response, limited))
+}
+
+/// Whether a change does what the client thinks it does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    AsAsked,
+    /// Only what there are rights for (RFC 4314 §4).
+    Less,
+}
+
+/// What is to be done, as far as there are rights for it; `None`: there are none.
+fn change(selected: &Selected, store: &Store) -> Option<(FlagChange, Effect)> {
+    let (asked, tags) = flags::split(&store.flags);
+    let (flags, keywords) = selected.allowed(asked, tags.clone());
+    let is_whole = selected.rights.contains(CHANGING);
+    let mode = match store.mode {
+        StoreMode::Replace if is_whole => FlagMode::Set,
+        StoreMode::Replace => FlagMode::SetAllowed(selected.rights),
+        StoreMode::Add => FlagMode::Add,
+        StoreMode::Remove => FlagMode::Remove,
+    };
+    let is_nothing = flags.is_empty() && keywords.is_empty();
+    let asks_nothing = asked.is_empty() && tags.is_empty();
+    let refused = match store.mode {
+        StoreMode::Replace => !selected.rights.has_any(CHANGING),
+        _ => is_nothing && !asks_nothing,
+    };
+    let effect = if is_whole || (flags, &keywords) == (asked, &tags) && store.mode != StoreMode::Replace {
+        Effect::AsAsked
+    } else {
+        Effect::Less
+    };
+    (!refused).then_some((FlagChange { mode, flags, keywords }, effect))
 }
 
 /// MODIFIED: the messages that a condition kept from being changed (RFC 7162 §3.1.3).
@@ -110,7 +139,7 @@ fn keep_silent(client: &mut Client, before: &HashMap<Uid, Mark>, stored: &Stored
     let bit = |name: &String| stored.keywords.iter().position(|known| known.eq_ignore_ascii_case(name));
     let keywords = change.keywords.iter().filter_map(bit).fold(Keywords::NONE, Keywords::with);
     let expected = |mark: &Mark| match change.mode {
-        FlagMode::Set => (change.flags, keywords),
+        FlagMode::Set | FlagMode::SetAllowed(_) => (change.flags, keywords),
         FlagMode::Add => (mark.flags | change.flags, mark.keywords | keywords),
         FlagMode::Remove => (mark.flags - change.flags, mark.keywords - keywords),
     };

@@ -48,8 +48,8 @@ impl Stage {
         let world = world::fake::world(7);
         let store = Store::open(storage::Config::new(dir.path()), world.clone()).await.unwrap();
         store.create_account("alice@example.org").await.unwrap();
-        let accounts =
-            auth::fake::accounts(&[("alice@example.org", "secret"), ("ghost@example.org", "secret")]);
+        let logins = ["alice", "bob", "carol", "ghost"].map(|name| format!("{name}@example.org"));
+        let accounts = auth::fake::accounts(&logins.each_ref().map(|name| (name.as_str(), "secret")));
         let mut config = Config {
             insecure_auth,
             append_limit: 30 * 1024 * 1024,
@@ -88,8 +88,22 @@ impl Stage {
                 self.send(who, b"login LOGIN alice@example.org secret\r\n").await?;
                 self.until(who, "login OK").await
             }
+            (":", text) if text.starts_with("connect ") => {
+                let name = format!("{}@example.org", &text["connect ".len()..]);
+                if self.store.account(&name).await.unwrap().is_none() {
+                    self.store.create_account(&name).await.unwrap();
+                }
+                self.dial(who).await?;
+                self.send(who, format!("login LOGIN {name} secret\r\n").as_bytes()).await?;
+                self.until(who, "login OK").await
+            }
             (":", "hang up") => self.clients.remove(who).map(drop).ok_or("no such client".to_owned()),
             (":", text) => self.send(who, format!("{}\r\n", unescape(text)).as_bytes()).await,
+            (">", text) => {
+                self.send(who, format!("{}\r\n", unescape(text)).as_bytes()).await?;
+                let tag = text.split(' ').next().unwrap_or_default();
+                self.until(who, &format!("{tag} OK")).await
+            }
             ("+", text) => self.send(who, unescape(text).as_bytes()).await,
             ("<", "CLOSED") => match self.read_line(who).await {
                 Err(error) if error == "closed" => Ok(()),
@@ -228,7 +242,7 @@ fn split(chat: &str) -> Vec<(usize, &str)> {
         line.starts_with("! ")
             || line.starts_with('#')
             || (octets.first().is_some_and(u8::is_ascii_uppercase)
-                && matches!(octets.get(1), Some(b':' | b'+' | b'<'))
+                && matches!(octets.get(1), Some(b':' | b'+' | b'<' | b'>'))
                 && octets.get(2).is_none_or(|octet| *octet == b' '))
     };
     let mut out: Vec<(usize, usize, usize)> = Vec::new();

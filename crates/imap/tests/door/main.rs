@@ -1,7 +1,7 @@
 //! The door over loopback, with a real store in a temporary directory. The chats are in `chats/`.
 //!
 //! Each line says who: `A: a NOOP` is sent by client A with CRLF, `A+ …` without; `A< * OK …` is the next line that
-//! A must hear. `…` stands for anything. `A: connect` opens the connection and logs in, `A: dial` only opens it.
+//! A must hear, `A> a SELECT INBOX` is sent, and what A hears up to `a OK` does not matter. `…` stands for anything. `A: connect` opens the connection and logs in as alice, `A: connect bob` as bob, whose account is made, `A: dial` only opens it.
 //! `! deliver INBOX text` files a message by another way than IMAP, `! file INBOX text` without what is made of it.
 
 #![allow(clippy::unwrap_used, reason = "tests and their stage fail by panic")]

@@ -1,6 +1,7 @@
 //! Several clients act at random on one mailbox at the same time. Each keeps a model of what it was told; when all
 //! have caught up, every model must equal what the store has, and no model was ever told what it may not be told.
 //!
+//! Half of the clients are of another account, with which the mailbox is shared, and with rights on it that change.
 //! Half of the clients know mod-sequences: they lose their connection now and then, also in the middle of an answer,
 //! and go on from what they know (RFC 7162 §6).
 
@@ -43,7 +44,18 @@ struct Memory {
     resyncs: usize,
 }
 
+/// Who the client is, and how it names the mailbox.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Role {
+    user: &'static str,
+    mailbox: &'static str,
+}
+
+const OWNER: Role = Role { user: "alice@example.org", mailbox: "INBOX" };
+const GUEST: Role = Role { user: "bob@example.org", mailbox: "\"Other Users/alice@example.org/INBOX\"" };
+
 struct Model {
+    role: Role,
     address: SocketAddr,
     stream: BufReader<TcpStream>,
     /// `None`: a client that knows nothing of mod-sequences.
@@ -58,9 +70,10 @@ struct Model {
 }
 
 impl Model {
-    async fn connect(address: SocketAddr, seed: u64, memory: Option<Memory>) -> Self {
+    async fn connect(role: Role, address: SocketAddr, seed: u64, memory: Option<Memory>) -> Self {
         let stream = BufReader::new(TcpStream::connect(address).await.unwrap());
         let mut model = Self {
+            role,
             address,
             stream,
             memory,
@@ -71,11 +84,11 @@ impl Model {
             log: Vec::new(),
         };
         model.line().await;
-        model.run("LOGIN alice@example.org secret").await;
+        model.run(&format!("LOGIN {} secret", role.user)).await;
         if model.memory.is_some() {
             model.run("ENABLE QRESYNC").await;
         }
-        model.run("SELECT INBOX").await;
+        model.run(&format!("SELECT {}", role.mailbox)).await;
         model
     }
 
@@ -111,11 +124,13 @@ impl Model {
             let (numbers, uids): (Vec<usize>, Vec<u32>) = stale.into_iter().unzip();
             known.push_str(&format!(" ({} {})", list(&numbers), list(&uids)));
         }
-        let resync = format!("SELECT INBOX (QRESYNC ({} {}{known}))", memory.uidvalidity, memory.modseq);
+        let (validity, modseq) = (&memory.uidvalidity, memory.modseq);
+        let resync = format!("SELECT {} (QRESYNC ({validity} {modseq}{known}))", self.role.mailbox);
         self.log.push("(reconnects)".to_owned());
         self.line().await;
         // The server may not know yet that the old connection is lost, and count it.
-        while self.run("LOGIN alice@example.org secret").await.0.starts_with("NO [LIMIT]") {
+        let login = format!("LOGIN {} secret", self.role.user);
+        while self.run(&login).await.0.starts_with("NO [LIMIT]") {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         self.run("ENABLE QRESYNC").await;
@@ -240,6 +255,14 @@ impl Model {
     }
 
     async fn step(&mut self) {
+        let mailbox = self.role.mailbox;
+        if self.role == OWNER && self.dice.below(12) == 0 {
+            // What the guest may do changes; to read the mailbox is not taken away.
+            let rights = ["lrswipkxtea", "-w", "+w", "-s", "+s", "-te", "+te", "-i", "+i", "lr"];
+            let rights = rights[self.dice.below(rights.len())];
+            self.run(&format!("SETACL INBOX {} {rights}", GUEST.user)).await;
+            return;
+        }
         let flag = FLAGS[self.dice.below(FLAGS.len())];
         let sign = ["+", "-", ""][self.dice.below(3)];
         if self.memory.is_some() && self.dice.below(8) == 0 {
@@ -247,17 +270,17 @@ impl Model {
         }
         if self.messages.is_empty() || self.dice.below(6) == 0 {
             let more = " {7+}\r\nA: d\r\n\r".repeat(self.dice.below(3));
-            self.run(&format!("APPEND INBOX ({flag}) {{7+}}\r\nA: b\r\n\r{more}")).await;
+            self.run(&format!("APPEND {mailbox} ({flag}) {{7+}}\r\nA: b\r\n\r{more}")).await;
             return;
         }
         let number = self.dice.below(self.messages.len()) + 1;
         match self.dice.below(15) {
-            14 => drop(self.run(&format!("REPLACE {number} INBOX ({flag}) {{7+}}\r\nA: c\r\n\r")).await),
+            14 => drop(self.run(&format!("REPLACE {number} {mailbox} ({flag}) {{7+}}\r\nA: c\r\n\r")).await),
             12 => drop(self.run(&format!("STORE {number} (UNCHANGEDSINCE 40) +FLAGS ({flag})")).await),
             13 => drop(self.run(&format!("UID FETCH 1:* (FLAGS) (CHANGEDSINCE {number})")).await),
             0 => drop(self.run("NOOP").await),
             1 => drop(self.run("EXPUNGE").await),
-            2 => drop(self.run(&format!("COPY {number} INBOX")).await),
+            2 => drop(self.run(&format!("COPY {number} {mailbox}")).await),
             3 => drop(self.run(&format!("MOVE {number} Trash")).await),
             4 => drop(self.run(&format!("FETCH {number}:* (UID FLAGS)")).await),
             5 => drop(self.run(&format!("FETCH {number} (UID BODY[]<0.1>)")).await),
@@ -320,11 +343,13 @@ async fn truth(stage: &Stage) -> Vec<(u32, BTreeSet<String>)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_never_disagree() {
     let seed = 0x5851_f42d_4c95_7f2d;
-    let stage = Stage::new().await;
+    let mut stage = Stage::new().await;
+    stage.play("A: connect\nB: connect bob\nA> a SETACL INBOX bob@example.org lrswipkxtea").await.unwrap();
     let mut models = Vec::new();
     for client in 1..=CLIENTS {
         let memory = (client % 2 == 0).then(Memory::default);
-        models.push(Model::connect(stage.address, seed ^ (client << 32), memory).await);
+        let role = if client <= CLIENTS / 2 { OWNER } else { GUEST };
+        models.push(Model::connect(role, stage.address, seed ^ (client << 32), memory).await);
     }
     for round in 0..ROUNDS {
         let tasks: Vec<_> = models

@@ -15,6 +15,7 @@ mod names;
 mod queue;
 mod reindex;
 mod reports;
+mod rights;
 mod selection;
 
 pub(crate) use account::{AccountAdd, AccountList, AccountRemove, AccountRename};
@@ -39,6 +40,7 @@ pub(crate) use reindex::{AcctIndex, AcctReindex, IndexInfo};
 pub(crate) use reports::{
     ReportLine, ReportsList, ReportsShow, ReportsSummary, RowLine, SummaryLine, WholeReport,
 };
+pub(crate) use rights::{MboxesGrant, MboxesRights, RightsInfo};
 pub(crate) use selection::{By, Selection};
 
 use serde::Serialize;
@@ -115,9 +117,11 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         CredsSalt,
         CredsVerify,
         MboxesCreate,
+        MboxesGrant,
         MboxesList,
         MboxesRemove,
         MboxesRename,
+        MboxesRights,
         MessagesAdd,
         MessagesCopy,
         MessagesFlag,

@@ -2,8 +2,10 @@
 
 mod acct;
 mod check;
+mod rights;
 
 pub(crate) use check::{Asking, CheckCommand, DkimFile, Listed, MailFile, Sender};
+pub(crate) use rights::RightsArgs;
 
 pub(crate) use super::dkim::DkimCommand;
 pub(crate) use super::global::Global;
@@ -37,7 +39,7 @@ Accounts
   hash           turn a password into what is stored of it
 
 Mail
-  imap-mboxes    list, create, remove, rename
+  imap-mboxes    list, create, remove, rename, rights: mailboxes, and who may use them
   imap-msgs      list, add, dump, copy, move, remove, add-flags, rem-flags, set-flags
   queue          list, show, retry, remove: mail that waits to go out
   reports        list, show, summary: what others report about our domains (DMARC, TLS)
@@ -218,6 +220,12 @@ pub(crate) enum MboxesCommand {
     },
     /// Rename a mailbox, with those below it
     Rename { account: String, mailbox: String, to: String },
+    /// Show or set who may do what with a mailbox
+    ///
+    /// Rights are letters: l see it, r read, s mark as seen, w other flags, i put messages in, k make mailboxes below it, x delete
+    /// or rename it, t mark as deleted, e expunge, a give rights. The owner has all rights where nothing else is said, and
+    /// always keeps l and a.
+    Rights(RightsArgs),
 }
 
 #[derive(Clone, Debug, Args)]

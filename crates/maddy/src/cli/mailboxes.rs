@@ -2,7 +2,7 @@
 
 use crate::admin::{MailboxInfo, MboxesCreate, MboxesList, MboxesRemove, MboxesRename};
 use crate::cli::args::{Global, MboxesCommand};
-use crate::cli::{Connection, Trouble, ask, output};
+use crate::cli::{Connection, Trouble, ask, output, rights};
 use serde_json::json;
 
 pub(crate) async fn run(command: &MboxesCommand, global: &Global) -> Result<(), Trouble> {
@@ -31,6 +31,7 @@ async fn carry_out(command: &MboxesCommand, connection: &Connection, global: &Gl
             connection.call(MboxesRename { account, from: mailbox.clone(), to: to.clone() }).await?;
             output::done(global, &json!({ "mailbox": to }), &format!("{mailbox} is now {to}"))
         }
+        MboxesCommand::Rights(arguments) => rights::run(arguments, connection, global).await,
     }
 }
 

@@ -18,6 +18,7 @@ mod queue;
 mod recording;
 mod reindex;
 mod reports;
+mod rights;
 mod speak;
 mod sts;
 mod tls;

@@ -62,7 +62,7 @@ async fn a_database_of_the_first_version_is_brought_up() {
     let inbox = bench.inbox("a@a.example").await;
     bench.append(inbox, "old").await;
     bench.store.close().await;
-    let back = "DROP TRIGGER mailbox_usage; DROP TABLE annotation; ALTER TABLE account DROP COLUMN quota_octets; \
+    let back = "DROP TABLE acl; DROP TRIGGER mailbox_usage; DROP TABLE annotation; ALTER TABLE account DROP COLUMN quota_octets; \
                 ALTER TABLE account DROP COLUMN quota_messages; ALTER TABLE account DROP COLUMN used_octets; \
                 ALTER TABLE account DROP COLUMN used_messages; DROP TABLE grey_triplet; DROP TABLE grey_client; \
                 DROP TABLE app_password; DROP TABLE login_certificate; DROP INDEX credential_without_scram; \

@@ -8,6 +8,7 @@
 )]
 
 mod accept;
+mod acl;
 mod annotations;
 mod directory;
 mod greylist;

@@ -102,13 +102,24 @@ impl Game {
     async fn flag(&mut self, at: usize) {
         let uids = self.pick_uids(&self.models[at]);
         let (flags, keywords) = self.pick_flags();
-        let mode = [FlagMode::Set, FlagMode::Add, FlagMode::Remove][self.below(3) as usize];
+        let rights = Rights::ALL - Rights::WRITE;
+        let modes = [FlagMode::Set, FlagMode::Add, FlagMode::Remove, FlagMode::SetAllowed(rights)];
+        let mode = modes[self.below(4) as usize];
+        // Who sets what there are rights for names only that.
+        let (flags, keywords) = match mode {
+            FlagMode::SetAllowed(rights) => (flags & rights.flags(), Vec::new()),
+            _ => (flags, keywords),
+        };
         let model = &mut self.models[at];
         for (_, kept) in model.kept.iter_mut().filter(|(uid, _)| uids.contains(**uid)) {
             match mode {
                 FlagMode::Set => {
                     kept.flags = flags;
                     kept.keywords = keywords.iter().copied().collect();
+                }
+                FlagMode::SetAllowed(_) => {
+                    let others = Flags::ALL - Flags::SEEN - Flags::DELETED;
+                    kept.flags = (kept.flags & others) | flags;
                 }
                 FlagMode::Add => {
                     kept.flags = kept.flags | flags;
