@@ -158,6 +158,9 @@ fn record(owner: &DnsName, data: Data) -> Record {
         Data::Cname(to) => RData::CNAME(rdata::CNAME(name(&to))),
         Data::Ptr(to) => RData::PTR(rdata::PTR(name(&to))),
         Data::Ns(to) => RData::NS(rdata::NS(name(&to))),
+        Data::Srv { priority, weight, port, target } => {
+            RData::SRV(rdata::SRV::new(priority, weight, port, name(&target)))
+        }
         Data::Tlsa(tlsa) => RData::TLSA(rdata::TLSA::new(
             tlsa.usage.into(),
             tlsa.selector.into(),

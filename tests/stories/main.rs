@@ -47,4 +47,5 @@ mod stopping_says_goodbye;
 mod submission_completes;
 mod submission_to_remote_and_dsn_back;
 mod two_servers;
+mod web_pages;
 mod what_the_other_side_can;

@@ -11,10 +11,20 @@ const SELF_SIGNED_DIR: &str = "tls";
 /// Directory of what we have from an authority, in the state directory.
 const ACME_DIR: &str = "acme";
 
+/// The hosts of a domain whose pages we serve: its MTA-STS policy, settings for Thunderbird and for Outlook.
+pub(crate) const WEB_HOSTS: [&str; 3] = ["mta-sts", "autoconfig", "autodiscover"];
+
 /// What is to be had from an authority, if there is one.
 pub(crate) fn plan(config: &Config) -> Option<Plan> {
     let TlsOptions::Acme(options) = &config.tls else { return None };
     let mut names: Vec<AcmeName> = AcmeName::parse(config.hostname.as_str()).into_iter().collect();
+    let is_public = |entrance: &web::Entrance| {
+        entrance.shows == web::Shows::Pages && entrance.listen.tls == net::ListenTls::Implicit
+    };
+    if config.web.listen.iter().any(is_public) {
+        let hosts = config.domains.iter().flat_map(|domain| WEB_HOSTS.map(|host| format!("{host}.{domain}")));
+        names.extend(hosts.filter_map(|host| AcmeName::parse(&host).ok()));
+    }
     for name in &options.names {
         if !names.contains(name) {
             names.push(name.clone());

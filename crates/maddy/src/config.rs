@@ -44,6 +44,7 @@ pub(crate) struct Config {
     pub(crate) reports: ReportsConfig,
     pub(crate) submission: submission::Config,
     pub(crate) imap: imap::Config,
+    pub(crate) web: web::Config,
     pub(crate) delivery: delivery::Config,
     pub(crate) limits: Limits,
     pub(crate) logins: Logins,
@@ -170,11 +171,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     let aliases = section.joined("aliases", "Other addresses, and where their mail goes.", |aliases| {
         decode_aliases(aliases, &domains)
     });
-    let state_dir =
-        section.path("state-dir", "Where mail, accounts and queue are kept.").or(PathBuf::from(STATE_DIR));
-    let runtime_dir = section
-        .path("runtime-dir", "Where the control socket is made; the state directory if not given.")
-        .optional();
+    let (state_dir, runtime_dir) = directories(section);
     let stop_timeout = section
         .duration("stop-timeout", "How long sessions and deliveries may go on when the server stops.")
         .within(Duration::ZERO..=Duration::from_secs(600))
@@ -202,6 +199,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     let submission =
         section.child("submission", "The door for mail from our own users.", submission::config::decode);
     let imap = section.child("imap", "The door for readers.", imap::decode);
+    let web = web_node(section);
     let delivery = section.child("delivery", "Mail that goes to other servers.", delivery::config::decode);
     let limits = section.child("limits", "How many connections there may be.", net::config::decode_limits);
     let logins = section.child("logins", "How often passwords may be guessed.", Logins::decode);
@@ -225,6 +223,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         smtp,
         submission,
         imap,
+        web,
         delivery,
         limits,
         logins,
@@ -232,6 +231,24 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     };
     refuse_shared_addresses(section, &config);
     Some(config)
+}
+
+/// Where the state is, and where the control socket is made if elsewhere.
+fn directories(section: &mut Section<'_>) -> (PathBuf, Option<PathBuf>) {
+    let state_dir =
+        section.path("state-dir", "Where mail, accounts and queue are kept.").or(PathBuf::from(STATE_DIR));
+    let runtime_dir = section
+        .path("runtime-dir", "Where the control socket is made; the state directory if not given.")
+        .optional();
+    (state_dir, runtime_dir)
+}
+
+fn web_node(section: &mut Section<'_>) -> web::Config {
+    section.child(
+        "web",
+        "Pages for mail programs and other servers, proofs for certificates, metrics. Off without `listen`.",
+        web::decode,
+    )
 }
 
 fn hostname(section: &mut Section<'_>) -> Option<Domain> {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::pin::Pin;
 use std::sync::Arc;
 use tracing::{debug, error, info};
-use web::{Answer, Failure, Kind, Service};
+use web::{Answer, Failure, Kind, Operations};
 
 /// Where a reload finds the new configuration.
 pub(crate) struct Reloading {
@@ -96,7 +96,7 @@ impl Control {
     }
 }
 
-impl Service for Control {
+impl Operations for Control {
     fn call(&self, operation: String, arguments: Value) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
         Box::pin(async move {
             match operation.as_str() {

@@ -9,8 +9,10 @@ use crate::dns::Exchangeable;
 use crate::doors::Doors;
 use crate::keys;
 use crate::listeners::{BindError, Ground, Listeners};
+use crate::metrics::{Counts, View};
 use crate::reload::Running;
 use crate::sts;
+use crate::website::Website;
 use delivery::reports::ReportReader;
 use delivery::{Intake, RouteConfig, Router, Worker};
 use net::{
@@ -71,6 +73,8 @@ pub(crate) struct Means {
     /// The resolver of its world, which can be exchanged.
     pub(crate) dns: Option<Arc<Exchangeable>>,
     pub(crate) reloading: Option<Reloading>,
+    /// What is counted of the events of this process.
+    pub(crate) counts: Arc<Counts>,
 }
 
 /// A daemon that runs.
@@ -118,7 +122,16 @@ impl Daemon {
         let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone())
             .for_domains(&config.domains);
         let desk = desk(&config, &world)?;
-        let doors = Doors::new(&config, &store, &intake, &world, pipeline, desk).await;
+        let view = View {
+            counts: means.counts,
+            store: store.clone(),
+            gate: ground.gate.clone(),
+            keeper: ground.keeper.clone(),
+            since: world.clock.unix(),
+            world: world.clone(),
+        };
+        let web = Website::new(&config, ground.tls.challenges().clone(), Arc::new(view));
+        let doors = Doors::new(&config, &store, &intake, &world, pipeline, desk, web).await;
         let listeners = Listeners::default();
         let change = listeners.prepare(&config, &ground).map_err(StartError::Bind)?;
         let socket = LocalListener::bind(config.socket()).map_err(|error| {

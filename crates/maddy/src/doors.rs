@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::listeners::{DoorName, Serve};
 use crate::login::Judge;
+use crate::website::Website;
 use delivery::Intake;
 use mail::Domain;
 use policy::Pipeline;
@@ -16,6 +17,7 @@ pub(crate) struct Doors {
     smtp: Arc<smtp_in::Door>,
     submission: Arc<submission::Door>,
     imap: Arc<RwLock<Reading>>,
+    web: Website,
     store: Store,
     judge: Arc<Judge>,
     world: World,
@@ -36,6 +38,7 @@ impl Doors {
         world: &World,
         pipeline: Pipeline,
         desk: Desk,
+        web: Website,
     ) -> Self {
         let judge = Arc::new(Judge::new(store.clone(), config.logins.clone(), world).await);
         let spool_dir = store.spool_dir().to_owned();
@@ -47,6 +50,7 @@ impl Doors {
             smtp: Arc::new(smtp_in::Door::new(config.smtp.clone(), pipeline, desk, smtp)),
             submission: Arc::new(submission::Door::new(config.submission.clone(), submission)),
             imap: Arc::new(RwLock::new(reading)),
+            web,
             store: store.clone(),
             judge,
             world: world.clone(),
@@ -66,6 +70,7 @@ impl Doors {
         self.smtp.judge_by(pipeline);
         self.smtp.filter_by(config.filters.clone());
         self.submission.reconfigure(config.submission.clone());
+        self.web.change(config);
         let mut reading = self.imap.write().unwrap_or_else(PoisonError::into_inner);
         // The door holds the pictures of mailboxes that all connections share: it is kept where it can be.
         if reading.hostname == config.hostname {
@@ -95,6 +100,13 @@ impl Doors {
             }
             DoorName::Submission => {
                 let door = self.submission.clone();
+                Arc::new(move |conn| {
+                    let door = door.clone();
+                    Box::pin(async move { door.serve(conn).await })
+                })
+            }
+            DoorName::Web => {
+                let door = self.web.door();
                 Arc::new(move |conn| {
                     let door = door.clone();
                     Box::pin(async move { door.serve(conn).await })

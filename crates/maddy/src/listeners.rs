@@ -20,6 +20,7 @@ pub(crate) enum DoorName {
     Smtp,
     Submission,
     Imap,
+    Web,
 }
 
 impl DoorName {
@@ -28,6 +29,7 @@ impl DoorName {
             Self::Smtp => "smtp",
             Self::Submission => "submission",
             Self::Imap => "imap",
+            Self::Web => "web",
         }
     }
 
@@ -37,6 +39,7 @@ impl DoorName {
             Self::Smtp => smtp_in::BUSY,
             Self::Submission => submission::BUSY,
             Self::Imap => imap::BUSY,
+            Self::Web => web::BUSY,
         }
     }
 }
@@ -72,7 +75,8 @@ fn proxies(config: &Config) -> HashMap<(DoorName, SocketAddr), ProxyOptions> {
     let submission =
         config.submission.door.listen.iter().map(|entrance| of(DoorName::Submission, &entrance.listen));
     let imap = config.imap.listen.iter().map(|entrance| of(DoorName::Imap, &entrance.listen));
-    smtp.chain(submission).chain(imap).collect()
+    let web = config.web.listen.iter().map(|entrance| of(DoorName::Web, &entrance.listen));
+    smtp.chain(submission).chain(imap).chain(web).collect()
 }
 
 /// All sockets that a configuration asks for.
@@ -94,6 +98,9 @@ pub(crate) fn wanted(config: &Config) -> Vec<Listening> {
     }
     for entrance in &config.imap.listen {
         add(DoorName::Imap, &entrance.listen);
+    }
+    for entrance in &config.web.listen {
+        add(DoorName::Web, &entrance.listen);
     }
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let v4: Vec<u16> =

@@ -6,10 +6,12 @@ mod queue;
 pub(crate) use queue::Tail;
 
 use crate::config::{Format, Level, Log};
+use crate::metrics::{Counting, Counts};
 use ::config::Section;
 use fields::Fields;
 use queue::Queue;
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use tracing::error;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -23,6 +25,7 @@ use tracing_subscriber::{Layer, Registry, fmt};
 pub(crate) struct Logging {
     filter: Handle<Targets, Registry>,
     format: Format,
+    counts: Arc<Counts>,
 }
 
 impl Logging {
@@ -38,13 +41,21 @@ impl Logging {
                 lines.json().flatten_event(true).with_current_span(false).with_span_list(true).boxed()
             }
         };
+        let counts = Arc::new(Counts::default());
+        // What is counted does not depend on how much is said.
+        let counting = Counting(counts.clone()).with_filter(targets(Level::Info));
         tracing_subscriber::registry()
-            .with(filter)
-            .with(lines)
+            .with(lines.with_filter(filter))
+            .with(counting)
             .try_init()
             .map_err(|error| format!("the log cannot begin: {error}"))?;
         log_panics();
-        Ok((Self { filter: handle, format: log.format }, tail))
+        Ok((Self { filter: handle, format: log.format, counts }, tail))
+    }
+
+    /// What is counted of all events.
+    pub(crate) fn counts(&self) -> &Arc<Counts> {
+        &self.counts
     }
 
     /// Takes over a new level. Whether the format is the same, which cannot change while the server runs.

@@ -13,9 +13,11 @@ mod keys;
 mod listeners;
 mod logging;
 mod login;
+mod metrics;
 mod reload;
 mod run;
 mod sts;
+mod website;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -52,7 +52,8 @@ async fn serve(source: Source, config: Config, logging: Logging) -> Result<(), T
     let dns = Arc::new(Exchangeable::new(Arc::new(resolver)));
     let world = World { dns: dns.clone(), ..world::system::without_dns() };
     let hostname = config.hostname.to_string();
-    let means = Means { dns: Some(dns), reloading: Some(Reloading { source, logging }) };
+    let counts = logging.counts().clone();
+    let means = Means { dns: Some(dns), reloading: Some(Reloading { source, logging }), counts };
     let daemon =
         Daemon::start(config, world, means).await.map_err(|error| Trouble::new(error.to_string()))?;
     info!(version = env!("CARGO_PKG_VERSION"), hostname, "ready");

@@ -123,6 +123,10 @@ impl Conn {
         }
     }
 
+    pub(crate) fn into_stream(self) -> (Stream, Option<Permit>) {
+        (self.stream, self.permit)
+    }
+
     /// Ten letters that name the connection in the log.
     pub fn id(&self) -> &str {
         &self.id

@@ -1,10 +1,19 @@
-//! The door for browsers and machines. So far: the control socket, through which the command line talks to a running
-//! daemon (HTTP/1.1 with JSON on a Unix socket).
+//! The door for browsers and machines: pages that mail programs and other servers ask for, metrics, and the control socket,
+//! through which the command line talks to a running daemon (HTTP/1.1 with JSON on a Unix socket).
 
 mod client;
+mod config;
+mod door;
 mod failure;
+mod pages;
 mod server;
+mod site;
 
 pub use client::{CallError, call};
+pub use config::{Config, Entrance, Shows, StsMode, StsOptions, decode};
+pub use door::{Answering, BUSY, Door, Insight};
 pub use failure::{Failure, Kind};
-pub use server::{Answer, BODY_MAX, Service, serve};
+pub use pages::mta_sts::{policy, policy_id};
+pub use pages::profile::{document as profile, url as profile_url};
+pub use server::{Answer, BODY_MAX, Service as Operations, serve};
+pub use site::{Service, Site};

@@ -4,11 +4,11 @@ use net::{LocalListener, Stopper};
 use serde_json::{Value, json};
 use std::pin::Pin;
 use std::sync::Arc;
-use web::{Answer, CallError, Failure, Kind, Service, call, serve};
+use web::{Answer, CallError, Failure, Kind, Operations, call, serve};
 
 struct Echo;
 
-impl Service for Echo {
+impl Operations for Echo {
     fn call(&self, operation: String, arguments: Value) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
         Box::pin(async move {
             match operation.as_str() {

@@ -181,6 +181,15 @@ impl Reader {
             (Kind::Cname, [to]) => self.name(&to.written).map(Data::Cname),
             (Kind::Ptr, [to]) => self.name(&to.written).map(Data::Ptr),
             (Kind::Ns, [to]) => self.name(&to.written).map(Data::Ns),
+            (Kind::Srv, [priority, weight, port, target]) => {
+                let number = |word: &Word| word.written.parse().map_err(|_| "not a number".to_owned());
+                Ok(Data::Srv {
+                    priority: number(priority)?,
+                    weight: number(weight)?,
+                    port: number(port)?,
+                    target: self.name(&target.written)?,
+                })
+            }
             (Kind::Tlsa, [usage, selector, matching, hex @ ..]) if !hex.is_empty() => {
                 let number = |word: &Word| word.written.parse().map_err(|_| "not a number".to_owned());
                 let digits: String = hex.iter().map(|word| word.written.as_str()).collect();

@@ -190,6 +190,7 @@ fn type_of(kind: Kind) -> RecordType {
         Kind::Ptr => RecordType::PTR,
         Kind::Tlsa => RecordType::TLSA,
         Kind::Ns => RecordType::NS,
+        Kind::Srv => RecordType::SRV,
     }
 }
 
@@ -201,6 +202,12 @@ fn read_data(data: &RData) -> Option<Data> {
         RData::TXT(txt) => Data::Txt(txt.txt_data.iter().map(|text| text.to_vec()).collect()),
         RData::CNAME(name) => Data::Cname(read_name(&name.0)?),
         RData::PTR(name) => Data::Ptr(read_name(&name.0)?),
+        RData::SRV(srv) => Data::Srv {
+            priority: srv.priority,
+            weight: srv.weight,
+            port: srv.port,
+            target: read_name(&srv.target)?,
+        },
         RData::NS(name) => Data::Ns(read_name(&name.0)?),
         RData::TLSA(tlsa) => Data::Tlsa(Tlsa {
             usage: tlsa.cert_usage.into(),

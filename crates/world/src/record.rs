@@ -17,11 +17,13 @@ pub enum Kind {
     /// RFC 6698 §2.
     Tlsa,
     Ns,
+    /// RFC 2782.
+    Srv,
 }
 
 impl Kind {
     /// Every type, with its word.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::A, "A"),
         (Self::Aaaa, "AAAA"),
         (Self::Mx, "MX"),
@@ -30,6 +32,7 @@ impl Kind {
         (Self::Ptr, "PTR"),
         (Self::Tlsa, "TLSA"),
         (Self::Ns, "NS"),
+        (Self::Srv, "SRV"),
     ];
 
     /// The word of master files.
@@ -60,6 +63,13 @@ pub enum Data {
     Ptr(DnsName),
     Tlsa(Tlsa),
     Ns(DnsName),
+    /// The root as target says that there is no such service (RFC 2782).
+    Srv {
+        priority: u16,
+        weight: u16,
+        port: u16,
+        target: DnsName,
+    },
 }
 
 impl Data {
@@ -73,6 +83,7 @@ impl Data {
             Self::Ptr(_) => Kind::Ptr,
             Self::Tlsa(_) => Kind::Tlsa,
             Self::Ns(_) => Kind::Ns,
+            Self::Srv { .. } => Kind::Srv,
         }
     }
 }
@@ -87,6 +98,7 @@ impl fmt::Display for Data {
             Self::Txt(strings) => write!(f, "\"{}\"", String::from_utf8_lossy(&strings.concat())),
             Self::Cname(name) | Self::Ptr(name) | Self::Ns(name) => write!(f, "{name}"),
             Self::Tlsa(tlsa) => write!(f, "{tlsa}"),
+            Self::Srv { priority, weight, port, target } => write!(f, "{priority} {weight} {port} {target}"),
         }
     }
 }

@@ -187,7 +187,8 @@ mod tests {
                     t.example TXT \"v=spf1 ; \" \"-all\"\nt.example MX 10 A.Example.\nn.example MX 0 .\n\
                     x.y.example AAAA ::1\nslow.example TIMEOUT\nbad.example MX SERVFAIL\nbad.example A 192.0.2.3\n\
                     *.wild.example A 192.0.2.4\nthere.wild.example TXT x\nsp\\ ace.example A 192.0.2.5\n\
-                    noise.example GARBAGE\nno.example REFUSED\n_25._tcp.a.example TLSA 3 1 1 00ff (\n 10 )\n";
+                    noise.example GARBAGE\nno.example REFUSED\n_25._tcp.a.example TLSA 3 1 1 00ff (\n 10 )\n\
+                    _imaps._tcp.a.example SRV 0 1 993 a.example\n";
         for (name, kind, want) in [
             ("a.example", Kind::A, "a.example A 192.0.2.1, a.example A 192.0.2.2"),
             ("A.EXAMPLE.", Kind::Aaaa, "NoRecord"),
@@ -216,6 +217,7 @@ mod tests {
             ("noise.example", Kind::A, "Fails(Garbage)"),
             ("no.example", Kind::A, "Fails(Refused)"),
             ("_25._tcp.a.example", Kind::Tlsa, "_25._tcp.a.example TLSA 3 1 1 00ff10"),
+            ("_imaps._tcp.a.example", Kind::Srv, "_imaps._tcp.a.example SRV 0 1 993 a.example"),
         ] {
             assert_eq!(ask(zone, name, kind), want, "{name} {kind}");
         }

@@ -47,6 +47,7 @@ pub(crate) async fn account(command: &AccountCommand, global: &Global) -> Result
             .await
         }
         AccountCommand::Password(name) => set_password(&name.account, global).await,
+        AccountCommand::Profile { account, qr } => super::profile::print(account, *qr, global),
     }
 }
 

@@ -33,7 +33,7 @@ Server
   reload         have the running server read its configuration again
 
 Accounts
-  account        add, list, remove, rename, password: an account with its login and mailboxes
+  account        add, list, remove, rename, password, profile: login and mailboxes at once
   creds          create, list, remove, password, verify; app-password, certificate; guesses: logins
   imap-acct      create, list, remove, stat, reindex, appendlimit, quota: mailboxes alone
   hash           turn a password into what is stored of it
@@ -168,6 +168,14 @@ pub(crate) enum AccountCommand {
     },
     /// Set a new password; asks for it, or reads it from standard input
     Password(Name),
+    /// Print a profile that sets up an iPhone, iPad or Mac for an account; it holds no password
+    Profile {
+        /// The account, an address like alice@example.org
+        account: String,
+        /// Show a code for the camera in its place, which leads to the profile on this server's web pages
+        #[arg(long)]
+        qr: bool,
+    },
 }
 
 #[derive(Clone, Debug, Subcommand)]

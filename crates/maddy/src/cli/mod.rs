@@ -14,6 +14,7 @@ mod logins;
 mod mailboxes;
 mod messages;
 mod output;
+mod profile;
 mod queue;
 mod recording;
 mod reindex;
