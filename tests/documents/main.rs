@@ -42,6 +42,7 @@ fn every_command_in_the_documents_is_one() {
         "docs/web.md",
         "docs/checks.md",
         "docs/credentials.md",
+        "docs/moving.md",
         "docs/flow.md",
         "docs/sending.md",
         "docs/architecture.md",

@@ -29,6 +29,8 @@ mod log_lines;
 mod logins;
 mod loops_end;
 mod many_at_once;
+mod moving_breaks_off;
+mod moving_in_and_out;
 mod not_in_our_name;
 mod notices_find_home;
 mod open_relay_refused;

@@ -104,6 +104,8 @@ struct Table {
     unknown: usize,
     /// Bits that may change their name, the first to be taken last.
     spare: Vec<usize>,
+    /// Bits that this call has given out: they keep their name.
+    given: Keywords,
     /// Bits that have a new name.
     fresh: Vec<usize>,
 }
@@ -136,6 +138,7 @@ impl Table {
                 (None, Unknown::Make) => self.make(name)?,
             };
             keywords = keywords.with(bit);
+            self.given = self.given.with(bit);
         }
         Ok(keywords)
     }
@@ -148,7 +151,9 @@ impl Table {
         } else {
             let limit = KEYWORDS_MAX as u64;
             let full = Error::TooMany { what: "keywords in the mailbox", limit };
-            let bit = self.spare.pop().ok_or(full)?;
+            let given = self.given;
+            let bit =
+                std::iter::from_fn(|| self.spare.pop()).find(|bit| !given.contains(*bit)).ok_or(full)?;
             name.clone_into(&mut self.names[bit]);
             bit
         };

@@ -19,6 +19,7 @@ mod fetch;
 mod flags;
 mod greylist;
 mod ids;
+mod import;
 mod keyword;
 mod login_key;
 mod mailbox;
@@ -62,6 +63,7 @@ pub use fetch::{PAGE_MAX, PAGE_OCTETS};
 pub use flags::{Flags, KEYWORD_LEN_MAX, KEYWORDS_MAX, Keywords};
 pub use greylist::{GREYLIST_CLIENTS_MAX, GREYLIST_TRIPLETS_MAX, Grey, GreyRule};
 pub use ids::{AccountId, EmailId, JobId, MailboxId, ModSeq, RecipientId, Uid, Unix};
+pub use import::{IMPORTS_MAX, Import, ImportKey, Imported};
 pub use login_key::{
     APP_PASSWORDS_MAX, AppPassword, CERTIFICATES_MAX, LoginCertificate, LoginKey, NewAppPassword,
 };

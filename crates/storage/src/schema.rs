@@ -14,6 +14,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0006_greylist.sql"),
     include_str!("../migrations/0007_quota_metadata.sql"),
     include_str!("../migrations/0008_acl.sql"),
+    include_str!("../migrations/0009_imported.sql"),
 ];
 
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).

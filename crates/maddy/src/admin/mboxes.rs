@@ -73,7 +73,7 @@ impl Operation for MboxesCreate {
     }
 }
 
-fn special_use(typed: &str) -> Result<SpecialUse, Failure> {
+pub(super) fn special_use(typed: &str) -> Result<SpecialUse, Failure> {
     let name = typed.trim_start_matches('\\');
     let all = [
         SpecialUse::Drafts,

@@ -305,13 +305,13 @@ fn piece(message: &Message, offset: u64) -> std::io::Result<Vec<u8>> {
     message.received.read_at(offset - added, PIECE_MAX)
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Failure::new(Kind::Broken, error.to_string()))?
 }
 
-fn unreadable(error: &dyn std::fmt::Display) -> Failure {
+pub(super) fn unreadable(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Kind::Unavailable, format!("the message cannot be read: {error}"))
 }
 
@@ -357,7 +357,7 @@ fn read_flags(typed: &[String]) -> Result<(Flags, Vec<String>), Failure> {
     Ok((flags, keywords))
 }
 
-fn flag_names(flags: Flags, keywords: Keywords, names: &[String]) -> Vec<String> {
+pub(super) fn flag_names(flags: Flags, keywords: Keywords, names: &[String]) -> Vec<String> {
     let system =
         SYSTEM_FLAGS.iter().filter(|(_, flag)| flags.contains(*flag)).map(|(name, _)| (*name).to_owned());
     system.chain(keywords.iter().filter_map(|bit| names.get(bit).cloned())).collect()

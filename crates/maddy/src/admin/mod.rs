@@ -7,6 +7,8 @@ mod account;
 mod acct;
 mod creds;
 mod dkim;
+mod export;
+mod import;
 mod kept;
 mod logins;
 mod mboxes;
@@ -24,6 +26,11 @@ pub(crate) use acct::{
 };
 pub(crate) use creds::{CredsCreate, CredsList, CredsPassword, CredsRemove, CredsVerify, Password};
 pub(crate) use dkim::{DKIM, DkimAnswer, DkimCall, KeyLine, carry_out as dkim_carry_out};
+pub(crate) use export::{ExportPage, ExportedMessage};
+pub(crate) use import::{
+    IMPORT_MAX, ImportFolder, ImportForget, ImportKnown, ImportMessage, ImportMessages, ImportOutcome,
+    ImportQuota,
+};
 pub(crate) use kept::{CredsSalt, Kept, SaltOf};
 pub(crate) use logins::{
     AppPasswordCreate, AppPasswordInfo, AppPasswordList, AppPasswordRevoke, CertificateAdd, CertificateInfo,
@@ -116,6 +123,11 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         CredsRemove,
         CredsSalt,
         CredsVerify,
+        ExportPage,
+        ImportFolder,
+        ImportForget,
+        ImportKnown,
+        ImportMessages,
         MboxesCreate,
         MboxesGrant,
         MboxesList,

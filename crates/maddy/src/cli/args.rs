@@ -8,8 +8,10 @@ pub(crate) use check::{Asking, CheckCommand, DkimFile, Listed, MailFile, Sender}
 pub(crate) use rights::RightsArgs;
 
 pub(crate) use super::dkim::DkimCommand;
+pub(crate) use super::export::ExportCommand;
 pub(crate) use super::global::Global;
 use super::global::without;
+pub(crate) use super::import::ImportCommand;
 use super::login_args::{AppPasswordCommand, CertificateCommand, GuessesCommand};
 pub(crate) use super::queue::QueueCommand;
 pub(crate) use super::reports::ReportsCommand;
@@ -41,6 +43,8 @@ Accounts
 Mail
   imap-mboxes    list, create, remove, rename, rights: mailboxes, and who may use them
   imap-msgs      list, add, dump, copy, move, remove, add-flags, rem-flags, set-flags
+  import         maildir, mbox: mail of other programs into an account; forget: bring it in again
+  export         maildir, mbox: the mail of an account, or of all, as files
   queue          list, show, retry, remove: mail that waits to go out
   reports        list, show, summary: what others report about our domains (DMARC, TLS)
 
@@ -105,6 +109,12 @@ pub(crate) enum Command {
     /// Certificates that come from an authority
     #[command(subcommand)]
     Tls(TlsCommand),
+    /// Bring in mail of other programs, with folders, flags and dates
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// Write mail as files that other programs read, with folders, flags and dates
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Mail that waits to go out
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -345,7 +355,7 @@ mod tests {
     /// The help is written by hand so that it can be grouped: hold it to the commands that there are.
     #[test]
     fn the_help_names_every_command_and_fits_a_screen() {
-        assert!(HELP.lines().count() <= 32, "{} lines", HELP.lines().count());
+        assert!(HELP.lines().count() <= 40, "{} lines", HELP.lines().count());
         assert!(HELP.lines().all(|line| line.chars().count() <= 100));
         for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "version") {
             let line = HELP.lines().find(|line| line.trim_start().starts_with(command.get_name()));

@@ -41,13 +41,14 @@ impl Connection {
     async fn open(global: &Global) -> Result<Self, Trouble> {
         let source = Source { config: global.config(), state_dir: global.state_dir.clone() };
         let place = source.place()?;
-        become_owner(&place.storage.dir)?;
         for _ in 0..TRIES {
             match web::call(&place.socket, STATUS, &Value::Null).await {
                 Ok(_) => return Ok(Self { place, way: Way::Daemon }),
                 Err(CallError::NotListening(error)) if is_absent(&error) => {}
                 Err(error) => return Err(unreachable(&place.socket, &error)),
             }
+            // Only now: root may read what the owner cannot, like the mail that is to be brought in.
+            become_owner(&place.storage.dir)?;
             match open_store(&place).await {
                 Ok(context) => return Ok(Self { place, way: Way::Direct(context) }),
                 Err(Error::Trouble(storage::Trouble::InUse)) => tokio::time::sleep(PAUSE).await,

@@ -7,8 +7,10 @@ mod check;
 mod connection;
 mod dkim;
 mod evidence;
+mod export;
 mod global;
 mod guesses;
+mod import;
 mod login_args;
 mod logins;
 mod mailboxes;
@@ -113,6 +115,8 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::ImapMboxes(command) => on_runtime(mailboxes::run(&command, &global)),
         Command::ImapMsgs(command) => on_runtime(messages::run(&command, &global)),
         Command::Tls(command) => on_runtime(tls::run(&command, &global)),
+        Command::Import(command) => on_runtime(import::run(&command, &global)),
+        Command::Export(command) => on_runtime(export::run(&command, &global)),
         Command::Queue(command) => on_runtime(queue::run(&command, &global)),
         Command::Reports(command) => on_runtime(reports::run(&command, &global)),
     }

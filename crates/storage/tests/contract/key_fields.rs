@@ -69,7 +69,7 @@ async fn a_database_of_the_first_version_is_brought_up() {
                 ALTER TABLE credential DROP COLUMN scram_salt; ALTER TABLE credential DROP COLUMN scram_iterations; \
                 ALTER TABLE credential DROP COLUMN scram_sha_1; ALTER TABLE credential DROP COLUMN scram_sha_256; \
                 DROP TABLE dmarc_seen; DROP TABLE dmarc_domain; DROP TABLE report_row; DROP TABLE report; \
-                DROP TABLE body_key_fields; PRAGMA user_version = 1";
+                DROP TABLE body_key_fields; DROP TABLE imported; PRAGMA user_version = 1";
     with_database(&bench, back).await;
     bench.reopen().await;
     assert_eq!(fields(&bench, inbox, Columns::KEY_FIELDS).await, [None]);

@@ -13,6 +13,7 @@ mod annotations;
 mod directory;
 mod greylist;
 mod help;
+mod import;
 mod key_fields;
 mod mailboxes;
 mod messages;
