@@ -7,6 +7,7 @@ use crate::mx;
 use crate::pool::{Kept, Pool};
 use crate::route::Exit;
 use crate::schedule::Fate;
+use crate::trail::{Stop, Trail};
 use crate::unreachable::Unreachable;
 use crate::work::no_tls;
 pub(crate) use crate::work::{NotifyPassed, Tried, Work};
@@ -43,6 +44,7 @@ impl Courier {
         work: &Work<'_>,
         recipients: &[Recipient],
         results: &mut [Option<Tried>],
+        trail: &mut Trail,
     ) {
         let mut destination = self.destination(work.domain);
         if work.needs_tls() {
@@ -54,6 +56,7 @@ impl Courier {
             work,
             recipients,
             results,
+            trail,
             notes: Vec::new(),
             destination,
             opened: 0,
@@ -76,6 +79,7 @@ struct Attempt<'a> {
     work: &'a Work<'a>,
     recipients: &'a [Recipient],
     results: &'a mut [Option<Tried>],
+    trail: &'a mut Trail,
     /// Why hosts took nothing: the host, if the reply is its own, and the reply.
     notes: Vec<(String, Reply)>,
     destination: String,
@@ -95,7 +99,7 @@ impl Attempt<'_> {
     async fn run(&mut self) {
         if self.courier.config.exit == Exit::Closed {
             let text = "this server is set up not to send mail to others".to_owned();
-            self.notes.push((String::new(), unreachable(7, 1, text)));
+            self.note_ours(unreachable(7, 1, text));
             return self.settle_the_rest();
         }
         // A kept connection may have gone meanwhile; each is used up or found good, so this ends.
@@ -107,7 +111,7 @@ impl Attempt<'_> {
         }
         match self.hosts().await {
             Ok(hosts) => self.try_hosts(&hosts).await,
-            Err(reply) => self.notes.push((String::new(), reply)),
+            Err(reply) => self.note_ours(reply),
         }
         self.settle_the_rest();
     }
@@ -131,14 +135,14 @@ impl Attempt<'_> {
             self.courier.config.smarthost.as_ref().map_or(self.courier.config.port, |relay| relay.port);
         for host in hosts {
             if self.work.needs_tls() && !self.is_certain(host) {
-                self.notes.push((String::new(), no_tls(format!("the name {host} is not vouched for"))));
+                self.note_ours(no_tls(format!("the name {host} is not vouched for")));
                 continue;
             }
             let addresses = match mx::addresses(host, self.courier.world.dns.as_ref()).await {
                 Ok(addresses) => addresses,
                 Err(reply) => {
                     let softened = self.softened(host, Said::ByUs(reply));
-                    self.notes.push((String::new(), softened.reply().clone()));
+                    self.note_ours(softened.reply().clone());
                     continue;
                 }
             };
@@ -205,7 +209,21 @@ impl Attempt<'_> {
         self.results.iter().flatten().filter(is_delivered).count()
     }
 
+    /// What is in the way before any host is asked.
+    fn note_ours(&mut self, reply: Reply) {
+        self.keep(None, &reply);
+        self.notes.push((String::new(), reply));
+    }
+
+    /// Notes for later that there was no way for those who have no answer yet.
+    fn keep(&mut self, place: Option<&Place>, reply: &Reply) {
+        let stop = Stop { domain: self.work.domain, place, tls: "", at: self.courier.world.clock.unix() };
+        let open = self.recipients.iter().zip(self.results.iter()).filter(|(_, result)| result.is_none());
+        self.trail.no_way(stop, reply, open.map(|(recipient, _)| recipient));
+    }
+
     fn note(&mut self, place: &Place, said: Said) {
+        self.keep(Some(place), said.reply());
         info!(mail = self.work.mail_id, domain = %self.work.domain, host = %place.host,
             address = %place.address, reply = %said.reply(), "attempt: no way through");
         self.notes.push(match said {
@@ -285,7 +303,8 @@ impl Attempt<'_> {
                 return;
             }
             usable = report.connection == Connection::Usable;
-            let settled = self.take(&batch, report, &kept.link.place, passed, source);
+            let tls = kept.link.level().to_string();
+            let settled = self.take(&batch, report, (&kept.link.place, &tls), passed, source);
             // What it says to the next message may mean this connection only.
             source = Source::Kept;
             if settled == 0 && usable {
@@ -330,7 +349,7 @@ impl Attempt<'_> {
         &mut self,
         batch: &[usize],
         report: Report,
-        place: &Place,
+        (place, tls): (&Place, &str),
         notify: NotifyPassed,
         source: Source,
     ) -> usize {
@@ -341,8 +360,20 @@ impl Attempt<'_> {
                 (String::new(), Reply { code, status, text: format!("{host}: {text}") })
             }
         };
+        let judged: Vec<Judged> = judge::judge(report.outcomes, source).collect();
+        let answers: Vec<_> = batch
+            .iter()
+            .zip(&judged)
+            .filter_map(|(at, judged)| match judged {
+                Judged::Result(fate, said) => Some((&self.recipients[*at], Some(*fate), said.reply())),
+                Judged::NextHost(said) => Some((&self.recipients[*at], None, said.reply())),
+                Judged::Again => None,
+            })
+            .collect();
+        let at = self.courier.world.clock.unix();
+        self.trail.answered(Stop { domain: self.work.domain, place: Some(place), tls, at }, &answers);
         let mut settled = 0;
-        for (at, judged) in batch.iter().zip(judge::judge(report.outcomes, source)) {
+        for (at, judged) in batch.iter().zip(judged) {
             match judged {
                 Judged::Result(fate, said) => {
                     settled += 1;

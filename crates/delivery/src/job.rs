@@ -4,6 +4,7 @@ use crate::attempt::{Courier, NotifyPassed, Tried, Work};
 use crate::intake::Intake;
 use crate::link::unreachable;
 use crate::settle::{self, Settling};
+use crate::trail::Trail;
 use mail::{Blob, Message, Recipient};
 use smtp_proto::{Content, Scan};
 use std::io::Read;
@@ -64,12 +65,16 @@ impl Job {
                 error!(mail = claim.mail_id, %cause, "a queued message cannot be read");
                 let reply = unreachable(3, 0, "the message cannot be read from our disk".to_owned());
                 let results = vec![Some(Tried::deferred(reply)); claim.recipients.len()];
-                return self.settle(claim, Message::new(Blob::from_bytes(*b"")), results).await;
+                return self
+                    .settle(claim, Message::new(Blob::from_bytes(*b"")), results, Trail::default())
+                    .await;
             }
         };
         let recipients: Vec<Recipient> = claim.recipients.iter().map(|one| one.recipient.clone()).collect();
         let mut results: Vec<Option<Tried>> = vec![None; recipients.len()];
-        let whole = self.attempt(&claim, &message, content, &recipients, &mut results).await;
+        let mut trail = Trail::default();
+        let so_far = (&mut results[..], &mut trail);
+        let whole = self.attempt(&claim, &message, content, &recipients, so_far).await;
         match whole {
             Whole::Yes | Whole::CutShort => {}
             Whole::LeaseLost => {
@@ -83,7 +88,7 @@ impl Job {
                 });
             }
         }
-        self.settle(claim, message, results).await
+        self.settle(claim, message, results, trail).await
     }
 
     /// The message and what it needs of the next server; `None` if it is not in the queue any more.
@@ -114,7 +119,7 @@ impl Job {
         message: &Message,
         content: Content,
         recipients: &[Recipient],
-        results: &mut [Option<Tried>],
+        (results, trail): (&mut [Option<Tried>], &mut Trail),
     ) -> Whole {
         let courier = self.courier.clone();
         let work = Work {
@@ -125,7 +130,7 @@ impl Job {
             message,
             content,
         };
-        let mut attempt = pin!(courier.attempt(&work, recipients, results));
+        let mut attempt = pin!(courier.attempt(&work, recipients, results, trail));
         let mut cut = self.cut.clone();
         let mut cut_now = pin!(async move {
             if cut.wait_for(|cut| *cut == Cut::Now).await.is_err() {
@@ -149,14 +154,20 @@ impl Job {
         }
     }
 
-    async fn settle(self, claim: Claim, message: Message, results: Vec<Option<Tried>>) -> Option<i64> {
+    async fn settle(
+        self,
+        claim: Claim,
+        message: Message,
+        results: Vec<Option<Tried>>,
+        trail: Trail,
+    ) -> Option<i64> {
         let settling = Settling {
             store: &self.store,
             intake: &self.intake,
             world: &self.courier.world,
             config: &self.courier.config,
         };
-        settle::settle(&settling, claim, message, results).await
+        settle::settle(&settling, claim, message, results, trail).await
     }
 }
 

@@ -24,6 +24,7 @@ pub mod router;
 pub mod schedule;
 mod settle;
 pub mod srs;
+mod trail;
 mod unreachable;
 mod work;
 pub mod worker;

@@ -5,10 +5,11 @@ use crate::bounce::{About, Writer};
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::schedule::{self, Fate, JITTER_STEPS, Past, Told};
+use crate::trail::Trail;
 use mail::dsn::{Action, Report};
 use mail::{Blob, Message, Status};
 use std::time::Duration;
-use storage::{Acceptance, Claim, JobRecipient, Next, Outcome, Store};
+use storage::{Acceptance, Claim, JobRecipient, Next, Outcome, Settlement, Store};
 use tracing::{error, info, warn};
 use world::World;
 
@@ -36,6 +37,7 @@ pub(crate) async fn settle(
     claim: Claim,
     message: Message,
     results: Vec<Option<Tried>>,
+    trail: Trail,
 ) -> Option<i64> {
     let (mut outcomes, reports) = decide(settling, &claim, results);
     let notice = match settling.notice(&claim, message, reports).await {
@@ -50,11 +52,14 @@ pub(crate) async fn settle(
         }
     };
     let due = outcomes.iter().filter_map(|outcome| match outcome.next {
-        Next::Again { due } | Next::AgainTold { due } => Some(due),
+        Next::Again { due } | Next::AgainTold { due } | Next::Later { due } => Some(due),
         Next::Delivered | Next::Failed => None,
     });
     let due = due.min();
-    settling.write(claim, outcomes, notice).await;
+    let attempts = trail.into_attempts();
+    let settlement =
+        Settlement { outcomes, notices: notice.into_iter().collect(), attempts, verdicts: Vec::new() };
+    settling.write(claim, settlement).await;
     due
 }
 
@@ -72,7 +77,7 @@ fn decide(
         let Some(tried) = tried else { continue };
         let past = Past {
             attempts: recipient.attempts.saturating_add(1),
-            age: Duration::from_secs(u64::try_from(now - claim.arrived).unwrap_or(0)),
+            age: Duration::from_secs(u64::try_from(now - claim.released).unwrap_or(0)),
             told: if recipient.delay_told.is_some() { Told::Yes } else { Told::NotYet },
         };
         let step = schedule::next(tried.fate, past, &settling.config.retry, jitter);
@@ -87,7 +92,7 @@ fn decide(
                 remote: Some(tried.host.clone()).filter(|host| !host.is_empty()),
                 reply: Some(tried.reply.clone()),
                 last_attempt: Some(now),
-                retry_until: Some(claim.arrived + seconds(settling.config.retry.give_up)),
+                retry_until: Some(claim.released + seconds(settling.config.retry.give_up)),
             });
         }
         outcomes.push(Outcome {
@@ -158,7 +163,7 @@ fn postpone(outcomes: &mut [Outcome], due: i64) {
     for outcome in outcomes {
         match outcome.next {
             Next::Failed | Next::AgainTold { .. } => outcome.next = Next::Again { due },
-            Next::Delivered | Next::Again { .. } => {}
+            Next::Delivered | Next::Again { .. } | Next::Later { .. } => {}
         }
     }
 }
@@ -198,12 +203,12 @@ impl Settling<'_> {
     }
 
     /// Writes until the store takes it: what has been delivered must not be sent again because a disk was full for a moment.
-    async fn write(&self, claim: Claim, mut outcomes: Vec<Outcome>, mut notice: Option<Acceptance>) {
+    async fn write(&self, claim: Claim, mut settlement: Settlement) {
         let mut wait = WRITE_WAIT;
         for _ in 0..WRITES_MAX {
-            match self.store.settle(claim.clone(), outcomes.clone(), notice.iter().cloned().collect()).await {
+            match self.store.settle_all(claim.clone(), settlement.clone()).await {
                 Ok(_) => {
-                    if let Some(notice) = notice {
+                    for notice in settlement.notices {
                         let to = &claim.from;
                         info!(mail = claim.mail_id, notice = notice.mail_id, %to, "the sender is told");
                     }
@@ -213,10 +218,10 @@ impl Settling<'_> {
                     return warn!(mail = claim.mail_id, "the message is no longer ours to settle");
                 }
                 // The notice is what is in the way (a full queue, say): what was delivered is written without it.
-                Err(error) if !error.is_trouble() && notice.is_some() => {
+                Err(error) if !error.is_trouble() && !settlement.notices.is_empty() => {
                     warn!(mail = claim.mail_id, %error, "the notice to the sender is not taken; its recipients wait");
-                    postpone(&mut outcomes, self.world.clock.unix() + NOTICE_WAIT);
-                    notice = None;
+                    postpone(&mut settlement.outcomes, self.world.clock.unix() + NOTICE_WAIT);
+                    settlement.notices.clear();
                     continue;
                 }
                 Err(error) => error!(mail = claim.mail_id, %error, "the outcome cannot be written"),

@@ -1,6 +1,7 @@
 //! The envelope: who sends, who receives, and what the sender asked for (RFC 5321 §3.3, RFC 3461).
 
 use crate::address::Address;
+use crate::timing::{DeliverBy, Priority, Release};
 use std::fmt;
 
 /// The reverse path of MAIL FROM: an address, or `<>` for notices that may not be answered by notices
@@ -67,6 +68,12 @@ pub struct MailParams {
     pub envid: Option<String>,
     /// REQUIRETLS was given (RFC 8689).
     pub require_tls: bool,
+    /// MT-PRIORITY= (RFC 6710).
+    pub priority: Priority,
+    /// HOLDFOR= or HOLDUNTIL= (RFC 4865); not kept behind the door where it came in.
+    pub release: Option<Release>,
+    /// BY= (RFC 2852).
+    pub by: Option<DeliverBy>,
 }
 
 /// NOTIFY= of RCPT TO (RFC 3461 §4.1). The default is what a sender gets who says nothing:

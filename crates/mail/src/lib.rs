@@ -18,6 +18,7 @@ pub mod mime;
 pub mod reply;
 pub mod status;
 pub mod tls_used;
+pub mod timing;
 pub mod trace;
 pub mod words;
 
@@ -29,3 +30,4 @@ pub use message::{Mail, Message};
 pub use reply::Reply;
 pub use status::Status;
 pub use tls_used::{TlsLevel, TlsUsed, TlsWhy};
+pub use timing::{ByMode, DeliverBy, Priority, Release};

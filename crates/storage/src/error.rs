@@ -18,6 +18,8 @@ pub enum Error {
     NoSuchLoginKey(String),
     NoSuchMailbox(String),
     NoSuchJob(JobId),
+    /// What was to be changed of a job cannot be; with the reason.
+    NotEditable(&'static str),
     /// An account, credential or mailbox of that name is there already.
     Exists(String),
     /// The name cannot be the name of a mailbox, account or credential; with the reason.
@@ -101,6 +103,7 @@ impl fmt::Display for Error {
             Self::NoSuchCredential(name) => write!(f, "there are no credentials for {name}"),
             Self::NoSuchLoginKey(name) => write!(f, "there is nothing called {name} to log in with"),
             Self::NoSuchMailbox(name) => write!(f, "there is no mailbox {name}"),
+            Self::NotEditable(why) => write!(f, "this cannot be changed: {why}"),
             Self::NoSuchJob(id) => write!(f, "there is no message {id} in the queue"),
             Self::Exists(name) => write!(f, "{name} exists already"),
             Self::BadName(name, why) => write!(f, "{name:?} cannot be a name: {why}"),

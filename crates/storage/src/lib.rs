@@ -6,6 +6,7 @@
 mod accept;
 mod acl;
 mod annotation;
+mod attempt;
 mod body;
 mod checkpoint;
 mod collect;
@@ -15,6 +16,7 @@ mod desk;
 mod directory;
 mod dmarc_seen;
 mod error;
+mod failing;
 mod fetch;
 mod flags;
 mod greylist;
@@ -31,6 +33,8 @@ mod package;
 mod page;
 mod places;
 mod queue;
+mod queue_admin;
+mod queue_claim;
 mod queue_list;
 mod queue_row;
 mod quota;
@@ -54,11 +58,13 @@ pub use acl::{GRANTS_MAX, Grant, GrantChange, Grantee, Reached, SHARED_MAX};
 pub use annotation::{
     ANNOTATION_MAX, ANNOTATIONS_MAX, ANNOTATIONS_OCTETS_MAX, Annotated, Annotation, Annotations, Changed,
 };
+pub use attempt::{ATTEMPTS_MAX, ATTEMPTS_PER_JOB_MAX, Attempt, AttemptResult, KeptAttempt};
 pub use config::Config;
 pub use credential::{Credential, PasswordHash, ScramSalt, ScramVerifier};
 pub use directory::Account;
 pub use dmarc_seen::{DMARC_DOMAINS_MAX, DMARC_KINDS_MAX, DmarcDue, DmarcSeen};
 pub use error::{Error, Result, Trouble};
+pub use failing::{FAILING_MAX, FailingRule, SUPPRESSED_MAX, Suppressed, Verdict};
 pub use fetch::{PAGE_MAX, PAGE_OCTETS};
 pub use flags::{Flags, KEYWORD_LEN_MAX, KEYWORDS_MAX, Keywords};
 pub use greylist::{GREYLIST_CLIENTS_MAX, GREYLIST_TRIPLETS_MAX, Grey, GreyRule};
@@ -77,7 +83,8 @@ pub use message::{
 };
 pub use moving::Way;
 pub use package::{Accepted, Filed};
-pub use queue::{CLAIMS_MAX, Claim, JobEnd, Next, Outcome, Settled};
+pub use queue::{CLAIMS_MAX, Claim, JobEnd, Next, Outcome, Settled, Settlement};
+pub use queue_admin::{Edit, Hold, QueueFilter};
 pub use queue_list::{Job, JobRecipient, LastTry, QUEUE_PAGE_MAX, RecipientState};
 pub use quota::{Allowance, Limit, Limits, Quota, Space, Usage};
 pub use reports::{

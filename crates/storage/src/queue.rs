@@ -1,17 +1,18 @@
 //! The queue at work: what is due is claimed under a lease, and settled with what came of it.
 
 use crate::accept::Acceptance;
+use crate::attempt::{self, Attempt};
 use crate::error::{Error, Result};
+use crate::failing::{self, Verdict};
 use crate::ids::{JobId, RecipientId, Unix};
 use crate::package::{self, Accepted};
-use crate::queue_list::{JobRecipient, RecipientState};
-use crate::queue_row;
+use crate::queue_claim::{self, Cut};
+use crate::queue_list::JobRecipient;
 use crate::store::Store;
 use crate::writer::Tx;
 use mail::{Domain, MailParams, Message, Reply, ReversePath};
 use serde_json::{Value, json};
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -29,12 +30,14 @@ pub struct Claim {
     pub from: ReversePath,
     pub params: MailParams,
     pub arrived: Unix,
+    /// From when on it may be delivered, and its age counts: later than it arrived if its sender wanted that.
+    pub released: Unix,
     /// Octets of the whole message.
     pub size: u64,
     /// Of the first recipient, if they are at several.
     pub domain: Domain,
     pub recipients: Vec<JobRecipient>,
-    lease: i64,
+    pub(crate) lease: i64,
 }
 
 /// What an attempt came to for one recipient.
@@ -60,6 +63,23 @@ pub enum Next {
     AgainTold {
         due: Unix,
     },
+    /// No attempt was made: nothing is counted, and what was said last stays.
+    Later {
+        due: Unix,
+    },
+}
+
+/// All that is written down of an attempt, in one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Settlement {
+    /// Recipients without an outcome are due again at once.
+    pub outcomes: Vec<Outcome>,
+    /// Notices about it, or messages that it became.
+    pub notices: Vec<Acceptance>,
+    /// What each host said.
+    pub attempts: Vec<Attempt>,
+    /// What is known of addresses now.
+    pub verdicts: Vec<Verdict>,
 }
 
 /// Whether a job lives on.
@@ -77,15 +97,6 @@ pub struct Settled {
     pub notices: Vec<Accepted>,
 }
 
-/// How jobs are cut into claims.
-enum Cut {
-    /// One for each domain; those of the JSON list `except` are left alone.
-    ByDomain {
-        except: String,
-    },
-    Whole,
-}
-
 impl Store {
     /// Takes up to `most` claims of what is due at `now`, the longest due first, each for `lease`. After that anybody may take
     /// them again, so that the work of a dead process is not lost.
@@ -101,7 +112,20 @@ impl Store {
         lease: Duration,
         except: &[Domain],
     ) -> Result<Vec<Claim>> {
-        self.claim(now, most, lease, Cut::ByDomain { except: domains(except) }).await
+        self.claim_fairly(now, most, most, lease, except).await
+    }
+
+    /// As [`Store::claim_due_except`], but with at most `each` claims for one domain. The highest priority comes first, and
+    /// of one priority the domain whose work is due the longest. Costs the same however much waits.
+    pub async fn claim_fairly(
+        &self,
+        now: Unix,
+        most: usize,
+        each: usize,
+        lease: Duration,
+        except: &[Domain],
+    ) -> Result<Vec<Claim>> {
+        self.claim(now, most, lease, Cut::ByDomain { except: domains(except), each: each.max(1) }).await
     }
 
     /// As [`Store::claim_due`], but a claim holds all of a job that is due, whatever the domains: for those who send everything
@@ -115,7 +139,13 @@ impl Store {
         let until = now.saturating_add(seconds(lease));
         // Odd enough that no two claims in the life of a row are the same; never 0.
         let token = (self.world().random.u64() >> 1).cast_signed().max(1);
-        self.write(0, move |tx| Box::pin(async move { claim(tx, now, most, until, token, &cut).await })).await
+        self.write(0, move |tx| {
+            Box::pin(async move {
+                let terms = queue_claim::Terms { now, most, until, token };
+                queue_claim::claim(tx, &terms, &cut).await
+            })
+        })
+        .await
     }
 
     /// Holds a claim for `lease` from `now` on. [`Error::LeaseLost`] if it was not ours any more.
@@ -141,7 +171,8 @@ impl Store {
             Box::pin(async move {
                 check_lease(tx, &ids, claim.lease).await?;
                 tx.effects.rings.queue = true;
-                end_leases(tx, &ids).await
+                end_leases(tx, &ids).await?;
+                rest_if_held(tx, claim.job).await
             })
         })
         .await
@@ -154,6 +185,9 @@ impl Store {
                 let sql = "UPDATE job_recipient SET lease = 0, lease_until = 0 WHERE lease <> 0";
                 let ended = sqlx::query(sql).execute(&mut tx.connection).await?.rows_affected();
                 tx.effects.rings.queue |= ended > 0;
+                let sql = "UPDATE job_recipient SET state = 3 \
+                           WHERE state = 0 AND job IN (SELECT id FROM job WHERE held IS NOT NULL)";
+                sqlx::query(sql).execute(&mut tx.connection).await?;
                 Ok(ended)
             })
         })
@@ -168,6 +202,12 @@ impl Store {
         outcomes: Vec<Outcome>,
         notices: Vec<Acceptance>,
     ) -> Result<Settled> {
+        self.settle_all(claim, Settlement { outcomes, notices, ..Settlement::default() }).await
+    }
+
+    /// As [`Store::settle`], with what the hosts said.
+    pub async fn settle_all(&self, claim: Claim, settlement: Settlement) -> Result<Settled> {
+        let Settlement { outcomes, notices, attempts, verdicts } = settlement;
         let (packages, room) = self.pack(notices).await?;
         let octets = packages.iter().map(package::Package::octets).sum();
         self.write_in(room, octets, move |tx| {
@@ -178,6 +218,8 @@ impl Store {
                 // Whoever settles knows of the new due times; only what is due at once again is rung for.
                 let told: HashSet<i64> = outcomes.iter().map(|outcome| outcome.recipient.0).collect();
                 tx.effects.rings.queue |= !ids.iter().all(|id| told.contains(id));
+                attempt::write(tx, &claim, &attempts).await?;
+                failing::learn(tx, &verdicts).await?;
                 write_outcomes(tx, claim.job, &outcomes).await?;
                 let job = finish(tx, claim.job).await?;
                 let notices = if packages.is_empty() {
@@ -199,8 +241,8 @@ impl Store {
 
     /// As [`Store::next_due`], without what goes to these domains.
     pub async fn next_due_except(&self, except: &[Domain]) -> Result<Option<Unix>> {
-        let sql = "SELECT max(due, lease_until) FROM job_recipient WHERE state = 0 \
-                   AND domain NOT IN (SELECT value FROM json_each(?1)) ORDER BY max(due, lease_until) LIMIT 1";
+        let sql = "SELECT next FROM destination WHERE domain NOT IN (SELECT value FROM json_each(?1)) \
+                   ORDER BY next LIMIT 1";
         Ok(sqlx::query_scalar(sql).bind(domains(except)).fetch_optional(self.readers()).await?)
     }
 
@@ -242,96 +284,18 @@ async fn end_leases(tx: &mut Tx, ids: &[i64]) -> Result<()> {
     Ok(())
 }
 
-async fn claim(
-    tx: &mut Tx,
-    now: Unix,
-    most: usize,
-    until: Unix,
-    token: i64,
-    cut: &Cut,
-) -> Result<Vec<Claim>> {
-    // The first rows by due time say which jobs and domains; of those all that is due is taken along.
-    const FIND: &str = "SELECT DISTINCT job, domain FROM (SELECT job, domain FROM job_recipient \
-        WHERE state = 0 AND max(due, lease_until) <= ?1 \
-        AND domain NOT IN (SELECT value FROM json_each(?3)) ORDER BY max(due, lease_until), id LIMIT ?2)";
-    const FIND_WHOLE: &str = "SELECT DISTINCT job, domain FROM job_recipient \
-        WHERE state = 0 AND max(due, lease_until) <= ?1 AND job IN (SELECT job FROM job_recipient \
-        WHERE state = 0 AND max(due, lease_until) <= ?1 ORDER BY max(due, lease_until), id LIMIT ?2) \
-        ORDER BY job";
-    const TAKE: &str = "UPDATE job_recipient SET lease = ?2, lease_until = ?3 FROM json_each(?4) t \
-        WHERE job_recipient.job = t.value ->> 0 AND domain = t.value ->> 1 \
-        AND state = 0 AND max(due, lease_until) <= ?1";
-    const READ: &str = "SELECT j.id, j.mail_id, j.sender, j.body_type, j.utf8, j.ret, j.envid, j.require_tls, \
-        j.arrived, j.size, r.domain, r.id, r.address, r.notify, r.orcpt_kind, r.orcpt, r.state, r.attempts, r.due, \
-        r.delay_told, r.last_at, r.last_host, r.last_code, r.last_status, r.last_text \
-        FROM json_each(?2) t CROSS JOIN job_recipient r ON r.job = t.value ->> 0 AND r.domain = t.value ->> 1 \
-        JOIN job j ON j.id = r.job WHERE r.lease = ?1 ORDER BY t.key, r.id";
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let find = match cut {
-        Cut::ByDomain { except } => sqlx::query_as(FIND).bind(now).bind(most).bind(except.clone()),
-        Cut::Whole => sqlx::query_as(FIND_WHOLE).bind(now).bind(most),
-    };
-    let groups: Vec<(i64, String)> = find.fetch_all(&mut tx.connection).await?;
-    if groups.is_empty() {
-        return Ok(Vec::new());
-    }
-    let list = json!(groups).to_string();
-    let take = sqlx::query(TAKE).bind(now).bind(token).bind(until).bind(list.clone());
-    take.execute(&mut tx.connection).await?;
-    let rows = sqlx::query(READ).bind(token).bind(list).fetch_all(&mut tx.connection).await?;
-    let mut claims: Vec<Claim> = Vec::with_capacity(groups.len());
-    for row in &rows {
-        let job = JobId(row.try_get(0)?);
-        let domain: &str = row.try_get(10)?;
-        let is_same =
-            |last: &Claim| last.job == job && (matches!(cut, Cut::Whole) || last.domain.as_str() == domain);
-        let open = claims.last_mut().filter(|last| is_same(last));
-        let read = crate::queue_list::read_recipient(row, 11, RecipientState::Trying);
-        let read = match (open, read) {
-            (Some(last), Ok(recipient)) => {
-                last.recipients.push(recipient);
-                Ok(())
-            }
-            (None, Ok(recipient)) => {
-                read_claim(row, job, domain, recipient, token).map(|claim| claims.push(claim))
-            }
-            (_, Err(error)) => Err(error),
-        };
-        if let Err(error) = read {
-            // It stays leased, and is told of again when that has run out; the rest of the queue goes on.
-            tracing::error!(%job, %error, "a row of the queue cannot be read");
-        }
-    }
-    Ok(claims)
-}
-
-fn read_claim(
-    row: &SqliteRow,
-    job: JobId,
-    domain: &str,
-    recipient: JobRecipient,
-    token: i64,
-) -> Result<Claim> {
-    let (from, params) = queue_row::read_sender(row, 2)?;
-    Ok(Claim {
-        job,
-        mail_id: row.try_get(1)?,
-        from,
-        params,
-        arrived: row.try_get(8)?,
-        size: row.try_get::<i64, _>(9)?.unsigned_abs(),
-        domain: Domain::parse(domain)
-            .map_err(|error| Error::corrupt(format!("domain {domain:?} in the queue: {error}")))?,
-        recipients: vec![recipient],
-        lease: token,
-    })
-}
-
 async fn write_outcomes(tx: &mut Tx, job: JobId, outcomes: &[Outcome]) -> Result<()> {
-    const SQL: &str = "UPDATE job_recipient SET state = t.value ->> 1, due = coalesce(t.value ->> 2, due), \
-        attempts = attempts + 1, last_at = t.value ->> 3, last_host = t.value ->> 4, last_code = t.value ->> 5, \
-        last_status = t.value ->> 6, last_text = t.value ->> 7, delay_told = coalesce(t.value ->> 8, delay_told) \
-        FROM json_each(?2) t WHERE job_recipient.id = t.value ->> 0 AND +job_recipient.job = ?1";
+    // Each statement names ?1, or ?1 and ?2: sqlx numbers the parameters of a statement without gaps. What is held comes to
+    // rest once nobody is at it.
+    const SQL: &str = "
+        UPDATE job_recipient SET state = t.value ->> 1, due = coalesce(t.value ->> 2, due),
+            attempts = attempts + (t.value ->> 9), last_at = coalesce(t.value ->> 3, last_at),
+            last_host = coalesce(t.value ->> 4, last_host), last_code = coalesce(t.value ->> 5, last_code),
+            last_status = iif(t.value ->> 9, t.value ->> 6, last_status),
+            last_text = coalesce(t.value ->> 7, last_text), delay_told = coalesce(t.value ->> 8, delay_told)
+            FROM json_each(?2) t WHERE job_recipient.id = t.value ->> 0 AND +job_recipient.job = ?1;
+        UPDATE job_recipient SET state = 3 WHERE job = ?1 AND state = 0 AND lease = 0
+            AND (SELECT held FROM job WHERE id = ?1) IS NOT NULL;";
     // The plus keeps SQLite from going through all recipients of the job for each outcome.
     // The last word counts if a recipient is named twice.
     let outcomes: HashMap<RecipientId, &Outcome> =
@@ -348,12 +312,12 @@ fn outcome_row(outcome: &Outcome) -> Value {
         Next::Failed => (2, None, None),
         Next::Again { due } => (0, Some(due), None),
         Next::AgainTold { due } => (0, Some(due), Some(outcome.at)),
+        Next::Later { due } => {
+            let none = Value::Null;
+            return json!([outcome.recipient.0, 0, due, none, none, none, none, none, none, 0]);
+        }
     };
     let reply = &outcome.reply;
-    let mut end = REPLY_KEPT.min(reply.text.len());
-    while !reply.text.is_char_boundary(end) {
-        end -= 1;
-    }
     json!([
         outcome.recipient.0,
         state,
@@ -362,14 +326,32 @@ fn outcome_row(outcome: &Outcome) -> Value {
         outcome.host,
         reply.code,
         reply.status.map(|status| status.to_string()),
-        &reply.text[..end],
-        told
+        cut(&reply.text, REPLY_KEPT),
+        told,
+        1
     ])
+}
+
+/// At most so many octets of a text, whole characters only.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// What nobody is at any more comes to rest if its job is held.
+async fn rest_if_held(tx: &mut Tx, job: JobId) -> Result<()> {
+    let sql = "UPDATE job_recipient SET state = 3 WHERE job = ?1 AND state = 0 AND lease = 0 \
+               AND (SELECT held FROM job WHERE id = ?1) IS NOT NULL";
+    sqlx::query(sql).bind(job.0).execute(&mut tx.connection).await?;
+    Ok(())
 }
 
 /// Takes the job away if no recipient waits any more.
 async fn finish(tx: &mut Tx, job: JobId) -> Result<JobEnd> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM job_recipient WHERE job = ?1 AND state = 0)";
+    let sql = "SELECT EXISTS (SELECT 1 FROM job_recipient WHERE job = ?1 AND state IN (0, 3))";
     if sqlx::query_scalar(sql).bind(job.0).fetch_one(&mut tx.connection).await? {
         return Ok(JobEnd::GoesOn);
     }

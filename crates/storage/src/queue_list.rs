@@ -1,8 +1,9 @@
-//! The queue as people see it: listing, showing, hurrying and removing.
+//! The queue as people see it: listing and showing.
 
 use crate::error::{Error, Result};
 use crate::ids::{JobId, RecipientId, Unix};
 use crate::queue;
+use crate::queue_admin::{self, JOBS, QueueFilter};
 use crate::queue_row;
 use crate::store::Store;
 use mail::{MailParams, Recipient, Reply, ReversePath};
@@ -22,6 +23,10 @@ pub struct Job {
     pub from: ReversePath,
     pub params: MailParams,
     pub arrived: Unix,
+    /// From when on it may be delivered, if its sender wanted that (RFC 4865).
+    pub release_at: Option<Unix>,
+    /// Since when an administrator holds it.
+    pub held: Option<Unix>,
     /// Octets of the whole message.
     pub size: u64,
     /// All of them, those that are done with included.
@@ -59,6 +64,8 @@ pub enum RecipientState {
     Trying,
     Delivered,
     Failed,
+    /// An administrator holds it.
+    Held,
 }
 
 /// Reads `id, address, notify, orcpt_kind, orcpt, state, attempts, due, delay_told, last_at, last_host, last_code,
@@ -76,6 +83,7 @@ pub(crate) fn read_recipient(row: &SqliteRow, at: usize, open: RecipientState) -
         state: match row.try_get::<i64, _>(at + 5)? {
             0 => open,
             1 => RecipientState::Delivered,
+            3 => RecipientState::Held,
             _ => RecipientState::Failed,
         },
         attempts: u32::try_from(row.try_get::<i64, _>(at + 6)?).unwrap_or(u32::MAX),
@@ -85,8 +93,6 @@ pub(crate) fn read_recipient(row: &SqliteRow, at: usize, open: RecipientState) -
     })
 }
 
-const JOBS: &str = "SELECT id, mail_id, sender, body_type, utf8, ret, envid, require_tls, arrived, size FROM job \
-    WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
 const RECIPIENTS: &str = "SELECT job, lease, id, address, notify, orcpt_kind, orcpt, state, attempts, due, \
     delay_told, last_at, last_host, last_code, last_status, last_text FROM job_recipient \
     WHERE job IN (SELECT value FROM json_each(?1)) ORDER BY job, id";
@@ -94,12 +100,22 @@ const RECIPIENTS: &str = "SELECT job, lease, id, address, notify, orcpt_kind, or
 impl Store {
     /// Jobs in the order in which they came, up to `page` (at most [`QUEUE_PAGE_MAX`]) after `after`.
     pub async fn queue(&self, after: Option<JobId>, page: usize) -> Result<Vec<Job>> {
-        let page = page.clamp(1, QUEUE_PAGE_MAX);
-        self.read_jobs(after.map_or(0, |job| job.0), i64::MAX, page).await
+        self.queue_matching(&QueueFilter::default(), after, page).await
+    }
+
+    /// The same of those that a filter finds.
+    pub async fn queue_matching(
+        &self,
+        filter: &QueueFilter,
+        after: Option<JobId>,
+        page: usize,
+    ) -> Result<Vec<Job>> {
+        self.read_jobs(filter, after.map_or(0, |job| job.0), page.clamp(1, QUEUE_PAGE_MAX)).await
     }
 
     pub async fn job(&self, id: JobId) -> Result<Job> {
-        let mut jobs = self.read_jobs(id.0 - 1, id.0, 1).await?;
+        let filter = QueueFilter { job: Some(id), ..QueueFilter::default() };
+        let mut jobs = self.read_jobs(&filter, 0, 1).await?;
         jobs.pop().ok_or(Error::NoSuchJob(id))
     }
 
@@ -108,26 +124,9 @@ impl Store {
         Ok(self.queued().load(Ordering::SeqCst))
     }
 
-    /// Makes what waits due at `now`: of one job, or of all. Returns how many recipients that are. What somebody is at
-    /// is left to them.
+    /// Makes what waits due at `now`: of one job, or of all ([`Store::hurry`]).
     pub async fn retry_now(&self, job: Option<JobId>, now: Unix) -> Result<u64> {
-        self.write(0, move |tx| {
-            Box::pin(async move {
-                if let Some(id) = job {
-                    let sql = "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1)";
-                    if !sqlx::query_scalar::<_, bool>(sql).bind(id.0).fetch_one(&mut tx.connection).await? {
-                        return Err(Error::NoSuchJob(id));
-                    }
-                }
-                let sql = "UPDATE job_recipient SET due = ?1 \
-                           WHERE state = 0 AND lease_until <= ?1 AND (?2 IS NULL OR job = ?2)";
-                let query = sqlx::query(sql).bind(now).bind(job.map(|job| job.0));
-                let hurried = query.execute(&mut tx.connection).await?.rows_affected();
-                tx.effects.rings.queue = true;
-                Ok(hurried)
-            })
-        })
-        .await
+        self.hurry(QueueFilter { job, ..QueueFilter::default() }, now).await
     }
 
     /// Takes a job away; nobody is told. Whoever is at it finds that the lease is lost.
@@ -135,11 +134,11 @@ impl Store {
         self.write(0, move |tx| Box::pin(async move { queue::remove(tx, job).await })).await
     }
 
-    async fn read_jobs(&self, after: i64, to: i64, page: usize) -> Result<Vec<Job>> {
+    async fn read_jobs(&self, filter: &QueueFilter, after: i64, page: usize) -> Result<Vec<Job>> {
         let mut reader = self.readers().acquire().await?;
         let mut view = reader.begin().await?;
         let page = i64::try_from(page).unwrap_or(i64::MAX);
-        let rows = sqlx::query(JOBS).bind(after).bind(to).bind(page).fetch_all(&mut *view).await?;
+        let rows = queue_admin::bind(JOBS, filter).bind(after).bind(page).fetch_all(&mut *view).await?;
         let mut jobs = rows.iter().map(read_job).collect::<Result<Vec<_>>>()?;
         let ids: Vec<i64> = jobs.iter().map(|job| job.id.0).collect();
         let rows = sqlx::query(RECIPIENTS).bind(json!(ids).to_string()).fetch_all(&mut *view).await?;
@@ -169,8 +168,10 @@ fn read_job(row: &SqliteRow) -> Result<Job> {
         mail_id: row.try_get(1)?,
         from,
         params,
-        arrived: row.try_get(8)?,
-        size: row.try_get::<i64, _>(9)?.unsigned_abs(),
+        arrived: row.try_get(11)?,
+        release_at: row.try_get(12)?,
+        held: row.try_get(14)?,
+        size: row.try_get::<i64, _>(13)?.unsigned_abs(),
         recipients: Vec::new(),
         damage,
     })

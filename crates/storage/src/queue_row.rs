@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::package::NewJob;
 use mail::{
-    Address, Body, MailParams, Notify, OriginalRecipient, Recipient, Reply, Ret, ReversePath, Status,
+    Address, Body, ByMode, DeliverBy, MailParams, Notify, OriginalRecipient, Priority, Recipient, Reply, Ret,
+    ReversePath, Status,
 };
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -36,11 +37,23 @@ pub(crate) fn job(id: JobId, job: &NewJob, size: u64, prefix: (usize, usize), bo
         size,
         prefix.0,
         prefix.1,
-        body
+        body,
+        params.priority.get(),
+        params.by.map(|by| by.seconds),
+        params.by.map_or(0, by_mode),
+        (job.due > job.arrived).then_some(job.due)
     ])
 }
 
-pub(crate) fn recipient(id: i64, job: JobId, recipient: &Recipient, due: i64) -> Value {
+fn by_mode(by: DeliverBy) -> i64 {
+    let mode = match by.mode {
+        ByMode::Notify => 0,
+        ByMode::Return => 1,
+    };
+    mode + 2 * i64::from(by.trace)
+}
+
+pub(crate) fn recipient(id: i64, job: JobId, recipient: &Recipient, due: i64, priority: Priority) -> Value {
     let original = recipient.original.as_ref();
     json!([
         id,
@@ -50,7 +63,8 @@ pub(crate) fn recipient(id: i64, job: JobId, recipient: &Recipient, due: i64) ->
         notify(recipient.notify),
         original.map(|original| &original.kind),
         original.map(|original| &original.address),
-        due
+        due,
+        priority.get()
     ])
 }
 
@@ -76,7 +90,7 @@ fn address(text: &str) -> Result<Address> {
     Address::parse(text).map_err(|error| Error::corrupt(format!("address {text:?} in the queue: {error}")))
 }
 
-/// Reads `sender, body_type, utf8, ret, envid, require_tls` from column `at` on.
+/// Reads `sender, body_type, utf8, ret, envid, require_tls, priority, by_seconds, by_mode` from column `at` on.
 pub(crate) fn read_sender(row: &SqliteRow, at: usize) -> Result<(ReversePath, MailParams)> {
     let sender: &str = row.try_get(at)?;
     let from = if sender.is_empty() { ReversePath::Null } else { ReversePath::Address(address(sender)?) };
@@ -90,12 +104,20 @@ pub(crate) fn read_sender(row: &SqliteRow, at: usize) -> Result<(ReversePath, Ma
         1 => Some(Ret::Full),
         _ => Some(Ret::Headers),
     };
+    let (by, mode): (Option<i64>, i64) = (row.try_get(at + 7)?, row.try_get(at + 8)?);
     let params = MailParams {
         body,
         utf8: row.try_get::<i64, _>(at + 2)? != 0,
         ret,
         envid: row.try_get(at + 4)?,
         require_tls: row.try_get::<i64, _>(at + 5)? != 0,
+        priority: Priority::new(row.try_get(at + 6)?).unwrap_or_default(),
+        release: None,
+        by: by.map(|seconds| DeliverBy {
+            seconds,
+            mode: if mode & 1 == 0 { ByMode::Notify } else { ByMode::Return },
+            trace: mode & 2 != 0,
+        }),
     };
     Ok((from, params))
 }

@@ -118,7 +118,8 @@ impl Rows {
         self.jobs.push(queue_row::job(id, job, size, prefix, body));
         for recipient in &job.envelope.recipients {
             last.recipient += 1;
-            self.recipients.push(queue_row::recipient(last.recipient, id, recipient, job.due));
+            let priority = job.envelope.params.priority;
+            self.recipients.push(queue_row::recipient(last.recipient, id, recipient, job.due, priority));
         }
         id
     }
@@ -154,14 +155,16 @@ impl Rows {
             FROM json_each(?1, '$.mailboxes') j WHERE mailbox.id = j.value ->> 0;
         UPDATE account SET modseq = j.value ->> 1
             FROM json_each(?1, '$.accounts') j WHERE account.id = j.value ->> 0;
-        INSERT INTO job (id, mail_id, sender, body_type, utf8, ret, envid, require_tls, arrived, size, prefix, body)
+        INSERT INTO job (id, mail_id, sender, body_type, utf8, ret, envid, require_tls, arrived, size, prefix, body,
+                priority, by_seconds, by_mode, release_at)
             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-                value ->> 7, value ->> 8, value ->> 9, substr(?2, value ->> 10, value ->> 11), value ->> 12
+                value ->> 7, value ->> 8, value ->> 9, substr(?2, value ->> 10, value ->> 11), value ->> 12,
+                value ->> 13, value ->> 14, value ->> 15, value ->> 16
             FROM json_each(?1, '$.jobs');
         INSERT INTO job_recipient (id, job, address, domain, notify, orcpt_kind, orcpt, state, due, lease,
-                lease_until, attempts)
+                lease_until, attempts, priority)
             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, 0,
-                value ->> 7, 0, 0, 0
+                value ->> 7, 0, 0, 0, value ->> 8
             FROM json_each(?1, '$.recipients');";
         let sequences = json!([
             ["body", last.body],

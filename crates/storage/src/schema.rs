@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0007_quota_metadata.sql"),
     include_str!("../migrations/0008_acl.sql"),
     include_str!("../migrations/0009_imported.sql"),
+    include_str!("../migrations/0010_queue.sql"),
 ];
 
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).

@@ -13,6 +13,7 @@ const NAMES_SWEPT: usize = 1024;
 pub(crate) struct Wake {
     accounts: Mutex<HashMap<AccountId, watch::Sender<ModSeq>>>,
     queue: watch::Sender<u64>,
+    hurries: AtomicU64,
     /// Accounts that changed since the search index last asked.
     changed: Mutex<BTreeSet<AccountId>>,
     changes: watch::Sender<Changed>,
@@ -38,6 +39,8 @@ pub(crate) struct Rings {
     pub(crate) queue: bool,
     /// Somebody's rights changed.
     pub(crate) rights: bool,
+    /// An administrator wants waiting mail tried at once.
+    pub(crate) hurry: bool,
     /// Names of credentials.
     pub(crate) credentials: Vec<String>,
 }
@@ -47,6 +50,7 @@ impl Wake {
         Self {
             accounts: Mutex::new(HashMap::new()),
             queue: watch::Sender::new(0),
+            hurries: AtomicU64::new(0),
             changed: Mutex::default(),
             changes: watch::Sender::new(Changed::Something),
             credentials: watch::Sender::new(0),
@@ -65,6 +69,10 @@ impl Wake {
 
     pub(crate) fn watch_queue(&self) -> watch::Receiver<u64> {
         self.queue.subscribe()
+    }
+
+    pub(crate) fn hurries(&self) -> &AtomicU64 {
+        &self.hurries
     }
 
     /// Tells that accounts changed, and in the end that no more will.
@@ -145,6 +153,9 @@ impl Wake {
         }
         if !rings.credentials.is_empty() {
             self.ring_credentials(&rings.credentials);
+        }
+        if rings.hurry {
+            self.hurries.fetch_add(1, Ordering::SeqCst);
         }
         if rings.queue {
             self.queue.send_modify(|number| *number += 1);

@@ -67,6 +67,7 @@ impl Effects {
         self.rings.accounts.extend(other.rings.accounts);
         self.rings.queue |= other.rings.queue;
         self.rings.rights |= other.rings.rights;
+        self.rings.hurry |= other.rings.hurry;
         self.rings.credentials.extend(other.rings.credentials);
         self.keep.extend(other.keep);
         self.unlink.extend(other.unlink);

@@ -15,6 +15,7 @@ mod mboxes;
 mod messages;
 mod names;
 mod queue;
+mod queue_change;
 mod reindex;
 mod reports;
 mod rights;
@@ -42,7 +43,11 @@ pub(crate) use messages::{
     MessagesPiece, MessagesRemove, Mode, Pick, Way,
 };
 pub(crate) use names::{account_name, address_name};
-pub(crate) use queue::{JobInfo, QueueList, QueueRemove, QueueRetry, QueueShow};
+pub(crate) use queue::{AttemptInfo, JobInfo, QueueList, QueueRetry, QueueShow, RecipientInfo};
+pub(crate) use queue_change::{
+    QueueCount, QueueEdit, QueueHold, QueueRelease, QueueRemove, SuppressedAdd, SuppressedInfo,
+    SuppressedList, SuppressedRemove, Which,
+};
 pub(crate) use reindex::{AcctIndex, AcctReindex, IndexInfo};
 pub(crate) use reports::{
     ReportLine, ReportsList, ReportsShow, ReportsSummary, RowLine, SummaryLine, WholeReport,
@@ -141,13 +146,20 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         MessagesPick,
         MessagesPiece,
         MessagesRemove,
+        QueueCount,
+        QueueEdit,
+        QueueHold,
         QueueList,
+        QueueRelease,
         QueueRemove,
         QueueRetry,
         QueueShow,
         ReportsList,
         ReportsShow,
         ReportsSummary,
+        SuppressedAdd,
+        SuppressedList,
+        SuppressedRemove,
     ]
 }
 

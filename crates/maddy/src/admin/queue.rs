@@ -1,8 +1,9 @@
 //! The queue of outgoing mail.
 
+use crate::admin::queue_change::Which;
 use crate::admin::{Context, Effect, Operation, failure};
 use serde::{Deserialize, Serialize};
-use storage::{Job, JobId, RecipientState};
+use storage::{AttemptResult, Job, JobId, KeptAttempt, RecipientState};
 use web::Failure;
 
 /// Jobs that one call lists.
@@ -17,8 +18,20 @@ pub(crate) struct JobInfo {
     pub(crate) from: String,
     /// Seconds since 1970.
     pub(crate) arrived: i64,
+    /// Not delivered before then, as its sender wished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) release_at: Option<i64>,
+    /// Since when it is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) held: Option<i64>,
+    /// -9 to 9
+    #[serde(default)]
+    pub(crate) priority: i8,
     pub(crate) size: u64,
     pub(crate) recipients: Vec<RecipientInfo>,
+    /// What hosts said, oldest first; only where one message is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) attempts: Vec<AttemptInfo>,
     /// What of it cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) damage: Option<String>,
@@ -27,7 +40,7 @@ pub(crate) struct JobInfo {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RecipientInfo {
     pub(crate) address: String,
-    /// waiting, trying, delivered or failed.
+    /// waiting, trying, held, delivered or failed.
     pub(crate) state: String,
     pub(crate) attempts: u32,
     /// When it is tried next, in seconds since 1970.
@@ -42,6 +55,48 @@ pub(crate) struct LastTry {
     pub(crate) reply: String,
 }
 
+/// What one host said.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AttemptInfo {
+    /// Seconds since 1970.
+    pub(crate) at: i64,
+    pub(crate) domain: String,
+    pub(crate) host: String,
+    /// With its port.
+    pub(crate) address: String,
+    /// How the connection was protected; empty if there was none.
+    pub(crate) tls: String,
+    /// no-way, delivered, deferred or failed.
+    pub(crate) result: String,
+    pub(crate) reply: String,
+    /// Some of those whom it concerns, and how many there are.
+    pub(crate) recipients: String,
+    pub(crate) recipient_count: u64,
+}
+
+impl AttemptInfo {
+    pub(crate) fn of(kept: KeptAttempt) -> Self {
+        let one = kept.attempt;
+        let result = match one.result {
+            AttemptResult::NoWay => "no-way",
+            AttemptResult::Delivered => "delivered",
+            AttemptResult::Deferred => "deferred",
+            AttemptResult::Failed => "failed",
+        };
+        Self {
+            at: one.at,
+            domain: one.domain,
+            host: one.host,
+            address: one.address,
+            tls: one.tls,
+            result: result.to_owned(),
+            reply: one.reply.to_string(),
+            recipients: one.recipients,
+            recipient_count: one.recipient_count,
+        }
+    }
+}
+
 impl JobInfo {
     fn of(job: Job) -> Self {
         let recipients = job.recipients.into_iter().map(|recipient| RecipientInfo {
@@ -51,6 +106,7 @@ impl JobInfo {
                 RecipientState::Trying => "trying",
                 RecipientState::Delivered => "delivered",
                 RecipientState::Failed => "failed",
+                RecipientState::Held => "held",
             }
             .to_owned(),
             attempts: recipient.attempts,
@@ -66,8 +122,12 @@ impl JobInfo {
             mail_id: job.mail_id,
             from: job.from.to_string(),
             arrived: job.arrived,
+            release_at: job.release_at,
+            held: job.held,
+            priority: job.params.priority.get(),
             size: job.size,
             recipients: recipients.collect(),
+            attempts: Vec::new(),
             damage: job.damage,
         }
     }
@@ -77,6 +137,8 @@ impl JobInfo {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct QueueList {
     pub(crate) after: Option<i64>,
+    #[serde(default)]
+    pub(crate) which: Which,
 }
 
 impl Operation for QueueList {
@@ -86,7 +148,9 @@ impl Operation for QueueList {
     type Answer = Vec<JobInfo>;
 
     async fn run(self, context: &Context) -> Result<Vec<JobInfo>, Failure> {
-        let jobs = context.store.queue(self.after.map(JobId::from_number), PAGE).await.map_err(failure)?;
+        let filter = self.which.filter(context.now())?;
+        let after = self.after.map(JobId::from_number);
+        let jobs = context.store.queue_matching(&filter, after, PAGE).await.map_err(failure)?;
         Ok(jobs.into_iter().map(JobInfo::of).collect())
     }
 }
@@ -102,15 +166,18 @@ impl Operation for QueueShow {
     type Answer = JobInfo;
 
     async fn run(self, context: &Context) -> Result<JobInfo, Failure> {
-        let job = context.store.job(JobId::from_number(self.id)).await.map_err(failure)?;
-        Ok(JobInfo::of(job))
+        let id = JobId::from_number(self.id);
+        let job = context.store.job(id).await.map_err(failure)?;
+        let attempts = context.store.attempts(id).await.map_err(failure)?;
+        Ok(JobInfo { attempts: attempts.into_iter().map(AttemptInfo::of).collect(), ..JobInfo::of(job) })
     }
 }
 
-/// Tries a message, or all, at once instead of when it would be due.
+/// Tries messages at once instead of when they would be due.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct QueueRetry {
-    pub(crate) id: Option<i64>,
+    #[serde(default)]
+    pub(crate) which: Which,
 }
 
 impl Operation for QueueRetry {
@@ -120,21 +187,6 @@ impl Operation for QueueRetry {
 
     async fn run(self, context: &Context) -> Result<u64, Failure> {
         let now = context.now();
-        context.store.retry_now(self.id.map(JobId::from_number), now).await.map_err(failure)
-    }
-}
-
-/// Takes a message out of the queue. Nobody is told.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct QueueRemove {
-    pub(crate) id: i64,
-}
-
-impl Operation for QueueRemove {
-    const NAME: &'static str = "queue-remove";
-    type Answer = ();
-
-    async fn run(self, context: &Context) -> Result<(), Failure> {
-        context.store.remove_job(JobId::from_number(self.id)).await.map_err(failure)
+        context.store.hurry(self.which.filter(now)?, now).await.map_err(failure)
     }
 }

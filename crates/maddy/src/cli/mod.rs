@@ -18,6 +18,7 @@ mod messages;
 mod output;
 mod profile;
 mod queue;
+mod queue_show;
 mod recording;
 mod reindex;
 mod reports;
@@ -25,6 +26,7 @@ mod rights;
 mod speak;
 mod sts;
 mod tls;
+mod suppressed;
 
 pub(crate) use args::{Cli, Command};
 pub(crate) use connection::{Connection, RELOAD, STATUS};

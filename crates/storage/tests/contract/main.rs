@@ -18,6 +18,8 @@ mod key_fields;
 mod mailboxes;
 mod messages;
 mod queue;
+mod queue_admin;
+mod queue_order;
 mod quota;
 mod random;
 mod reports;

@@ -1,17 +1,17 @@
 //! The queue: claims, leases, settling, and what people see of it.
 
 use crate::help::*;
-use mail::{Body, Notify, OriginalRecipient, Reply, Ret, Status};
+use mail::{Body, ByMode, DeliverBy, Notify, OriginalRecipient, Priority, Reply, Ret, Status};
 use std::time::Duration;
 use storage::*;
 
 const LEASE: Duration = Duration::from_secs(600);
 
-fn outcome(recipient: &JobRecipient, next: Next) -> Outcome {
+pub(crate) fn outcome(recipient: &JobRecipient, next: Next) -> Outcome {
     let reply = match next {
         Next::Delivered => Reply::new(250, Status::success(0, 0), "ok"),
         Next::Failed => Reply::new(550, Status::permanent(1, 1), "no such user\nsorry"),
-        Next::Again { .. } | Next::AgainTold { .. } => Reply::bare(451, "later"),
+        Next::Again { .. } | Next::AgainTold { .. } | Next::Later { .. } => Reply::bare(451, "later"),
     };
     Outcome { recipient: recipient.id, at: NOW + 1, host: "mx.far.example".to_owned(), reply, next }
 }
@@ -85,6 +85,8 @@ async fn everything_of_the_envelope_comes_back() {
     envelope.params.ret = Some(Ret::Headers);
     envelope.params.envid = Some("QQ314159".to_owned());
     envelope.params.require_tls = true;
+    envelope.params.priority = Priority::new(-4).unwrap();
+    envelope.params.by = Some(DeliverBy { seconds: -5, mode: ByMode::Return, trace: true });
     envelope.recipients[0].notify = Notify::Never;
     envelope.recipients[1].notify = Notify::On { success: true, failure: false, delay: true };
     envelope.recipients[2].original =
