@@ -2,18 +2,18 @@
 
 use crate::config::{Config, Security};
 use crate::judge::{self, Judged, Said, Source};
-use crate::link::{Level, Link, OpenError, Place, TlsChoice, Way, credentials, unreachable};
+use crate::link::{Link, OpenError, Place, TlsChoice, Way, credentials, unreachable};
 use crate::mx;
 use crate::pool::{Kept, Pool};
 use crate::route::Exit;
 use crate::schedule::Fate;
-use crate::trail::{Stop, Trail};
+use crate::trail::{self, Stop, Trail};
 use crate::unreachable::Unreachable;
-use crate::work::no_tls;
+use crate::work::{Chunks, no_tls};
 pub(crate) use crate::work::{NotifyPassed, Tried, Work};
 use mail::{Domain, Envelope, Recipient, Reply};
 use net::Connector;
-use smtp_proto::client::{Connection, Outcome, Report, Transaction};
+use smtp_proto::client::{Connection, Report, Transaction};
 use smtp_proto::{ContentKind, Extension, Offers};
 use std::net::SocketAddr;
 use tracing::{debug, info};
@@ -85,14 +85,6 @@ struct Attempt<'a> {
     destination: String,
     opened: usize,
     chunks: Chunks,
-}
-
-/// Whether the message may go in chunks (RFC 3030).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Chunks {
-    AsOffered,
-    /// A host has offered them and then not known the command.
-    Forgone,
 }
 
 impl Attempt<'_> {
@@ -296,7 +288,7 @@ impl Attempt<'_> {
             };
             kept.uses += 1;
             let report = kept.link.send(transaction, self.work.message).await;
-            self.log(&kept.link, source, &report);
+            trail::log(self.work, &kept.link, source, &report);
             if judge::knows_no_chunks(&report.outcomes) && self.may_go_as_data(kept.link.offers()) {
                 // It may have read the chunk as commands: no reply of this connection can be trusted.
                 self.chunks = Chunks::Forgone;
@@ -385,21 +377,6 @@ impl Attempt<'_> {
             }
         }
         settled
-    }
-
-    fn log(&self, link: &Link, source: Source, report: &Report) {
-        let accepted =
-            report.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Accepted(_))).count();
-        let reply = report.outcomes.iter().find_map(|outcome| match outcome {
-            Outcome::Accepted(reply) | Outcome::Refused { reply, .. } => Some(reply.to_string()),
-            Outcome::Unsupported(need) => Some(need.reply().to_string()),
-            Outcome::Lost { at, why } => Some(format!("{why} at {at}")),
-            Outcome::NotTried => None,
-        });
-        let tls: Level = link.level();
-        info!(mail = self.work.mail_id, conn = link.id(), domain = %self.work.domain, host = %link.place.host,
-            address = %link.place.address, %tls, kept = source == Source::Kept, recipients = report.outcomes.len(),
-            accepted, reply = reply.unwrap_or_default(), "attempt");
     }
 
     /// No host is left. If every one of them has said never, it is never; one that may come round is enough to wait.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use storage::FailingRule;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -43,6 +44,10 @@ pub struct Config {
     pub stop_grace: Duration,
     /// Largest message that a failure notice carries whole, in octets; of a larger one only the header goes back.
     pub notice_max: u64,
+    /// How long it is kept what each attempt came to.
+    pub keep_attempts: Duration,
+    /// When an address that is refused again and again gets no more mail; `None`: never by itself.
+    pub suppress: Option<FailingRule>,
 }
 
 impl Default for Config {
@@ -62,6 +67,8 @@ impl Default for Config {
             ca_file: None,
             stop_grace: Duration::from_secs(10),
             notice_max: 1024 * 1024,
+            keep_attempts: 14 * DAY,
+            suppress: Some(FailingRule { after: 3, within: 30 * 24 * 3600, keep: 30 * 24 * 3600 }),
         }
     }
 }
@@ -137,6 +144,7 @@ pub fn decode(section: &mut Section<'_>) -> Config {
     let remote = section
         .flag("remote", "Whether mail may leave; without it this server delivers to its own domains only.")
         .or(usual.exit == Exit::Open);
+    let (keep_attempts, suppress) = decode_memory(section, &usual);
     Config {
         exit: if remote { Exit::Open } else { Exit::Closed },
         port: section
@@ -192,6 +200,8 @@ pub fn decode(section: &mut Section<'_>) -> Config {
             .size("notice-max", "Largest message that a failure notice carries whole.")
             .within(0..=64 << 20)
             .or(usual.notice_max),
+        keep_attempts,
+        suppress,
     }
 }
 
@@ -207,6 +217,13 @@ fn decode_retry(section: &mut Section<'_>) -> Retry {
             .or(usual.first),
         factor: section.number("factor", "Growth of the waits.").within(1.0..=FACTOR_MAX).or(usual.factor),
         max: section.duration("max", "No wait is longer.").within(SECOND..=7 * DAY).or(usual.max),
+        delays: section
+            .duration(
+                "delays",
+                "The waits one after the other, the last of them repeated, instead of `first`, `factor` and `max`.",
+            )
+            .within(SECOND..=7 * DAY)
+            .many(),
         give_up: section
             .duration("give-up", "Age at which a message goes back to its sender.")
             .within(SECOND..=30 * DAY)
@@ -222,6 +239,13 @@ fn decode_retry(section: &mut Section<'_>) -> Retry {
         )
         .filter(|age| !age.is_zero()),
     };
+    if !retry.delays.is_empty() && ["first", "factor", "max"].iter().any(|key| section.has(key)) {
+        section.problem(
+            section.span(),
+            "`delays` stands beside `first`, `factor` or `max`",
+            "say either all waits one after the other, or how they grow",
+        );
+    }
     if retry.first > retry.max {
         section.problem(
             section.span(),
@@ -230,6 +254,37 @@ fn decode_retry(section: &mut Section<'_>) -> Retry {
         );
     }
     retry
+}
+
+/// What is remembered of attempts and of addresses.
+fn decode_memory(section: &mut Section<'_>, usual: &Config) -> (Duration, Option<FailingRule>) {
+    let keep_attempts = section
+        .duration("keep-attempts", "How long it is kept what each attempt came to, for `maddy queue show`.")
+        .within(HOUR..=365 * DAY)
+        .or(usual.keep_attempts);
+    let suppress = section.child(
+        "suppress",
+        "When an address that hosts refuse again and again gets no more mail.",
+        decode_suppress,
+    );
+    (keep_attempts, suppress)
+}
+
+fn decode_suppress(section: &mut Section<'_>) -> Option<FailingRule> {
+    let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let after = section
+        .count("after", "Refusals in a row, with no delivery between, after which it gets no more; 0: never.")
+        .within(0..=1000)
+        .or(3);
+    let within = section
+        .duration("within", "Refusals count that lie no further apart than this, from first to last.")
+        .within(HOUR..=365 * DAY)
+        .or(30 * DAY);
+    let keep = section
+        .duration("keep", "How long it gets nothing; then it is tried again.")
+        .within(HOUR..=365 * DAY)
+        .or(30 * DAY);
+    (after > 0).then(|| FailingRule { after, within: seconds(within), keep: seconds(keep) })
 }
 
 fn decode_smarthost(section: &mut Section<'_>) -> Option<Smarthost> {
@@ -332,7 +387,8 @@ mod tests {
                 smarthost "smtp.relay.example:587" {{ user "me"; password-file "{0}" }}
                 retry {{ first "10s"; factor 1.5; max "1h"; give-up "2d"; delay-notice "0s" }}
                 concurrency 7; concurrency-per-destination 2; recipients 10
-                connect-timeout "5s"; reuse "0s"; stop-grace "1s"; notice-max "10KiB"
+                connect-timeout "5s"; reuse "0s"; stop-grace "1s"; notice-max "10KiB"; keep-attempts "1d"
+                suppress {{ after 5; within "7d"; keep "2h" }}
                 source-address "192.0.2.1" "2001:db8::1"
                 ca-file "{0}"
             }}"#,
@@ -354,6 +410,7 @@ mod tests {
                 max: HOUR,
                 give_up: 2 * DAY,
                 delay_notice: None,
+                delays: Vec::new(),
             },
             concurrency: 7,
             per_destination: 2,
@@ -364,8 +421,17 @@ mod tests {
             ca_file: Some(secret),
             stop_grace: SECOND,
             notice_max: 10 * 1024,
+            keep_attempts: DAY,
+            suppress: Some(FailingRule { after: 5, within: 7 * 24 * 3600, keep: 2 * 3600 }),
         };
         assert_eq!(got, Ok(want));
+    }
+
+    #[test]
+    fn waits_can_be_listed_and_suppression_left_off() {
+        let got = read("delivery { retry { delays \"2s\" \"1m\" }; suppress { after 0 } }").unwrap();
+        assert_eq!(got.retry.delays, [2 * SECOND, Duration::from_secs(60)]);
+        assert_eq!(got.suppress, None);
     }
 
     #[test]
@@ -391,6 +457,8 @@ mod tests {
             ("port 0", "`port` must be between 1 and 65535, not 0"),
             ("retry { factor 0.5 }", "`factor` must be between 1 and 10, not 0.5"),
             ("retry { first \"5h\" }", "`first` is longer than `max`"),
+            ("retry { delays \"5m\"; factor 3 }", "`delays` stands beside `first`"),
+            ("retry { delays \"0s\" }", "`delays` must be between"),
             ("smarthost \"a:b\"", "b is no port"),
             ("smarthost \"a.example\" { user \"x\" }", "`user` needs a `password-file`"),
             ("smarthost \"a.example\" { password-file \"/dev/null\" }", "`password-file` needs a `user`"),

@@ -44,7 +44,11 @@ impl Draft {
             .refused
             .into_iter()
             .map(|refused| Refused { recipient: refused.recipient, reply: refused.reply })
-            .collect();
+            .collect::<Vec<_>>();
+        if let Some(at) = mail.envelope.params.release.map(|release| release.time(now)).filter(|at| *at > now)
+        {
+            return Self::for_later(mail, arrival, refused, look, (now, at));
+        }
         let acceptance = Acceptance {
             mail_id: arrival.id.clone(),
             received: mail.message.received.clone(),
@@ -88,6 +92,43 @@ impl Draft {
         }
         draft.header = look.header;
         draft
+    }
+
+    /// A message that nobody gets before its time (RFC 4865): it waits in the queue as it is, for those here as for those
+    /// elsewhere, and where it goes is found out then.
+    fn for_later(
+        mail: &Mail,
+        arrival: &Arrival,
+        refused: Vec<Refused>,
+        look: Look,
+        (now, at): (i64, i64),
+    ) -> Self {
+        let is_refused =
+            |one: &&Recipient| refused.iter().any(|refused| refused.recipient.address == one.address);
+        let recipients: Vec<_> =
+            mail.envelope.recipients.iter().filter(|one| !is_refused(one)).cloned().collect();
+        let remote = recipients.len();
+        let job = NewJob {
+            envelope: mail::Envelope { recipients, ..mail.envelope.clone() },
+            added: mail.message.added.clone(),
+            arrived: now,
+            due: at,
+        };
+        Self {
+            acceptance: Acceptance {
+                mail_id: arrival.id.clone(),
+                received: mail.message.received.clone(),
+                shape: look.shape,
+                filings: Vec::new(),
+                jobs: if remote > 0 { vec![job] } else { Vec::new() },
+            },
+            remote,
+            refused,
+            delivered: Vec::new(),
+            header: look.header,
+            originals: Vec::new(),
+            told: Vec::new(),
+        }
     }
 
     /// Whether nobody would get the message but accounts among these.

@@ -191,7 +191,7 @@ impl Intake {
     }
 
     /// Plans a message and lays out its rows; nothing is written.
-    async fn draft(&self, mail: &Mail, arrival: &Arrival) -> Result<Draft, Failed> {
+    pub(crate) async fn draft(&self, mail: &Mail, arrival: &Arrival) -> Result<Draft, Failed> {
         let router = self.router();
         let mut plan = router.plan(&mail.envelope).await.map_err(Failed::Refused)?;
         if arrival.folder == Folder::Special(SpecialUse::Junk) {
@@ -361,14 +361,14 @@ fn nobody() -> Reply {
 }
 
 /// Why a message was not taken.
-enum Failed {
+pub(crate) enum Failed {
     Refused(Reply),
     Store(Error),
     Disk(std::io::Error),
 }
 
 impl Failed {
-    fn reply(&self, mail_id: &str) -> Reply {
+    pub(crate) fn reply(&self, mail_id: &str) -> Reply {
         match self {
             Self::Refused(reply) => reply.clone(),
             Self::Store(cause @ Error::OverQuota(account)) => {

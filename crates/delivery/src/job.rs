@@ -3,9 +3,11 @@
 use crate::attempt::{Courier, NotifyPassed, Tried, Work};
 use crate::intake::Intake;
 use crate::link::unreachable;
+use crate::local::{self, Filed};
+use crate::schedule::Fate;
 use crate::settle::{self, Settling};
 use crate::trail::Trail;
-use mail::{Blob, Message, Recipient};
+use mail::{Blob, ByMode, Message, Recipient, Reply, Status};
 use smtp_proto::{Content, Scan};
 use std::io::Read;
 use std::pin::pin;
@@ -65,16 +67,30 @@ impl Job {
                 error!(mail = claim.mail_id, %cause, "a queued message cannot be read");
                 let reply = unreachable(3, 0, "the message cannot be read from our disk".to_owned());
                 let results = vec![Some(Tried::deferred(reply)); claim.recipients.len()];
-                return self
-                    .settle(claim, Message::new(Blob::from_bytes(*b"")), results, Trail::default())
-                    .await;
+                let nothing = Message::new(Blob::from_bytes(*b""));
+                return self.settle(claim, nothing, results, (Trail::default(), None)).await;
             }
         };
-        let recipients: Vec<Recipient> = claim.recipients.iter().map(|one| one.recipient.clone()).collect();
-        let mut results: Vec<Option<Tried>> = vec![None; recipients.len()];
+        let mut results: Vec<Option<Tried>> = vec![None; claim.recipients.len()];
         let mut trail = Trail::default();
-        let so_far = (&mut results[..], &mut trail);
-        let whole = self.attempt(&claim, &message, content, &recipients, so_far).await;
+        if let Some(reply) = self.is_too_late(&claim) {
+            results.fill(Some(Tried { fate: Fate::Failed, ..Tried::deferred(reply) }));
+        }
+        let filed = local::file(&self.intake, &claim, &message, &mut results).await;
+        let away: Vec<usize> = (0..results.len()).filter(|at| results[*at].is_none()).collect();
+        let recipients: Vec<Recipient> =
+            away.iter().map(|at| claim.recipients[*at].recipient.clone()).collect();
+        let mut answers: Vec<Option<Tried>> = vec![None; recipients.len()];
+        let whole = match recipients.is_empty() {
+            true => Whole::Yes,
+            false => {
+                let so_far = (&mut answers[..], &mut trail);
+                self.attempt(&claim, &message, content, &recipients, so_far).await
+            }
+        };
+        for (at, answer) in away.into_iter().zip(answers) {
+            results[at] = answer;
+        }
         match whole {
             Whole::Yes | Whole::CutShort => {}
             Whole::LeaseLost => {
@@ -88,7 +104,15 @@ impl Job {
                 });
             }
         }
-        self.settle(claim, message, results, trail).await
+        self.settle(claim, message, results, (trail, filed)).await
+    }
+
+    /// What is said of a message that had to be delivered by now, or go back (RFC 2852 §4.1).
+    fn is_too_late(&self, claim: &Claim) -> Option<Reply> {
+        let by = claim.params.by.filter(|by| by.mode == ByMode::Return)?;
+        let late = self.courier.world.clock.unix() >= claim.arrived.saturating_add(by.seconds);
+        let text = "it could not be delivered in the time that its sender demands";
+        late.then(|| Reply::new(554, Status::permanent(4, 7), text))
     }
 
     /// The message and what it needs of the next server; `None` if it is not in the queue any more.
@@ -122,10 +146,14 @@ impl Job {
         (results, trail): (&mut [Option<Tried>], &mut Trail),
     ) -> Whole {
         let courier = self.courier.clone();
+        let mut params = claim.params.clone();
+        // RFC 2852 §4.1.1: less the time that it was here.
+        let here = courier.world.clock.unix().saturating_sub(claim.arrived);
+        params.by.iter_mut().for_each(|by| by.seconds = by.seconds.saturating_sub(here));
         let work = Work {
             mail_id: &claim.mail_id,
             from: &claim.from,
-            params: &claim.params,
+            params: &params,
             domain: &claim.domain,
             message,
             content,
@@ -159,7 +187,7 @@ impl Job {
         claim: Claim,
         message: Message,
         results: Vec<Option<Tried>>,
-        trail: Trail,
+        found: (Trail, Option<Filed>),
     ) -> Option<i64> {
         let settling = Settling {
             store: &self.store,
@@ -167,7 +195,7 @@ impl Job {
             world: &self.courier.world,
             config: &self.courier.config,
         };
-        settle::settle(&settling, claim, message, results, trail).await
+        settle::settle(&settling, claim, message, results, found).await
     }
 }
 
@@ -206,6 +234,6 @@ async fn scan(message: &Message) -> std::io::Result<Content> {
 impl NotifyPassed {
     /// Whether we owe the sender the notice of success (RFC 3461 §5.2.2 b).
     pub(crate) fn is_ours(self) -> bool {
-        self == Self::No
+        self != Self::Yes
     }
 }

@@ -12,6 +12,7 @@ mod job;
 mod judge;
 mod lines;
 mod link;
+mod local;
 pub mod mx;
 pub mod owed;
 pub mod plan;

@@ -5,8 +5,8 @@ use crate::judge::Said;
 use mail::{Domain, Message, Reply, Status};
 use net::{ClientTls, Conn, Connector, Driven, Peer};
 use smtp_proto::client::{
-    Connection, Credentials, Event, Loss, Next, Options, Outcome, Question, Report, Session, Stage, Timeouts,
-    Transaction,
+    Connection, Credentials, Event, Loss, Next, Options, Outcome, Protocol, Question, Report, Session, Stage,
+    Timeouts, Transaction,
 };
 use smtp_proto::{Extension, Offers, Secret};
 use std::fmt;
@@ -99,7 +99,8 @@ impl Link {
         if way.security == Security::Implicit {
             handshake(&mut conn, &way.tls.authenticated, place).await?;
         }
-        let options = Options { hello: way.hello.clone(), timeouts: Timeouts::default() };
+        let options =
+            Options { hello: way.hello.clone(), timeouts: Timeouts::default(), protocol: Protocol::Smtp };
         let mut link = Self { conn, session: Session::new(options), place: place.clone(), tls_asked: false };
         link.set_up(way).await?;
         Ok(link)

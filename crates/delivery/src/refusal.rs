@@ -60,6 +60,22 @@ pub(crate) fn mailbox_full(address: &mail::Address) -> Reply {
     Reply::new(552, Status::permanent(2, 2), format!("The mailbox of <{address}> is full"))
 }
 
+/// Nothing is sent to an address that hosts have refused again and again, or that the administrator has named.
+pub(crate) fn suppressed(address: &mail::Address, found: &storage::Suppressed) -> Reply {
+    let until = match found.until {
+        Some(until) => format!("until {}", mail::date::print_iso(until)),
+        None => "until the administrator allows it again".to_owned(),
+    };
+    let text = match found.failures {
+        0 => format!("Nothing is sent from here to <{address}> {until}: {}", found.reason),
+        failures => format!(
+            "Nothing is sent from here to <{address}> {until}: it was refused {failures} times, the last time with: {}",
+            found.reason
+        ),
+    };
+    Reply::new(550, Status::permanent(1, 1), text)
+}
+
 /// What is suspicious is not sent on in our name.
 pub(crate) fn suspicious() -> Reply {
     let text = "The message is suspicious, and would have to be sent on elsewhere: it is not taken";

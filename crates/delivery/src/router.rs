@@ -84,6 +84,20 @@ impl Router {
         Some(if ever { refusal::no_room(address) } else { refusal::never_fits(address) })
     }
 
+    /// What a sender hears of a recipient elsewhere to whom nothing is sent any more. Trouble of the store stops nobody.
+    pub async fn suppressed(&self, address: &Address, resolved: &Resolved) -> Option<Reply> {
+        if !matches!(resolved, Resolved::Remote) {
+            return None;
+        }
+        match self.store.suppressed(&address.key()).await {
+            Ok(found) => found.map(|found| refusal::suppressed(address, &found)),
+            Err(error) => {
+                error!(%error, "the suppressed addresses cannot be read");
+                None
+            }
+        }
+    }
+
     /// Whether the account (by its name, an [`Address::key`]) may send as this address: its own, subaddresses of it,
     /// and aliases and catch-alls that lead to it.
     pub async fn owns(&self, account: &str, address: &Address) -> Result<bool, Reply> {

@@ -1,5 +1,6 @@
 //! When a recipient is tried again, told about, or given up: arithmetic without a clock.
 
+use mail::ByMode;
 use std::time::Duration;
 
 /// Jitter is given in steps from 0 to this: 0 shortens a wait by a tenth, the last step lengthens it by a tenth.
@@ -14,6 +15,8 @@ pub struct Retry {
     pub factor: f64,
     /// No wait is longer.
     pub max: Duration,
+    /// The waits one after the other, instead of `first`, `factor` and `max`; the last one is repeated. Empty: not used.
+    pub delays: Vec<Duration>,
     /// Age of a message at which it is returned; the last try is made at this age.
     pub give_up: Duration,
     /// Age at which the sender is told once that the message still waits; `None` tells nobody.
@@ -31,9 +34,37 @@ impl Default for Retry {
             first: Duration::from_secs(5 * 60),
             factor: 2.0,
             max: Duration::from_secs(4 * 3600),
+            delays: Vec::new(),
             give_up: Duration::from_secs(5 * 24 * 3600),
             delay_notice: Some(Duration::from_secs(4 * 3600)),
         }
+    }
+}
+
+impl Retry {
+    /// The same for a message that should be delivered in so many seconds after it may first be tried (RFC 2852 §4.1): its sender is
+    /// told at that age, or it goes back.
+    #[must_use]
+    pub fn in_time(mut self, seconds: i64, mode: ByMode) -> Self {
+        let left = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        match mode {
+            ByMode::Notify => {
+                self.delay_notice = Some(self.delay_notice.map_or(left, |usual| usual.min(left)))
+            }
+            ByMode::Return => self.give_up = self.give_up.min(left),
+        }
+        self
+    }
+
+    /// The wait after so many attempts, without jitter.
+    pub fn wait(&self, attempts: u32) -> Duration {
+        let nth = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+        if let Some(last) = self.delays.len().checked_sub(1) {
+            return self.delays[nth.min(last)];
+        }
+        let growth = self.factor.clamp(1.0, FACTOR_MAX).powf(f64::from(attempts.saturating_sub(1)));
+        let seconds = self.first.as_secs_f64() * growth;
+        if seconds >= self.max.as_secs_f64() { self.max } else { Duration::from_secs_f64(seconds) }
     }
 }
 
@@ -83,7 +114,7 @@ pub fn next(fate: Fate, past: Past, retry: &Retry, jitter: u64) -> Next {
         Fate::Deferred if past.age >= retry.give_up => return Next::GiveUp,
         Fate::Deferred => {}
     }
-    let wait = jittered(plain_wait(past.attempts, retry), jitter);
+    let wait = jittered(retry.wait(past.attempts), jitter);
     // The last try is made when the time is up, not up to one wait before.
     let wait = wait.min(retry.give_up - past.age).max(Duration::from_secs(1));
     let Some(notice_at) = retry.delay_notice.filter(|_| past.told == Told::NotYet) else {
@@ -93,14 +124,8 @@ pub fn next(fate: Fate, past: Past, retry: &Retry, jitter: u64) -> Next {
         return Next::NoticeAndAfter(wait);
     }
     // One try falls on the time of the notice, so that it is told when it is promised.
-    let until_notice = (notice_at - past.age).max(retry.first);
+    let until_notice = (notice_at - past.age).max(retry.wait(1));
     Next::After(wait.min(until_notice))
-}
-
-fn plain_wait(attempts: u32, retry: &Retry) -> Duration {
-    let growth = retry.factor.clamp(1.0, FACTOR_MAX).powf(f64::from(attempts.saturating_sub(1)));
-    let seconds = retry.first.as_secs_f64() * growth;
-    if seconds >= retry.max.as_secs_f64() { retry.max } else { Duration::from_secs_f64(seconds) }
 }
 
 /// Shortens or lengthens a wait by up to a tenth, so that what failed together does not come back together.
@@ -133,6 +158,29 @@ mod tests {
             max: span(words[2]),
             give_up: span(words[3]),
             delay_notice: (words[4] != "-").then(|| span(words[4])),
+            delays: words[5..].iter().map(|word| span(word)).collect(),
+        }
+    }
+
+    #[test]
+    fn who_must_be_in_time_is_told_in_time() {
+        use Next::*;
+        let past = |age: &str, told| Past { attempts: 1, age: span(age), told };
+        for (seconds, mode, age, told, want) in [
+            (3600, ByMode::Return, "0s", Told::NotYet, After(span("5m"))),
+            (3600, ByMode::Return, "58m", Told::NotYet, After(span("2m"))),
+            (3600, ByMode::Return, "1h", Told::NotYet, GiveUp),
+            (-5, ByMode::Return, "0s", Told::NotYet, GiveUp),
+            (3600, ByMode::Notify, "0s", Told::NotYet, After(span("5m"))),
+            (3600, ByMode::Notify, "1h", Told::NotYet, NoticeAndAfter(span("5m"))),
+            (3600, ByMode::Notify, "1h", Told::Yes, After(span("5m"))),
+            (-5, ByMode::Notify, "0s", Told::NotYet, NoticeAndAfter(span("5m"))),
+            // The usual notice does not come later for it.
+            (100 * 3600, ByMode::Notify, "4h", Told::NotYet, NoticeAndAfter(span("5m"))),
+        ] {
+            let retry = Retry::default().in_time(seconds, mode);
+            let got = next(Fate::Deferred, past(age, told), &retry, JITTER_STEPS / 2);
+            assert_eq!(got, want, "{seconds} {mode:?} {age}");
         }
     }
 
@@ -162,6 +210,11 @@ mod tests {
             ("2s 1.5 1h 1m -", Deferred, 3, "5s", Told::NotYet, After(span("4.5s"))),
             // Just before the notice a try is not made sooner than the first wait.
             ("5m 2 4h 5d 4h", Deferred, 6, "239m", Told::NotYet, After(span("5m"))),
+            // A list of waits, the last of them again and again.
+            ("9s 1 9s 1d - 3s 1m 20m", Deferred, 1, "0s", Told::NotYet, After(span("3s"))),
+            ("9s 1 9s 1d - 3s 1m 20m", Deferred, 2, "3s", Told::NotYet, After(span("1m"))),
+            ("9s 1 9s 1d - 3s 1m 20m", Deferred, 3, "63s", Told::NotYet, After(span("20m"))),
+            ("9s 1 9s 1d - 3s 1m 20m", Deferred, 50, "10h", Told::NotYet, After(span("20m"))),
             // Never at once, however little time is left.
             ("5m 2 4h 1h -", Deferred, 9, "3599.9s", Told::NotYet, After(span("1s"))),
         ] {

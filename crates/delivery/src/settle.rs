@@ -1,15 +1,17 @@
 //! What came of an attempt, written down: states, next times and the notice to the sender in one transaction.
 
-use crate::attempt::Tried;
+use crate::attempt::{NotifyPassed, Tried};
 use crate::bounce::{About, Writer};
 use crate::config::Config;
 use crate::intake::Intake;
+use crate::local::Filed;
+use crate::refusal;
 use crate::schedule::{self, Fate, JITTER_STEPS, Past, Told};
 use crate::trail::Trail;
 use mail::dsn::{Action, Report};
-use mail::{Blob, Message, Status};
+use mail::{Blob, Message, Notify, Reply, Status};
 use std::time::Duration;
-use storage::{Acceptance, Claim, JobRecipient, Next, Outcome, Settlement, Store};
+use storage::{Acceptance, Claim, JobRecipient, Next, Outcome, RecipientId, Settlement, Store, Verdict};
 use tracing::{error, info, warn};
 use world::World;
 
@@ -37,8 +39,9 @@ pub(crate) async fn settle(
     claim: Claim,
     message: Message,
     results: Vec<Option<Tried>>,
-    trail: Trail,
+    (trail, filed): (Trail, Option<Filed>),
 ) -> Option<i64> {
+    let verdicts = verdicts(settling.config, &claim, &results);
     let (mut outcomes, reports) = decide(settling, &claim, results);
     let notice = match settling.notice(&claim, message, reports).await {
         Ok(notice) => notice,
@@ -57,9 +60,10 @@ pub(crate) async fn settle(
     });
     let due = due.min();
     let attempts = trail.into_attempts();
-    let settlement =
-        Settlement { outcomes, notices: notice.into_iter().collect(), attempts, verdicts: Vec::new() };
-    settling.write(claim, settlement).await;
+    let notices = filed.iter().map(|filed| filed.acceptance.clone()).chain(notice).collect();
+    let settlement = Settlement { outcomes, notices, attempts, verdicts };
+    let filed = filed.map(|filed| filed.recipients).unwrap_or_default();
+    settling.write(claim, settlement, &filed).await;
     due
 }
 
@@ -73,6 +77,14 @@ fn decide(
     // One jitter for all, so that recipients of one message stay together.
     let jitter = settling.world.random.below(JITTER_STEPS + 1);
     let (mut outcomes, mut reports) = (Vec::new(), Vec::new());
+    let retry = match claim.params.by {
+        // Ages count from when it may first be tried, this time from when it came.
+        Some(by) => {
+            let waited = claim.released.saturating_sub(claim.arrived);
+            settling.config.retry.clone().in_time(by.seconds.saturating_sub(waited), by.mode)
+        }
+        None => settling.config.retry.clone(),
+    };
     for (recipient, tried) in claim.recipients.iter().zip(results) {
         let Some(tried) = tried else { continue };
         let past = Past {
@@ -80,10 +92,10 @@ fn decide(
             age: Duration::from_secs(u64::try_from(now - claim.released).unwrap_or(0)),
             told: if recipient.delay_told.is_some() { Told::Yes } else { Told::NotYet },
         };
-        let step = schedule::next(tried.fate, past, &settling.config.retry, jitter);
+        let step = schedule::next(tried.fate, past, &retry, jitter);
         let next = next_of(step, now);
         log(claim, recipient, &tried, step);
-        if let Some((action, status)) = action(step, recipient, &tried) {
+        if let Some((action, status)) = action(step, claim, recipient, &tried) {
             reports.push(Report {
                 recipient: recipient.recipient.address.clone(),
                 original: recipient.recipient.original.clone(),
@@ -92,7 +104,7 @@ fn decide(
                 remote: Some(tried.host.clone()).filter(|host| !host.is_empty()),
                 reply: Some(tried.reply.clone()),
                 last_attempt: Some(now),
-                retry_until: Some(claim.released + seconds(settling.config.retry.give_up)),
+                retry_until: Some(claim.released + seconds(retry.give_up)),
             });
         }
         outcomes.push(Outcome {
@@ -121,9 +133,21 @@ fn next_of(step: schedule::Next, now: i64) -> Next {
 }
 
 /// What the sender wished to be told of this (RFC 3461 §5.2.2, §5.2.5, §5.2.6).
-fn action(step: schedule::Next, recipient: &JobRecipient, tried: &Tried) -> Option<(Action, Status)> {
+fn action(
+    step: schedule::Next,
+    claim: &Claim,
+    recipient: &JobRecipient,
+    tried: &Tried,
+) -> Option<(Action, Status)> {
     let notify = recipient.recipient.notify;
     match step {
+        schedule::Next::Done if tried.notify == NotifyPassed::Here => {
+            notify.on_success().then(|| (Action::Delivered, tried.reply.status_or_general()))
+        }
+        // RFC 2852 §4.1.4: whoever wants the way told.
+        schedule::Next::Done if notify != Notify::Never && claim.params.by.is_some_and(|by| by.trace) => {
+            Some((Action::Relayed, tried.reply.status_or_general()))
+        }
         schedule::Next::Done if notify.on_success() && tried.notify.is_ours() => {
             Some((Action::Relayed, tried.reply.status_or_general()))
         }
@@ -140,6 +164,31 @@ fn action(step: schedule::Next, recipient: &JobRecipient, tried: &Tried) -> Opti
         }
         _ => None,
     }
+}
+
+/// What hosts have said of addresses, where that counts. Only words about the address itself count: a refusal of the sender or of the
+/// message says nothing of the next one.
+fn verdicts(config: &Config, claim: &Claim, results: &[Option<Tried>]) -> Vec<Verdict> {
+    let Some(rule) = config.suppress else { return Vec::new() };
+    let of = |recipient: &JobRecipient, tried: &Tried| {
+        let address = recipient.recipient.address.key();
+        match tried.fate {
+            _ if tried.host.is_empty() => None,
+            Fate::Delivered => Some(Verdict::Reached { address }),
+            Fate::Failed if is_about_the_address(&tried.reply) => {
+                Some(Verdict::Refused { address, reason: tried.reply.to_string(), rule })
+            }
+            Fate::Failed | Fate::Deferred => None,
+        }
+    };
+    let results = claim.recipients.iter().zip(results);
+    results.filter_map(|(recipient, tried)| of(recipient, tried.as_ref()?)).collect()
+}
+
+/// No such mailbox, one that has moved, or one that takes no mail (RFC 3463 §3.2, §3.3).
+fn is_about_the_address(reply: &Reply) -> bool {
+    let about = |status: Status| matches!((status.subject, status.detail), (1, 1 | 3 | 6 | 10) | (2, 1));
+    reply.is_permanent() && reply.status.is_some_and(about)
 }
 
 fn log(claim: &Claim, recipient: &JobRecipient, tried: &Tried, step: schedule::Next) {
@@ -165,6 +214,14 @@ fn postpone(outcomes: &mut [Outcome], due: i64) {
             Next::Failed | Next::AgainTold { .. } => outcome.next = Next::Again { due },
             Next::Delivered | Next::Again { .. } | Next::Later { .. } => {}
         }
+    }
+}
+
+/// Recipients here whose mailbox did not take the message try again like those elsewhere.
+fn put_off(outcomes: &mut [Outcome], filed: &[RecipientId], error: &storage::Error, due: i64) {
+    for outcome in outcomes.iter_mut().filter(|outcome| filed.contains(&outcome.recipient)) {
+        outcome.reply = refusal::of_store(error);
+        outcome.next = Next::Again { due };
     }
 }
 
@@ -203,12 +260,12 @@ impl Settling<'_> {
     }
 
     /// Writes until the store takes it: what has been delivered must not be sent again because a disk was full for a moment.
-    async fn write(&self, claim: Claim, mut settlement: Settlement) {
+    async fn write(&self, claim: Claim, mut settlement: Settlement, filed: &[RecipientId]) {
         let mut wait = WRITE_WAIT;
         for _ in 0..WRITES_MAX {
             match self.store.settle_all(claim.clone(), settlement.clone()).await {
                 Ok(_) => {
-                    for notice in settlement.notices {
+                    for notice in settlement.notices.iter().filter(|notice| notice.mail_id != claim.mail_id) {
                         let to = &claim.from;
                         info!(mail = claim.mail_id, notice = notice.mail_id, %to, "the sender is told");
                     }
@@ -219,8 +276,10 @@ impl Settling<'_> {
                 }
                 // The notice is what is in the way (a full queue, say): what was delivered is written without it.
                 Err(error) if !error.is_trouble() && !settlement.notices.is_empty() => {
-                    warn!(mail = claim.mail_id, %error, "the notice to the sender is not taken; its recipients wait");
-                    postpone(&mut settlement.outcomes, self.world.clock.unix() + NOTICE_WAIT);
+                    warn!(mail = claim.mail_id, %error, "the notice or a mailbox is not taken; its recipients wait");
+                    let due = self.world.clock.unix() + NOTICE_WAIT;
+                    postpone(&mut settlement.outcomes, due);
+                    put_off(&mut settlement.outcomes, filed, &error, due);
                     settlement.notices.clear();
                     continue;
                 }

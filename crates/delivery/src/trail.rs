@@ -1,9 +1,13 @@
 //! What an attempt met on its way, host by host, to be kept beside the queue.
 
-use crate::link::Place;
+use crate::judge::Source;
+use crate::link::{Level, Link, Place};
 use crate::schedule::Fate;
+use crate::work::Work;
 use mail::{Domain, Recipient, Reply};
+use smtp_proto::client::{Outcome, Report};
 use storage::{Attempt, AttemptResult};
+use tracing::info;
 
 /// Most entries of one attempt; what comes later is not kept.
 const ENTRIES_MAX: usize = 100;
@@ -84,6 +88,21 @@ impl Trail {
     pub(crate) fn into_attempts(self) -> Vec<Attempt> {
         self.entries
     }
+}
+
+/// One transaction in the log.
+pub(crate) fn log(work: &Work<'_>, link: &Link, source: Source, report: &Report) {
+    let accepted = report.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Accepted(_))).count();
+    let reply = report.outcomes.iter().find_map(|outcome| match outcome {
+        Outcome::Accepted(reply) | Outcome::Refused { reply, .. } => Some(reply.to_string()),
+        Outcome::Unsupported(need) => Some(need.reply().to_string()),
+        Outcome::Lost { at, why } => Some(format!("{why} at {at}")),
+        Outcome::NotTried => None,
+    });
+    let tls: Level = link.level();
+    info!(mail = work.mail_id, conn = link.id(), domain = %work.domain, host = %link.place.host,
+        address = %link.place.address, %tls, kept = source == Source::Kept, recipients = report.outcomes.len(),
+        accepted, reply = reply.unwrap_or_default(), "attempt");
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub(crate) struct Tried {
 pub(crate) enum NotifyPassed {
     Yes,
     No,
+    /// It is in a mailbox of ours.
+    Here,
 }
 
 impl Tried {
@@ -50,4 +52,12 @@ pub(crate) fn no_tls(why: String) -> Reply {
     let text =
         format!("The sender asked for TLS on the whole way (REQUIRETLS), which cannot be had here: {why}");
     Reply::new(550, Status::permanent(7, 10), text)
+}
+
+/// Whether the message may go in chunks (RFC 3030).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chunks {
+    AsOffered,
+    /// A host has offered them and then not known the command.
+    Forgone,
 }

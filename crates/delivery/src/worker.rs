@@ -27,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const LOOK_FOR_A_PART: usize = 4;
 /// A clock that has run ahead of the time that went by so far, in seconds, has been set or has slept.
 const LEAP: i64 = 60;
+/// How often attempts are forgotten that were made too long ago.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// Wait after trouble with the store.
 const TROUBLE_WAIT: Duration = Duration::from_secs(5);
 
@@ -117,6 +119,7 @@ impl Worker {
         let mut bell = self.store.watch_queue();
         let mut options = self.config.clone();
         let mut stop = pin!(stop);
+        let mut forgetting = pin!(self.forget_attempts());
         loop {
             shift.look_if_it_helps().await;
             let look_at = shift.look_at;
@@ -124,6 +127,7 @@ impl Worker {
                 biased;
                 () = &mut stop => break,
                 Some(ended) = shift.running.join_next_with_id() => shift.ended(ended),
+                () = &mut forgetting => {}
                 _ = bell.changed() => shift.look_at = Instant::now(),
                 _ = options.changed() => shift.look_at = Instant::now(),
                 () = tokio::time::sleep_until(look_at), if shift.has_room() => {}
@@ -132,6 +136,27 @@ impl Worker {
         let courier = self.config.borrow().clone();
         shift.finish(courier.config.stop_grace, &cut).await;
         courier.pool.clear().await;
+    }
+}
+
+impl Worker {
+    /// From time to time forgets what attempts came to that were made too long ago. Never ends.
+    async fn forget_attempts(&self) {
+        loop {
+            let keep = self.config.borrow().config.keep_attempts;
+            let before = self.world.clock.unix().saturating_sub_unsigned(keep.as_secs());
+            loop {
+                match self.store.forget_attempts(before).await {
+                    Ok(0) => break,
+                    Ok(_) => tokio::task::yield_now().await,
+                    Err(error) => {
+                        warn!(%error, "old attempts cannot be forgotten");
+                        break;
+                    }
+                }
+            }
+            tokio::time::sleep(FORGET_EVERY).await;
+        }
     }
 }
 

@@ -17,8 +17,8 @@ pub mod message;
 pub mod mime;
 pub mod reply;
 pub mod status;
-pub mod tls_used;
 pub mod timing;
+pub mod tls_used;
 pub mod trace;
 pub mod words;
 
@@ -29,5 +29,5 @@ pub use envelope::{Body, Envelope, MailParams, Notify, OriginalRecipient, Recipi
 pub use message::{Mail, Message};
 pub use reply::Reply;
 pub use status::Status;
-pub use tls_used::{TlsLevel, TlsUsed, TlsWhy};
 pub use timing::{ByMode, DeliverBy, Priority, Release};
+pub use tls_used::{TlsLevel, TlsUsed, TlsWhy};

@@ -8,6 +8,7 @@ use net::Conn;
 use policy::Pipeline;
 use policy::filter::Filters;
 use smtp_door::Ledger;
+use smtp_proto::Extension;
 use std::sync::{Arc, PoisonError, RwLock};
 use storage::Store;
 use tracing::warn;
@@ -64,7 +65,8 @@ impl Door {
     /// Serves one connection to its end.
     pub async fn serve(&self, conn: Conn) {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let options = smtp_door::options(&config.door, &self.deps.door, &conn);
+        let mut options = smtp_door::options(&config.door, &self.deps.door, &conn);
+        options.extensions = options.extensions.with(Extension::MtPriority).with(Extension::DeliverBy);
         if let Err(reply) = self.ledger.admit(&conn, &options) {
             return smtp_door::turn_away(conn, options, reply).await;
         }

@@ -8,7 +8,10 @@ use crate::judgement::{Judged, judge};
 use delivery::route::Sender;
 use delivery::{Accepted, Arrival};
 use mail::trace::{Login, Peer};
-use mail::{Address, Blob, Domain, Envelope, Mail, Message, Recipient, Reply, ReversePath, Status};
+use mail::{
+    Address, Blob, ByMode, DeliverBy, Domain, Envelope, Mail, Message, Priority, Recipient, Reply,
+    ReversePath, Status,
+};
 use net::Conn;
 use policy::milter::Client;
 use policy::{Facts, Pipeline};
@@ -153,7 +156,21 @@ impl<'a> Visit<'a> {
         }
         debug!(mail = id, from = %mail.from, "a transaction begins");
         self.grey_name = None;
-        self.inbound.begin(id, mail)
+        self.begin(id, mail)
+    }
+
+    /// Strangers may call their mail less urgent than that of others, not more (RFC 6710 §8).
+    fn begin(&mut self, id: String, mut mail: MailFrom) -> Reply {
+        if self.is_relayed() || mail.params.priority <= Priority::NORMAL {
+            return self.inbound.begin(id, mail);
+        }
+        mail.params.priority = Priority::NORMAL;
+        let reply = self.inbound.begin(id, mail);
+        if !reply.is_done() {
+            return reply;
+        }
+        // RFC 6710 §4.1: the new priority stands first.
+        Reply::new(250, Status::success(3, 6), "0 is the priority that mail of strangers has here at most")
     }
 
     /// What filters say of the client and of the sender. Our own networks are not filtered.
@@ -191,6 +208,10 @@ impl<'a> Visit<'a> {
             let is_counted = !rates.is_exempt(self.speaker.address());
             is_counted.then(|| rates.recipient(key.as_deref(), &recipient.address.key()).err()).flatten()
         });
+        let refusal = match refusal {
+            None => router.suppressed(&recipient.address, &resolved).await,
+            refusal => refusal,
+        };
         let refusal = match refusal {
             None => router.no_room(&recipient.address, &resolved, transaction.size).await,
             refusal => refusal,
@@ -324,6 +345,7 @@ impl<'a> Visit<'a> {
             for recipient in &mut envelope.recipients {
                 recipient.notify = recipient.notify.without_success();
             }
+            envelope.params.by = without_notices(envelope.params.by);
         }
         let hostname = self.deps.door.intake.router().hostname().clone();
         let received = self.received(id, &envelope, judged.name());
@@ -349,4 +371,9 @@ impl<'a> Visit<'a> {
 /// Names the message in the lines that the checks log.
 fn checks(id: &str) -> Span {
     tracing::info_span!("checks", mail = id)
+}
+
+/// What of a wish for delivery in time (RFC 2852) writes no notices but those of failure.
+fn without_notices(by: Option<DeliverBy>) -> Option<DeliverBy> {
+    by.filter(|by| by.mode == ByMode::Return).map(|by| DeliverBy { trace: false, ..by })
 }

@@ -37,11 +37,17 @@ pub enum Extension {
     Xclient = 1 << 12,
     /// The same for one message.
     Xforward = 1 << 13,
+    /// RFC 6710
+    MtPriority = 1 << 14,
+    /// RFC 4865
+    FutureRelease = 1 << 15,
+    /// RFC 2852
+    DeliverBy = 1 << 16,
 }
 
 impl Extension {
     /// In the order in which they are announced.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Pipelining,
         Self::Size,
         Self::StartTls,
@@ -53,6 +59,9 @@ impl Extension {
         Self::BinaryMime,
         Self::Dsn,
         Self::RequireTls,
+        Self::MtPriority,
+        Self::FutureRelease,
+        Self::DeliverBy,
         Self::Limits,
         Self::Xclient,
         Self::Xforward,
@@ -75,6 +84,9 @@ impl Extension {
             Self::RequireTls => "REQUIRETLS",
             Self::Xclient => "XCLIENT",
             Self::Xforward => "XFORWARD",
+            Self::MtPriority => "MT-PRIORITY",
+            Self::FutureRelease => "FUTURERELEASE",
+            Self::DeliverBy => "DELIVERBY",
         }
     }
 
@@ -139,6 +151,8 @@ pub struct Offers {
     pub rcpt_max: Option<usize>,
     /// Most transactions on one connection (RFC 9422).
     pub mail_max: Option<usize>,
+    /// The shortest time for `BY=…;R`, in seconds (RFC 2852 §3).
+    pub by_min: Option<i64>,
 }
 
 impl Offers {
@@ -179,6 +193,9 @@ impl Offers {
                 }
             }
             Extension::Limits => words.for_each(|word| self.take_limit(word)),
+            Extension::DeliverBy => {
+                self.by_min = words.next().and_then(|word| word.split(',').next()?.parse().ok());
+            }
             _ => {}
         }
     }
@@ -202,8 +219,10 @@ mod tests {
     fn reads_an_ehlo_reply() {
         let offers = Offers::parse(
             "mx.example.org PIPELINING\nsize 1000\nAUTH plain LOGIN\nAUTH=LOGIN XOAUTH2\n8BITMIME\nX-OWN 1\n\
-             LIMITS RCPTMAX=20 MAILMAX=3 NEW=1\n",
+             LIMITS RCPTMAX=20 MAILMAX=3 NEW=1\nDELIVERBY 60,later\nMT-PRIORITY MIXER\n",
         );
+        assert_eq!(offers.by_min, Some(60));
+        assert!(offers.has(Extension::MtPriority) && !offers.has(Extension::FutureRelease));
         assert!(!offers.has(Extension::Pipelining), "the first line is a greeting");
         assert!(offers.has(Extension::EightBitMime));
         assert_eq!(offers.size, Some(1000));

@@ -1,7 +1,7 @@
 //! SMTP as a grammar and an order of events, both sides. Floor 1: no socket, no clock, no task.
 //!
-//! Room is kept for FUTURERELEASE and MT-PRIORITY (one more [`ext::Extension`] and one more arm in
-//! [`params`]) and for LMTP (one more [`command::HelloKind`], and one reply per recipient at the end of data).
+//! The client speaks LMTP as well; room is kept for a listener (one more [`command::HelloKind`], and one reply per
+//! recipient at the end of data).
 
 pub mod behalf;
 pub mod client;

@@ -2,7 +2,7 @@
 
 use crate::command::Fault;
 use crate::ext::{Extension, ExtensionSet};
-use mail::{Body, MailParams, Notify, OriginalRecipient, Ret};
+use mail::{Body, ByMode, DeliverBy, MailParams, Notify, OriginalRecipient, Priority, Release, Ret, date};
 
 /// Longest ENVID in octets, encoded (RFC 3461 §4.4).
 pub const ENVID_MAX: usize = 100;
@@ -79,6 +79,23 @@ impl MailArgs {
             ("ENVID", Some(value)) if offered.has(Extension::Dsn) => {
                 self.params.envid = Some(envid(value)?);
             }
+            ("MT-PRIORITY", Some(value)) if offered.has(Extension::MtPriority) => {
+                self.params.priority = priority(value)?;
+            }
+            ("HOLDFOR" | "HOLDUNTIL", Some(_))
+                if offered.has(Extension::FutureRelease) && self.params.release.is_some() =>
+            {
+                return Err(Fault::BadParameter { what: "HOLDFOR and HOLDUNTIL exclude each other" });
+            }
+            ("HOLDFOR", Some(value)) if offered.has(Extension::FutureRelease) => {
+                self.params.release = Some(hold_for(value)?);
+            }
+            ("HOLDUNTIL", Some(value)) if offered.has(Extension::FutureRelease) => {
+                self.params.release = Some(hold_until(value)?);
+            }
+            ("BY", Some(value)) if offered.has(Extension::DeliverBy) => {
+                self.params.by = Some(deliver_by(value)?);
+            }
             // RFC 4954 §5: who submitted it first. Read, so that nobody who sends it is refused; not
             // believed, since only a trusted peer could say so.
             ("AUTH", Some(value)) if offered.has(Extension::Auth) => {
@@ -122,6 +139,55 @@ fn body(value: &str, offered: ExtensionSet) -> Result<Body, Fault> {
         "BINARYMIME" if offered.has(Extension::BinaryMime) => Ok(Body::BinaryMime),
         _ => Err(Fault::BadParameter { what: "BODY has a value that is not offered here" }),
     }
+}
+
+/// RFC 6710 §4
+fn priority(value: &str) -> Result<Priority, Fault> {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let is_written_well = digits.len() == 1 && digits.as_bytes()[0].is_ascii_digit() && value != "-0";
+    let number = value.parse().ok().filter(|_| is_written_well).and_then(Priority::new);
+    number.ok_or(Fault::BadParameter { what: "MT-PRIORITY is a number from -9 to 9" })
+}
+
+/// Seconds, of at most nine digits (RFC 4865 §4, RFC 2852 §4).
+fn seconds(digits: &str) -> Option<u32> {
+    let is_number = (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
+}
+
+fn hold_for(value: &str) -> Result<Release, Fault> {
+    const WHAT: &str = "HOLDFOR is a number of seconds above 0, of at most nine digits";
+    let number = seconds(value).filter(|number| *number > 0);
+    number.map(Release::After).ok_or(Fault::BadParameter { what: WHAT })
+}
+
+fn hold_until(value: &str) -> Result<Release, Fault> {
+    const WHAT: &str = "HOLDUNTIL is a time as 2026-12-24T18:00:00Z";
+    let stamp = date::parse_iso(value).ok_or(Fault::BadParameter { what: WHAT })?;
+    Ok(Release::At(stamp.seconds))
+}
+
+/// RFC 2852 §4
+fn deliver_by(value: &str) -> Result<DeliverBy, Fault> {
+    const FAULT: Fault =
+        Fault::BadParameter { what: "BY is seconds;N or seconds;R, with T behind it to have the way told" };
+    let (time, mode) = value.split_once(';').ok_or(FAULT)?;
+    let (sign, digits) = match time.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, time.strip_prefix('+').unwrap_or(time)),
+    };
+    let seconds = sign * i64::from(seconds(digits).ok_or(FAULT)?);
+    let (mode, trace) = match mode.to_ascii_uppercase().as_str() {
+        "N" => (ByMode::Notify, false),
+        "NT" => (ByMode::Notify, true),
+        "R" => (ByMode::Return, false),
+        "RT" => (ByMode::Return, true),
+        _ => return Err(FAULT),
+    };
+    if mode == ByMode::Return && seconds <= 0 {
+        return Err(Fault::BadParameter { what: "BY with R needs a time above 0" });
+    }
+    Ok(DeliverBy { seconds, mode, trace })
 }
 
 fn envid(value: &str) -> Result<String, Fault> {

@@ -82,7 +82,11 @@ fn options(extensions: ExtensionSet) -> server::Options {
 /// Sends the letters over one connection; the reports, and what the server's owner got.
 fn converse(extensions: ExtensionSet, letters: &[Letter], dice: &mut Dice) -> (Vec<Report>, Desk) {
     let hello = Domain::parse("client.example").unwrap();
-    let mut client = client::Session::new(client::Options { hello, timeouts: client::Timeouts::default() });
+    let mut client = client::Session::new(client::Options {
+        hello,
+        timeouts: client::Timeouts::default(),
+        protocol: client::Protocol::Smtp,
+    });
     let mut server = server::Session::new(options(extensions), Channel::Clear);
     let (mut to_server, mut to_client) = (VecDeque::new(), VecDeque::new());
     let (mut desk, mut reports, mut letters) = (Desk::default(), Vec::new(), letters.iter());
@@ -214,7 +218,8 @@ fn many_recipients_and_large_messages() {
 fn each_reply_is_under_way_once() {
     let hello = Domain::parse("a.example").unwrap();
     let timeouts = client::Timeouts::default();
-    let mut client = client::Session::new(client::Options { hello, timeouts });
+    let mut client =
+        client::Session::new(client::Options { hello, timeouts, protocol: client::Protocol::Smtp });
     let mut waits = Vec::new();
     for piece in ["", "2", "20", " hi", "\r\n", "250-mx\r\n", "250-SIZE\r\n", "25"] {
         client.feed(piece.as_bytes());

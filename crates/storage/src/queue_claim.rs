@@ -206,7 +206,7 @@ mod tests {
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(1).bind("[]").bind("[]").bind("[]");
         let rows = query.fetch_all(&mut connection).await.unwrap();
         connection.close().await.unwrap();
-        rows.iter().map(|row| row.get::<String, _>(3) + "\n").collect()
+        rows.iter().map(|row| row.get::<String, _>(3).replace("COVERING ", "") + "\n").collect()
     }
 
     /// However much waits, only what is taken is looked at: each step is down an index, and nothing is sorted before a limit.
@@ -220,12 +220,12 @@ mod tests {
         assert!(!destinations.contains("SCAN d") && !destinations.contains("TEMP B-TREE"), "{destinations}");
         assert!(!destinations.contains("SCAN destination"), "{destinations}");
         let first = plan(FIRST).await;
-        let index =
-            "SEARCH x USING COVERING INDEX job_recipient_destination (domain=? AND priority=? AND <expr><?)";
-        assert!(first.replace("USING INDEX", "USING COVERING INDEX").contains(index), "{first}");
+        let index = "SEARCH x USING INDEX job_recipient_destination (domain=? AND priority=? AND <expr><?)";
+        assert!(first.contains(index), "{first}");
         assert!(first.contains("SEARCH r USING INTEGER PRIMARY KEY"), "{first}");
-        let (_, inner) = first.split_once("SUBQUERY").unwrap();
-        assert!(!inner.split("SEARCH r").next().unwrap().contains("TEMP B-TREE"), "{first}");
+        // What is sorted in the end is what is taken; within a destination nothing is.
+        assert_eq!(first.matches("TEMP B-TREE").count(), 1, "{first}");
+        assert!(first.trim_end().ends_with("USE TEMP B-TREE FOR ORDER BY"), "{first}");
         let whole = plan(WHOLE).await;
         assert!(
             whole.contains("SEARCH r USING INDEX job_recipient_due (priority=? AND <expr><?)"),

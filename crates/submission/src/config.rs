@@ -21,6 +21,8 @@ pub struct Config {
     pub login_failures: u32,
     /// Pause after the first failed login of a connection; each further one doubles it.
     pub failure_delay: Duration,
+    /// How far in the future a message may be released (RFC 4865); zero offers that to nobody.
+    pub max_hold: Duration,
 }
 
 impl Default for Config {
@@ -32,6 +34,7 @@ impl Default for Config {
             insecure_auth: InsecureAuth::Refused,
             login_failures: 4,
             failure_delay: Duration::from_secs(1),
+            max_hold: Duration::from_secs(30 * 24 * 3600),
         }
     }
 }
@@ -53,6 +56,13 @@ pub fn decode(section: &mut config::Section<'_>) -> Config {
             .duration("failure-delay", "Pause after the first failed login; each further one doubles it.")
             .within(Duration::ZERO..=Duration::from_secs(10))
             .or(default.failure_delay),
+        max_hold: section
+            .duration(
+                "max-hold",
+                "How far in the future a sender may have a message released (FUTURERELEASE); \"0s\" offers it to nobody.",
+            )
+            .within(Duration::ZERO..=Duration::from_secs(365 * 24 * 3600))
+            .or(default.max_hold),
     }
 }
 
@@ -67,12 +77,13 @@ mod tests {
     #[test]
     fn options_are_read() {
         let text = "listen \"127.0.0.1:2587\"\nlisten \"[::1]:2465\" tls=#true\ninsecure-auth #true\n\
-                    login-failures 2\nfailure-delay \"0s\"";
+                    login-failures 2\nfailure-delay \"0s\"\nmax-hold \"2d\"";
         let config = read(text).unwrap();
         assert_eq!(config.door.listen.len(), 2);
         assert_eq!(config.door.listen[1].listen.tls, ListenTls::Implicit);
         assert_eq!((config.insecure_auth, config.login_failures), (InsecureAuth::Allowed, 2));
         assert_eq!(config.failure_delay, Duration::ZERO);
+        assert_eq!(config.max_hold, Duration::from_secs(2 * 24 * 3600));
         assert_eq!(read("").unwrap(), Config::default());
     }
 

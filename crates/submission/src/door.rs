@@ -5,7 +5,8 @@ use crate::visit::{Visit, mechanisms};
 use auth::Authenticate;
 use net::Conn;
 use smtp_door::Ledger;
-use smtp_proto::server::{AuthOptions, ClearAuth, Options, Senders, StartTls};
+use smtp_proto::Extension;
+use smtp_proto::server::{AuthOptions, ClearAuth, HoldLimits, Options, Senders, StartTls};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// What the door needs of the house.
@@ -54,6 +55,13 @@ impl Door {
             (true, InsecureAuth::Refused) => StartTls::Required,
             (true, InsecureAuth::Allowed) => options.starttls,
         };
+        options.extensions = options.extensions.with(Extension::MtPriority).with(Extension::DeliverBy);
+        let interval = u32::try_from(config.max_hold.as_secs()).unwrap_or(u32::MAX);
+        if interval > 0 {
+            let until = self.deps.door.world.clock.unix().saturating_add(i64::from(interval));
+            options.extensions = options.extensions.with(Extension::FutureRelease);
+            options.hold = Some(HoldLimits { interval, until });
+        }
         options.senders = Senders::Authenticated;
         options.auth = AuthOptions {
             mechanisms: mechanisms(self.deps.authenticate.as_ref(), conn),

@@ -147,6 +147,10 @@ impl<'a> Visit<'a> {
             .refusal(&recipient.address, Sender::Own)
             .or_else(|| self.ledger.rates.recipient(Some(&account), &key).err());
         let refusal = match refusal {
+            None => router.suppressed(&recipient.address, &resolved).await,
+            refusal => refusal,
+        };
+        let refusal = match refusal {
             None => router.no_room(&recipient.address, &resolved, transaction.size).await,
             refusal => refusal,
         };

@@ -25,8 +25,8 @@ mod reports;
 mod rights;
 mod speak;
 mod sts;
-mod tls;
 mod suppressed;
+mod tls;
 
 pub(crate) use args::{Cli, Command};
 pub(crate) use connection::{Connection, RELOAD, STATUS};

@@ -1,9 +1,9 @@
 //! A transaction as it goes over the wire: groups of commands, the message in pieces, replies.
 
-use super::Loss;
 use super::outcome::{Outcome, Stage};
 use super::session::Session;
 use super::transaction::{CHUNK, Way};
+use super::{Loss, Protocol};
 use crate::ext::Extension;
 use crate::reply::Breach;
 use mail::Reply;
@@ -32,6 +32,8 @@ pub(super) enum Expect {
     /// A chunk that is not the last.
     Chunk,
     End,
+    /// The end, for one of the recipients that were accepted (LMTP).
+    EndFor(usize),
     Quit,
 }
 
@@ -50,7 +52,7 @@ impl Expect {
             Self::Rset | Self::Mail => Stage::Mail,
             Self::Rcpt => Stage::Rcpt,
             Self::Data => Stage::Data,
-            Self::Chunk | Self::End | Self::Quit => Stage::Content,
+            Self::Chunk | Self::End | Self::EndFor(_) | Self::Quit => Stage::Content,
         }
     }
 }
@@ -128,6 +130,7 @@ impl Session {
             }
             Expect::Data => self.data_replied(reply),
             Expect::Chunk => self.chunk_replied(reply),
+            Expect::EndFor(at) => self.end_replied_for(at, reply),
             _ => self.end_replied(reply),
         }
     }
@@ -157,6 +160,10 @@ impl Session {
     fn data_replied(&mut self, reply: Reply) {
         let Some(under) = &mut self.under else { return };
         match reply.verdict() {
+            // RFC 2033 §4.2: nobody would answer the end.
+            Verdict::GoOn if under.accepted.is_empty() && self.options.protocol == Protocol::Lmtp => {
+                self.broken(Breach::NotAReply(reply.to_string()));
+            }
             Verdict::GoOn if under.accepted.is_empty() => {
                 // RFC 2920 §3.1: nobody is to get it, and yet the server waits for it.
                 self.send(".\r\n", Expect::End);
@@ -184,8 +191,35 @@ impl Session {
         let size = under.rest().min(CHUNK);
         let is_last = size == under.rest();
         under.way = Way::Chunks { left: size };
-        let (mark, expect) = if is_last { (" LAST", Expect::End) } else { ("", Expect::Chunk) };
-        self.send(&format!("BDAT {size}{mark}\r\n"), expect);
+        if is_last {
+            self.out.extend_from_slice(format!("BDAT {size} LAST\r\n").as_bytes());
+            self.expect_end();
+        } else {
+            self.send(&format!("BDAT {size}\r\n"), Expect::Chunk);
+        }
+    }
+
+    /// The replies to the end of the message: one, or with LMTP one for each recipient that was accepted (RFC 2033 §4.2).
+    fn expect_end(&mut self) {
+        let accepted = self.under.as_ref().map_or(0, |under| under.accepted.len());
+        match self.options.protocol {
+            Protocol::Smtp => self.expected.push_back(Expect::End),
+            Protocol::Lmtp => self.expected.extend((0..accepted).map(Expect::EndFor)),
+        }
+    }
+
+    fn end_replied_for(&mut self, at: usize, reply: Reply) {
+        let Some(under) = &mut self.under else { return };
+        let outcome = if reply.is_done() {
+            Outcome::Accepted(reply)
+        } else {
+            self.is_dirty |= matches!(under.way, Way::Chunks { .. });
+            Outcome::Refused { at: Stage::Content, reply }
+        };
+        under.settle_one(at, outcome);
+        if self.expected.is_empty() {
+            self.finish_transaction();
+        }
     }
 
     fn chunk_replied(&mut self, reply: Reply) {
@@ -261,6 +295,6 @@ impl Session {
         if encoder.finish(&mut self.out).is_err() {
             return self.lose(Loss::Content);
         }
-        self.expected.push_back(Expect::End);
+        self.expect_end();
     }
 }

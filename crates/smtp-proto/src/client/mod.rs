@@ -97,4 +97,14 @@ pub struct Options {
     /// The name for EHLO.
     pub hello: Domain,
     pub timeouts: Timeouts,
+    pub protocol: Protocol,
+}
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    #[default]
+    Smtp,
+    /// To a server that files mail: LHLO, and an answer for each recipient behind the message (RFC 2033 §4).
+    Lmtp,
 }

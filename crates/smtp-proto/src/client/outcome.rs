@@ -3,10 +3,10 @@
 use crate::ext::{Extension, Offers};
 use crate::reply::Breach;
 use crate::scan::ContentKind;
-use mail::{Body, Reply, Status};
+use mail::{Body, ByMode, Reply, Status};
 use std::fmt;
 
-use super::Transaction;
+use super::{Protocol, Transaction};
 
 /// Where in the conversation something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub enum Need {
     BinaryMime,
     SmtpUtf8,
     RequireTls,
+    /// To be delivered in time or sent back (RFC 2852 §4.1).
+    DeliverBy,
     /// The peer takes messages up to so many octets.
     Size {
         limit: u64,
@@ -87,7 +89,7 @@ pub enum Need {
 
 impl Need {
     /// What `transaction` needs and `offers` lacks.
-    pub fn missing(transaction: &Transaction, offers: &Offers) -> Option<Self> {
+    pub fn missing(transaction: &Transaction, offers: &Offers, protocol: Protocol) -> Option<Self> {
         let Transaction { envelope, content } = transaction;
         let has = |extension| offers.has(extension);
         if needs_utf8(transaction) && !has(Extension::SmtpUtf8) {
@@ -95,6 +97,13 @@ impl Need {
         }
         if envelope.params.require_tls && !has(Extension::RequireTls) {
             return Some(Self::RequireTls);
+        }
+        // What is filed by LMTP is delivered.
+        let by = envelope.params.by.filter(|by| by.mode == ByMode::Return && protocol == Protocol::Smtp);
+        if by.is_some_and(|by| {
+            !has(Extension::DeliverBy) || offers.by_min.is_some_and(|min| by.seconds < min) || by.seconds <= 0
+        }) {
+            return Some(Self::DeliverBy);
         }
         // A message that was announced as binary may be plain text all the same: then nothing is needed.
         let missing = match content.kind {
@@ -129,6 +138,12 @@ impl Need {
             Self::RequireTls => {
                 (550, Status::permanent(7, 30), "The next server does not promise REQUIRETLS".to_owned())
             }
+            Self::DeliverBy => (
+                554,
+                Status::permanent(3, 3),
+                "The next server does not promise to deliver it in the time that its sender demands"
+                    .to_owned(),
+            ),
             Self::Size { limit } => {
                 (552, Status::permanent(3, 4), format!("The next server takes no more than {limit} octets"))
             }

@@ -2,7 +2,9 @@
 
 use super::exchange::Expect;
 use super::transaction::Under;
-use super::{Connection, Credentials, Event, Loss, Next, Options, Outcome, Question, Report, Stage};
+use super::{
+    Connection, Credentials, Event, Loss, Next, Options, Outcome, Protocol, Question, Report, Stage,
+};
 use crate::ext::{Extension, Offers};
 use crate::reply::{Breach, ReplyReader, with_status};
 use base64::Engine as _;
@@ -124,7 +126,7 @@ impl Session {
             Next::Auth(credentials) => self.begin_auth(&credentials),
             Next::Send(transaction) => {
                 self.mails += 1;
-                match Under::new(transaction, &self.offers) {
+                match Under::new(transaction, &self.offers, self.options.protocol) {
                     Ok(under) => {
                         self.under = Some(under);
                         self.begin_transaction();
@@ -158,6 +160,21 @@ impl Session {
             return Some(report);
         }
         let mut under = self.under.take()?;
+        // With LMTP some may have heard what became of them.
+        while let Some(Expect::EndFor(at)) = self.expected.front()
+            && let Ok(Some(reply)) = self.replies.take(&mut self.input)
+        {
+            let reply = with_status(reply);
+            under.settle_one(
+                *at,
+                if reply.is_done() {
+                    Outcome::Accepted(reply)
+                } else {
+                    Outcome::Refused { at: Stage::Content, reply }
+                },
+            );
+            self.expected.pop_front();
+        }
         if under.stage == Stage::Content
             && let Ok(Some(reply)) = self.replies.take(&mut self.input)
             && !reply.is_done()
@@ -175,7 +192,11 @@ impl Session {
     }
 
     fn say_ehlo(&mut self) {
-        let line = format!("EHLO {}\r\n", self.options.hello);
+        let verb = match self.options.protocol {
+            Protocol::Smtp => "EHLO",
+            Protocol::Lmtp => "LHLO",
+        };
+        let line = format!("{verb} {}\r\n", self.options.hello);
         self.send(&line, Expect::Ehlo);
     }
 
@@ -255,7 +276,7 @@ impl Session {
         match expect {
             Expect::Greeting if reply.is_done() => self.say_ehlo(),
             Expect::Greeting => self.happened(Event::Refused { at: Stage::Greeting, reply }),
-            Expect::Ehlo if reply.is_permanent() => {
+            Expect::Ehlo if reply.is_permanent() && self.options.protocol == Protocol::Smtp => {
                 // RFC 5321 §3.2: servers that do not know EHLO.
                 let line = format!("HELO {}\r\n", self.options.hello);
                 self.send(&line, Expect::Helo);
@@ -353,7 +374,7 @@ impl Machine for Session {
         match self.expected.front() {
             Some(Expect::Greeting) => timeouts.greeting,
             Some(Expect::Data) => timeouts.data,
-            Some(Expect::Chunk | Expect::End) => timeouts.end_of_data,
+            Some(Expect::Chunk | Expect::End | Expect::EndFor(_)) => timeouts.end_of_data,
             Some(Expect::Quit) => timeouts.quit,
             _ => timeouts.command,
         }

@@ -1,15 +1,18 @@
 //! One message on its way: the commands, their parameters, and what the replies mean for each recipient.
 
 use super::outcome::{Outcome, Stage, body_of, needs_utf8};
-use super::{Loss, Need, Transaction};
+use super::{Loss, Need, Protocol, Transaction};
 use crate::data::Encoder;
 use crate::ext::{Extension, Offers};
 use crate::params::{to_unitext, to_xtext};
-use mail::{Body, Notify, Recipient, Reply, Ret};
+use mail::{Body, ByMode, Notify, Priority, Recipient, Reply, Ret};
 use std::fmt::Write as _;
 
 /// Octets of one BDAT chunk. The peer answers each, so that trouble is heard before all is sent.
 pub(super) const CHUNK: u64 = 1024 * 1024;
+
+/// The largest number that BY= can carry (RFC 2852 §4).
+const BY_MAX: i64 = 999_999_999;
 
 /// How the content travels.
 #[derive(Debug)]
@@ -44,9 +47,13 @@ pub(super) struct Under {
 
 impl Under {
     /// `Err` if the peer lacks what the message needs.
-    pub(super) fn new(transaction: Transaction, offers: &Offers) -> Result<Self, (Need, usize)> {
+    pub(super) fn new(
+        transaction: Transaction,
+        offers: &Offers,
+        protocol: Protocol,
+    ) -> Result<Self, (Need, usize)> {
         let count = transaction.envelope.recipients.len();
-        if let Some(need) = Need::missing(&transaction, offers) {
+        if let Some(need) = Need::missing(&transaction, offers, protocol) {
             return Err((need, count));
         }
         let way =
@@ -97,6 +104,14 @@ impl Under {
             if let Some(envid) = &envelope.params.envid {
                 let _ = write!(line, " ENVID={}", to_xtext(envid));
             }
+        }
+        if envelope.params.priority != Priority::NORMAL && offers.has(Extension::MtPriority) {
+            let _ = write!(line, " MT-PRIORITY={}", envelope.params.priority.get());
+        }
+        if let Some(by) = envelope.params.by.filter(|_| offers.has(Extension::DeliverBy)) {
+            let mode = if by.mode == ByMode::Return { "R" } else { "N" };
+            let trace = if by.trace { "T" } else { "" };
+            let _ = write!(line, " BY={};{mode}{trace}", by.seconds.clamp(-BY_MAX, BY_MAX));
         }
         line.push_str("\r\n");
         line
@@ -150,8 +165,16 @@ impl Under {
     pub(super) fn settle_accepted(&mut self, outcome: &Outcome) {
         for at in &self.accepted {
             if let Some(open) = self.outcomes.get_mut(*at) {
-                *open = Some(outcome.clone());
+                open.get_or_insert_with(|| outcome.clone());
             }
+        }
+    }
+
+    /// The outcome for one of those whose RCPT was accepted.
+    pub(super) fn settle_one(&mut self, accepted: usize, outcome: Outcome) {
+        let open = self.accepted.get(accepted).and_then(|at| self.outcomes.get_mut(*at));
+        if let Some(open) = open {
+            *open = Some(outcome);
         }
     }
 

@@ -152,6 +152,15 @@ impl Default for Limits {
     }
 }
 
+/// How far in the future a message may be released (RFC 4865 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldLimits {
+    /// Longest time from now, in seconds; at most nine digits.
+    pub interval: u32,
+    /// The same as a time, in seconds since 1970.
+    pub until: i64,
+}
+
 /// What this listener is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -166,6 +175,8 @@ pub struct Options {
     pub auth: AuthOptions,
     pub senders: Senders,
     pub limits: Limits,
+    /// FUTURERELEASE is offered where it stands among the extensions and this is set.
+    pub hold: Option<HoldLimits>,
 }
 
 impl Options {
@@ -180,6 +191,7 @@ impl Options {
             auth: AuthOptions { mechanisms: Vec::new(), clear: ClearAuth::Refused },
             senders: Senders::Anyone,
             limits: Limits::default(),
+            hold: None,
         }
     }
 }

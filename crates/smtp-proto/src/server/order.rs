@@ -8,7 +8,7 @@ use crate::ext::Extension;
 use crate::params::{MailArgs, RcptArgs};
 use crate::path::ForwardPath;
 use crate::secret::Secret;
-use mail::{Body, Recipient, Reply, ReversePath, Status};
+use mail::{Body, ByMode, MailParams, Recipient, Release, Reply, ReversePath, Status, date};
 
 /// Bad sequence of commands.
 pub(super) fn out_of_order(text: &str) -> Reply {
@@ -32,6 +32,10 @@ impl Session {
         let offered = match self.channel {
             Channel::Clear => offered.without(Extension::RequireTls),
             Channel::Tls => offered,
+        };
+        let offered = match self.options.hold {
+            None => offered.without(Extension::FutureRelease),
+            Some(_) => offered,
         };
         match Command::parse(line, offered) {
             Ok(command) => self.obey(command),
@@ -160,6 +164,7 @@ impl Session {
             // RFC 3030 §3: BINARYMIME is nothing without CHUNKING. RFC 8689 §2: REQUIRETLS only over TLS.
             Extension::BinaryMime => self.options.extensions.has(Extension::Chunking),
             Extension::RequireTls => self.channel == Channel::Tls,
+            Extension::FutureRelease => self.options.hold.is_some(),
             _ => true,
         };
         let is_set = match extension {
@@ -171,6 +176,10 @@ impl Session {
             Extension::Auth => format!("{keyword} {}", self.options.auth.mechanisms.join(" ")),
             Extension::Xclient => format!("{keyword} {}", behalf::XCLIENT),
             Extension::Xforward => format!("{keyword} {}", behalf::XFORWARD),
+            Extension::FutureRelease => match self.options.hold {
+                Some(hold) => format!("{keyword} {} {}", hold.interval, date::print_iso(hold.until)),
+                None => keyword.to_owned(),
+            },
             Extension::Limits => format!("{keyword} RCPTMAX={} MAILMAX={}", limits.recipients, limits.mails),
             _ => keyword.to_owned(),
         })
@@ -205,9 +214,28 @@ impl Session {
             return self.close_if_over_limits();
         }
         let MailArgs { params, size } = args;
+        if let Some(what) = self.is_out_of_time(&params) {
+            return self.error(Fault::BadParameter { what }.reply());
+        }
         let asked = Asked::Mail { body: params.body, utf8: params.utf8 };
         self.ask(Question::Mail(MailFrom { from, params, size }), asked);
         self.count_idle();
+    }
+
+    /// What of the times that a sender wishes cannot be had.
+    fn is_out_of_time(&self, params: &MailParams) -> Option<&'static str> {
+        let is_too_far = match (params.release?, self.options.hold) {
+            (Release::After(seconds), Some(hold)) => seconds > hold.interval,
+            (Release::At(time), Some(hold)) => time > hold.until,
+            (_, None) => true,
+        };
+        let is_over_before = matches!((params.release, params.by), (Some(Release::After(release)), Some(by))
+            if by.mode == ByMode::Return && i64::from(release) >= by.seconds);
+        match (is_too_far, is_over_before) {
+            (true, _) => Some("it would be held for longer than FUTURERELEASE of the EHLO reply allows"),
+            (false, true) => Some("the time of BY is over before the message may be delivered"),
+            (false, false) => None,
+        }
     }
 
     fn rcpt(&mut self, to: ForwardPath, args: RcptArgs) {

@@ -1,14 +1,18 @@
 //! The client's session as a player.
 //!
-//! Answers to `hello`, `sent …`, …: `starttls`, `auth user password`, `quit`, or
+//! Option `lmtp`. Answers to `hello`, `sent …`, …: `starttls`, `auth user password`, `quit`, or
 //! `send from=a@b to=c@d,e@f size=5` with `kind=7bit|8bit|binary`, `utf8-header`, `utf8`, `requiretls`,
-//! `ret=full|headers`, `envid=`, `notify=never|success,failure,delay`, `orcpt=type;address`.
+//! `priority=n`, `by=n;R|N`, `ret=full|headers`, `envid=`, `notify=never|success,failure,delay`, `orcpt=type;address`.
 //! Answers to `body n`: the octets, or `fail`. `! lost` is a lost connection.
 
 use super::unescape;
-use mail::{Address, Domain, Envelope, MailParams, Notify, OriginalRecipient, Recipient, Ret, ReversePath};
+use mail::{
+    Address, ByMode, DeliverBy, Domain, Envelope, MailParams, Notify, OriginalRecipient, Priority, Recipient,
+    Ret, ReversePath,
+};
 use smtp_proto::client::{
-    Credentials, Event as Happened, Next, Options, Outcome, Question, Report, Session, Timeouts, Transaction,
+    Credentials, Event as Happened, Next, Options, Outcome, Protocol, Question, Report, Session, Timeouts,
+    Transaction,
 };
 use smtp_proto::{Content, ContentKind, Secret};
 use wire::transcript::{Event, Player};
@@ -20,9 +24,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(_chat: &str) -> Self {
+    pub(crate) fn new(chat: &str) -> Self {
         let hello = Domain::parse("client.example").unwrap();
-        let options = Options { hello, timeouts: Timeouts::default() };
+        let is_lmtp = super::options(chat).any(|word| word == "lmtp");
+        let protocol = if is_lmtp { Protocol::Lmtp } else { Protocol::Smtp };
+        let options = Options { hello, timeouts: Timeouts::default(), protocol };
         Self { session: Session::new(options), last: None }
     }
 }
@@ -72,6 +78,12 @@ fn transaction(words: &str) -> Transaction {
             ("utf8-header", _) => content.utf8_header = true,
             ("utf8", _) => params.utf8 = true,
             ("requiretls", _) => params.require_tls = true,
+            ("priority", number) => params.priority = Priority::new(number.parse().unwrap()).unwrap(),
+            ("by", value) => {
+                let (seconds, mode) = value.split_once(';').unwrap();
+                let mode = if mode == "R" { ByMode::Return } else { ByMode::Notify };
+                params.by = Some(DeliverBy { seconds: seconds.parse().unwrap(), mode, trace: false });
+            }
             ("ret", "full") => params.ret = Some(Ret::Full),
             ("ret", "headers") => params.ret = Some(Ret::Headers),
             ("envid", envid) => params.envid = Some(envid.to_owned()),

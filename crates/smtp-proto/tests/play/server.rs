@@ -1,14 +1,14 @@
 //! The server's session as a player.
 //!
 //! Options: `tls=offered|required|on`, `auth=PLAIN,LOGIN`, `clear-auth`, `login` (mail only after AUTH),
-//! `size=`, `recipients=`, `errors=`, `refusals=`, `idle=`, `mails=`, `without=KEYWORD`, `with=KEYWORD`.
+//! `hold=seconds`, `size=`, `recipients=`, `errors=`, `refusals=`, `idle=`, `mails=`, `without=KEYWORD`, `with=KEYWORD`.
 //! Answers: a reply, `ok` for the usual one, `challenge base64`.
 
 use super::{options, reply};
-use mail::{Body, Domain, Notify, Reply, Ret, Status};
+use mail::{Body, Domain, Notify, Release, Reply, Ret, Status};
 use smtp_proto::Extension;
 use smtp_proto::server::{
-    Answer, Channel, ClearAuth, MailFrom, Options, Question, Senders, Session, StartTls,
+    Answer, Channel, ClearAuth, HoldLimits, MailFrom, Options, Question, Senders, Session, StartTls,
 };
 use wire::transcript::{Event, Player};
 use wire::{Machine, Step};
@@ -48,6 +48,9 @@ fn set(settings: &mut Options, channel: &mut Channel, word: &str) {
         ("errors", _) => limits.errors = number(),
         ("refusals", _) => limits.refusals = number(),
         ("idle", _) => limits.idle_commands = number(),
+        ("hold", _) => {
+            settings.hold = Some(HoldLimits { interval: value.parse().unwrap(), until: 1_800_000_000 });
+        }
         ("mails", _) => limits.mails = number(),
         ("without", _) => settings.extensions = settings.extensions.without(extension()),
         ("with", _) => settings.extensions = settings.extensions.with(extension()),
@@ -78,6 +81,17 @@ fn mail_text(mail: &MailFrom) -> String {
     }
     if mail.params.require_tls {
         text.push_str(" requiretls");
+    }
+    if mail.params.priority.get() != 0 {
+        text.push_str(&format!(" priority={}", mail.params.priority.get()));
+    }
+    match mail.params.release {
+        Some(Release::After(seconds)) => text.push_str(&format!(" hold={seconds}")),
+        Some(Release::At(time)) => text.push_str(&format!(" until={time}")),
+        None => {}
+    }
+    if let Some(by) = mail.params.by {
+        text.push_str(&format!(" by={} {:?}{}", by.seconds, by.mode, if by.trace { " trace" } else { "" }));
     }
     text
 }
