@@ -15,8 +15,10 @@ mod picture;
 mod ports;
 mod remote;
 mod setup;
+mod signed_zones;
 mod smtp;
 mod wait;
+mod web;
 
 pub use chat::Chat;
 pub use daemon::{Daemon, Output, binary};
@@ -29,5 +31,7 @@ pub use picture::Picture;
 pub use ports::{Ports, free_port};
 pub use remote::{Received, Remote};
 pub use setup::{PASSWORD, Setup};
+pub use signed_zones::{SignedZones, Signing};
 pub use smtp::Smtp;
 pub use wait::{PATIENCE, eventually};
+pub use web::{Page, Posted, Web};

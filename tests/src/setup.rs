@@ -4,10 +4,11 @@ use crate::daemon::Daemon;
 use crate::name_server::NameServer;
 use crate::ports::Ports;
 use crate::remote::Remote;
+use crate::signed_zones::SignedZones;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -22,6 +23,8 @@ pub struct Setup {
     domains: String,
     ports: Ports,
     names: NameServer,
+    /// Asked in place of `names`.
+    signed: Option<SignedZones>,
     accounts: Vec<String>,
     /// Lines inside the nodes that the harness writes itself.
     options: BTreeMap<&'static str, Vec<String>>,
@@ -49,6 +52,7 @@ impl Setup {
             domains: domains.iter().map(|domain| format!("{domain:?}")).collect::<Vec<_>>().join(" "),
             ports: Ports::pick(),
             names: NameServer::start(),
+            signed: None,
             accounts: Vec::new(),
             options: BTreeMap::new(),
             tls: None,
@@ -65,6 +69,8 @@ impl Setup {
         let port = format!("port {}", setup.ports.remote);
         setup.option("delivery", &port);
         setup.option("delivery", r#"connect-timeout "5s""#);
+        // The name server of most stories signs nothing.
+        setup.option("dns", "dnssec \"off\"");
         setup.option("limits", "exempt-loopback #true");
         setup.option("submission", "insecure-auth #true");
         setup.option("imap", "insecure-auth #true");
@@ -123,6 +129,13 @@ impl Setup {
         self.names.add(records);
     }
 
+    /// A DNS whose answers are signed, in the place of [`Setup::zone`].
+    pub fn signed_zones(&mut self, zones: SignedZones) {
+        self.replace_option("dns", "dnssec \"wanted\"");
+        self.replace_option("dns", &format!("trust-anchor {:?}", zones.anchor()));
+        self.signed = Some(zones);
+    }
+
     /// The name server.
     pub fn names(&self) -> &NameServer {
         &self.names
@@ -132,6 +145,11 @@ impl Setup {
     pub fn remote(&self, name: &str, n: u8) -> Remote {
         let ip = Ipv4Addr::new(127, 0, 0, n);
         self.names.add(&format!("{name} A {ip}"));
+        Remote::start(ip, self.ports.remote)
+    }
+
+    /// A mail server of an address whose name stands elsewhere.
+    pub fn remote_at(&self, ip: Ipv4Addr) -> Remote {
         Remote::start(ip, self.ports.remote)
     }
 
@@ -184,6 +202,10 @@ impl Setup {
         self.dir.path().join("state")
     }
 
+    fn dns_at(&self) -> SocketAddr {
+        self.signed.as_ref().map_or_else(|| self.names.at(), SignedZones::at)
+    }
+
     /// The whole configuration.
     pub fn config_text(&self) -> String {
         let Ports { smtp, submission, submissions, imap, imaps, .. } = self.ports;
@@ -193,7 +215,7 @@ impl Setup {
         let usual = format!("certificate {:?} key={:?}", files.chain, files.key);
         let _ = writeln!(text, "tls {{\n{}\n}}", self.tls.as_ref().unwrap_or(&usual));
         for (node, lines) in [
-            ("dns", vec![format!("server \"{}\"", self.names.at()), "timeout \"1s\"".to_owned()]),
+            ("dns", vec![format!("server \"{}\"", self.dns_at()), "timeout \"1s\"".to_owned()]),
             ("smtp", vec![format!("listen \"127.0.0.1:{smtp}\"")]),
             (
                 "submission",

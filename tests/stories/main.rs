@@ -42,6 +42,7 @@ mod restart_with_full_queue;
 mod search_index;
 mod sharing;
 mod signed_on_the_way_out;
+mod small_internet;
 mod smuggling_refused;
 mod starttls_injection;
 mod state_is_guarded;

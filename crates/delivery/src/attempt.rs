@@ -1,12 +1,16 @@
 //! One attempt: a message to the recipients of one destination, host after host until each has its answer.
 
-use crate::config::{Config, Security};
+use crate::config::Config;
 use crate::judge::{self, Judged, Said, Source};
-use crate::link::{Link, OpenError, Place, TlsChoice, Way, credentials, unreachable};
+use crate::link::{self, Link, OpenError, Place, credentials, unreachable};
 use crate::mx;
 use crate::pool::{Kept, Pool};
+use crate::protect::{Plan, Protection, TlsChoice, Way};
 use crate::route::Exit;
 use crate::schedule::Fate;
+use crate::sts::StsPolicies;
+use crate::tls_policy::Wish;
+use crate::tls_seen::TlsCounters;
 use crate::trail::{self, Stop, Trail};
 use crate::unreachable::Unreachable;
 use crate::work::{Chunks, no_tls};
@@ -16,6 +20,7 @@ use net::Connector;
 use smtp_proto::client::{Connection, Report, Transaction};
 use smtp_proto::{ContentKind, Extension, Offers};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tracing::{debug, info};
 use world::World;
 
@@ -27,6 +32,10 @@ pub(crate) struct Courier {
     pub config: Config,
     pub connector: Connector,
     pub tls: TlsChoice,
+    /// `None`: nobody asks for policies.
+    pub sts: Option<Arc<StsPolicies>>,
+    /// What is counted for reports.
+    pub seen: TlsCounters,
     /// The name for EHLO.
     pub hello: Domain,
     /// The name of this server in the DNS.
@@ -47,9 +56,11 @@ impl Courier {
         trail: &mut Trail,
     ) {
         let mut destination = self.destination(work.domain);
-        if work.needs_tls() {
-            // A connection that others were content with may be no good for this.
-            destination.push_str(" REQUIRETLS");
+        // A connection that others were content with may be no good for this, or this one for others.
+        match work.wish {
+            Wish::Usual => {}
+            Wish::Required => destination.push_str(" REQUIRETLS"),
+            Wish::NotRequired => destination.push_str(" TLS-REQUIRED-NO"),
         }
         let mut attempt = Attempt {
             courier: self,
@@ -101,8 +112,8 @@ impl Attempt<'_> {
                 return;
             }
         }
-        match self.hosts().await {
-            Ok(hosts) => self.try_hosts(&hosts).await,
+        match self.courier.way(self.work).await {
+            Ok(way) => self.try_hosts(&way).await,
             Err(reply) => self.note_ours(reply),
         }
         self.settle_the_rest();
@@ -112,28 +123,14 @@ impl Attempt<'_> {
         self.results.iter().all(Option::is_some)
     }
 
-    async fn hosts(&self) -> Result<Vec<Domain>, Reply> {
-        let world = &self.courier.world;
-        match &self.courier.config.smarthost {
-            Some(smarthost) => Ok(vec![smarthost.host.clone()]),
-            None => {
-                mx::hosts(self.work.domain, &self.courier.us, world.dns.as_ref(), world.random.as_ref()).await
-            }
-        }
-    }
-
-    async fn try_hosts(&mut self, hosts: &[Domain]) {
-        let port =
-            self.courier.config.smarthost.as_ref().map_or(self.courier.config.port, |relay| relay.port);
-        for host in hosts {
-            if self.work.needs_tls() && !self.is_certain(host) {
-                self.note_ours(no_tls(format!("the name {host} is not vouched for")));
-                continue;
-            }
-            let addresses = match mx::addresses(host, self.courier.world.dns.as_ref()).await {
-                Ok(addresses) => addresses,
+    async fn try_hosts(&mut self, way: &Way) {
+        for host in &way.hop.hosts {
+            let Plan { addresses, protection } = match self.courier.plan(self.work, way, host).await {
+                Ok(plan) => plan,
                 Err(reply) => {
                     let softened = self.softened(host, Said::ByUs(reply));
+                    info!(mail = self.work.mail_id, domain = %self.work.domain, %host, reply = %softened.reply(),
+                        "attempt: no way to this host");
                     self.note_ours(softened.reply().clone());
                     continue;
                 }
@@ -142,20 +139,13 @@ impl Attempt<'_> {
                 if self.opened >= CONNECTIONS_MAX {
                     return;
                 }
-                let place = Place { host: host.clone(), address: SocketAddr::new(ip, port) };
-                self.try_place(&place).await;
+                let place = Place { host: host.clone(), address: SocketAddr::new(ip, way.port) };
+                self.try_place(&place, &protection).await;
                 if self.is_over() {
                     return;
                 }
             }
         }
-    }
-
-    /// Whether nobody else can have put this host in the place of the right one: a name from the configuration, or the
-    /// recipients' domain itself. Of other names that MX records give nothing is known, as long as neither DNSSEC nor
-    /// MTA-STS is asked.
-    fn is_certain(&self, host: &Domain) -> bool {
-        self.courier.config.smarthost.is_some() || host == self.work.domain
     }
 
     /// A smarthost that is not there or sends us away is a matter between us and it, and no fault of the recipient.
@@ -171,11 +161,11 @@ impl Attempt<'_> {
     }
 
     /// Tries a place as long as it takes something over each connection: some hosts take one message, then hang up.
-    async fn try_place(&mut self, place: &Place) {
+    async fn try_place(&mut self, place: &Place, protection: &Protection) {
         loop {
             let before = (self.delivered(), self.notes.len());
             let chunks = self.chunks;
-            match self.open(place).await {
+            match self.open(place, protection).await {
                 Ok(link) if self.is_ourselves(&link) => {
                     let mut link = link;
                     link.quit().await;
@@ -231,42 +221,41 @@ impl Attempt<'_> {
     }
 
     /// A connection, without TLS if that is the only way and nobody demands it.
-    async fn open(&mut self, place: &Place) -> Result<Link, Said> {
+    async fn open(&mut self, place: &Place, protection: &Protection) -> Result<Link, Said> {
         let courier = self.courier;
         if let Some(reply) = courier.unreachable.recall(place.address, courier.world.clock.unix()) {
             return Err(Said::ByUs(reply));
         }
-        let smarthost = courier.config.smarthost.as_ref();
-        let login = credentials(smarthost).await.map_err(Said::ByUs)?;
-        let mut security = smarthost.map_or(Security::Opportunistic, |smarthost| smarthost.security);
-        if self.work.needs_tls() && security != Security::Implicit {
-            security = Security::Required;
-        }
-        let way = |security| Way {
-            connector: &courier.connector,
-            tls: &courier.tls,
-            hello: &courier.hello,
-            security,
-            login: login.as_ref(),
-        };
+        let login = credentials(courier.config.smarthost.as_ref()).await.map_err(Said::ByUs)?;
+        let (connector, hello, login) = (&courier.connector, &courier.hello, login.as_ref());
         self.opened += 1;
-        match Link::open(&way(security), place).await {
+        let opened = Link::open(&link::Way { connector, hello, protection, login }, place).await;
+        courier.tell(self.work, place, protection, &opened);
+        match opened {
             Ok(link) => Ok(link),
-            Err(OpenError::Handshake(reply)) if security == Security::Opportunistic => {
+            Err(OpenError::Handshake { reply, .. }) if !protection.is_demanded() => {
                 info!(mail = self.work.mail_id, host = %place.host, %reply, "TLS failed; once more in clear");
                 self.opened += 1;
-                Link::open(&way(Security::None), place).await.map_err(OpenError::said)
+                let protection = &protection.in_clear();
+                let way = link::Way { connector, hello, protection, login };
+                Link::open(&way, place).await.map_err(OpenError::said)
             }
-            Err(OpenError::Handshake(reply) | OpenError::Unfit(reply)) if self.work.needs_tls() => {
-                Err(Said::ByUs(no_tls(reply.text)))
+            Err(error) => Err(self.failed(place, error)),
+        }
+    }
+
+    /// What a connection that did not come about means.
+    fn failed(&self, place: &Place, error: OpenError) -> Said {
+        let courier = self.courier;
+        if let OpenError::Unreachable(reply) = &error {
+            courier.unreachable.remember(place.address, reply.clone(), courier.world.clock.unix());
+        }
+        let is_of_tls = matches!(error, OpenError::Handshake { .. } | OpenError::NoTls(_));
+        match error.said() {
+            said if is_of_tls && self.work.wish == Wish::Required => {
+                Said::ByUs(no_tls(said.reply().text.clone()))
             }
-            Err(error) => {
-                if let OpenError::Unreachable(reply) = &error {
-                    let now = courier.world.clock.unix();
-                    courier.unreachable.remember(place.address, reply.clone(), now);
-                }
-                Err(error.said())
-            }
+            said => said,
         }
     }
 
@@ -295,8 +284,7 @@ impl Attempt<'_> {
                 return;
             }
             usable = report.connection == Connection::Usable;
-            let tls = kept.link.level().to_string();
-            let settled = self.take(&batch, report, (&kept.link.place, &tls), passed, source);
+            let settled = self.take(&batch, report, &kept.link, passed, source);
             // What it says to the next message may mean this connection only.
             source = Source::Kept;
             if settled == 0 && usable {
@@ -341,10 +329,11 @@ impl Attempt<'_> {
         &mut self,
         batch: &[usize],
         report: Report,
-        (place, tls): (&Place, &str),
+        link: &Link,
         notify: NotifyPassed,
         source: Source,
     ) -> usize {
+        let (place, tls) = (&link.place, link.tls());
         let host = &place.host;
         let attributed = |said: Said| match said {
             Said::ByHost(reply) => (host.to_string(), reply),
@@ -363,14 +352,16 @@ impl Attempt<'_> {
             })
             .collect();
         let at = self.courier.world.clock.unix();
-        self.trail.answered(Stop { domain: self.work.domain, place: Some(place), tls, at }, &answers);
+        let shown = tls.to_string();
+        let stop = Stop { domain: self.work.domain, place: Some(place), tls: &shown, at };
+        self.trail.answered(stop, &answers);
         let mut settled = 0;
         for (at, judged) in batch.iter().zip(judged) {
             match judged {
                 Judged::Result(fate, said) => {
                     settled += 1;
                     let (host, reply) = attributed(said);
-                    self.results[*at] = Some(Tried { fate, host, reply, notify });
+                    self.results[*at] = Some(Tried { fate, host, reply, notify, tls: Some(tls.clone()) });
                 }
                 Judged::NextHost(said) => self.notes.push(attributed(said)),
                 Judged::Again => {}
@@ -388,8 +379,13 @@ impl Attempt<'_> {
         };
         let fate = if reply.is_permanent() { Fate::Failed } else { Fate::Deferred };
         for result in self.results.iter_mut().filter(|result| result.is_none()) {
-            *result =
-                Some(Tried { fate, host: host.clone(), reply: reply.clone(), notify: NotifyPassed::No });
+            *result = Some(Tried {
+                fate,
+                host: host.clone(),
+                reply: reply.clone(),
+                notify: NotifyPassed::No,
+                tls: None,
+            });
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::route::Exit;
 use crate::schedule::{FACTOR_MAX, Retry};
+use crate::tls_config::{self, TlsConfig};
 use config::{Arg, Section};
 use mail::Domain;
 use std::fmt;
@@ -40,6 +41,8 @@ pub struct Config {
     pub source_addresses: Vec<IpAddr>,
     /// Certificates that are trusted beside the usual ones, as PEM.
     pub ca_file: Option<PathBuf>,
+    /// How the way to the hosts that the DNS names is protected.
+    pub tls: TlsConfig,
     /// How long running attempts may go on when the server stops.
     pub stop_grace: Duration,
     /// Largest message that a failure notice carries whole, in octets; of a larger one only the header goes back.
@@ -65,6 +68,7 @@ impl Default for Config {
             reuse: Duration::from_secs(5),
             source_addresses: Vec::new(),
             ca_file: None,
+            tls: TlsConfig::default(),
             stop_grace: Duration::from_secs(10),
             notice_max: 1024 * 1024,
             keep_attempts: 14 * DAY,
@@ -192,6 +196,7 @@ pub fn decode(section: &mut Section<'_>) -> Config {
             .path("ca-file", "Certificates that are trusted beside the usual ones (PEM).")
             .check(|path| readable(path))
             .optional(),
+        tls: section.child("tls", "How the way to other servers is protected.", tls_config::decode),
         stop_grace: section
             .duration("stop-grace", "How long running deliveries may go on when the server stops.")
             .within(Duration::ZERO..=HOUR)
@@ -419,6 +424,7 @@ mod tests {
             reuse: Duration::ZERO,
             source_addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
             ca_file: Some(secret),
+            tls: TlsConfig::default(),
             stop_grace: SECOND,
             notice_max: 10 * 1024,
             keep_attempts: DAY,

@@ -4,9 +4,12 @@ use crate::attempt::{Courier, NotifyPassed, Tried, Work};
 use crate::intake::Intake;
 use crate::link::unreachable;
 use crate::local::{self, Filed};
+use crate::reports::may_hold_report;
 use crate::schedule::Fate;
 use crate::settle::{self, Settling};
+use crate::tls_policy::Wish;
 use crate::trail::Trail;
+use crate::work;
 use mail::{Blob, ByMode, Message, Recipient, Reply, Status};
 use smtp_proto::{Content, Scan};
 use std::io::Read;
@@ -57,7 +60,7 @@ impl Job {
             }
             return None;
         }
-        let (message, content) = match self.read(&claim).await {
+        let (message, look) = match self.read(&claim).await {
             Ok(Some(read)) => read,
             Ok(None) => {
                 info!(mail = claim.mail_id, "the message was removed from the queue");
@@ -85,7 +88,7 @@ impl Job {
             true => Whole::Yes,
             false => {
                 let so_far = (&mut answers[..], &mut trail);
-                self.attempt(&claim, &message, content, &recipients, so_far).await
+                self.attempt(&claim, &message, look, &recipients, so_far).await
             }
         };
         for (at, answer) in away.into_iter().zip(answers) {
@@ -116,14 +119,14 @@ impl Job {
     }
 
     /// The message and what it needs of the next server; `None` if it is not in the queue any more.
-    async fn read(&self, claim: &Claim) -> Result<Option<(Message, Content)>, String> {
+    async fn read(&self, claim: &Claim) -> Result<Option<(Message, Look)>, String> {
         let message = match self.store.job_message(claim.job).await {
             Ok(message) => message,
             Err(storage::Error::NoSuchJob(_)) => return Ok(None),
             Err(error) => return Err(error.to_string()),
         };
-        let content = scan(&message).await.map_err(|error| error.to_string())?;
-        Ok(Some((message, content)))
+        let look = look_at(&message, claim).await.map_err(|error| error.to_string())?;
+        Ok(Some((message, look)))
     }
 
     /// A claim that has waited for its turn may have been lost; nobody may send what somebody else sends.
@@ -141,7 +144,7 @@ impl Job {
         &mut self,
         claim: &Claim,
         message: &Message,
-        content: Content,
+        look: Look,
         recipients: &[Recipient],
         (results, trail): (&mut [Option<Tried>], &mut Trail),
     ) -> Whole {
@@ -156,7 +159,9 @@ impl Job {
             params: &params,
             domain: &claim.domain,
             message,
-            content,
+            content: look.content,
+            wish: look.wish,
+            is_told: look.is_told,
         };
         let mut attempt = pin!(courier.attempt(&work, recipients, results, trail));
         let mut cut = self.cut.clone();
@@ -214,16 +219,27 @@ enum Whole {
     LeaseLost,
 }
 
+/// What a message needs of the next server and of the way there.
+#[derive(Clone, Copy)]
+struct Look {
+    content: Content,
+    wish: Wish,
+    /// It is no report.
+    is_told: bool,
+}
+
 /// Looks at what the message needs, off the async threads.
-async fn scan(message: &Message) -> std::io::Result<Content> {
-    let message = message.clone();
+async fn look_at(message: &Message, claim: &Claim) -> std::io::Result<Look> {
+    let (message, from, params) = (message.clone(), claim.from.clone(), claim.params.clone());
     let look = move || {
+        let head = mail::header::read(&mut message.reader())?;
+        let (wish, is_told) = (work::wish(&from, &params, &head), !may_hold_report(&head));
         let mut reader = message.reader();
         let mut scan = Scan::new();
         let mut piece = vec![0; SCAN_PIECE];
         loop {
             match reader.read(&mut piece)? {
-                0 => return Ok(scan.finish()),
+                0 => return Ok(Look { content: scan.finish(), wish, is_told }),
                 n => scan.push(&piece[..n]),
             }
         }

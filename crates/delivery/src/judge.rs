@@ -3,7 +3,7 @@
 use crate::link::unreachable;
 use crate::schedule::Fate;
 use mail::Reply;
-use smtp_proto::client::{Loss, Outcome, Stage};
+use smtp_proto::client::{Loss, Need, Outcome, Stage};
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,8 @@ fn judge_one(outcome: Outcome, source: Source) -> Judged {
     use Said::{ByHost, ByUs};
     match outcome {
         Outcome::Accepted(reply) => Judged::Result(Fate::Delivered, ByHost(reply)),
+        // Another host of the domain may promise it (RFC 8689 §4.2.1).
+        Outcome::Unsupported(Need::RequireTls) => Judged::NextHost(ByUs(Need::RequireTls.reply())),
         Outcome::Unsupported(need) => Judged::Result(Fate::Failed, ByUs(need.reply())),
         Outcome::NotTried => Judged::Again,
         // It may be tired of this connection; over a new one it says what it means.
@@ -101,7 +103,6 @@ fn judge_one(outcome: Outcome, source: Source) -> Judged {
 mod tests {
     use super::*;
     use mail::Status;
-    use smtp_proto::client::Need;
 
     /// `stage: reply`, `lost: stage`, `accepted`, `not tried` or `unsupported`.
     fn outcome(text: &str) -> Outcome {
@@ -115,6 +116,7 @@ mod tests {
         match text.split_once(": ") {
             None if text == "accepted" => Outcome::Accepted(Reply::bare(250, "ok")),
             None if text == "unsupported" => Outcome::Unsupported(Need::SmtpUtf8),
+            None if text == "no requiretls" => Outcome::Unsupported(Need::RequireTls),
             None => Outcome::NotTried,
             Some(("lost", at)) => Outcome::Lost { at: stage(at), why: Loss::Connection },
             Some(("unreadable", at)) => Outcome::Lost { at: stage(at), why: Loss::Content },
@@ -151,6 +153,7 @@ mod tests {
             ("accepted", "delivered 250", "delivered 250"),
             ("not tried", "again", "again"),
             ("unsupported", "failed 553 5.6.7 ours", "failed 553 5.6.7 ours"),
+            ("no requiretls", "next host 550 5.7.30 ours", "next host 550 5.7.30 ours"),
             ("mail: 550 5.7.1", "failed 550 5.7.1", "again"),
             ("mail: 530 5.7.0", "next host 451 4.7.0 ours", "again"),
             ("mail: 451 4.3.0", "next host 451 4.3.0", "again"),

@@ -1,16 +1,16 @@
 //! One connection to a mail host, ready for transactions: greeting, EHLO, TLS and login are behind it.
 
-use crate::config::{Security, Smarthost};
+use crate::config::Smarthost;
 use crate::judge::Said;
-use mail::{Domain, Message, Reply, Status};
-use net::{ClientTls, Conn, Connector, Driven, Peer};
+use crate::protect::{Protection, Start};
+use mail::{Domain, Message, Reply, Status, TlsLevel, TlsUsed, TlsWhy};
+use net::{Conn, Connector, Driven, Peer, TlsFault};
 use smtp_proto::client::{
     Connection, Credentials, Event, Loss, Next, Options, Outcome, Protocol, Question, Report, Session, Stage,
     Timeouts, Transaction,
 };
 use smtp_proto::{Extension, Offers, Secret};
-use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// How far the words of the peer are followed before a connection is given up, in events of one set-up.
 const EVENTS_MAX: usize = 16;
@@ -20,17 +20,10 @@ const PASSWORD_MAX: usize = 1024;
 /// How a connection is to be made.
 pub(crate) struct Way<'a> {
     pub connector: &'a Connector,
-    pub tls: &'a TlsChoice,
     /// The name for EHLO.
     pub hello: &'a Domain,
-    pub security: Security,
+    pub protection: &'a Protection,
     pub login: Option<&'a Credentials>,
-}
-
-/// Both kinds of TLS towards other servers.
-pub(crate) struct TlsChoice {
-    pub opportunistic: ClientTls,
-    pub authenticated: ClientTls,
 }
 
 /// A host and one of its addresses.
@@ -40,32 +33,15 @@ pub(crate) struct Place {
     pub address: SocketAddr,
 }
 
-/// How well a connection is protected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
-    Clear,
-    /// Encrypted, but the certificate proves nothing.
-    Encrypted(String),
-    Verified(String),
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Clear => f.write_str("none"),
-            Self::Encrypted(version) => write!(f, "{version} unverified"),
-            Self::Verified(version) => write!(f, "{version} verified"),
-        }
-    }
-}
-
 /// Why there is no link.
 #[derive(Debug)]
 pub(crate) enum OpenError {
     /// Nobody answers at this address.
     Unreachable(Reply),
     /// TLS began and failed: without it, a new connection may work.
-    Handshake(Reply),
+    Handshake { reply: Reply, fault: TlsFault },
+    /// TLS is demanded, and the peer does not offer it or will not have it.
+    NoTls(Said),
     /// The peer sends us away, in its own words.
     Refused(Reply),
     /// The connection is of no use for mail; the words are ours.
@@ -76,7 +52,10 @@ impl OpenError {
     pub(crate) fn said(self) -> Said {
         match self {
             Self::Refused(reply) => Said::ByHost(reply),
-            Self::Unreachable(reply) | Self::Handshake(reply) | Self::Unfit(reply) => Said::ByUs(reply),
+            Self::NoTls(said) => said,
+            Self::Unreachable(reply) | Self::Handshake { reply, .. } | Self::Unfit(reply) => {
+                Said::ByUs(reply)
+            }
         }
     }
 }
@@ -88,6 +67,7 @@ pub(crate) struct Link {
     pub place: Place,
     /// STARTTLS was said: what breaks from then on may work without it.
     tls_asked: bool,
+    why: TlsWhy,
 }
 
 impl Link {
@@ -96,12 +76,18 @@ impl Link {
         let mut conn = way.connector.connect(place.address).await.map_err(|error| {
             OpenError::Unreachable(unreachable(4, 1, format!("{} at {}: {error}", place.host, place.address)))
         })?;
-        if way.security == Security::Implicit {
-            handshake(&mut conn, &way.tls.authenticated, place).await?;
+        if way.protection.start == Start::AtOnce {
+            handshake(&mut conn, way.protection, place).await?;
         }
         let options =
             Options { hello: way.hello.clone(), timeouts: Timeouts::default(), protocol: Protocol::Smtp };
-        let mut link = Self { conn, session: Session::new(options), place: place.clone(), tls_asked: false };
+        let mut link = Self {
+            conn,
+            session: Session::new(options),
+            place: place.clone(),
+            tls_asked: false,
+            why: way.protection.why,
+        };
         link.set_up(way).await?;
         Ok(link)
     }
@@ -114,9 +100,14 @@ impl Link {
             match event {
                 Event::Hello => self.tls_asked = false,
                 Event::Authenticated(_) => logged_in = true,
-                Event::Refused { at: Stage::StartTls, reply } if way.security == Security::Opportunistic => {
+                Event::Refused { at: Stage::StartTls, reply } if way.protection.is_demanded() => {
+                    self.quit().await;
+                    return Err(OpenError::NoTls(Said::ByHost(reply)));
+                }
+                Event::Refused { at: Stage::StartTls, reply } => {
                     tracing::info!(host = %self.place.host, %reply, "STARTTLS was refused; going on in clear");
                     tls_refused = true;
+                    self.why = TlsWhy::Fallback;
                 }
                 Event::Refused { at: Stage::Auth, reply } => {
                     // A wrong password is our mistake, not the message's: it waits until somebody has put it right.
@@ -150,14 +141,13 @@ impl Link {
     /// Whether STARTTLS comes next.
     async fn wants_tls(&mut self, way: &Way<'_>) -> Result<bool, OpenError> {
         let offered = self.offers().has(Extension::StartTls);
-        match way.security {
-            Security::None | Security::Implicit => Ok(false),
-            Security::Opportunistic => Ok(offered),
-            Security::Required if offered => Ok(true),
-            Security::Required => {
+        match way.protection.start {
+            Start::Never | Start::AtOnce => Ok(false),
+            Start::OnOffer if offered || !way.protection.is_demanded() => Ok(offered),
+            Start::OnOffer => {
                 self.quit().await;
                 let text = format!("{} does not offer the STARTTLS that is demanded of it", self.place.host);
-                Err(OpenError::Unfit(Reply::new(451, Status::transient(7, 10), text)))
+                Err(OpenError::NoTls(Said::ByUs(Reply::new(451, Status::transient(7, 10), text))))
             }
         }
     }
@@ -168,11 +158,7 @@ impl Link {
             match self.conn.drive(&mut self.session).await {
                 Driven::Ask(Question::Next(event)) => return Ok(event),
                 Driven::StartTls => {
-                    let tls = match way.security {
-                        Security::Required | Security::Implicit => &way.tls.authenticated,
-                        Security::Opportunistic | Security::None => &way.tls.opportunistic,
-                    };
-                    handshake(&mut self.conn, tls, &self.place).await?;
+                    handshake(&mut self.conn, way.protection, &self.place).await?;
                     self.session.tls_started();
                 }
                 Driven::Closed(closed) => return Err(self.broken(&closed.to_string())),
@@ -186,7 +172,10 @@ impl Link {
 
     fn broken(&self, why: &str) -> OpenError {
         let reply = unreachable(4, 2, format!("{}: {why}", self.place.host));
-        if self.tls_asked { OpenError::Handshake(reply) } else { OpenError::Unfit(reply) }
+        match self.tls_asked {
+            true => OpenError::Handshake { reply, fault: TlsFault::Other },
+            false => OpenError::Unfit(reply),
+        }
     }
 
     /// What the peer's last EHLO said.
@@ -208,14 +197,30 @@ impl Link {
         self.conn.id()
     }
 
-    pub(crate) fn level(&self) -> Level {
-        match self.conn.tls() {
-            None => Level::Clear,
-            Some(facts) => match facts.peer {
-                Peer::Verified => Level::Verified(facts.version.to_owned()),
-                Peer::None | Peer::Unverified(_) => Level::Encrypted(facts.version.to_owned()),
-            },
+    /// Our own address.
+    pub(crate) fn local(&self) -> IpAddr {
+        self.conn.local().ip()
+    }
+
+    /// Why its certificate proves nothing, if it does not.
+    pub(crate) fn fault(&self) -> Option<(TlsFault, &str)> {
+        match &self.conn.tls()?.peer {
+            Peer::Unverified { fault, text } => Some((*fault, text)),
+            Peer::None | Peer::Verified | Peer::Dane => None,
         }
+    }
+
+    /// How well it is protected, and why so.
+    pub(crate) fn tls(&self) -> TlsUsed {
+        let (level, version) = match self.conn.tls() {
+            None => (TlsLevel::Clear, ""),
+            Some(facts) => match facts.peer {
+                Peer::Dane => (TlsLevel::Dane, facts.version),
+                Peer::Verified => (TlsLevel::Verified, facts.version),
+                Peer::None | Peer::Unverified { .. } => (TlsLevel::Encrypted, facts.version),
+            },
+        };
+        TlsUsed { level, version: version.to_owned(), why: self.why }
     }
 
     /// One transaction. The report has one outcome for each of its recipients.
@@ -264,14 +269,11 @@ impl Link {
     }
 }
 
-async fn handshake(conn: &mut Conn, tls: &ClientTls, place: &Place) -> Result<(), OpenError> {
-    let name = match place.host.literal() {
-        Some(ip) => ip.to_string(),
-        None => place.host.to_string(),
-    };
-    conn.start_tls_client(tls, &name).await.map_err(|error| {
+async fn handshake(conn: &mut Conn, protection: &Protection, place: &Place) -> Result<(), OpenError> {
+    conn.start_tls_client(&protection.tls, &protection.name).await.map_err(|error| {
         let text = format!("TLS with {} failed: {error}", place.host);
-        OpenError::Handshake(Reply::new(454, Status::transient(7, 5), text))
+        let reply = Reply::new(454, Status::transient(7, 5), text);
+        OpenError::Handshake { reply, fault: error.fault() }
     })
 }
 

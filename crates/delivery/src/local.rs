@@ -37,7 +37,7 @@ pub(crate) async fn file(
     let params = MailParams { release: None, ..claim.params.clone() };
     let envelope = Envelope { from: claim.from.clone(), params, recipients };
     let mail = Mail { envelope, message: message.clone() };
-    let tried = |fate, reply, notify| Some(Tried { fate, host: String::new(), reply, notify });
+    let tried = |fate, reply, notify| Some(Tried { fate, host: String::new(), reply, notify, tls: None });
     let arrival = Arrival { id: claim.mail_id.clone(), folder: Folder::Inbox };
     match intake.draft(&mail, &arrival).await.map_err(|failed| failed.reply(&claim.mail_id)) {
         Ok(draft) => {

@@ -1,15 +1,42 @@
 //! Which hosts take the mail of a domain, and in what order (RFC 5321 §5.1, RFC 7505).
 
+use crate::tls_policy::Known;
 use mail::{Domain, Reply, Status};
 use std::net::IpAddr;
-use world::{DnsError, Mx, Random, Resolver};
+use world::{Data, DnsError, DnsName, Kind, Mx, Proof, Random, Resolver, Security};
 
 /// Most hosts of one domain that an attempt looks at.
 pub const HOSTS_MAX: usize = 10;
 /// Most addresses of one host that an attempt looks at.
 pub const ADDRESSES_MAX: usize = 8;
 
-/// The hosts of a domain, best first; equal preferences in an order of chance. Never an empty list.
+/// Where the mail of a domain goes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The hosts, best first; equal preferences in an order of chance. Never none.
+    pub hosts: Vec<Domain>,
+    /// How their names are known.
+    pub known: Known,
+    /// The domain, and where its records stand if it is an alias (CNAME): what certificates of DANE-TA may be for
+    /// (RFC 7672 §3.2.2).
+    pub names: Vec<Domain>,
+}
+
+/// Whether what the DNS says of the way must be proven where it can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    Plain,
+    Proven,
+}
+
+impl Hop {
+    /// One host, which needs no proof.
+    pub fn certain(host: Domain) -> Self {
+        Self { names: vec![host.clone()], hosts: vec![host], known: Known::Certain }
+    }
+}
+
+/// The hosts of a domain.
 ///
 /// `us` is the name of this server: where the DNS names it, hosts that are not better than it are left out, so that
 /// mail never goes round. The error is what the queue keeps: a 4xx asks for patience, a 5xx ends the matter.
@@ -18,15 +45,22 @@ pub async fn hosts(
     us: &Domain,
     dns: &dyn Resolver,
     random: &dyn Random,
-) -> Result<Vec<Domain>, Reply> {
-    if domain.literal().is_some() {
-        return Ok(vec![domain.clone()]);
-    }
-    match dns.mx(domain).await {
-        Ok(records) => order(domain, records, us, random),
+    ask: Ask,
+) -> Result<Hop, Reply> {
+    let Some(name) = DnsName::of(domain) else { return Ok(Hop::certain(domain.clone())) };
+    let (reply, known) = look(&name, dns, ask).await;
+    match reply {
+        Ok((records, owner)) => {
+            let names = [Some(domain.clone()), owner.to_domain().filter(|owner| owner != domain)];
+            Ok(Hop {
+                hosts: order(domain, records, us, random)?,
+                known,
+                names: names.into_iter().flatten().collect(),
+            })
+        }
         // The implicit MX.
         Err(DnsError::NoRecord) if domain == us => Err(loops(domain)),
-        Err(DnsError::NoRecord) => Ok(vec![domain.clone()]),
+        Err(DnsError::NoRecord) => Ok(Hop::certain(domain.clone())),
         Err(DnsError::NoName) => Err(Reply::new(
             550,
             Status::permanent(1, 2),
@@ -34,6 +68,40 @@ pub async fn hosts(
         )),
         Err(DnsError::Trouble(text)) => Err(trouble(domain, &text)),
     }
+}
+
+/// The MX records, where they stand, and how far they are proven. What cannot be proven is asked for once more without
+/// proof: whether that is good enough is decided host by host, by their TLSA records.
+async fn look(name: &DnsName, dns: &dyn Resolver, ask: Ask) -> (Result<(Vec<Mx>, DnsName), DnsError>, Known) {
+    let mut known = Known::Open;
+    let mut answer = None;
+    if ask == Ask::Proven {
+        let reply = dns.ask(name, Kind::Mx, Proof::Wanted).await;
+        let is_answer = !matches!(reply.answer, Err(DnsError::Trouble(_)));
+        if is_answer && reply.security != Security::Bogus {
+            known = if reply.security == Security::Secure { Known::Proven } else { Known::Open };
+            answer = Some(reply.answer);
+        }
+    }
+    let answer = match answer {
+        Some(answer) => answer,
+        None => dns.ask(name, Kind::Mx, Proof::Usual).await.answer,
+    };
+    let read = answer.and_then(|records| {
+        let found: Vec<Mx> = records.data.into_iter().filter_map(read_mx).collect();
+        // There are records, so this is no domain without MX.
+        if found.is_empty() {
+            return Err(DnsError::Trouble("no MX record holds a host name".to_owned()));
+        }
+        Ok((found, records.owner))
+    });
+    (read, known)
+}
+
+fn read_mx(data: Data) -> Option<Mx> {
+    let Data::Mx { preference, exchange } = data else { return None };
+    let exchange = if exchange.is_root() { None } else { Some(exchange.to_domain()?) };
+    Some(Mx { preference, exchange })
 }
 
 fn order(domain: &Domain, records: Vec<Mx>, us: &Domain, random: &dyn Random) -> Result<Vec<Domain>, Reply> {
@@ -73,18 +141,23 @@ pub async fn addresses(host: &Domain, dns: &dyn Resolver) -> Result<Vec<IpAddr>,
     if let Some(ip) = host.literal() {
         return Ok(vec![ip]);
     }
-    match dns.addresses(host).await {
-        Ok(mut found) => {
-            found.truncate(ADDRESSES_MAX);
-            Ok(found)
-        }
-        Err(DnsError::NoName | DnsError::NoRecord) => Err(Reply::new(
+    let found = dns.addresses(host).await.map(|mut found| {
+        found.truncate(ADDRESSES_MAX);
+        found
+    });
+    understand(host, found)
+}
+
+/// What the queue keeps where a host has no addresses.
+pub(crate) fn understand(host: &Domain, found: Result<Vec<IpAddr>, DnsError>) -> Result<Vec<IpAddr>, Reply> {
+    found.map_err(|error| match error {
+        DnsError::NoName | DnsError::NoRecord => Reply::new(
             550,
             Status::permanent(4, 4),
             format!("The mail host {host} has no address: its domain cannot receive mail"),
-        )),
-        Err(DnsError::Trouble(text)) => Err(trouble(host, &text)),
-    }
+        ),
+        DnsError::Trouble(text) => trouble(host, &text),
+    })
 }
 
 /// The mail of a domain leads to us, but the domain is not one of ours.
@@ -135,9 +208,9 @@ mod tests {
 
     async fn ask(world: &world::World, domain: &str) -> String {
         let (domain, us) = (Domain::parse(domain).unwrap(), Domain::parse("us.ex").unwrap());
-        match hosts(&domain, &us, world.dns.as_ref(), world.random.as_ref()).await {
+        match hosts(&domain, &us, world.dns.as_ref(), world.random.as_ref(), Ask::Plain).await {
             Err(reply) => format!("{} {}", reply.code, reply.status.unwrap()),
-            Ok(hosts) => hosts.iter().map(Domain::to_string).collect::<Vec<_>>().join(" "),
+            Ok(hop) => hop.hosts.iter().map(Domain::to_string).collect::<Vec<_>>().join(" "),
         }
     }
 
@@ -161,6 +234,37 @@ mod tests {
             ("[192.0.2.5]", "[192.0.2.5]"),
         ] {
             assert_eq!(ask(&world, domain).await, want, "{domain}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_proven_of_the_hosts() {
+        const SIGNED: &str = "
+            good.ex   SECURE
+            good.ex   MX 10 mx.open.ex
+            alias.good.ex CNAME good.ex
+            bare.good.ex A 192.0.2.1
+            open.ex   MX 10 mx.open.ex
+            bad.ex    BOGUS
+            bad.ex    MX 10 mx.open.ex
+            bad.ex    A 192.0.2.1
+        ";
+        let world = world::fake::world_with(1, SIGNED).unwrap();
+        let us = Domain::parse("us.ex").unwrap();
+        for (domain, ask, want) in [
+            ("good.ex", Ask::Proven, "mx.open.ex Proven good.ex"),
+            ("good.ex", Ask::Plain, "mx.open.ex Open good.ex"),
+            ("alias.good.ex", Ask::Proven, "mx.open.ex Proven alias.good.ex good.ex"),
+            ("bare.good.ex", Ask::Proven, "bare.good.ex Certain bare.good.ex"),
+            ("open.ex", Ask::Proven, "mx.open.ex Open open.ex"),
+            ("bad.ex", Ask::Proven, "mx.open.ex Open bad.ex"),
+            ("[192.0.2.5]", Ask::Proven, "[192.0.2.5] Certain [192.0.2.5]"),
+        ] {
+            let name = Domain::parse(domain).unwrap();
+            let hop = hosts(&name, &us, world.dns.as_ref(), world.random.as_ref(), ask).await.unwrap();
+            let words = |list: &[Domain]| list.iter().map(Domain::to_string).collect::<Vec<_>>().join(" ");
+            let got = format!("{} {:?} {}", words(&hop.hosts), hop.known, words(&hop.names));
+            assert_eq!(got, want, "{domain} {ask:?}");
         }
     }
 

@@ -5,6 +5,7 @@
 
 use crate::intake::{Arrival, Intake};
 use crate::reports::may_hold_report;
+use crate::tls_seen::TlsCounters;
 use mail::mime::decode::to_base64;
 use mail::{
     Address, Blob, Domain, Envelope, Mail, MailParams, Message, Notify, Recipient, ReversePath, date,
@@ -51,6 +52,7 @@ pub struct Observed<'a> {
 #[derive(Clone, Default)]
 pub struct Counters {
     inner: Arc<Counting>,
+    tls: TlsCounters,
 }
 
 #[derive(Default)]
@@ -74,6 +76,11 @@ pub enum Sending {
 }
 
 impl Counters {
+    /// Counts for TLS reports.
+    pub fn tls(&self) -> &TlsCounters {
+        &self.tls
+    }
+
     pub fn set(&self, sending: Sending) {
         self.inner.on.store(sending == Sending::On, Ordering::Relaxed);
     }

@@ -33,11 +33,21 @@ pub struct ReportsConfig {
     pub keep: Duration,
     /// Whether domains that mailed us get the reports that they ask for.
     pub sending: Sending,
+    /// Who tells of connections, in TLS reports: a name, and where people can ask.
+    pub organization: Option<String>,
+    pub contact: Option<Address>,
 }
 
 impl Default for ReportsConfig {
     fn default() -> Self {
-        Self { read: true, addresses: Vec::new(), keep: KEEP, sending: Sending::On }
+        Self {
+            read: true,
+            addresses: Vec::new(),
+            keep: KEEP,
+            sending: Sending::On,
+            organization: None,
+            contact: None,
+        }
     }
 }
 
@@ -65,9 +75,20 @@ impl ReportsConfig {
                 .choice(
                     "send",
                     &[("daily", Sending::On), ("never", Sending::Off)],
-                    "Whether domains whose mail came here get the DMARC aggregate reports that they ask for.",
+                    "Whether domains whose mail came here, or to which mail went, get the DMARC and TLS reports that they ask for.",
                 )
                 .or(usual.sending),
+            organization: section
+                .text("organization", "Who reports, in TLS reports; default: the server's hostname.")
+                .optional(),
+            contact: section
+                .parsed(
+                    "contact",
+                    "an address",
+                    Address::parse,
+                    "Whom people can ask about TLS reports; default: postmaster of the first domain.",
+                )
+                .optional(),
         }
     }
 }

@@ -203,7 +203,7 @@ fn log(claim: &Claim, recipient: &JobRecipient, tried: &Tried, step: schedule::N
         schedule::Next::Done | schedule::Next::GiveUp => 0,
     };
     info!(mail = claim.mail_id, from = %format_args!("<{}>", claim.from), recipient = %recipient.recipient.address,
-        host = tried.host, reply = %tried.reply, attempts = recipient.attempts.saturating_add(1),
+        host = tried.host, tls = tried.tls.as_ref().map(tracing::field::display), reply = %tried.reply, attempts = recipient.attempts.saturating_add(1),
         again_in_seconds = again, "{fate}");
 }
 

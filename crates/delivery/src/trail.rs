@@ -1,10 +1,10 @@
 //! What an attempt met on its way, host by host, to be kept beside the queue.
 
 use crate::judge::Source;
-use crate::link::{Level, Link, Place};
+use crate::link::{Link, Place};
 use crate::schedule::Fate;
 use crate::work::Work;
-use mail::{Domain, Recipient, Reply};
+use mail::{Domain, Recipient, Reply, TlsUsed};
 use smtp_proto::client::{Outcome, Report};
 use storage::{Attempt, AttemptResult};
 use tracing::info;
@@ -24,7 +24,7 @@ pub(crate) struct Stop<'a> {
     /// The domain whose mail it is.
     pub domain: &'a Domain,
     pub place: Option<&'a Place>,
-    /// As the log says it; empty where there was no connection.
+    /// What [`TlsUsed`] says; empty where there was no connection.
     pub tls: &'a str,
     /// Seconds since 1970.
     pub at: i64,
@@ -99,9 +99,9 @@ pub(crate) fn log(work: &Work<'_>, link: &Link, source: Source, report: &Report)
         Outcome::Lost { at, why } => Some(format!("{why} at {at}")),
         Outcome::NotTried => None,
     });
-    let tls: Level = link.level();
+    let TlsUsed { level, version, why } = link.tls();
     info!(mail = work.mail_id, conn = link.id(), domain = %work.domain, host = %link.place.host,
-        address = %link.place.address, %tls, kept = source == Source::Kept, recipients = report.outcomes.len(),
+        address = %link.place.address, tls = %level, version, %why, kept = source == Source::Kept, recipients = report.outcomes.len(),
         accepted, reply = reply.unwrap_or_default(), "attempt");
 }
 

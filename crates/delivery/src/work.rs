@@ -1,7 +1,9 @@
 //! What an attempt is given, and what became of each recipient.
 
 use crate::schedule::Fate;
-use mail::{Domain, MailParams, Message, Reply, ReversePath, Status};
+use crate::tls_policy::Wish;
+use mail::header;
+use mail::{Domain, MailParams, Message, Reply, ReversePath, Status, TlsUsed};
 use smtp_proto::Content;
 
 /// A message for one destination.
@@ -12,14 +14,25 @@ pub(crate) struct Work<'a> {
     pub domain: &'a Domain,
     pub message: &'a Message,
     pub content: Content,
+    /// How the sender wants it protected.
+    pub wish: Wish,
+    /// Whether its connections are counted for reports: those of reports are not.
+    pub is_told: bool,
 }
 
-impl Work<'_> {
-    /// Whether the sender has asked that it go over verified TLS or not at all (RFC 8689 §4.2.1). Notices are exempt.
-    pub(crate) fn needs_tls(&self) -> bool {
-        self.params.require_tls && !self.from.is_null()
+/// How the sender wants a message protected (RFC 8689 §4.1). Of REQUIRETLS, notices are exempt (RFC 8689 §4.2.1).
+pub(crate) fn wish(from: &ReversePath, params: &MailParams, head: &[u8]) -> Wish {
+    if params.require_tls {
+        return if from.is_null() { Wish::Usual } else { Wish::Required };
     }
+    let says_no =
+        header::find(head, TLS_REQUIRED).is_some_and(|field| field.text().trim().eq_ignore_ascii_case("No"));
+    // A message with several has none that counts (RFC 8689 §3).
+    if says_no && header::count(head, TLS_REQUIRED) == 1 { Wish::NotRequired } else { Wish::Usual }
 }
+
+/// The field of RFC 8689 §3.
+const TLS_REQUIRED: &str = "TLS-Required";
 
 /// What became of one recipient.
 #[derive(Clone, Debug)]
@@ -29,6 +42,8 @@ pub(crate) struct Tried {
     pub host: String,
     pub reply: Reply,
     pub notify: NotifyPassed,
+    /// How the connection was protected; `None` if there was none.
+    pub tls: Option<TlsUsed>,
 }
 
 /// Whether the next server has promised to report as the sender wished (RFC 3461 §5.2.1, §5.2.2).
@@ -43,7 +58,7 @@ pub(crate) enum NotifyPassed {
 impl Tried {
     /// A wait for which nobody else is to blame.
     pub(crate) fn deferred(reply: Reply) -> Self {
-        Self { fate: Fate::Deferred, host: String::new(), reply, notify: NotifyPassed::No }
+        Self { fate: Fate::Deferred, host: String::new(), reply, notify: NotifyPassed::No, tls: None }
     }
 }
 
@@ -60,4 +75,30 @@ pub(crate) enum Chunks {
     AsOffered,
     /// A host has offered them and then not known the command.
     Forgone,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mail::Address;
+
+    #[test]
+    fn what_the_sender_wishes() {
+        let somebody = ReversePath::Address(Address::parse("a@a.ex").unwrap());
+        let required = MailParams { require_tls: true, ..MailParams::default() };
+        let usual = MailParams::default();
+        for (from, params, head, want) in [
+            (&somebody, &usual, "Subject: x\r\n", Wish::Usual),
+            (&somebody, &usual, "TLS-Required: No\r\n", Wish::NotRequired),
+            (&somebody, &usual, "tls-required:\r\n no\r\n", Wish::NotRequired),
+            (&somebody, &usual, "TLS-Required: Yes\r\n", Wish::Usual),
+            (&somebody, &usual, "TLS-Required: No\r\nTLS-Required: No\r\n", Wish::Usual),
+            (&somebody, &required, "TLS-Required: No\r\n", Wish::Required),
+            (&somebody, &required, "", Wish::Required),
+            (&ReversePath::Null, &required, "", Wish::Usual),
+            (&ReversePath::Null, &usual, "TLS-Required: No\r\n", Wish::NotRequired),
+        ] {
+            assert_eq!(wish(from, params, head.as_bytes()), want, "{from} {head}");
+        }
+    }
 }

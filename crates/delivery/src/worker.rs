@@ -4,11 +4,12 @@ use crate::attempt::Courier;
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::job::{Cut, Job, LEASE};
-use crate::link::TlsChoice;
 use crate::pool::Pool;
+use crate::protect::TlsChoice;
+use crate::sts::{REFRESH_PERIOD, StsPolicies};
 use crate::unreachable::Unreachable;
 use mail::Domain;
-use net::{ClientTls, Connector, Roots, TlsError};
+use net::{ClientTls, Connector, Fetcher, Roots, TlsError};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::pin;
@@ -46,19 +47,20 @@ pub struct Worker {
 pub struct Handle {
     courier: watch::Sender<Arc<Courier>>,
     intake: Intake,
+    store: Store,
     world: World,
 }
 
 impl Handle {
     /// New options, for attempts from now on. On an error the old ones stay.
     pub fn set_config(&self, config: Config) -> Result<(), TlsError> {
-        let courier = courier(config, &self.intake, &self.world)?;
+        let courier = courier(config, &self.intake, &self.store, &self.world)?;
         self.courier.send_replace(Arc::new(courier));
         Ok(())
     }
 }
 
-fn courier(config: Config, intake: &Intake, world: &World) -> Result<Courier, TlsError> {
+fn courier(config: Config, intake: &Intake, store: &Store, world: &World) -> Result<Courier, TlsError> {
     let roots = config.ca_file.clone().map_or(Roots::WebPki, Roots::WebPkiAndFile);
     let tls = TlsChoice {
         opportunistic: ClientTls::opportunistic(&roots, world.clock.clone())?,
@@ -68,6 +70,10 @@ fn courier(config: Config, intake: &Intake, world: &World) -> Result<Courier, Tl
     for ip in &config.source_addresses {
         connector = connector.source(*ip);
     }
+    let sts = config.tls.mta_sts.then(|| {
+        let fetcher = Fetcher::new(world.dns.clone(), connector.clone(), tls.authenticated.clone());
+        Arc::new(StsPolicies::new(store.clone(), world.clone(), fetcher, config.tls.policy_port))
+    });
     let us = intake.router().hostname().clone();
     let hello = config.hostname.clone().unwrap_or_else(|| us.clone());
     let unreachable = Unreachable::new(config.retry.first);
@@ -75,6 +81,8 @@ fn courier(config: Config, intake: &Intake, world: &World) -> Result<Courier, Tl
         config,
         connector,
         tls,
+        sts,
+        seen: intake.counters().tls().clone(),
         hello,
         us,
         pool: Pool::default(),
@@ -86,9 +94,10 @@ fn courier(config: Config, intake: &Intake, world: &World) -> Result<Courier, Tl
 impl Worker {
     /// A worker that sends under these options. Fails if `ca-file` cannot be used.
     pub fn new(config: Config, intake: Intake, store: Store, world: World) -> Result<Self, TlsError> {
-        let courier = courier(config, &intake, &world)?;
+        let courier = courier(config, &intake, &store, &world)?;
         let (sender, receiver) = watch::channel(Arc::new(courier));
-        let handle = Handle { courier: sender, intake: intake.clone(), world: world.clone() };
+        let handle =
+            Handle { courier: sender, intake: intake.clone(), store: store.clone(), world: world.clone() };
         Ok(Self { intake, store, world, config: receiver, handle })
     }
 
@@ -116,6 +125,8 @@ impl Worker {
             passed_over: HashSet::new(),
             cut: cut_signal,
         };
+        let mut refreshing = JoinSet::new();
+        refreshing.spawn(refresh_policies(self.config.clone()));
         let mut bell = self.store.watch_queue();
         let mut options = self.config.clone();
         let mut stop = pin!(stop);
@@ -157,6 +168,17 @@ impl Worker {
             }
             tokio::time::sleep(FORGET_EVERY).await;
         }
+    }
+}
+
+/// Keeps the MTA-STS policies of destinations fresh, for ever.
+async fn refresh_policies(courier: watch::Receiver<Arc<Courier>>) {
+    loop {
+        let sts = courier.borrow().sts.clone();
+        if let Some(sts) = sts {
+            sts.refresh().await;
+        }
+        tokio::time::sleep(REFRESH_PERIOD).await;
     }
 }
 

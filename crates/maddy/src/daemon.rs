@@ -10,7 +10,7 @@ use crate::doors::Doors;
 use crate::keys;
 use crate::listeners::{BindError, Ground, Listeners};
 use crate::metrics::{Counts, View};
-use crate::reload::Running;
+use crate::reload::{self, Running};
 use crate::sts;
 use crate::website::Website;
 use delivery::reports::ReportReader;
@@ -119,6 +119,7 @@ impl Daemon {
         intake.set_sealing(config.dkim.seal);
         intake.set_reports(Some(report_reader(&config, &store, &world)));
         intake.counters().set(config.reports.sending);
+        intake.counters().tls().set(config.reports.sending, reload::reporter(&config));
         let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone())
             .for_domains(&config.domains);
         let desk = desk(&config, &world)?;
@@ -210,6 +211,14 @@ fn background(
         let mut until = stop.clone();
         let reports = running.report_sender().run(async move { until.wait().await });
         tasks.push(("reports", tokio::spawn(reports)));
+        let mut until = stop.clone();
+        match running.tls_report_sender() {
+            Ok(sender) => {
+                let reports = sender.run(async move { until.wait().await });
+                tasks.push(("tls-reports", tokio::spawn(reports)));
+            }
+            Err(error) => error!(%error, "no TLS reports can be sent"),
+        }
     }
     tasks
 }

@@ -12,7 +12,8 @@ use crate::logging::Logging;
 use crate::login::Judge;
 use delivery::Intake;
 use delivery::owed::ReportSender;
-use net::{KeeperHandle, ServerTls};
+use delivery::tls_report::{Reporter, TlsReportSender};
+use net::{ClientTls, Connector, Fetcher, KeeperHandle, Roots, ServerTls};
 use policy::dkim::{KeyChange, KeyError};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -119,6 +120,7 @@ impl Running {
         self.intake.set_sealing(new.dkim.seal);
         self.intake.set_reports(Some(report_reader(&new, self.store(), self.world())));
         self.intake.counters().set(new.reports.sending);
+        self.intake.counters().tls().set(new.reports.sending, reporter(&new));
         self.ground.gate.set(new.limits);
         self.doors.change(&new);
         self.open(change).await;
@@ -211,6 +213,15 @@ impl Running {
         }
     }
 
+    /// Who sends the TLS reports that we owe.
+    pub(crate) fn tls_report_sender(&self) -> Result<TlsReportSender, net::TlsError> {
+        let (config, world) = (self.config(), self.world().clone());
+        let roots = config.delivery.ca_file.map_or(Roots::WebPki, Roots::WebPkiAndFile);
+        let tls = ClientTls::opportunistic(&roots, world.clock.clone())?;
+        let fetcher = Fetcher::new(world.dns.clone(), Connector::new(&world), tls);
+        Ok(TlsReportSender { intake: self.intake.clone(), store: self.store().clone(), world, fetcher })
+    }
+
     pub(crate) fn tls(&self) -> ServerTls {
         self.ground.tls.clone()
     }
@@ -249,5 +260,14 @@ fn refuse_what_needs_a_restart(old: &Config, new: &Config) -> Result<(), Refused
             "`{name}` has changed, which needs a restart; nothing of the new file is used"
         ))),
         None => Ok(()),
+    }
+}
+
+/// Who tells others how connections to them fared.
+pub(crate) fn reporter(config: &Config) -> Reporter {
+    Reporter {
+        domain: config.domains.first().unwrap_or(&config.hostname).clone(),
+        organization: config.reports.organization.clone(),
+        contact: config.reports.contact.clone(),
     }
 }

@@ -4,9 +4,10 @@
 use crate::certificates;
 use crate::config::Config;
 use crate::reload::Running;
+use delivery::sts;
 use mail::Domain;
-use net::{ClientTls, Connector, FetchLimits, Fetcher, Request, Roots, Stop, Url};
-use policy::mtasts::{self, Harm, POLICY_SIZE_MAX, Reality, StsPolicy, Warning};
+use net::{ClientTls, Connector, Fetcher, Roots, Stop};
+use policy::mtasts::{self, Harm, Reality, StsPolicy, Warning};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, error, warn};
@@ -16,8 +17,8 @@ use world::{DnsError, World};
 const FIRST_LOOK: Duration = Duration::from_secs(60);
 /// Time between two looks.
 const PERIOD: Duration = Duration::from_secs(24 * 3600);
-/// How long a policy may take to come (RFC 8461 §3.3 suggests a minute).
-const FETCH_TIME_MAX: Duration = Duration::from_secs(60);
+/// Where senders look for policies (RFC 8461 §3.3).
+const HTTPS: u16 = 443;
 
 /// What came of a look at one domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,18 +68,13 @@ impl Inspector {
             Err(_) => None,
         };
         let Some(id) = id else { return Found::NoRecord };
-        let octets = match self.fetch(domain).await {
-            Ok(octets) => octets,
-            Err(why) => return Found::NoPolicy { id, why },
-        };
-        self.judge(domain, id, &octets).await
+        match sts::fetch(&self.fetcher, domain, HTTPS).await {
+            Ok((policy, _)) => self.judge(domain, id, policy).await,
+            Err(trouble) => Found::NoPolicy { id, why: trouble.to_string() },
+        }
     }
 
-    async fn judge(&self, domain: &Domain, id: String, octets: &[u8]) -> Found {
-        let policy = match StsPolicy::parse(octets) {
-            Ok(policy) => policy,
-            Err(error) => return Found::NoPolicy { id, why: format!("the policy makes no sense: {error}") },
-        };
+    async fn judge(&self, domain: &Domain, id: String, policy: StsPolicy) -> Found {
         let mx = match self.world.dns.mx(domain).await {
             Ok(records) => records.into_iter().filter_map(|mx| mx.exchange).collect(),
             Err(DnsError::Trouble(text)) => return Found::Unknown(text),
@@ -87,24 +83,6 @@ impl Inspector {
         let reality = Reality { mx: &mx, us: &self.us, certificate_names: &self.certificate_names };
         let warnings = mtasts::compare(&policy, &reality);
         Found::Policy { id, policy, warnings }
-    }
-
-    /// The octets of the policy, as senders get them: nothing but status 200 and plain text counts (RFC 8461 §3.3).
-    async fn fetch(&self, domain: &Domain) -> Result<Vec<u8>, String> {
-        let url = mtasts::policy_url(domain);
-        let parsed = Url::parse(&url).map_err(|error| format!("{url}: {error}"))?;
-        let limits = FetchLimits { time: FETCH_TIME_MAX, octets: POLICY_SIZE_MAX };
-        let response = self.fetcher.fetch(&Request::get(parsed), limits).await;
-        let response = response.map_err(|error| format!("{url}: {error}"))?;
-        if response.status != 200 {
-            return Err(format!("{url}: the web server says {}, not 200", response.status));
-        }
-        match response.media_type().as_deref() {
-            Some("text/plain") => Ok(response.body),
-            other => {
-                Err(format!("{url}: the policy is sent as {}, not as text/plain", other.unwrap_or("nothing")))
-            }
-        }
     }
 }
 
@@ -174,7 +152,10 @@ mod tests {
         let domain = Domain::parse("example.org").unwrap();
         match policy {
             "" => inspector.inspect(&domain).await,
-            policy => inspector.judge(&domain, "1".to_owned(), policy.as_bytes()).await,
+            policy => {
+                let policy = StsPolicy::parse(policy.as_bytes()).unwrap();
+                inspector.judge(&domain, "1".to_owned(), policy).await
+            }
         }
     }
 
@@ -197,7 +178,6 @@ mod tests {
             panic!("the policy was not judged");
         };
         assert_eq!(warnings[0].harm, Harm::NoMail);
-        assert!(matches!(look(zone, "version: STSv2\n").await, Found::NoPolicy { .. }));
         assert!(matches!(look("example.org MX SERVFAIL\n", policy).await, Found::Unknown(_)));
     }
 }

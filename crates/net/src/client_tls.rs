@@ -1,7 +1,9 @@
 //! TLS towards other servers: opportunistic, or with a certificate that proves who they are.
 
+use crate::dane::{self, DaneVerifier};
 use crate::tls::{Peer, TlsClock, TlsError, TlsFacts, cipher_name, provider, version_name};
 use crate::tls_words;
+use mail::Domain;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject;
@@ -10,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootC
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use world::Clock;
+use world::{Clock, Tlsa};
 
 /// Who may vouch for certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,14 @@ pub struct ClientTls {
 enum Demand {
     Encrypted,
     Authenticated,
+    Dane,
+}
+
+/// Whether an authority that is trusted must vouch for a certificate as well that TLSA records name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BesideDane {
+    Nobody,
+    TrustedRoot,
 }
 
 impl ClientTls {
@@ -54,22 +64,26 @@ impl ClientTls {
 
     fn new(roots: &Roots, clock: Arc<dyn Clock>, demand: Demand) -> Result<Self, TlsError> {
         let clock = Arc::new(TlsClock(clock));
-        let bad = |error: &dyn std::fmt::Display| TlsError::Options(format!("TLS to other servers: {error}"));
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(read_roots(roots)?), provider())
             .build()
-            .map_err(|error| bad(&error))?;
-        let builder = ClientConfig::builder_with_details(provider(), clock.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| bad(&error))?;
-        let builder = match demand {
-            Demand::Encrypted => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate))
-            }
-            Demand::Authenticated => builder.with_webpki_verifier(verifier.clone()),
+            .map_err(|error| unfit(&error))?;
+        let config = match demand {
+            Demand::Authenticated => configure(verifier.clone(), &clock)?,
+            Demand::Encrypted | Demand::Dane => configure(Arc::new(AnyCertificate), &clock)?,
         };
-        let mut config = builder.with_no_client_auth();
-        config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config), verifier, clock, demand })
+        Ok(Self { config, verifier, clock, demand })
+    }
+
+    /// The same clock and roots, for a host with TLSA records: takes only a certificate that one of them names.
+    ///
+    /// `names` are those that a certificate from a named authority may be for (RFC 7672 §3.2.3). Records that cannot be used
+    /// are left out ([`dane::usable`]); where none is left, no certificate passes.
+    pub fn dane(&self, records: &[Tlsa], names: &[Domain], beside: BesideDane) -> Result<Self, TlsError> {
+        let names = names.iter().filter_map(|name| ServerName::try_from(name.to_string()).ok()).collect();
+        let also = (beside == BesideDane::TrustedRoot).then(|| self.verifier.clone());
+        let config = configure(Arc::new(DaneVerifier::new(dane::usable(records), names, also)), &self.clock)?;
+        let (verifier, clock) = (self.verifier.clone(), self.clock.clone());
+        Ok(Self { config, verifier, clock, demand: Demand::Dane })
     }
 
     pub(crate) fn rustls(&self) -> Arc<ClientConfig> {
@@ -81,7 +95,7 @@ impl ClientTls {
     pub(crate) fn server_name(&self, name: &str, ip: IpAddr) -> Result<ServerName<'static>, TlsError> {
         match (ServerName::try_from(name.to_owned()), self.demand) {
             (Ok(name), _) => Ok(name),
-            (Err(_), Demand::Encrypted) => Ok(ServerName::IpAddress(ip.into())),
+            (Err(_), Demand::Encrypted | Demand::Dane) => Ok(ServerName::IpAddress(ip.into())),
             (Err(_), Demand::Authenticated) => Err(TlsError::BadName(name.to_owned())),
         }
     }
@@ -96,6 +110,7 @@ impl ClientTls {
             },
             peer: match self.demand {
                 Demand::Authenticated => Peer::Verified,
+                Demand::Dane => Peer::Dane,
                 Demand::Encrypted => self.judge(tls.peer_certificates().unwrap_or_default(), name),
             },
         }
@@ -105,9 +120,28 @@ impl ClientTls {
         let Some((leaf, others)) = chain.split_first() else { return Peer::None };
         match self.verifier.verify_server_cert(leaf, others, name, &[], self.clock.unix()) {
             Ok(_) => Peer::Verified,
-            Err(error) => Peer::Unverified(tls_words::of(&error)),
+            Err(error) => Peer::Unverified { fault: tls_words::fault(&error), text: tls_words::of(&error) },
         }
     }
+}
+
+/// No session is remembered.
+fn configure(
+    verifier: Arc<dyn ServerCertVerifier>,
+    clock: &Arc<TlsClock>,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = ClientConfig::builder_with_details(provider(), clock.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unfit(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+fn unfit(error: &dyn std::fmt::Display) -> TlsError {
+    TlsError::Options(format!("TLS to other servers: {error}"))
 }
 
 fn read_roots(roots: &Roots) -> Result<RootCertStore, TlsError> {

@@ -83,9 +83,35 @@ pub enum Peer {
     /// It showed none (as clients do).
     None,
     /// It showed one that proves nothing; the text says why.
-    Unverified(String),
+    Unverified { fault: TlsFault, text: String },
     /// Its certificate is for the name that was asked for, and a root that we trust vouches for it.
     Verified,
+    /// Its certificate is one that its TLSA records name.
+    Dane,
+}
+
+/// Why TLS was not had, or proved nothing, in kinds that can be counted (RFC 8460 §4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TlsFault {
+    /// The certificate is for another name.
+    Name,
+    Expired,
+    /// Nobody who is trusted vouches for the certificate.
+    Untrusted,
+    /// No TLSA record names the certificate.
+    Tlsa,
+    /// No certificate is to blame.
+    Other,
+}
+
+impl TlsError {
+    /// What kind of trouble it is.
+    pub fn fault(&self) -> TlsFault {
+        match self {
+            Self::Handshake(error) => tls_words::fault_of_io(error),
+            _ => TlsFault::Other,
+        }
+    }
 }
 
 /// The one provider of cryptography. Nothing relies on a process-wide default.

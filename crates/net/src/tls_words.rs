@@ -1,5 +1,7 @@
 //! Why TLS failed, in words for people: they stand in the log and in the notices that senders get.
 
+use crate::dane::NoTlsaMatch;
+use crate::tls::TlsFault;
 use rustls::{CertificateError, Error, OtherError};
 use std::error::Error as _;
 use std::io;
@@ -12,6 +14,21 @@ pub(crate) fn of_io(error: &io::Error) -> String {
             "the other side closed the connection in the midst of it".to_owned()
         }
         None => error.to_string(),
+    }
+}
+
+/// The kind of what [`of_io`] puts into words.
+pub(crate) fn fault_of_io(error: &io::Error) -> TlsFault {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).map_or(TlsFault::Other, fault)
+}
+
+pub(crate) fn fault(error: &Error) -> TlsFault {
+    let Error::InvalidCertificate(problem) = error else { return TlsFault::Other };
+    match problem {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => TlsFault::Name,
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsFault::Expired,
+        CertificateError::Other(other) if other.0.is::<NoTlsaMatch>() => TlsFault::Tlsa,
+        _ => TlsFault::Untrusted,
     }
 }
 
@@ -57,6 +74,9 @@ fn of_certificate(problem: &CertificateError) -> String {
 
 /// What has no name of its own in rustls.
 fn of_other(other: &OtherError) -> String {
+    if let Some(none) = other.0.downcast_ref::<NoTlsaMatch>() {
+        return none.to_string();
+    }
     let name = other.source().map_or_else(|| other.to_string(), ToString::to_string);
     match name.as_str() {
         "CaUsedAsEndEntity" => {

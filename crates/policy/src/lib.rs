@@ -33,6 +33,7 @@ pub mod spf;
 mod tags;
 #[cfg(test)]
 mod tests;
+pub mod tlsrpt;
 
 pub use config::{Config, SigningConfig, Switch};
 pub use decide::{Disposition, Override, Verdict, decide, disposition};

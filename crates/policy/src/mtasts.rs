@@ -76,7 +76,8 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
-    fn parse(text: &str) -> Option<Self> {
+    /// A host name, or `*.` and a domain; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
         let (kind, name): (fn(Domain) -> Self, &str) = match text.strip_prefix("*.") {
             Some(name) => (Self::Below, name),
             None => (Self::Host, text),

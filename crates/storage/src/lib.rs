@@ -46,8 +46,10 @@ mod schema;
 mod search;
 mod sqlite;
 mod store;
+mod sts_policy;
 #[cfg(test)]
 mod tests;
+mod tls_seen;
 mod uidset;
 mod verify;
 mod wake;
@@ -94,4 +96,6 @@ pub use reports::{
 pub use rights::{Rights, Sign};
 pub use search::{Candidates, IndexStatus, IndexedText, Search, TERM_MIN};
 pub use store::Store;
+pub use sts_policy::{STS_POLICIES_MAX, STS_REFRESH_MAX, StsPolicyRow};
+pub use tls_seen::{TLS_DOMAINS_MAX, TLS_KINDS_MAX, TlsDue, TlsSeen};
 pub use uidset::UidSet;

@@ -102,7 +102,7 @@ impl FakeResolver {
         let answer = served.zone.ask(name, kind);
         let security = match proof {
             Proof::Usual => Security::Unchecked,
-            Proof::Wanted => security_of(&served.zone, name, &answer),
+            Proof::Wanted => security_of(&served.zone, name, kind, &answer),
         };
         let trouble = |text: &str| Reply::failed(DnsError::Trouble(text.to_owned()), Security::Unchecked);
         match answer {
@@ -123,13 +123,14 @@ impl FakeResolver {
 }
 
 /// What every name on the way allows to say.
-fn security_of(zone: &Zone, name: &DnsName, answer: &Answer) -> Security {
+fn security_of(zone: &Zone, name: &DnsName, kind: Kind, answer: &Answer) -> Security {
     let mut names = vec![name];
     if let Answer::Records(found) = answer {
         for (owner, data) in found {
             names.push(owner);
             names.extend(match data {
-                Data::Cname(to) => Some(to),
+                // Who asks for the alias itself is told nothing of its target.
+                Data::Cname(to) if kind != Kind::Cname => Some(to),
                 _ => None,
             });
         }

@@ -62,7 +62,7 @@ async fn a_database_of_the_first_version_is_brought_up() {
     let inbox = bench.inbox("a@a.example").await;
     bench.append(inbox, "old").await;
     bench.store.close().await;
-    let back = "DROP TRIGGER job_recipient_came; DROP TRIGGER job_recipient_changed; DROP TRIGGER job_recipient_went; \
+    let back = "DROP TABLE tls_seen; DROP TABLE tls_domain; DROP TABLE sts_policy; DROP TRIGGER job_recipient_came; DROP TRIGGER job_recipient_changed; DROP TRIGGER job_recipient_went; \
                 DROP TABLE destination; DROP TABLE attempt; DROP TABLE failing; DROP INDEX job_mail; \
                 DROP INDEX job_held; DROP INDEX job_recipient_due; DROP INDEX job_recipient_destination; \
                 ALTER TABLE job_recipient DROP COLUMN priority; ALTER TABLE job DROP COLUMN priority; \

@@ -24,4 +24,5 @@ mod quota;
 mod random;
 mod reports;
 mod search;
+mod transport;
 mod trouble;
