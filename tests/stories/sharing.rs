@@ -59,6 +59,37 @@ fn a_mailbox_is_shared_and_taken_back() {
 }
 
 #[test]
+fn one_connection_hears_of_all_mailboxes() {
+    let mut setup = Setup::new();
+    setup.account(ALICE);
+    setup.account(BOB);
+    let maddy = setup.start();
+    let mut alice = maddy.imap(ALICE);
+    let mut bob = maddy.imap(BOB);
+    bob.ok("SELECT INBOX");
+    bob.ok("NOTIFY SET (selected (MessageNew (UID ENVELOPE) MessageExpunge)) \
+            (personal (MessageNew MessageExpunge MailboxName)) \
+            (subtree \"Other Users\" (MessageNew MessageExpunge FlagChange MailboxName))");
+    // Mail from outside, for the mailbox that is selected.
+    let text = |to: &str, subject: &str| message("eve@remote.test", to, subject, "text");
+    maddy.smtp().deliver("eve@remote.test", &[BOB], &text(BOB, "For bob"));
+    bob.wait_for("* 1 EXISTS");
+    assert_like(&bob.wait_for("* 1 FETCH (*"), "* 1 FETCH (UID 1 ENVELOPE (*For bob*");
+    // What an administrator makes, and what another user shares.
+    maddy.cli(&["imap-mboxes", "create", BOB, "Projects"]).ok();
+    bob.wait_for("* LIST (*) \"/\" \"Projects\"");
+    alice.ok("CREATE Team");
+    alice.ok(&format!("SETACL Team {BOB} lr"));
+    bob.wait_for("* LIST (*) \"/\" \"Other Users/alice@example.org/Team\"");
+    assert_like(&alice.try_append("Team", &text(ALICE, "For all")).unwrap(), "OK *");
+    bob.wait_for("* STATUS \"Other Users/alice@example.org/Team\" (MESSAGES 1 *");
+    alice.ok("DELETE Team");
+    bob.wait_for("* LIST (\\NonExistent) \"/\" \"Other Users/alice@example.org/Team\"");
+    // Commands go on as ever.
+    assert_eq!(bob.count("Projects"), 0);
+}
+
+#[test]
 fn a_login_that_may_only_read_shares_nothing_and_changes_nothing() {
     let mut setup = Setup::new();
     setup.account(ALICE);

@@ -4,6 +4,7 @@ mod acl;
 mod fetch;
 mod metadata;
 mod multisearch;
+mod notify;
 mod search;
 mod sort;
 
@@ -11,6 +12,7 @@ pub use acl::Acl;
 pub use fetch::{Fetch, FetchItem, Partial, Peek, PreviewWhen, Rfc822, Section, SectionText};
 pub use metadata::{Depth, GetMetadata, SetMetadata};
 pub use multisearch::{MultiSearch, Source};
+pub use notify::{Event, EventGroup, Filter, Notify, NotifyStatus};
 pub use search::{Charset, Day, Key, PartialRange, Search, SearchReturn};
 pub use sort::{Algorithm, Direction, Sort, SortBy, SortKey, Thread};
 
@@ -133,6 +135,7 @@ pub enum Command {
     GetMetadata(GetMetadata),
     SetMetadata(SetMetadata),
     Acl(Acl),
+    Notify(Notify),
     /// RFC 9208 §4.1.1.
     GetQuota {
         root: String,

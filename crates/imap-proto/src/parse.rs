@@ -74,6 +74,7 @@ pub(crate) fn command(whole: &[u8], body: &[u8], names: Names) -> Lexed<Parsed> 
         "GETACL" => ext::acl::get(&mut lexer, names)?,
         "LISTRIGHTS" => ext::acl::list_rights(&mut lexer, names)?,
         "MYRIGHTS" => ext::acl::my_rights(&mut lexer, names)?,
+        "NOTIFY" => ext::notify::notify(&mut lexer, names)?,
         "GETQUOTA" => ext::quota::get(&mut lexer)?,
         "GETQUOTAROOT" => ext::quota::root(&mut lexer, names)?,
         "SETQUOTA" => ext::quota::set(&mut lexer)?,

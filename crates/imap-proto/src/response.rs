@@ -162,6 +162,8 @@ pub struct Listed {
     pub name: String,
     /// `("CHILDINFO" ("SUBSCRIBED"))` (RFC 9051 §6.3.9.6).
     pub child_info: bool,
+    /// What it was called until now (RFC 5465 §5.4).
+    pub old_name: Option<String>,
 }
 
 /// What FETCH tells of a message that the client did not ask about, or of one that it just changed.
@@ -333,6 +335,11 @@ fn list_line(verb: &str, listed: &Listed, names: Names, out: &mut Vec<u8>) {
     mailbox(&listed.name, names, out);
     if listed.child_info {
         out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+    }
+    if let Some(old) = &listed.old_name {
+        out.extend_from_slice(b" (\"OLDNAME\" (");
+        mailbox(old, names, out);
+        out.extend_from_slice(b"))");
     }
     out.extend_from_slice(b"\r\n");
 }

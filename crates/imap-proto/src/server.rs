@@ -6,8 +6,10 @@ mod command;
 mod exchange;
 mod layers;
 mod options;
+mod telling;
 
 pub use options::{ClearLogin, Options, Privacy, hideable};
+pub use telling::Unasked;
 
 use crate::command::{Access, Append, Appended, By, Command, Piece, Refusal, RefusalKind, Secret};
 use crate::frame::{Framer, KNOWN};
@@ -16,6 +18,7 @@ use crate::response::{Code, Response, Untagged, Vanished};
 use layers::Enabled;
 use std::collections::VecDeque;
 use std::time::Duration;
+use telling::Held;
 use wire::{Machine, Step, UnderWay};
 
 /// Autologout of those who are logged in (RFC 9051 §5.4: at least 30 minutes).
@@ -113,6 +116,8 @@ enum Task {
     Append,
     /// FETCH, STORE, SEARCH, SORT, THREAD without UID: no EXPUNGE meanwhile.
     Numbered,
+    /// None: something is told unasked.
+    Told(Held),
     Other,
 }
 
@@ -194,7 +199,7 @@ impl Session {
     /// Whether EXPUNGE may be told now.
     pub fn may_expunge(&self) -> bool {
         match &self.mode {
-            Mode::Asked(task) => !matches!(task, Task::Numbered),
+            Mode::Asked(task) => !matches!(task, Task::Numbered | Task::Told(Held::Between)),
             Mode::Idling => true,
             _ => false,
         }

@@ -2,13 +2,13 @@
 
 use crate::command;
 use crate::command::append::Incoming;
-use crate::command::updates;
 use crate::config::{Config, InsecureAuth};
 use crate::door::{House, Seat};
-use crate::hearing::{self, Hearing};
+use crate::hearing::Hearing;
+use crate::notify::{self, Watch};
 use crate::scope;
-use crate::selected::{DELETED, Selected, Standing, rung};
-use crate::view::{Expunges, Manner, ModSeqs, Naming};
+use crate::selected::{Selected, Standing, rung};
+use crate::telling::{Doing, doing};
 use auth::{Bindings, Circumstances, Conversation, Ending, Mechanism, Scope, Service, Visitor};
 use imap_proto::response::Response;
 use imap_proto::server::{ClearLogin, Privacy};
@@ -16,7 +16,7 @@ use imap_proto::{Answer, Code, Command, Options, Question, Session, Untagged};
 use net::{ChannelBindings, Closed, Conn, Driven};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{AccountId, Error, ModSeq};
+use storage::{AccountId, ModSeq};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
@@ -48,6 +48,9 @@ pub(crate) struct Client {
     /// Most messages that one command works on, if that is told (RFC 9738).
     pub(crate) message_limit: Option<u32>,
     pub(crate) hearing: Hearing,
+    /// What NOTIFY asked for; `None`: it was not said.
+    pub(crate) watch: Option<Watch>,
+    pub(crate) doing: Doing,
     /// Whether HIGHESTMODSEQ was told when the client first asked for mod-sequences (RFC 7162 §3.1).
     told_modseq: bool,
     login_until: Instant,
@@ -108,6 +111,8 @@ impl Client {
             incoming: None,
             message_limit,
             hearing: Hearing::default(),
+            watch: None,
+            doing: Doing::Other,
             told_modseq: false,
             login_until: Instant::now() + LOGIN_DEADLINE,
             end: End::NotYet,
@@ -116,7 +121,8 @@ impl Client {
 
     pub(crate) async fn run(mut self) {
         loop {
-            let step = match self.next().await {
+            let Ok(driven) = self.next().await else { return };
+            let step = match driven {
                 Driven::Ask(question) => self.on_question(question).await,
                 Driven::Body(octets) => {
                     command::append::push(&mut self, &octets).await;
@@ -154,6 +160,7 @@ impl Client {
         self.incoming = None;
         self.conversation = None;
         self.hearing = Hearing::default();
+        self.watch = None;
         self.told_modseq = false;
         self.login_until = Instant::now() + LOGIN_DEADLINE;
     }
@@ -177,26 +184,29 @@ impl Client {
         Ok(())
     }
 
-    /// Drives the connection; in IDLE news of the mailbox are told meanwhile (RFC 9051 §6.3.13).
-    async fn next(&mut self) -> Driven<Question> {
+    /// Drives the connection; in IDLE news of the mailbox are told meanwhile (RFC 9051 §6.3.13), and after NOTIFY whatever it
+    /// asked for at any time (RFC 5465 §3).
+    async fn next(&mut self) -> Result<Driven<Question>, Gone> {
         loop {
             let Some(account) = &mut self.account else {
                 let driven = timeout_at(self.login_until, self.conn.drive(&mut self.session)).await;
-                return driven.unwrap_or_else(|_| {
+                return Ok(driven.unwrap_or_else(|_| {
                     // The farewell needs time as well.
                     self.login_until += LOGIN_DEADLINE;
                     Driven::TimedOut
-                });
+                }));
             };
             let idling = self.session.is_idling();
+            let listens = idling || self.watch.is_some() && self.session.is_ready();
             tokio::select! {
                 biased;
                 () = account.ending.wait() => {
                     self.session.bye(None, "The login was taken back; log in again.");
                 }
-                driven = self.conn.drive(&mut self.session) => return driven,
-                Ok(()) = account.bell.changed(), if idling => self.sync().await,
-                () = rung(self.selected.as_mut()), if idling => self.sync().await,
+                driven = self.conn.drive(&mut self.session) => return Ok(driven),
+                Ok(()) = account.bell.changed(), if listens => self.tell_unasked().await?,
+                () = rung(self.selected.as_mut()), if listens => self.tell_unasked().await?,
+                () = notify::rung(self.watch.as_ref()), if listens => self.tell_unasked().await?,
                 () = tokio::time::sleep(STILL_HERE), if idling => {
                     let _ = self.session.tell(&Untagged::Status(Response::ok("Still here.")));
                 }
@@ -214,14 +224,14 @@ impl Client {
             // What IDLE is told at once is what the client could have learned just before.
             Question::Command(Command::Idle) => {
                 self.session.answer(Answer::Go);
-                self.sync().await;
-                return Ok(());
+                return self.tell_unasked().await;
             }
             // Commands obey the rights as they are when they begin.
             Question::Command(_) | Question::AppendEnd if self.review().await == Standing::Lost => {}
             Question::Command(command) => {
+                self.doing = doing(&command);
                 let response = command::run(self, command).await?;
-                self.finish(response).await;
+                self.finish(response).await?;
             }
             Question::Authenticate { mechanism, initial } => {
                 command::login::begin(self, &mechanism, initial).await;
@@ -234,13 +244,15 @@ impl Client {
             Question::AppendMore(message) => command::append::more(self, message).await,
             Question::AppendPieces(pieces) => command::append::go_on(self, pieces).await,
             Question::AppendEnd => {
+                let takes = self.incoming.as_ref().is_some_and(Incoming::takes);
+                self.doing = if takes { Doing::Takes } else { Doing::Other };
                 let response = command::append::end(self).await?;
-                self.finish(response).await;
+                self.finish(response).await?;
                 if self.end == End::AfterAppend {
                     self.go_down();
                 }
             }
-            Question::IdleEnd => self.finish(Response::ok("IDLE is over.")).await,
+            Question::IdleEnd => self.finish(Response::ok("IDLE is over.")).await?,
             Question::Compress => self.conn.start_compression(),
             Question::Continue => {}
         }
@@ -266,62 +278,15 @@ impl Client {
         }
     }
 
-    fn tell_modseq(&mut self, modseq: ModSeq) {
-        let response = Response::ok("Begin from here next time.").with(Code::HighestModSeq(modseq));
-        let _ = self.session.tell(&Untagged::Status(response));
-    }
-
     /// Ends a command: what others did meanwhile is told first.
-    async fn finish(&mut self, mut response: Response) {
-        self.sync().await;
+    async fn finish(&mut self, mut response: Response) -> Result<(), Gone> {
+        self.sync().await?;
+        self.doing = Doing::Other;
         if let (Some(Code::HighestModSeq(modseq)), Some(selected)) = (&mut response.code, &self.selected) {
             *modseq = selected.view.complete();
         }
         self.session.answer(Answer::Done(response));
-    }
-
-    /// Tells what became of the selected mailbox, as far as it may be told now.
-    pub(crate) async fn sync(&mut self) {
-        match self.refresh(0).await {
-            Ok(()) => {}
-            Err(Error::NoSuchMailbox(_) | Error::NoSuchAccount(_)) => {
-                return self.session.bye(None, DELETED);
-            }
-            Err(error) => {
-                warn!(%error, "changes of the mailbox could not be read");
-                return;
-            }
-        }
-        hearing::tell(self).await;
-        // Last: nothing is told after the right to read was taken away.
-        if self.review().await == Standing::Lost {
-            return;
-        }
-        let manner = self.manner();
-        let numbers = updates::numbers(self);
-        let Some(selected) = &mut self.selected else { return };
-        let lines = selected.view.apply(&selected.shared.look(), manner);
-        let (behind, complete) = (selected.view.is_behind(), selected.view.complete());
-        let less = std::mem::replace(&mut selected.told_less, behind);
-        let updates = updates::update(self, &numbers).await;
-        for line in updates.before.into_iter().chain(lines).chain(updates.after) {
-            // Whether EXPUNGE may go was asked above; nothing else is ever too early.
-            let _ = self.session.tell(&line);
-        }
-        // RFC 7162 §3.2: who sees newer mod-sequences while an EXPUNGE is held back must not begin behind it.
-        if self.session.is_condstore() && (behind || less) {
-            self.tell_modseq(complete);
-        }
-    }
-
-    /// How changes are to be told now.
-    pub(crate) fn manner(&self) -> Manner {
-        let session = &self.session;
-        Manner {
-            expunges: if session.may_expunge() { Expunges::Told } else { Expunges::HeldBack },
-            naming: if session.is_qresync() || session.is_uid_only() { Naming::Uid } else { Naming::Number },
-            modseqs: if session.is_condstore() { ModSeqs::Told } else { ModSeqs::Left },
-        }
+        Ok(())
     }
 
     /// Lets output go when much of it waits, so that a large answer is never whole in memory.

@@ -4,7 +4,7 @@
 use crate::client::Client;
 use crate::reach::Needed;
 use imap_proto::Untagged;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use storage::{AccountId, Error, MailboxId, ModSeq, Rights};
 use tracing::warn;
 
@@ -14,8 +14,8 @@ const OWN_MAX: usize = 1000;
 /// What a session has heard of annotations.
 #[derive(Default)]
 pub(crate) struct Hearing {
-    /// Up to here it knows; `None`: it has not asked to hear anything.
-    since: Option<ModSeq>,
+    /// Up to here it knows those of each account that it hears of.
+    since: HashMap<AccountId, ModSeq>,
     /// What it did itself, and need not hear.
     own: HashSet<(AccountId, ModSeq)>,
 }
@@ -43,25 +43,44 @@ pub(crate) async fn tell(client: &mut Client) {
 }
 
 async fn news(client: &mut Client) -> Result<Vec<Untagged>, Error> {
-    let Some(account) = &client.account else { return Ok(Vec::new()) };
-    if !client.session.hears_metadata() {
-        return Ok(Vec::new());
-    }
-    let store = &client.house.store;
-    let rung = *account.bell.borrow();
-    let Some(since) = client.hearing.since else {
-        client.hearing.since = Some(store.modseq(account.id).await?);
-        return Ok(Vec::new());
+    let Some(reader) = client.account_id() else { return Ok(Vec::new()) };
+    // NOTIFY says it more closely than ENABLE (RFC 5465 §5.6).
+    let owners: Vec<AccountId> = match &client.watch {
+        Some(watch) => watch.owners().collect(),
+        None if client.session.hears_metadata() => vec![reader],
+        None => Vec::new(),
     };
-    if rung <= since {
+    let mut lines = Vec::new();
+    client.hearing.since.retain(|owner, _| owners.contains(owner));
+    let own = std::mem::take(&mut client.hearing.own);
+    for owner in owners {
+        lines.extend(of_owner(client, (reader, owner), &own).await?);
+    }
+    Ok(lines)
+}
+
+/// What is new of the annotations that belong to one account.
+async fn of_owner(
+    client: &mut Client,
+    (reader, owner): (AccountId, AccountId),
+    own: &HashSet<(AccountId, ModSeq)>,
+) -> Result<Vec<Untagged>, Error> {
+    let store = &client.house.store;
+    let newest = store.modseq(owner).await?;
+    let Some(since) = client.hearing.since.insert(owner, newest) else { return Ok(Vec::new()) };
+    if newest <= since {
         return Ok(Vec::new());
     }
-    let changes = store.annotation_changes(account.id, account.id, since).await?;
-    let last = changes.iter().map(|change| change.modseq).max().unwrap_or(since);
-    client.hearing.since = Some(last.max(rung));
-    let own = std::mem::take(&mut client.hearing.own);
+    let changes = store.annotation_changes(reader, owner, since).await?;
+    if let Some(last) = changes.iter().map(|change| change.modseq).max() {
+        client.hearing.since.insert(owner, last.max(newest));
+    }
     let mut told: Vec<(Option<MailboxId>, Vec<String>)> = Vec::new();
-    for change in changes.into_iter().filter(|change| !own.contains(&(account.id, change.modseq))) {
+    let is_wanted = |change: &storage::Changed| {
+        client.watch.as_ref().is_none_or(|watch| watch.wants_metadata(change.mailbox))
+    };
+    let others = changes.into_iter().filter(|change| !own.contains(&(owner, change.modseq)));
+    for change in others.filter(is_wanted) {
         match told.iter_mut().find(|(mailbox, _)| *mailbox == change.mailbox) {
             Some((_, names)) => names.push(change.name),
             None => told.push((change.mailbox, vec![change.name])),

@@ -12,6 +12,7 @@ mod flags;
 mod gallery;
 mod hearing;
 mod literal;
+mod notify;
 mod object;
 mod pattern;
 mod picture;
@@ -22,6 +23,7 @@ mod refusal;
 mod scope;
 mod search;
 mod selected;
+mod telling;
 mod view;
 
 pub use config::{Capability, Config, Entrance, InsecureAuth, decode};

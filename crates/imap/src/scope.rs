@@ -45,6 +45,7 @@ fn reads(command: &Command) -> bool {
             | Command::Status { .. }
             | Command::GetMetadata(_)
             | Command::Acl(Acl::Get { .. } | Acl::ListRights { .. } | Acl::MyRights { .. })
+            | Command::Notify(_)
             | Command::GetQuota { .. }
             | Command::GetQuotaRoot { .. }
             | Command::Idle

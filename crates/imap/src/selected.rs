@@ -3,12 +3,13 @@
 use crate::client::Client;
 use crate::flags;
 use crate::gallery::Viewed;
+use crate::notify::Place;
 use crate::search::context::Context;
 use crate::view::View;
 use imap_proto::command::Access;
 use imap_proto::{Code, Response, Untagged};
 use std::future::pending;
-use storage::{AccountId, Error, Flags, KEYWORDS_MAX, MailboxId, ModSeq, Rights, Stored, UidSet};
+use storage::{AccountId, Error, Flags, KEYWORDS_MAX, MailboxId, ModSeq, Rights, Stored, Uid, UidSet};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -160,6 +161,15 @@ impl Client {
         for line in lines {
             // Only EXPUNGE can be too early.
             let _ = self.session.tell(&Untagged::Status(line));
+        }
+    }
+
+    /// The session itself has put messages into a mailbox.
+    pub(crate) fn filed(&mut self, mailbox: MailboxId, uids: impl Iterator<Item = Uid>, modseq: ModSeq) {
+        let is_here = self.selected.as_ref().is_some_and(|selected| selected.mailbox == mailbox);
+        let place = if is_here { Place::Selected } else { Place::Elsewhere };
+        if let Some(watch) = &mut self.watch {
+            watch.filed(mailbox, place, uids, modseq);
         }
     }
 

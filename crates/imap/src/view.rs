@@ -22,6 +22,16 @@ pub(crate) struct Manner {
     pub(crate) expunges: Expunges,
     pub(crate) naming: Naming,
     pub(crate) modseqs: ModSeqs,
+    pub(crate) hears: Hears,
+}
+
+/// What a session wants to hear of its mailbox (RFC 5465 §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hears {
+    All,
+    /// Messages that come and go. Changes of flags are told when they are wanted again.
+    Messages,
+    Nothing,
 }
 
 /// How messages are told that are gone.
@@ -117,6 +127,16 @@ impl View {
         self.told.binary_search(&uid).ok().and_then(|at| u32::try_from(at + 1).ok())
     }
 
+    /// The last UID; 0 if there is none.
+    pub(crate) fn last(&self) -> Uid {
+        self.told.last().copied().unwrap_or(0)
+    }
+
+    /// Messages with greater UIDs.
+    pub(crate) fn after(&self, uid: Uid) -> Vec<Target> {
+        self.targets(self.told.partition_point(|known| *known <= uid), self.told.len()).collect()
+    }
+
     /// The client knows the flags of `uid` as of `modseq`.
     pub(crate) fn knows(&mut self, uid: Uid, modseq: ModSeq) {
         // What is older was told or is known anyway.
@@ -135,7 +155,7 @@ impl View {
         match set {
             Set::Saved => self.saved(saved),
             Set::Ranges(_) => {
-                let ranges = set.resolve(self.told.last().copied().unwrap_or(0));
+                let ranges = set.resolve(self.last());
                 let mut targets = Vec::new();
                 for (from, to) in ranges.as_slice() {
                     let start = self.told.partition_point(|uid| uid < from);
@@ -183,8 +203,14 @@ impl View {
             return lines;
         }
         self.apply_expunges(picture, manner, &mut lines);
-        let last = self.told.last().copied().unwrap_or(0);
+        if manner.hears == Hears::Nothing {
+            return lines;
+        }
+        let last = self.last();
         self.apply_new(picture, last, &mut lines);
+        if manner.hears == Hears::Messages {
+            return lines;
+        }
         if picture.keywords.len() != self.keywords {
             self.keywords = picture.keywords.len();
             lines.push(Untagged::Flags(flags::all(&picture.keywords)));

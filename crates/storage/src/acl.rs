@@ -9,6 +9,7 @@ use crate::store::Store;
 use crate::writer::Tx;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use tokio::sync::watch;
 
 /// Most entries of one mailbox.
 pub const GRANTS_MAX: u64 = 1_000;
@@ -96,6 +97,11 @@ impl Store {
     /// Another number than before: somebody's rights may have changed since.
     pub fn rights_version(&self) -> u64 {
         self.wake().rights_version()
+    }
+
+    /// The bell of rights: rings after each commit that may have changed some, anywhere.
+    pub fn watch_rights(&self) -> watch::Receiver<u64> {
+        self.wake().watch_rights()
     }
 
     /// A mailbox of the reader's own (`owner` is `None`), or of another account, with what the reader may do. The rights

@@ -19,7 +19,7 @@ pub(crate) struct Wake {
     changes: watch::Sender<Changed>,
     credentials: watch::Sender<u64>,
     /// Counts changes of rights.
-    rights: AtomicU64,
+    rights: watch::Sender<u64>,
     /// By name, those for whom somebody waits.
     names: Mutex<HashMap<String, watch::Sender<u64>>>,
 }
@@ -54,7 +54,7 @@ impl Wake {
             changed: Mutex::default(),
             changes: watch::Sender::new(Changed::Something),
             credentials: watch::Sender::new(0),
-            rights: AtomicU64::new(0),
+            rights: watch::Sender::new(0),
             names: Mutex::new(HashMap::new()),
         }
     }
@@ -126,15 +126,19 @@ impl Wake {
         self.credentials.send_modify(|number| *number += 1);
     }
 
+    pub(crate) fn watch_rights(&self) -> watch::Receiver<u64> {
+        self.rights.subscribe()
+    }
+
     /// Grows with each change of rights.
     pub(crate) fn rights_version(&self) -> u64 {
-        self.rights.load(Ordering::SeqCst)
+        *self.rights.borrow()
     }
 
     pub(crate) fn ring(&self, rings: &Rings) {
         if rings.rights {
             // Before the bells, so that those who are woken see it.
-            self.rights.fetch_add(1, Ordering::SeqCst);
+            self.rights.send_modify(|number| *number += 1);
         }
         if !rings.accounts.is_empty() {
             if self.changes.receiver_count() > 0 {

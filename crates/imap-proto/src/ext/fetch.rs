@@ -35,6 +35,15 @@ pub(crate) fn fetch(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
     Ok(Command::Fetch(fetch))
 }
 
+/// Items in parentheses, at least one, without macros.
+pub(crate) fn items(lexer: &mut Lexer<'_>) -> Lexed<Vec<FetchItem>> {
+    let items = lexer.parenthesized(item)?;
+    if items.is_empty() || items.len() > ITEMS_MAX {
+        return Err(Refusal::bad("From 1 to 100 items of a message can be told."));
+    }
+    Ok(items)
+}
+
 /// `(CHANGEDSINCE n VANISHED PARTIAL 1:5)` (RFC 7162 §3.1.4.1, §3.2.6, RFC 9394 §3.3).
 fn modifiers(lexer: &mut Lexer<'_>, fetch: &mut Fetch) -> Lexed<()> {
     let given = lexer.parenthesized(|lexer| {

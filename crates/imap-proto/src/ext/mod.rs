@@ -11,6 +11,7 @@ pub(crate) mod list;
 pub(crate) mod metadata;
 pub(crate) mod multisearch;
 pub(crate) mod names;
+pub(crate) mod notify;
 pub(crate) mod quota;
 pub(crate) mod search;
 pub(crate) mod select;

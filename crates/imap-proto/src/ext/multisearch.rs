@@ -48,7 +48,7 @@ fn source(lexer: &mut Lexer<'_>, names: Names) -> Lexed<Source> {
 }
 
 /// One name, or several in parentheses.
-fn mailboxes(lexer: &mut Lexer<'_>, names: Names) -> Lexed<Vec<String>> {
+pub(crate) fn mailboxes(lexer: &mut Lexer<'_>, names: Names) -> Lexed<Vec<String>> {
     let one = |lexer: &mut Lexer<'_>| parse::name(&lexer.astring()?, names);
     if lexer.peek() != Some(b'(') {
         return Ok(vec![one(lexer)?]);

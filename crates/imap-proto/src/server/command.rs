@@ -3,7 +3,7 @@
 use super::layers::ENABLED;
 use super::{Mode, Privacy, Question, Session, State, Task, refused, task};
 use crate::command::{
-    Access, By, Charset, Command, Fetch, FetchItem, Refusal, RefusalKind, StatusItem, Store,
+    Access, By, Charset, Command, Event, Fetch, FetchItem, Notify, Refusal, RefusalKind, StatusItem, Store,
 };
 use crate::ext::append;
 use crate::ext::metadata::VALUE_MAX;
@@ -261,6 +261,13 @@ fn asks_modseq(command: &Command) -> bool {
         Command::Store(store) => store.unchanged_since.is_some(),
         Command::Search(search) => search.key.has_modseq(),
         Command::Status { items, .. } => items.contains(&StatusItem::HighestModSeq),
+        Command::Notify(Notify::Set { groups, .. }) => {
+            let tells = |event: &Event| match event {
+                Event::MessageNew(items) => items.contains(&FetchItem::ModSeq),
+                _ => false,
+            };
+            groups.iter().flat_map(|group| &group.events).any(tells)
+        }
         _ => false,
     }
 }

@@ -32,6 +32,7 @@ const CAPABILITIES: &[&str] = &[
     "MULTIAPPEND",
     "MULTISEARCH",
     "NAMESPACE",
+    "NOTIFY",
     "OBJECTID",
     "PARTIAL",
     "PREVIEW",

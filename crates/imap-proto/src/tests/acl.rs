@@ -1,12 +1,21 @@
-//! Responses of ACL.
+//! Responses of ACL, and what NOTIFY adds to LIST.
 
 use crate::parse::Names;
-use crate::response::{AclTold, Untagged};
+use crate::response::{AclTold, Listed, Untagged};
 
 fn line(told: AclTold) -> String {
     let mut out = Vec::new();
     Untagged::Acl(told).encode(Names::Utf7, &mut out);
     String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn an_old_name_is_told() {
+    let listed = Listed { name: "Entwürfe".into(), old_name: Some("b\"ü".into()), ..Listed::default() };
+    let mut out = Vec::new();
+    Untagged::List(listed).encode(Names::Utf7, &mut out);
+    let want = "* LIST () NIL \"Entw&APw-rfe\" (\"OLDNAME\" (\"b\\\"&APw-\"))\r\n";
+    assert_eq!(String::from_utf8(out).unwrap(), want);
 }
 
 #[test]

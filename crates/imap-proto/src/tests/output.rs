@@ -69,7 +69,7 @@ fn untagged_responses() {
         attributes: vec!["\\HasNoChildren".into()],
         delimiter: Some('/'),
         name: name.into(),
-        child_info: false,
+        ..Listed::default()
     };
     for (untagged, want) in [
         (Untagged::Exists(3), "* 3 EXISTS"),
@@ -178,7 +178,7 @@ fn imap_codec_reads_what_is_written() {
         attributes: vec!["\\HasChildren".into(), "\\Sent".into()],
         delimiter: Some('/'),
         name: "Entwürfe \"x\" & y".into(),
-        child_info: false,
+        ..Listed::default()
     };
     let mut written: Vec<Vec<u8>> = [
         Untagged::Exists(0),

@@ -44,6 +44,13 @@ pub(crate) struct Incoming {
     current: Current,
 }
 
+impl Incoming {
+    /// Whether a message of the selected mailbox goes.
+    pub(crate) fn takes(&self) -> bool {
+        self.replaces.is_some()
+    }
+}
+
 /// The message that comes in now.
 struct Current {
     flags: Vec<String>,
@@ -297,6 +304,7 @@ pub(crate) async fn end(client: &mut Client) -> Outcome {
     let store = client.house.store.clone();
     Ok(match client.wait_for(&Progress::default(), store.append(mailbox, whole)).await? {
         Ok(appended) => {
+            client.filed(mailbox, appended.uids.iter().copied(), appended.modseq);
             info!(%mailbox, count, size, "messages appended");
             Response::ok("Appended.").with(append_uid(&appended))
         }

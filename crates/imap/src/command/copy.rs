@@ -48,6 +48,7 @@ pub(super) async fn run(client: &mut Client, set: &Set, by: By, name: &str, way:
         Ok(copied) => copied,
         Err(error) => return Ok(refusal::of_target(&error)),
     };
+    client.filed(to.id, copied.pairs.iter().map(|pair| pair.1), copied.modseq);
     // A copy is a change of the account that it went to, which may be another one.
     let is_here = way == Way::Move || to.account == owner;
     if let Err(error) = client.refresh(if is_here { copied.modseq } else { 0 }).await {

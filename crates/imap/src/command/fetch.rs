@@ -69,8 +69,7 @@ pub(super) async fn run(client: &mut Client, fetch: Fetch) -> Outcome {
         plan.items.retain(|item| *item != FetchItem::Uid);
     }
     let mut faults = Faults::default();
-    let small = |item: &FetchItem| matches!(item, FetchItem::Uid | FetchItem::Flags | FetchItem::ModSeq);
-    if plan.items.iter().all(small) {
+    if plan.is_small() {
         from_picture(client, &plan, &targets, &mut faults).await?;
     } else if let Err(response) = from_store(client, &plan, &targets, &mut faults).await? {
         return Ok(response);
@@ -100,7 +99,35 @@ async fn tell_vanished(client: &mut Client, set: &Set, since: u64) -> Result<(),
     Ok(())
 }
 
+/// Some items of messages that nobody asked for (RFC 5465 §5.2); nothing is marked as seen.
+pub(crate) async fn announce(
+    client: &mut Client,
+    mut items: Vec<FetchItem>,
+    targets: &[Target],
+) -> Result<(), Gone> {
+    if client.session.is_uid_only() {
+        // The line itself begins with it (RFC 9586 §3.3).
+        items.retain(|item| *item != FetchItem::Uid);
+    }
+    let columns = items.iter().fold(Columns::NONE, |columns, item| columns | needed(item));
+    let plan = Plan { items, columns, marking: Marking::No };
+    let mut faults = Faults::default();
+    if plan.is_small() {
+        return from_picture(client, &plan, targets, &mut faults).await;
+    }
+    if let Err(response) = from_store(client, &plan, targets, &mut faults).await? {
+        warn!(reason = %response.text, "new messages could not be told of");
+    }
+    Ok(())
+}
+
 impl Plan {
+    /// Whether the picture has all that is asked for.
+    fn is_small(&self) -> bool {
+        let small = |item: &FetchItem| matches!(item, FetchItem::Uid | FetchItem::Flags | FetchItem::ModSeq);
+        self.items.iter().all(small)
+    }
+
     /// `allowed` is what may be marked at all (RFC 4314 §4).
     fn new(fetch: &Fetch, allowed: Marking) -> Self {
         let mut items: Vec<FetchItem> = Vec::with_capacity(fetch.items.len() + 2);

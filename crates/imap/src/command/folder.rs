@@ -14,8 +14,15 @@ fn done<T>(result: storage::Result<T>, text: &'static str) -> Response {
     }
 }
 
+/// The session need not be told of what it does itself (RFC 5465 §5).
+fn named(client: &mut Client, name: &str) {
+    if let Some(watch) = &mut client.watch {
+        watch.named(name);
+    }
+}
+
 /// CREATE, with a special use if one is asked for (RFC 6154 §3); tells its MAILBOXID (RFC 8474 §4.1).
-pub(super) async fn create(client: &Client, account: AccountId, name: &str, uses: &[String]) -> Response {
+pub(super) async fn create(client: &mut Client, account: AccountId, name: &str, uses: &[String]) -> Response {
     let special = match uses {
         [] => None,
         [one] => match one.parse::<SpecialUse>() {
@@ -31,7 +38,10 @@ pub(super) async fn create(client: &Client, account: AccountId, name: &str, uses
         Err(response) => return response,
     };
     match client.house.store.create_mailbox(owner, path, special).await {
-        Ok(id) => Response::ok("Created.").with(Code::MailboxId(object::mailbox(id))),
+        Ok(id) => {
+            named(client, name);
+            Response::ok("Created.").with(Code::MailboxId(object::mailbox(id)))
+        }
         Err(error) => refused_new(client, name, owner == account, &error).await,
     }
 }
@@ -83,11 +93,12 @@ pub(super) async fn delete(client: &mut Client, name: &str) -> Response {
         client.selected = None;
         client.session.deselect();
     }
+    named(client, name);
     done(result, "Deleted.")
 }
 
 /// RENAME needs `x` on the mailbox and `k` where it goes (RFC 4314 §4). It stays in its account.
-pub(super) async fn rename(client: &Client, account: AccountId, from: &str, to: &str) -> Response {
+pub(super) async fn rename(client: &mut Client, account: AccountId, from: &str, to: &str) -> Response {
     let Reached { mailbox, path, .. } = match client.reach(from, Needed::All(Rights::DELETE)).await {
         Ok(reached) => reached,
         Err(denied) => return denied.response(),
@@ -104,15 +115,20 @@ pub(super) async fn rename(client: &Client, account: AccountId, from: &str, to: 
         return Response::no("A mailbox cannot go to another account; copy its messages.").word("CANNOT");
     }
     match client.house.store.rename_mailbox(owner, &path, target).await {
-        Ok(()) => Response::ok("Renamed."),
+        Ok(()) => {
+            named(client, to);
+            Response::ok("Renamed.")
+        }
         Err(error) => refused_new(client, to, is_own, &error).await,
     }
 }
 
-pub(super) async fn subscribe(client: &Client, account: AccountId, name: &str) -> Response {
+pub(super) async fn subscribe(client: &mut Client, account: AccountId, name: &str) -> Response {
+    named(client, name);
     done(client.house.store.subscribe(account, name).await, "Subscribed.")
 }
 
-pub(super) async fn unsubscribe(client: &Client, account: AccountId, name: &str) -> Response {
+pub(super) async fn unsubscribe(client: &mut Client, account: AccountId, name: &str) -> Response {
+    named(client, name);
     done(client.house.store.unsubscribe(account, name).await, "Unsubscribed.")
 }

@@ -188,7 +188,7 @@ fn choose(
             if entry.is_level {
                 attributes.extend(["\\Noselect".into(), "\\HasChildren".into()]);
             }
-            Listed { attributes, delimiter: Some(DELIMITER), name: name.to_owned(), child_info: false }
+            Listed { attributes, delimiter: Some(DELIMITER), name: name.to_owned(), ..Listed::default() }
         }
     };
     if entry.subscribed && (subscribed || list.give.contains(&ListReturn::Subscribed)) {
@@ -199,7 +199,7 @@ fn choose(
 }
 
 /// A mailbox with what is always told: children and special use as well, since clients look for them in any LIST.
-pub(super) fn listed(mailbox: &Mailbox) -> Listed {
+pub(crate) fn listed(mailbox: &Mailbox) -> Listed {
     let mut attributes = Vec::new();
     if mailbox.kind == MailboxKind::NoSelect {
         attributes.push("\\Noselect".into());
@@ -208,7 +208,7 @@ pub(super) fn listed(mailbox: &Mailbox) -> Listed {
     if let Some(special) = mailbox.special_use {
         attributes.push(special.as_str().into());
     }
-    Listed { attributes, delimiter: Some(DELIMITER), name: mailbox.name.clone(), child_info: false }
+    Listed { attributes, delimiter: Some(DELIMITER), name: mailbox.name.clone(), ..Listed::default() }
 }
 
 /// LSUB: with `%` a name above something subscribed is told as `\Noselect` (RFC 3501 §6.3.9).

@@ -6,11 +6,11 @@ mod batches;
 mod catenate;
 mod copy;
 mod expunge;
-mod fetch;
+pub(crate) mod fetch;
 mod folder;
 mod identify;
 mod limit;
-mod list;
+pub(crate) mod list;
 pub(crate) mod login;
 mod metadata;
 mod multisearch;
@@ -24,6 +24,7 @@ mod store;
 pub(crate) mod updates;
 
 use crate::client::{Client, Outcome};
+use crate::notify;
 use crate::reach::OTHERS;
 use crate::scope;
 use crate::selected::Selected;
@@ -62,6 +63,7 @@ pub(crate) async fn run(client: &mut Client, mut command: Command) -> Outcome {
         Command::UidBatches(asked) => batches::run(client, &asked),
         Command::GetMetadata(asked) => metadata::get(client, account, asked).await,
         Command::SetMetadata(asked) => metadata::set(client, account, asked).await,
+        Command::Notify(asked) => notify::run(client, account, asked).await?,
         Command::Acl(asked) => acl::run(client, asked).await,
         Command::GetQuota { root } => quota::get(client, account, &root).await,
         Command::GetQuotaRoot { mailbox } => quota::root(client, account, &mailbox).await,

@@ -3,6 +3,7 @@
 use super::search::{Order, check_charset, failed, give, highest_in, place, result, save, scored};
 use super::updates;
 use crate::client::{Client, Gone, Outcome};
+use crate::notify::changes::{Whose, is_meant};
 use crate::reach::{Denied, Named, Needed, Sight, Visible};
 use crate::refusal;
 use crate::search::Place;
@@ -10,7 +11,7 @@ use crate::view::{Target, View};
 use imap_proto::command::{MultiSearch, Search, SearchReturn, Source};
 use imap_proto::response::Esearch;
 use imap_proto::{Response, Untagged};
-use storage::{AccountId, DELIMITER, Error, Mailbox, MailboxKind, Rights, SpecialUse, UidSet};
+use storage::{AccountId, Error, Mailbox, MailboxKind, Rights, UidSet};
 
 pub(super) async fn run(client: &mut Client, account: AccountId, asked: MultiSearch) -> Outcome {
     if let Err(response) = check_charset(&asked.search) {
@@ -70,30 +71,6 @@ async fn meant(client: &Client, account: AccountId, sources: &[Source]) -> Resul
     }
     meant.retain(|mailbox| mailbox.kind == MailboxKind::Selectable);
     Ok(meant)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    Own,
-    Others,
-}
-
-fn is_meant(source: &Source, whose: Whose, mailbox: &Mailbox) -> bool {
-    let below = |name: &String| {
-        mailbox.name.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix(DELIMITER))
-    };
-    match source {
-        Source::Selected => false,
-        // What mail is delivered to: what is thought to be junk goes elsewhere.
-        Source::Inboxes => mailbox.name == "INBOX" || mailbox.special_use == Some(SpecialUse::Junk),
-        Source::Personal => whose == Whose::Own,
-        Source::Subscribed => mailbox.subscribed,
-        Source::Mailboxes(names) => names.contains(&mailbox.name),
-        Source::Subtree(names) => names.iter().any(|name| *name == mailbox.name || below(name).is_some()),
-        Source::SubtreeOne(names) => names
-            .iter()
-            .any(|name| *name == mailbox.name || below(name).is_some_and(|rest| !rest.contains(DELIMITER))),
-    }
 }
 
 /// By the numbers that the session knows. `None`: there is nothing to tell.

@@ -14,7 +14,7 @@ use storage::{FlagChange, FlagMode, Keywords, Mark, ModSeq, Stored, Uid};
 
 pub(super) async fn run(client: &mut Client, store: &Store) -> Outcome {
     // What others did before is told first, so that what is silent below is our own doing alone.
-    client.sync().await;
+    client.sync().await?;
     let Some(selected) = &client.selected else { return Ok(not_selected()) };
     let mut targets = match targets(selected, &store.set, store.by) {
         Ok(targets) => targets,

@@ -33,12 +33,12 @@ fn picture(modseq: ModSeq, text: &str) -> Picture {
 
 /// Of a client that knows no extensions.
 fn plainly(expunges: Expunges) -> Manner {
-    Manner { expunges, naming: Naming::Number, modseqs: ModSeqs::Left }
+    Manner { expunges, naming: Naming::Number, modseqs: ModSeqs::Left, hears: Hears::All }
 }
 
 /// Of a client that has said ENABLE QRESYNC.
 fn by_uid(expunges: Expunges) -> Manner {
-    Manner { expunges, naming: Naming::Uid, modseqs: ModSeqs::Told }
+    Manner { expunges, naming: Naming::Uid, modseqs: ModSeqs::Told, hears: Hears::All }
 }
 
 fn say(lines: Vec<Untagged>) -> String {

@@ -2,6 +2,7 @@
 //! have caught up, every model must equal what the store has, and no model was ever told what it may not be told.
 //!
 //! Half of the clients are of another account, with which the mailbox is shared, and with rights on it that change.
+//! Some have said NOTIFY, and hear of it between their commands as well.
 //! Half of the clients know mod-sequences: they lose their connection now and then, also in the middle of an answer,
 //! and go on from what they know (RFC 7162 §6).
 
@@ -49,10 +50,22 @@ struct Memory {
 struct Role {
     user: &'static str,
     mailbox: &'static str,
+    notify: Notify,
 }
 
-const OWNER: Role = Role { user: "alice@example.org", mailbox: "INBOX" };
-const GUEST: Role = Role { user: "bob@example.org", mailbox: "\"Other Users/alice@example.org/INBOX\"" };
+/// Whether the client hears things between its commands (RFC 5465).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Notify {
+    Never,
+    Said,
+}
+
+const OWNER: Role = Role { user: "alice@example.org", mailbox: "INBOX", notify: Notify::Never };
+const GUEST: Role = Role {
+    user: "bob@example.org",
+    mailbox: "\"Other Users/alice@example.org/INBOX\"",
+    notify: Notify::Never,
+};
 
 struct Model {
     role: Role,
@@ -89,7 +102,20 @@ impl Model {
             model.run("ENABLE QRESYNC").await;
         }
         model.run(&format!("SELECT {}", role.mailbox)).await;
+        model.watch().await;
         model
+    }
+
+    /// NOTIFY, for those that use it; numbers stay what they are between commands.
+    async fn watch(&mut self) {
+        if self.role.notify == Notify::Said {
+            let modseq = if self.memory.is_some() { " MODSEQ" } else { "" };
+            let selected =
+                format!("(selected-delayed (MessageNew (UID FLAGS{modseq}) MessageExpunge FlagChange))");
+            let others = "(MessageNew MessageExpunge FlagChange MailboxName)";
+            let set = format!("NOTIFY SET {selected} (personal {others}) (subtree \"Other Users\" {others})");
+            assert!(self.run(&set).await.0.starts_with("OK"), "{:#?}", self.log);
+        }
     }
 
     /// The connection is lost, perhaps in the middle of an answer; another one goes on from what is known.
@@ -137,6 +163,7 @@ impl Model {
         let (tagged, _) = self.run(&resync).await;
         assert!(tagged.starts_with("OK"), "{:#?}", self.log);
         self.run("UID FETCH 1:* (UID)").await;
+        self.watch().await;
     }
 
     /// Mod-sequences of a line, and where to begin from next time.
@@ -256,7 +283,7 @@ impl Model {
 
     async fn step(&mut self) {
         let mailbox = self.role.mailbox;
-        if self.role == OWNER && self.dice.below(12) == 0 {
+        if self.role.user == OWNER.user && self.dice.below(12) == 0 {
             // What the guest may do changes; to read the mailbox is not taken away.
             let rights = ["lrswipkxtea", "-w", "+w", "-s", "+s", "-te", "+te", "-i", "+i", "lr"];
             let rights = rights[self.dice.below(rights.len())];
@@ -349,6 +376,8 @@ async fn sessions_never_disagree() {
     for client in 1..=CLIENTS {
         let memory = (client % 2 == 0).then(Memory::default);
         let role = if client <= CLIENTS / 2 { OWNER } else { GUEST };
+        let notify = if client == 2 || client == 3 { Notify::Said } else { Notify::Never };
+        let role = Role { notify, ..role };
         models.push(Model::connect(role, stage.address, seed ^ (client << 32), memory).await);
     }
     for round in 0..ROUNDS {
