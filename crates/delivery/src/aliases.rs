@@ -124,6 +124,13 @@ impl Aliases {
         }
     }
 
+    /// Adds an alias, unless there is one of that name.
+    pub fn insert_if_absent(&mut self, alias: &AliasKey, to: Vec<Address>) {
+        if !self.entries.contains_key(&alias.key()) {
+            self.insert(alias, to);
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

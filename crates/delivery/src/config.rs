@@ -99,6 +99,13 @@ pub enum Security {
     None,
 }
 
+impl Security {
+    /// Whether nobody but the right server can be at the other end.
+    pub fn is_verified(self) -> bool {
+        matches!(self, Self::Implicit | Self::Required)
+    }
+}
+
 /// Name and password at a smarthost. The file is read for each connection, so that a new password needs no reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
@@ -292,7 +299,8 @@ fn decode_suppress(section: &mut Section<'_>) -> Option<FailingRule> {
     (after > 0).then(|| FailingRule { after, within: seconds(within), keep: seconds(keep) })
 }
 
-fn decode_smarthost(section: &mut Section<'_>) -> Option<Smarthost> {
+/// Reads host, port, TLS and login of a server that takes mail for others.
+pub fn decode_smarthost(section: &mut Section<'_>) -> Option<Smarthost> {
     const DOC: &str = "Name or address, and port (default 587; 465 with tls=\"implicit\").";
     let server = section.parsed(Arg("server"), "a host name and a port", HostPort::parse, DOC).required();
     let implicit = server.as_ref().is_some_and(|server| server.port == Some(465));

@@ -1,7 +1,10 @@
 //! The whole configuration: the order of its top-level nodes, and what can only be judged when all is known.
 
+mod nodes;
+
 use crate::cli::Trouble;
 use crate::login::Logins;
+use crate::notifications::Said;
 use ::config::{OptionDoc, Problems, Section, Tree};
 use delivery::Aliases;
 use delivery::reports::ReportsConfig;
@@ -12,12 +15,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use submission::local::LocalConfig;
 use world::DnsOptions;
 
 /// Where the state is when nothing else is said.
 const STATE_DIR: &str = "/var/lib/maddy";
 /// Name of the control socket in the runtime directory.
 const SOCKET: &str = "control.sock";
+/// Name of the socket for programs of this machine in the runtime directory.
+const SENDMAIL_SOCKET: &str = "sendmail.sock";
+/// Name of the node that makes a server for one machine alone.
+const NOTIFICATIONS: &str = "notifications";
 /// Directory of the signing keys in the state directory.
 const KEYS_DIR: &str = "dkim";
 /// How long sessions and deliveries may go on when the server stops.
@@ -43,6 +51,7 @@ pub(crate) struct Config {
     pub(crate) dkim: policy::SigningConfig,
     pub(crate) reports: ReportsConfig,
     pub(crate) submission: submission::Config,
+    pub(crate) sendmail: LocalConfig,
     pub(crate) imap: imap::Config,
     pub(crate) web: web::Config,
     pub(crate) delivery: delivery::Config,
@@ -146,6 +155,11 @@ impl Config {
         self.runtime_dir.join(SOCKET)
     }
 
+    /// The path of the socket for `sendmail`.
+    pub(crate) fn sendmail_socket(&self) -> PathBuf {
+        self.sendmail.socket.clone().unwrap_or_else(|| self.runtime_dir.join(SENDMAIL_SOCKET))
+    }
+
     pub(crate) fn state_dir(&self) -> &Path {
         &self.storage.dir
     }
@@ -164,8 +178,8 @@ pub(crate) fn options() -> Vec<OptionDoc> {
 /// Reads the file. `None` where something that has no default is missing.
 fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> {
     let hostname = hostname(section);
-    let domains = domains(section);
-    let tls = section.child("tls", "Certificates.", |tls| decode_tls(tls, files));
+    let domains = domains(section, hostname.as_ref());
+    let tls = decode_certificates(section, files);
     let postmaster = postmaster(section);
     let subaddress = subaddress(section);
     let aliases = section.joined("aliases", "Other addresses, and where their mail goes.", |aliases| {
@@ -179,16 +193,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     let log = section.child("log", "The log, on standard error.", crate::logging::decode);
     let dns = section.child("dns", "How the DNS is asked.", crate::dns::decode);
     let smtp = section.child("smtp", "The door for mail from other servers.", smtp_in::config::decode);
-    let checks = section.child(
-        "checks",
-        "What is checked of mail from other servers, and what follows: \"none\", \"mark\" (a field X-Junk-Reason), \"quarantine\" (to Junk, with the field), \"reject\", \"defer\".",
-        policy::config::decode,
-    );
-    let filters = section.child(
-        "filters",
-        "Filters of your own: each is asked about every message from other servers.",
-        policy::filter::decode,
-    );
+    let (checks, filters) = nodes::judges(section);
     let dkim =
         section.child("dkim", "Signatures on what our own users send.", policy::config::decode_signing);
     let reports = section.child(
@@ -198,14 +203,15 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     );
     let submission =
         section.child("submission", "The door for mail from our own users.", submission::config::decode);
+    let (sendmail, notifications) = nodes::local_programs(section);
     let imap = section.child("imap", "The door for readers.", imap::decode);
-    let web = web_node(section);
+    let web = nodes::web(section);
     let delivery = section.child("delivery", "Mail that goes to other servers.", delivery::config::decode);
     let limits = section.child("limits", "How many connections there may be.", net::config::decode_limits);
     let logins = section.child("logins", "How often passwords may be guessed.", Logins::decode);
     let storage = section
         .child("storage", "The database.", |storage| storage::Config::decode(storage, state_dir.clone()));
-    let config = Config {
+    let mut config = Config {
         hostname: hostname?,
         domains: Some(domains).filter(|domains| !domains.is_empty())?,
         tls,
@@ -222,6 +228,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         stop_timeout,
         smtp,
         submission,
+        sendmail,
         imap,
         web,
         delivery,
@@ -229,6 +236,9 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         logins,
         storage,
     };
+    if let Some(notifications) = notifications {
+        notifications.apply(&mut config, Said::of(section));
+    }
     refuse_shared_addresses(section, &config);
     Some(config)
 }
@@ -243,12 +253,12 @@ fn directories(section: &mut Section<'_>) -> (PathBuf, Option<PathBuf>) {
     (state_dir, runtime_dir)
 }
 
-fn web_node(section: &mut Section<'_>) -> web::Config {
-    section.child(
-        "web",
-        "Pages for mail programs and other servers, proofs for certificates, metrics. Off without `listen`.",
-        web::decode,
-    )
+/// A server for one machine alone needs no certificate that anybody else believes in.
+fn decode_certificates(section: &mut Section<'_>, files: CertificateFiles) -> TlsOptions {
+    if section.has(NOTIFICATIONS) && !section.has("tls") {
+        return TlsOptions::SelfSigned;
+    }
+    section.child("tls", "Certificates.", |tls| decode_tls(tls, files))
 }
 
 fn hostname(section: &mut Section<'_>) -> Option<Domain> {
@@ -294,8 +304,8 @@ fn decode_aliases(section: &mut Section<'_>, domains: &[Domain]) -> Aliases {
     list
 }
 
-/// The local domains. None at all is a problem, and so is one that is given twice.
-fn domains(section: &mut Section<'_>) -> Vec<Domain> {
+/// The local domains. None at all is a problem, but for a server for one machine alone; so is one that is given twice.
+fn domains(section: &mut Section<'_>, hostname: Option<&Domain>) -> Vec<Domain> {
     let list = section
         .parsed(
             "domains",
@@ -312,6 +322,9 @@ fn domains(section: &mut Section<'_>) -> Vec<Domain> {
         } else {
             known.push(domain.value.clone());
         }
+    }
+    if list.is_empty() && section.has(NOTIFICATIONS) {
+        return hostname.cloned().into_iter().collect();
     }
     if list.is_empty() {
         let help = "name the domains whose mail ends here: domains \"example.org\" \"example.net\"";

@@ -33,6 +33,47 @@ fn three_lines_are_enough() {
 }
 
 #[test]
+fn three_lines_make_a_relay_for_one_machine() {
+    let text = include_str!("../../../dist/examples/notifications.conf");
+    let dir = tempfile::tempdir().unwrap();
+    let password = dir.path().join("password");
+    std::fs::write(&password, "secret\n").unwrap();
+    let text = text.replace("/etc/maddy/password", &password.display().to_string());
+    let lines = text.lines().filter(|line| !line.starts_with("//") && !line.is_empty());
+    assert!(lines.count() <= 3);
+    let config = read(&text).unwrap();
+    let listening = crate::listeners::wanted(&config);
+    let shown: Vec<String> =
+        listening.iter().map(|one| format!("{} {}", one.door.name(), one.address)).collect();
+    assert_eq!(shown, ["smtp 127.0.0.1:25", "smtp [::1]:25"]);
+    let smarthost = config.delivery.smarthost.clone().unwrap();
+    assert!(smarthost.security.is_verified() && smarthost.login.is_some());
+    assert_eq!(config.domains, std::slice::from_ref(&config.hostname));
+    let show =
+        |list: &[smtp_door::Pattern]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(show(&config.smtp.relay_senders), "@web1.example.org");
+    assert_eq!(show(&config.sendmail.recipients), "ops@example.org");
+    assert_eq!(config.smtp.relay_from.len(), 2);
+    assert_eq!(config.sendmail_socket().display().to_string(), "/run/maddy/sendmail.sock");
+    // What is said beside it holds.
+    let more =
+        read(&format!("{text}\nimap {{ listen \"127.0.0.1:143\" }}\nsmtp {{ listen \"127.0.0.1:2525\" }}"))
+            .unwrap();
+    let listening = crate::listeners::wanted(&more);
+    let shown: Vec<String> =
+        listening.iter().map(|one| format!("{} {}", one.door.name(), one.address)).collect();
+    assert_eq!(shown, ["smtp 127.0.0.1:2525", "imap 127.0.0.1:143"]);
+    for (spoil, want) in [
+        (text.replace(" to=\"ops@example.org\"", ""), "needs an address in `to`"),
+        (text.replace(":465\"", ":25\" tls=\"none\""), "must be verified TLS"),
+        (text.replace("to=", "too="), "too"),
+    ] {
+        let problems = read(&spoil).unwrap_err();
+        assert!(problems.contains(want), "{problems}");
+    }
+}
+
+#[test]
 fn what_is_missing_is_named() {
     assert_eq!(
         read("").unwrap_err(),

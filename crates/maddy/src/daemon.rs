@@ -9,6 +9,7 @@ use crate::dns::Exchangeable;
 use crate::doors::Doors;
 use crate::keys;
 use crate::listeners::{BindError, Ground, Listeners};
+use crate::local;
 use crate::metrics::{Counts, View};
 use crate::reload::{self, Running};
 use crate::sts;
@@ -204,6 +205,10 @@ fn background(
     });
     let mut tasks =
         vec![("delivery", delivery), ("certificates", certificates), ("acme", acme), ("control", control)];
+    if let Some(listener) = local::bind(&running.config()) {
+        let serving = local::serve(listener, running.clone(), stop.clone());
+        tasks.push(("sendmail", tokio::spawn(serving)));
+    }
     if running.asks_dns() {
         let watch = sts::watch(running.clone(), running.world().clone(), stop.clone());
         tasks.push(("mta-sts", tokio::spawn(watch)));

@@ -11,9 +11,11 @@ mod dns;
 mod doors;
 mod keys;
 mod listeners;
+mod local;
 mod logging;
 mod login;
 mod metrics;
+mod notifications;
 mod reload;
 mod run;
 mod sts;
@@ -23,5 +25,8 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some((name, arguments)) = cli::sendmail::called_as(std::env::args_os()) {
+        return cli::sendmail::run(&name, &arguments);
+    }
     cli::run(cli::Cli::parse())
 }

@@ -230,6 +230,10 @@ impl Running {
         &self.ground.keeper
     }
 
+    pub(crate) fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
     pub(crate) fn judge(&self) -> &Judge {
         self.doors.judge()
     }
@@ -253,6 +257,8 @@ fn refuse_what_needs_a_restart(old: &Config, new: &Config) -> Result<(), Refused
     let changed = [
         ("state-dir", old.storage.dir != new.storage.dir),
         ("runtime-dir", old.runtime_dir != new.runtime_dir),
+        ("sendmail socket", old.sendmail_socket() != new.sendmail_socket()),
+        ("sendmail enabled", old.sendmail.offered != new.sendmail.offered),
         ("storage", old.storage != storage::Config { quota: old.storage.quota, ..new.storage.clone() }),
     ];
     match changed.iter().find(|(_, differs)| *differs) {

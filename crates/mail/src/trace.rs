@@ -170,6 +170,14 @@ fn fold(name: &str, clauses: &[String]) -> String {
     out
 }
 
+/// The Received field of a message that a program of this machine handed over: by its user's number, which says nothing to
+/// strangers and all to the operator. Without its last line break; `at` in seconds since 1970.
+pub fn by_program(by: &str, uid: u32, id: &str, at: i64) -> String {
+    let clauses =
+        [format!("by {} (from userid {uid})", clean(by)), format!("id {};", clean(id)), date::print(at)];
+    fold("Received: ", &clauses)
+}
+
 /// `Return-Path: <a@b>`, of the envelope sender at final delivery.
 pub fn return_path(path: &ReversePath) -> String {
     format!("Return-Path: <{path}>")

@@ -8,6 +8,8 @@ use tracing::warn;
 
 /// Rights of the socket file: nobody but its owner may connect.
 const MODE: u32 = 0o600;
+/// Rights of a socket that any user of the machine may connect to.
+const MODE_FOR_ALL: u32 = 0o666;
 
 /// A listening Unix socket. Its file is removed when this is dropped.
 #[derive(Debug)]
@@ -22,7 +24,15 @@ impl LocalListener {
     /// Binds, in place of whatever socket a dead process left there. The caller must hold the lock of the state
     /// directory, so that no living process is pushed aside. Needs tokio's reactor.
     pub fn bind(path: impl Into<PathBuf>) -> io::Result<Self> {
-        let path = path.into();
+        Self::bind_with(path.into(), MODE)
+    }
+
+    /// The same for any user of this machine; [`LocalListener::accept_anybody`] says who it is.
+    pub fn bind_for_all(path: impl Into<PathBuf>) -> io::Result<Self> {
+        Self::bind_with(path.into(), MODE_FOR_ALL)
+    }
+
+    fn bind_with(path: PathBuf, mode: u32) -> io::Result<Self> {
         if std::fs::symlink_metadata(&path).is_ok_and(|found| !is_socket(&found)) {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
@@ -36,7 +46,7 @@ impl LocalListener {
             _ => {}
         }
         let socket = UnixListener::bind(&fresh)?;
-        std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(MODE))?;
+        std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(mode))?;
         let owner = std::fs::metadata(&fresh)?.uid();
         std::fs::rename(&fresh, &path)?;
         Ok(Self { socket, path, owner })
@@ -52,6 +62,13 @@ impl LocalListener {
                 Err(error) => warn!(%error, "the control socket cannot tell who connects"),
             }
         }
+    }
+
+    /// The next connection, whosever it is, and the number of its user as the system tells it.
+    pub async fn accept_anybody(&self) -> io::Result<(UnixStream, u32)> {
+        let (stream, _) = self.socket.accept().await?;
+        let uid = stream.peer_cred()?.uid();
+        Ok((stream, uid))
     }
 
     pub fn path(&self) -> &Path {
@@ -90,6 +107,18 @@ mod tests {
         assert!(client.is_ok() && server.is_ok());
         drop(listener);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn anybody_may_come_where_anybody_may() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("open.sock");
+        let listener = LocalListener::bind_for_all(&path).unwrap();
+        let found = std::fs::metadata(&path).unwrap();
+        assert_eq!(found.mode() & 0o777, MODE_FOR_ALL);
+        let (client, server) = tokio::join!(connect_local(&path), listener.accept_anybody());
+        assert!(client.is_ok());
+        assert_eq!(server.unwrap().1, found.uid());
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ mod budget;
 pub mod config;
 mod converse;
 mod inbound;
+mod pattern;
 mod rates;
 mod speaker;
 
@@ -14,5 +15,6 @@ pub use budget::{Budget, Held};
 pub use config::{Clear, Config, Entrance};
 pub use converse::{BUSY, Deps, Ledger, Visit, converse, options, turn_away};
 pub use inbound::{Inbound, Incoming, Origin, Transaction, lost};
+pub use pattern::Pattern;
 pub use rates::{Of, RateOptions, Rates, network_of};
 pub use speaker::Speaker;

@@ -3,9 +3,9 @@
 use crate::early::EarlyTalkers;
 use crate::greylist::Greylist;
 use config::Network;
-use mail::Domain;
+use mail::{Address, Domain, Reply, ReversePath, Status};
 use net::ListenTls;
-use smtp_door::Entrance;
+use smtp_door::{Entrance, Pattern};
 
 /// The checked options.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,10 @@ pub struct Config {
     pub door: smtp_door::Config,
     /// Who may send to anybody without a login, and is not judged.
     pub relay_from: Vec<Network>,
+    /// The only senders of those networks; any, if it is empty.
+    pub relay_senders: Vec<Pattern>,
+    /// The only addresses elsewhere to whom those networks may write; any, if it is empty.
+    pub relay_recipients: Vec<Pattern>,
     pub early_talkers: EarlyTalkers,
     pub greylist: Greylist,
     /// Sender domains, and all below them, whose mail must come over TLS.
@@ -26,6 +30,8 @@ impl Default for Config {
         Self {
             door: smtp_door::Config::usual(listen, 100),
             relay_from: Vec::new(),
+            relay_senders: Vec::new(),
+            relay_recipients: Vec::new(),
             early_talkers: EarlyTalkers::default(),
             greylist: Greylist::default(),
             require_tls_from: Vec::new(),
@@ -34,6 +40,27 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What a network that may send to anybody hears of a sender that it may not use.
+    pub(crate) fn relay_sender(&self, from: &ReversePath) -> Option<Reply> {
+        let address = from.address()?;
+        let is_listed = self.relay_senders.iter().any(|pattern| pattern.matches(address));
+        (!self.relay_senders.is_empty() && !is_listed).then(|| {
+            let text = format!("<{address}> is not among the senders that may be used here (relay-sender)");
+            Reply::new(550, Status::permanent(7, 1), text)
+        })
+    }
+
+    /// The same of a recipient elsewhere.
+    pub(crate) fn relay_recipient(&self, address: &Address) -> Option<Reply> {
+        let is_listed = self.relay_recipients.iter().any(|pattern| pattern.matches(address));
+        (!self.relay_recipients.is_empty() && !is_listed).then(|| {
+            let text = format!(
+                "<{address}> is not among the recipients who may be written to from here (relay-recipient)"
+            );
+            Reply::new(550, Status::permanent(7, 1), text)
+        })
+    }
+
     /// Whether mail of this domain must come over TLS.
     pub(crate) fn demands_tls_of(&self, domain: &Domain) -> bool {
         let is_within = |one: &Domain| {
@@ -56,6 +83,13 @@ pub fn decode(section: &mut config::Section<'_>) -> Config {
             "Whose mail is taken for anybody, without a login and without checks; may repeat. Nobody's, if nothing is given.",
         )
         .many();
+    let mut patterns =
+        |name, doc| section.parsed(name, "an address, \"@domain\" or \"*\"", Pattern::parse, doc).many();
+    let relay_senders = patterns("relay-sender", "The only senders of `relay-from`; any, if none is given.");
+    let relay_recipients = patterns(
+        "relay-recipient",
+        "The only addresses elsewhere to whom `relay-from` may write; any, if none is given.",
+    );
     let early_talkers = section.child(
         "early-talkers",
         "Clients that speak before they are greeted, which no honest server does.",
@@ -74,7 +108,7 @@ pub fn decode(section: &mut config::Section<'_>) -> Config {
             "Sender domains, with all below them, whose mail is taken over TLS only; may repeat.",
         )
         .many();
-    Config { door, relay_from, early_talkers, greylist, require_tls_from }
+    Config { door, relay_from, relay_senders, relay_recipients, early_talkers, greylist, require_tls_from }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::filters::{Desk, Filtering, Stranger};
 use crate::greylist;
 use crate::judgement::{Judged, judge};
 use delivery::route::Sender;
-use delivery::{Accepted, Arrival};
+use delivery::{Accepted, Arrival, Resolved};
 use mail::trace::{Login, Peer};
 use mail::{
     Address, Blob, ByMode, DeliverBy, Domain, Envelope, Mail, Message, Priority, Recipient, Reply,
@@ -145,6 +145,10 @@ impl<'a> Visit<'a> {
             info!(mail = id, from = %mail.from, %reply, "sender refused");
             return reply;
         }
+        if let Some(reply) = self.config.relay_sender(&mail.from).filter(|_| self.is_relayed()) {
+            info!(mail = id, from = %mail.from, %reply, "sender refused");
+            return reply;
+        }
         let sender = mail.from.address().map(Address::key);
         if let Err(reply) = self.ledger.rates.message(self.speaker.address(), sender.as_deref()) {
             info!(mail = id, from = %mail.from, %reply, "sender put off");
@@ -203,7 +207,9 @@ impl<'a> Visit<'a> {
         let sender = if self.is_relayed() { Sender::Own } else { Sender::Stranger };
         let from = &transaction.envelope.from;
         let key = from.address().map(Address::key);
-        let refusal = resolved.refusal(&recipient.address, sender).or_else(|| {
+        let is_elsewhere = matches!(resolved, Resolved::Remote) && sender == Sender::Own;
+        let not_listed = || self.config.relay_recipient(&recipient.address).filter(|_| is_elsewhere);
+        let refusal = resolved.refusal(&recipient.address, sender).or_else(not_listed).or_else(|| {
             let rates = &self.ledger.rates;
             let is_counted = !rates.is_exempt(self.speaker.address());
             is_counted.then(|| rates.recipient(key.as_deref(), &recipient.address.key()).err()).flatten()

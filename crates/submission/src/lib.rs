@@ -3,6 +3,7 @@
 pub mod config;
 mod door;
 pub mod identity;
+pub mod local;
 mod login;
 mod plain;
 pub mod prepare;

@@ -1,6 +1,7 @@
 //! The command line's side of the control socket.
 
 use crate::failure::Failure;
+use crate::local::SENDMAIL_PATH;
 use crate::server::BODY_MAX;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -46,24 +47,47 @@ pub async fn call(socket: &Path, operation: &str, arguments: &Value) -> Result<V
         .await
         .map_err(|_| CallError::Broken("it does not take the connection".to_owned()))?
         .map_err(CallError::NotListening)?;
-    tokio::time::timeout(ANSWER_TIMEOUT, exchange(TokioIo::new(stream), operation, arguments))
+    let post = Post {
+        path: format!("/v1/{operation}"),
+        kind: "application/json",
+        body: Bytes::from(arguments.to_string()),
+    };
+    tokio::time::timeout(ANSWER_TIMEOUT, exchange(TokioIo::new(stream), post))
         .await
         .map_err(|_| CallError::Broken("no answer came in time".to_owned()))?
 }
 
-async fn exchange(
-    stream: TokioIo<tokio::net::UnixStream>,
-    operation: &str,
-    arguments: &Value,
-) -> Result<Value, CallError> {
+/// Hands a message to the socket for programs of this machine, with an order.
+pub async fn hand_over(socket: &Path, order: &Value, message: Vec<u8>) -> Result<Value, CallError> {
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, net::connect_local(socket))
+        .await
+        .map_err(|_| CallError::Broken("it does not take the connection".to_owned()))?
+        .map_err(CallError::NotListening)?;
+    let mut body = format!("{order}\n").into_bytes();
+    body.extend_from_slice(&message);
+    let post =
+        Post { path: SENDMAIL_PATH.to_owned(), kind: "application/octet-stream", body: Bytes::from(body) };
+    tokio::time::timeout(ANSWER_TIMEOUT, exchange(TokioIo::new(stream), post))
+        .await
+        .map_err(|_| CallError::Broken("no answer came in time".to_owned()))?
+}
+
+/// What is asked.
+struct Post {
+    path: String,
+    kind: &'static str,
+    body: Bytes,
+}
+
+async fn exchange(stream: TokioIo<tokio::net::UnixStream>, post: Post) -> Result<Value, CallError> {
     let broken = |error: &dyn fmt::Display| CallError::Broken(error.to_string());
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(stream).await.map_err(|error| broken(&error))?;
     let connection = tokio::spawn(connection);
-    let request = Request::post(format!("/v1/{operation}"))
+    let request = Request::post(post.path)
         .header(HOST, "localhost")
-        .header(CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(arguments.to_string())))
+        .header(CONTENT_TYPE, post.kind)
+        .body(Full::new(post.body))
         .map_err(|error| broken(&error))?;
     let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
     let status = response.status();

@@ -5,14 +5,16 @@ mod client;
 mod config;
 mod door;
 mod failure;
+mod local;
 mod pages;
 mod server;
 mod site;
 
-pub use client::{CallError, call};
+pub use client::{CallError, call, hand_over};
 pub use config::{Config, Entrance, Shows, StsMode, StsOptions, decode};
 pub use door::{Answering, BUSY, Door, Insight};
 pub use failure::{Failure, Kind};
+pub use local::{LocalService, ORDER_MAX, serve_local};
 pub use pages::mta_sts::{policy, policy_id};
 pub use pages::profile::{document as profile, url as profile_url};
 pub use server::{Answer, BODY_MAX, Service as Operations, serve};

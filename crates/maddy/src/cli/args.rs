@@ -46,6 +46,7 @@ Mail
   import         maildir, mbox: mail of other programs into an account; forget: bring it in again
   export         maildir, mbox: the mail of an account, or of all, as files
   queue          list, show, retry, flush, hold, release, edit, remove, suppressed: mail that goes out
+  sendmail       send a message from standard input, as programs do (also under the name sendmail)
   reports        list, show, summary: what others report about our domains (DMARC, TLS)
 
 Options
@@ -121,6 +122,9 @@ pub(crate) enum Command {
     /// What others report about our domains: DMARC aggregate reports and TLS reports
     #[command(subcommand)]
     Reports(ReportsCommand),
+    /// Send a message from standard input, as programs call sendmail: -t, -f, -F, -i, -v, -bs, -bp, -N, -R
+    #[command(args(without(&["config", "state_dir", "json"])))]
+    Sendmail,
     /// Turn a password into what is stored of it
     #[command(args(without(&["config", "state_dir"])))]
     Hash,

@@ -23,6 +23,7 @@ mod recording;
 mod reindex;
 mod reports;
 mod rights;
+pub(crate) mod sendmail;
 mod speak;
 mod sts;
 mod suppressed;
@@ -120,6 +121,8 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::Import(command) => on_runtime(import::run(&command, &global)),
         Command::Export(command) => on_runtime(export::run(&command, &global)),
         Command::Queue(command) => on_runtime(queue::run(&command, &global)),
+        // Its arguments are read before ours are.
+        Command::Sendmail => Ok(()),
         Command::Reports(command) => on_runtime(reports::run(&command, &global)),
     }
 }

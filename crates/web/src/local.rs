@@ -1,0 +1,140 @@
+//! The socket for programs of this machine: one operation, `POST /v1/sendmail`. Its body is a line of JSON, the order, and
+//! behind it the message as it is. Anybody may connect; who it is the system says.
+
+use crate::failure::{Failure, Kind};
+use crate::server::Answer;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::serve::IncomingStream;
+use axum::{Json, serve::Listener};
+use net::{LocalListener, Stop};
+use serde_json::Value;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+use tracing::warn;
+
+/// Where a message is handed over.
+pub(crate) const SENDMAIL_PATH: &str = "/v1/sendmail";
+/// Longest order in octets: the addresses, as a rule.
+pub const ORDER_MAX: usize = 512 * 1024;
+/// Messages that may come in at the same time; others wait before their octets are read.
+const AT_ONCE: usize = 8;
+/// Longest time for the octets of one message to come, from a program on the same machine.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// Pause after an accept that failed, so that we do not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whoever takes messages of local programs.
+pub trait LocalService: Send + Sync + 'static {
+    /// Largest message in octets, at the moment.
+    fn size_max(&self) -> usize;
+
+    /// Takes a message from the user with this number.
+    fn take(
+        &self,
+        uid: u32,
+        order: Value,
+        message: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>>;
+}
+
+/// Who connected.
+#[derive(Clone, Copy, Debug)]
+struct Caller(u32);
+
+struct Local {
+    service: Arc<dyn LocalService>,
+    turns: Semaphore,
+}
+
+/// Serves the socket until the word to stop; messages under way are finished.
+pub async fn serve_local(
+    listener: LocalListener,
+    service: Arc<dyn LocalService>,
+    mut stop: Stop,
+) -> io::Result<()> {
+    let local = Arc::new(Local { service, turns: Semaphore::new(AT_ONCE) });
+    let router = Router::new()
+        .route(SENDMAIL_PATH, post(take))
+        .fallback(|| async { Failure::new(Kind::NotFound, "there is nothing here but POST /v1/sendmail") })
+        .with_state(local)
+        .into_make_service_with_connect_info::<Caller>();
+    axum::serve(Open(listener), router).with_graceful_shutdown(async move { stop.wait().await }).await
+}
+
+async fn take(
+    State(local): State<Arc<Local>>,
+    ConnectInfo(Caller(uid)): ConnectInfo<Caller>,
+    body: Body,
+) -> Response {
+    match answer(&local, uid, body).await {
+        Ok(value) => (StatusCode::OK, Json(value)).into_response(),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn answer(local: &Local, uid: u32, body: Body) -> Answer {
+    let ended = |_| Failure::new(Kind::Unavailable, "the server is ending");
+    let _turn = local.turns.acquire().await.map_err(ended)?;
+    let size_max = local.service.size_max();
+    let most = size_max.saturating_add(ORDER_MAX);
+    let octets = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, most)).await;
+    let octets = octets
+        .map_err(|_| Failure::new(Kind::BadRequest, "the message did not come in time"))?
+        .map_err(|_| {
+            let text = format!(
+                "the message did not come whole, or is larger than the {size_max} octets that are taken"
+            );
+            Failure::new(Kind::BadRequest, text)
+        })?;
+    let (order, message) = split(&octets)?;
+    local.service.take(uid, order, message).await
+}
+
+fn split(octets: &Bytes) -> Result<(Value, Vec<u8>), Failure> {
+    let bad = |what: String| Failure::new(Kind::BadRequest, what);
+    let end = octets.iter().take(ORDER_MAX).position(|octet| *octet == b'\n');
+    let end = end.ok_or_else(|| bad("the order has no end".to_owned()))?;
+    let order = serde_json::from_slice(&octets[..end]).map_err(|error| bad(error.to_string()))?;
+    Ok((order, octets[end + 1..].to_vec()))
+}
+
+/// The listener as axum wants it.
+struct Open(LocalListener);
+
+impl Listener for Open {
+    type Io = UnixStream;
+    type Addr = Caller;
+
+    async fn accept(&mut self) -> (UnixStream, Caller) {
+        loop {
+            match self.0.accept_anybody().await {
+                Ok((stream, uid)) => return (stream, Caller(uid)),
+                Err(error) => {
+                    warn!(%error, "the socket of sendmail takes no connections at the moment");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Caller> {
+        Ok(Caller(u32::MAX))
+    }
+}
+
+impl Connected<IncomingStream<'_, Open>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, Open>) -> Self {
+        *stream.remote_addr()
+    }
+}
