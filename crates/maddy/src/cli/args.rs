@@ -45,7 +45,7 @@ Mail
   imap-msgs      list, add, dump, copy, move, remove, add-flags, rem-flags, set-flags
   import         maildir, mbox: mail of other programs into an account; forget: bring it in again
   export         maildir, mbox: the mail of an account, or of all, as files
-  queue          list, show, retry, flush, hold, release, edit, remove, suppressed: mail that goes out
+  queue          list, show, retry, flush, hold, release, edit, remove, suppressed: outgoing mail
   sendmail       send a message from standard input, as programs do (also under the name sendmail)
   reports        list, show, summary: what others report about our domains (DMARC, TLS)
 

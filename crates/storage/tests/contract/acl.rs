@@ -225,8 +225,9 @@ async fn names_that_are_taken_now_are_changed() {
     let path = bench.dir.path().join("maddy.db");
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
     let mut connection = options.connect().await.unwrap();
-    let back = "DROP TABLE acl; PRAGMA user_version = 7";
-    sqlx::raw_sql(back).execute(&mut connection).await.unwrap();
+    // As it is done to a database of the version before, whatever came after.
+    let step = concat!("DROP TABLE acl;", include_str!("../../migrations/0008_acl.sql"));
+    sqlx::raw_sql(step).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     bench.reopen().await;
     let listing = bench.store.list(owner).await.unwrap();
