@@ -45,6 +45,7 @@ fn every_command_in_the_documents_is_one() {
         "docs/moving.md",
         "docs/flow.md",
         "docs/sending.md",
+        "docs/outgoing.md",
         "docs/queue.md",
         "docs/architecture.md",
         "dist/README.md",

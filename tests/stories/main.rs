@@ -36,6 +36,7 @@ mod notices_find_home;
 mod open_relay_refused;
 mod opportunistic_tls;
 mod our_own_machines_relay;
+mod policies_and_reports;
 mod programs_send;
 mod reload_keeps_connections;
 mod reports_arrive;

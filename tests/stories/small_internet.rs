@@ -340,3 +340,27 @@ fn a_resolver_without_signatures_stops_no_mail() {
     assert!(remote.wait_mails(1)[0].tls);
     maddy.wait_log("*sent*recipient=carl@remote.test*encrypted TLSv1.3 opportunistic*");
 }
+
+/// `maddy check dane` says the same by hand.
+#[test]
+fn a_host_can_be_looked_at_by_hand() {
+    let wanted = ["dane-good", "dane-wrong", "dane-unusable", "dane-bogus", "well"];
+    let rows: Vec<Row<'_>> = rows().into_iter().filter(|row| wanted.contains(&row.name)).collect();
+    let internet = build(&rows);
+    let port = internet.maddy.ports().remote.to_string();
+    for row in &rows {
+        let host = row.host();
+        let output = internet.maddy.cli(&["check", "dane", &host, "--port", &port]);
+        let want = match row.name {
+            "dane-good" => "pass\n*record 3 0 1 *: dane TLSv1.3 dane\n*",
+            "dane-wrong" => {
+                "fail\n*: TLS with mx.dane-wrong.signed failed: its certificate is none of those*"
+            }
+            "dane-unusable" => "permerror\n*(does not count)\n*: encrypted TLSv1.3 dane-unusable\n*",
+            "dane-bogus" => "temperror\n*cannot be found out*",
+            _ => "none\n*has no TLSA records*: verified TLSv1.3 opportunistic\n*",
+        };
+        assert!(is_like(&output.stdout, want), "{host}: {output:?}");
+    }
+    assert!(internet.remotes.iter().all(|remote| remote.mails().is_empty()));
+}

@@ -15,7 +15,7 @@ use crate::trail::{self, Stop, Trail};
 use crate::unreachable::Unreachable;
 use crate::work::{Chunks, no_tls};
 pub(crate) use crate::work::{NotifyPassed, Tried, Work};
-use mail::{Domain, Envelope, Recipient, Reply};
+use mail::{Domain, Envelope, Recipient, Reply, TlsLevel};
 use net::Connector;
 use smtp_proto::client::{Connection, Report, Transaction};
 use smtp_proto::{ContentKind, Extension, Offers};
@@ -270,7 +270,7 @@ impl Attempt<'_> {
             if batch.is_empty() {
                 break;
             }
-            let transaction = self.transaction(&batch, kept.link.offers());
+            let transaction = self.transaction(&batch, &kept.link);
             let passed = match kept.link.offers().has(Extension::Dsn) {
                 true => NotifyPassed::Yes,
                 false => NotifyPassed::No,
@@ -308,7 +308,8 @@ impl Attempt<'_> {
         open.map(|(at, _)| at).take(most).collect()
     }
 
-    fn transaction(&self, batch: &[usize], offers: &Offers) -> Transaction {
+    fn transaction(&self, batch: &[usize], link: &Link) -> Transaction {
+        let offers = link.offers();
         let mut content = self.work.content;
         // A message with octets over 127 goes out as it is to a server that does not announce 8BITMIME: every one in use
         // today takes it, to convert it would break its signatures, and to return it would help nobody.
@@ -319,8 +320,11 @@ impl Attempt<'_> {
         // Raw octets in the header are SMTPUTF8 only if the sender said so (RFC 6531 §3.4); otherwise they are just broken.
         content.utf8_header &= self.work.params.utf8;
         let recipients = batch.iter().map(|at| self.recipients[*at].clone()).collect();
-        let envelope =
-            Envelope { from: self.work.from.clone(), params: self.work.params.clone(), recipients };
+        let mut params = self.work.params.clone();
+        // A notice asks for protection only where it can be had, and is sent in any case (RFC 8689 §5).
+        let is_protected = offers.has(Extension::RequireTls) && link.tls().level >= TlsLevel::Verified;
+        params.require_tls &= is_protected || !self.work.from.is_null();
+        let envelope = Envelope { from: self.work.from.clone(), params, recipients };
         Transaction { envelope, content }
     }
 

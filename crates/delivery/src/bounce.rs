@@ -47,20 +47,27 @@ impl Writer<'_> {
             message_id: &self.world.random.word(MESSAGE_ID_LETTERS),
             envid: about.params.envid.as_deref(),
             queue_id: Some(about.mail_id),
-            ret: about.params.ret.unwrap_or(Ret::Full),
+            ret: ret_of(about.params),
             charset: if about.params.utf8 { Charset::Utf8 } else { Charset::Ascii },
             full_max: self.full_max,
             original: message,
             recipients: reports,
         };
         let composed = dsn::compose(&notice)?;
-        Ok(Some(as_mail(to.clone(), composed)))
+        Ok(Some(as_mail(to.clone(), composed, about.params)))
     }
 }
 
-/// RFC 3461 §6.1: a null sender, no RET, and no notice about the notice.
-fn as_mail(to: Address, composed: dsn::Composed) -> Mail {
-    let params = MailParams { body: composed.body, utf8: composed.utf8, ..MailParams::default() };
+/// How much of the message goes back. What was to travel over TLS alone must not come back whole (RFC 8689 §5).
+fn ret_of(params: &MailParams) -> Ret {
+    if params.require_tls { Ret::Headers } else { params.ret.unwrap_or(Ret::Full) }
+}
+
+/// RFC 3461 §6.1: a null sender, no RET, and no notice about the notice. It is protected as the message was (RFC 8689 §5).
+fn as_mail(to: Address, composed: dsn::Composed, about: &MailParams) -> Mail {
+    let require_tls = about.require_tls;
+    let params =
+        MailParams { body: composed.body, utf8: composed.utf8, require_tls, ..MailParams::default() };
     let recipient = Recipient { address: to, notify: Notify::Never, original: None };
     Mail {
         envelope: Envelope { from: ReversePath::Null, params, recipients: vec![recipient] },

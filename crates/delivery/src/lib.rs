@@ -18,6 +18,7 @@ pub mod mx;
 pub mod owed;
 pub mod plan;
 mod pool;
+pub mod probe;
 mod protect;
 pub mod reception;
 pub mod refusal;

@@ -6,6 +6,7 @@ mod hosts;
 mod house;
 mod owed;
 mod relay;
+mod tls_reports;
 mod wishes;
 
 use crate::fake_mx::{DROP, ENOUGH, FakeMx, SILENCE};

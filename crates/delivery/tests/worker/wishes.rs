@@ -61,10 +61,10 @@ async fn each_answer_is_kept() {
     assert_eq!(
         kept,
         [
-            format!("{first_host} a@e.ex d@e.ex Delivered none 250"),
-            format!("{first_host} b@e.ex Failed none 550"),
-            format!("{first_host} c@e.ex Deferred none 451"),
-            format!("{first_host} c@e.ex Deferred none 451"),
+            format!("{first_host} a@e.ex d@e.ex Delivered none opportunistic 250"),
+            format!("{first_host} b@e.ex Failed none opportunistic 550"),
+            format!("{first_host} c@e.ex Deferred none opportunistic 451"),
+            format!("{first_host} c@e.ex Deferred none opportunistic 451"),
             "slow.ex [ ] x@slow.ex NoWay  451".to_owned(),
             "slow.ex [ ] x@slow.ex NoWay  451".to_owned(),
         ]

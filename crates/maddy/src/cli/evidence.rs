@@ -3,9 +3,10 @@
 
 use crate::cli::args::{Asking, CheckCommand, DkimFile, Global, Listed, MailFile, Sender};
 use crate::cli::recording::{Recorded, Recording};
-use crate::cli::{Trouble, output, source, sts};
+use crate::cli::{Trouble, dane, output, source, sts};
 use crate::config;
 use crate::sts::Inspector;
+use delivery::probe::Prober;
 use mail::{Address, Blob, Domain, Message, ReversePath, header};
 use net::Roots;
 use policy::arc;
@@ -31,6 +32,7 @@ pub(crate) async fn run(command: &CheckCommand, global: &Global) -> Result<(), T
         CheckCommand::Dkim(file) => scene.dkim(file).await?,
         CheckCommand::Dmarc(mail) => scene.dmarc(mail).await?,
         CheckCommand::MtaSts(domain) => sts::check(&domain.domain, &scene.inspector()?).await?,
+        CheckCommand::Dane(host) => dane::check(&host.host, host.port, &scene.prober()?).await?,
         CheckCommand::Arc(file) => scene.arc(file).await?,
         CheckCommand::Dnsbl(listed) => scene.dnsbl(listed).await?,
     };
@@ -132,6 +134,14 @@ impl Scene {
             None => Inspector::new(&self.world, &Roots::WebPki, self.hostname.clone(), Vec::new()),
         };
         made.map_err(|error| Trouble::new(error.to_string()))
+    }
+
+    /// Who looks at mail hosts, with the authorities of the configuration.
+    fn prober(&self) -> Result<Prober, Trouble> {
+        let ca_file = self.config.as_ref().and_then(|config| config.delivery.ca_file.clone());
+        let roots = ca_file.map_or(Roots::WebPki, Roots::WebPkiAndFile);
+        Prober::new(self.hostname.clone(), &roots, &self.world)
+            .map_err(|error| Trouble::new(error.to_string()))
     }
 
     async fn spf(&self, sender: &Sender) -> Result<Said, Trouble> {

@@ -5,6 +5,7 @@ pub(crate) mod args;
 mod ask;
 mod check;
 mod connection;
+mod dane;
 mod dkim;
 mod evidence;
 mod export;

@@ -14,6 +14,8 @@ pub(crate) enum CheckCommand {
     Dmarc(MailFile),
     /// Is the MTA-STS policy of a domain good, and true of its mail hosts?
     MtaSts(OneDomain),
+    /// Which TLSA records does a mail host have, and does it show a certificate that they name?
+    Dane(OneHost),
     /// Is the chain whole of those who handed a message on, and what do they say?
     Arc(DkimFile),
     /// What do lists in the DNS say of an address?
@@ -27,6 +29,7 @@ impl CheckCommand {
             Self::Dkim(file) | Self::Arc(file) => &file.asking,
             Self::Dmarc(mail) => &mail.sender.asking,
             Self::MtaSts(domain) => &domain.asking,
+            Self::Dane(host) => &host.asking,
             Self::Dnsbl(listed) => &listed.asking,
         }
     }
@@ -49,6 +52,16 @@ pub(crate) struct Asking {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OneDomain {
     pub(crate) domain: String,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OneHost {
+    /// The name of the mail host, as MX records have it
+    pub(crate) host: String,
+    #[arg(long, default_value_t = 25)]
+    pub(crate) port: u16,
     #[command(flatten)]
     pub(crate) asking: Asking,
 }
