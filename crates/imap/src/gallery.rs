@@ -2,6 +2,7 @@
 //! so that selecting a mailbox again reads what has changed and not what there is.
 
 use crate::picture::{Picture, Shared};
+use crate::search::columns::Columns;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,8 @@ struct Shelf {
     resting_octets: usize,
     /// Counts how often a picture was left.
     left: u64,
+    /// For all pictures.
+    columns: Columns,
 }
 
 struct Held {
@@ -99,7 +102,7 @@ impl Shelf {
         if let Some(shared) = self.find(mailbox) {
             return shared;
         }
-        let shared = Arc::new(Shared::new(mailbox, picture, rung));
+        let shared = Arc::new(Shared::new(mailbox, picture, rung, self.columns.clone()));
         self.held.insert(mailbox, Held { shared: Arc::clone(&shared), lookers: 1, left: 0 });
         shared
     }

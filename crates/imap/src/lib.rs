@@ -22,6 +22,7 @@ mod reach;
 mod refusal;
 mod scope;
 mod search;
+mod seek;
 mod selected;
 mod telling;
 mod view;

@@ -1,6 +1,8 @@
 //! One picture of a mailbox per process: which messages it has and how they are flagged. All sessions that have
 //! selected it share the picture, so that they never disagree.
 
+use crate::search::columns::Columns;
+use crate::seek::seek;
 use std::mem::size_of;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use storage::{Changes, MailboxId, Mark, ModSeq, Snapshot, Store, Stored, Uid};
@@ -61,6 +63,34 @@ impl Picture {
     pub(crate) fn mark(&self, uid: Uid) -> Option<&Mark> {
         self.marks.binary_search_by_key(&uid, |mark| mark.uid).ok().map(|at| &self.marks[at])
     }
+
+    /// The same near `at`, where the one before was found; the picture may have changed since.
+    pub(crate) fn mark_near(&self, uid: Uid, at: &mut usize) -> Option<&Mark> {
+        let passed = at.checked_sub(1).and_then(|before| self.marks.get(before));
+        let from = if passed.is_some_and(|mark| mark.uid < uid) { *at } else { 0 };
+        let found = seek(&self.marks, from, uid, |mark| mark.uid).ok()?;
+        *at = found + 1;
+        self.marks.get(found)
+    }
+
+    /// For one who goes over the messages in their order.
+    pub(crate) fn walk(&self) -> Walk<'_> {
+        Walk { marks: &self.marks, at: 0 }
+    }
+}
+
+/// Goes over a picture; UIDs that are asked for ascend.
+pub(crate) struct Walk<'p> {
+    marks: &'p [Mark],
+    at: usize,
+}
+
+impl<'p> Walk<'p> {
+    pub(crate) fn mark(&mut self, uid: Uid) -> Option<&'p Mark> {
+        let found = seek(self.marks, self.at, uid, |mark| mark.uid);
+        self.at = found.map_or_else(|next| next, |at| at + 1);
+        found.ok().and_then(|at| self.marks.get(at))
+    }
 }
 
 /// A picture that several sessions look at.
@@ -70,12 +100,19 @@ pub(crate) struct Shared {
     /// The newest number of the account's bell that the picture was brought up to. Held while the store is asked,
     /// so that one session asks for all.
     checked: tokio::sync::Mutex<ModSeq>,
+    columns: Columns,
 }
 
 impl Shared {
     /// A picture that was read when the account's bell had rung up to `checked`, or later.
-    pub(crate) fn new(mailbox: MailboxId, picture: Picture, checked: ModSeq) -> Self {
-        Self { mailbox, picture: RwLock::new(picture), checked: tokio::sync::Mutex::new(checked) }
+    pub(crate) fn new(mailbox: MailboxId, picture: Picture, checked: ModSeq, columns: Columns) -> Self {
+        let checked = tokio::sync::Mutex::new(checked);
+        Self { mailbox, picture: RwLock::new(picture), checked, columns }
+    }
+
+    /// What is known of the messages of all mailboxes for sorting and threading.
+    pub(crate) fn columns(&self) -> &Columns {
+        &self.columns
     }
 
     pub(crate) fn mailbox(&self) -> MailboxId {

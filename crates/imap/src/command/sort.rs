@@ -18,7 +18,7 @@ pub(super) async fn sort(client: &mut Client, sort: Sort) -> Outcome {
     };
     let sorted = at(client, async |place| {
         let found = place.find_among(&sort.search.key, among.drain(..)).await?;
-        search::sorted(place, &sort.search.key, &sort.order, &found).await
+        search::sorted(place, &sort.search.key, &sort.order, found).await
     });
     let sorted = match sorted.await? {
         Ok(sorted) => sorted,

@@ -23,15 +23,22 @@ pub(crate) struct Facts {
     fields: KeyFields,
 }
 
-/// Looks at messages without reading them, or at their headers where nothing is stored. What comes back is in the order
-/// of `targets`, without the messages that are gone.
+/// What was found out of messages.
+pub(crate) struct Gathered<T> {
+    /// In the order that was asked for, without the messages that are gone.
+    pub(crate) known: Vec<(Target, T)>,
+    /// Some could not be read, and count as if nothing stood in them.
+    pub(crate) unreadable: bool,
+}
+
+/// Looks at messages without reading them, or at their headers where nothing is stored.
 pub(crate) async fn gather<T: Send + 'static>(
     store: &Store,
     mailbox: MailboxId,
     targets: &[Target],
     depth: Depth,
     make: impl Fn(&Facts) -> T + Clone + Send + Sync + 'static,
-) -> Result<Vec<(Target, T)>, Response> {
+) -> Result<Gathered<T>, Response> {
     let mut known = Vec::with_capacity(targets.len());
     let mut unknown = Vec::new();
     let first = make.clone();
@@ -51,18 +58,26 @@ pub(crate) async fn gather<T: Send + 'static>(
         })
         .await?;
     if unknown.is_empty() {
-        return Ok(known);
+        return Ok(Gathered { known, unreadable: false });
     }
+    let mut unreadable = false;
     let look = move |target: Target, row: &mut Row| {
         let lacks = row.key_fields.is_none();
         let fields = header(row).map(|(_, _, keys)| keys);
         let keys = fields.clone().filter(|_| lacks);
+        let is_read = fields.is_some();
         let facts = Facts { received: row.received, size: row.size, fields: fields.unwrap_or_default() };
-        Seen { what: (target, make(&facts)), keys }
+        Seen { what: (target, make(&facts), is_read), keys }
     };
-    Pages { store, mailbox, depth: Depth::Header }.each(&unknown, look, |made| known.push(made)).await?;
+    let pages = Pages { store, mailbox, depth: Depth::Header };
+    pages
+        .each(&unknown, look, |(target, made, is_read)| {
+            known.push((target, made));
+            unreadable |= !is_read;
+        })
+        .await?;
     known.sort_unstable_by_key(|(target, _)| target.number);
-    Ok(known)
+    Ok(Gathered { known, unreadable })
 }
 
 impl Facts {

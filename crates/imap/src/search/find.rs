@@ -49,8 +49,9 @@ impl Place<'_> {
             let picture = self.shared.look();
             let test = Test::new(key, self.view, &picture, self.saved, self.now);
             let (mut found, mut open) = (Vec::new(), Vec::new());
+            let mut walk = picture.walk();
             for target in targets {
-                let Some(mark) = picture.mark(target.uid) else { continue };
+                let Some(mark) = walk.mark(target.uid) else { continue };
                 match test.judge(&Known::from_mark(target, mark)) {
                     Some(true) => found.push(target),
                     Some(false) => {}

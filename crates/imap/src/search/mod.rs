@@ -1,5 +1,7 @@
 //! SEARCH: first what flags and numbers can tell, then, for the messages that are still open, what stands in them.
 
+mod column;
+pub(crate) mod columns;
 pub(crate) mod context;
 mod facts;
 mod find;
@@ -8,6 +10,7 @@ mod order;
 mod relevancy;
 mod sort;
 mod subject;
+mod symbols;
 mod text;
 mod thread;
 

@@ -50,15 +50,6 @@ pub(crate) fn rank(order: &[SortBy], messages: &mut [(Target, Vec<Value>)], scor
     }
 }
 
-/// Sorts messages with their values. Those that no criterion tells apart are in the order of the mailbox, also under
-/// REVERSE.
-pub(crate) fn sort(order: &[SortBy], mut messages: Vec<(Target, Vec<Value>)>) -> Vec<Target> {
-    messages.sort_unstable_by(|(a, a_values), (b, b_values)| {
-        compare(order, a_values, b_values).then(a.number.cmp(&b.number))
-    });
-    messages.into_iter().map(|(target, _)| target).collect()
-}
-
 /// By the first criterion that tells two messages apart.
 pub(crate) fn compare(order: &[SortBy], a: &[Value], b: &[Value]) -> Ordering {
     let mut each = order.iter().zip(a.iter().zip(b)).map(|(by, (a, b))| match by.direction {

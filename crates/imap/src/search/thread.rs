@@ -6,28 +6,28 @@ use super::subject::Kind;
 use imap_proto::response::ThreadMark;
 use std::collections::HashMap;
 
-/// What threading needs to know of a message.
+/// What threading needs to know of a message. Texts are numbers: the same text is the same number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Threaded {
+pub(crate) struct Threaded<'a> {
     /// What the client is told.
     pub(crate) name: u32,
     /// Sent date in seconds.
     pub(crate) sent: i64,
     /// Internal date in seconds.
     pub(crate) received: i64,
-    /// Base subject, folded.
-    pub(crate) subject: String,
+    /// Base subject, folded; `None` if it is empty.
+    pub(crate) subject: Option<u32>,
     pub(crate) kind: Kind,
-    pub(crate) id: Option<String>,
+    pub(crate) id: Option<u32>,
     /// Oldest first.
-    pub(crate) references: Vec<String>,
+    pub(crate) references: &'a [u32],
 }
 
 /// ORDEREDSUBJECT. `messages` are in the order of the mailbox.
-pub(crate) fn by_subject(messages: &[Threaded]) -> Vec<ThreadMark> {
-    let mut threads: HashMap<&str, Vec<usize>> = HashMap::new();
+pub(crate) fn by_subject(messages: &[Threaded<'_>]) -> Vec<ThreadMark> {
+    let mut threads: HashMap<Option<u32>, Vec<usize>> = HashMap::new();
     for (at, message) in messages.iter().enumerate() {
-        threads.entry(&message.subject).or_default().push(at);
+        threads.entry(message.subject).or_default().push(at);
     }
     let order = |at: &usize| (messages[*at].sent, *at);
     let mut threads: Vec<Vec<usize>> = threads.into_values().collect();
@@ -45,7 +45,7 @@ pub(crate) fn by_subject(messages: &[Threaded]) -> Vec<ThreadMark> {
 }
 
 /// REFERENCES. `messages` are in the order of the mailbox.
-pub(crate) fn by_references(messages: &[Threaded]) -> Vec<ThreadMark> {
+pub(crate) fn by_references(messages: &[Threaded<'_>]) -> Vec<ThreadMark> {
     let mut forest = Forest { messages, nodes: Vec::new() };
     forest.link();
     let mut roots: Vec<usize> =
@@ -59,7 +59,7 @@ pub(crate) fn by_references(messages: &[Threaded]) -> Vec<ThreadMark> {
 }
 
 /// REFS (draft-ietf-morg-inthread §4): no look at subjects, and the thread to which the last message came stands last.
-pub(crate) fn by_arrival(messages: &[Threaded]) -> Vec<ThreadMark> {
+pub(crate) fn by_arrival(messages: &[Threaded<'_>]) -> Vec<ThreadMark> {
     let mut forest = Forest { messages, nodes: Vec::new() };
     forest.link();
     let mut roots: Vec<usize> =
@@ -79,11 +79,11 @@ struct Node {
 }
 
 struct Forest<'a> {
-    messages: &'a [Threaded],
+    messages: &'a [Threaded<'a>],
     nodes: Vec<Node>,
 }
 
-impl<'a> Forest<'a> {
+impl Forest<'_> {
     fn add(&mut self, message: Option<usize>) -> usize {
         self.nodes.push(Node { message, ..Node::default() });
         self.nodes.len() - 1
@@ -91,11 +91,11 @@ impl<'a> Forest<'a> {
 
     /// Step 1: who answers whom.
     fn link(&mut self) {
-        let mut known: HashMap<&'a str, usize> = HashMap::new();
+        let mut known: HashMap<u32, usize> = HashMap::with_capacity(self.messages.len());
         for (at, message) in self.messages.iter().enumerate() {
             let mut last = None;
-            for id in &message.references {
-                let node = *known.entry(id).or_insert_with(|| {
+            for id in message.references {
+                let node = *known.entry(*id).or_insert_with(|| {
                     self.nodes.push(Node::default());
                     self.nodes.len() - 1
                 });
@@ -106,9 +106,9 @@ impl<'a> Forest<'a> {
                 }
                 last = Some(node);
             }
-            let node = match &message.id {
+            let node = match message.id {
                 None => self.add(Some(at)),
-                Some(id) => match known.get(id.as_str()) {
+                Some(id) => match known.get(&id) {
                     // Who comes first has the identifier; others that have it too are known to nobody.
                     Some(node) if self.nodes[*node].message.is_some() => self.add(Some(at)),
                     Some(node) => {
@@ -240,14 +240,13 @@ impl<'a> Forest<'a> {
     }
 
     /// The base subject of a thread; `None` if it is empty.
-    fn subject(&self, root: usize) -> Option<&'a str> {
-        let messages = self.messages;
-        self.speaker(root).map(|at| messages[at].subject.as_str()).filter(|subject| !subject.is_empty())
+    fn subject(&self, root: usize) -> Option<u32> {
+        self.speaker(root).and_then(|at| self.messages[at].subject)
     }
 
     /// Step 5: threads of the same subject become one.
     fn join(&mut self, roots: &mut Vec<usize>) {
-        let mut table: HashMap<&'a str, usize> = HashMap::new();
+        let mut table: HashMap<u32, usize> = HashMap::new();
         for root in roots.iter().copied() {
             let Some(subject) = self.subject(root) else { continue };
             let held = *table.entry(subject).or_insert(root);
@@ -261,7 +260,7 @@ impl<'a> Forest<'a> {
         let mut added = Vec::new();
         for (root, subject) in roots.iter().copied().zip(subjects) {
             let Some(subject) = subject else { continue };
-            let Some(held) = table.get(subject).copied().filter(|held| *held != root) else { continue };
+            let Some(held) = table.get(&subject).copied().filter(|held| *held != root) else { continue };
             if self.nodes[root].parent.is_some() {
                 // It went below a dummy with another.
                 continue;

@@ -3,27 +3,32 @@
 use super::*;
 use crate::search::casemap::fold;
 use crate::search::subject::Subject;
+use crate::search::symbols::Symbols;
 use imap_proto::{Names, Untagged};
 
 /// One message a line: identifier (`-` for none), references or `-`, sent date, subject. Numbered from 1.
-fn messages(table: &str) -> Vec<Threaded> {
+fn messages(table: &str) -> Vec<Threaded<'static>> {
+    let (mut ids, mut subjects) = (Symbols::default(), Symbols::default());
     let lines = table.lines().map(str::trim).filter(|line| !line.is_empty());
     (1..)
         .zip(lines)
         .map(|(name, line)| {
             let mut words = line.splitn(4, ' ');
-            let id = words.next().filter(|id| *id != "-").map(str::to_owned);
+            let id = words.next().filter(|id| *id != "-").map(|id| ids.number(id));
             let references = words.next().filter(|list| *list != "-").unwrap_or_default();
             let sent = words.next().unwrap().parse().unwrap();
             let subject = Subject::new(words.next().unwrap_or_default());
+            let references: Vec<u32> =
+                references.split(',').filter(|id| !id.is_empty()).map(|id| ids.number(id)).collect();
+            let base = fold(&subject.base);
             Threaded {
                 name,
                 sent,
                 received: i64::from(name),
-                subject: fold(&subject.base),
+                subject: (!base.is_empty()).then(|| subjects.number(&base)),
                 kind: subject.kind,
                 id,
-                references: references.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect(),
+                references: references.leak(),
             }
         })
         .collect()
@@ -112,19 +117,21 @@ fn ordered_subjects() {
 /// A chain as long as a mailbox is neither slow nor too deep.
 #[test]
 fn very_deep() {
-    let chain: Vec<Threaded> = (0..50_000)
-        .map(|n| Threaded {
+    let before: Vec<[u32; 1]> = (0..50_000_u32).map(|n| [n.wrapping_sub(1)]).collect();
+    let chain: Vec<Threaded<'_>> = (0..50_000)
+        .zip(&before)
+        .map(|(n, before)| Threaded {
             name: n + 1,
             sent: i64::from(n),
             received: 0,
-            subject: "X".to_owned(),
+            subject: Some(0),
             kind: Kind::ReplyOrForward,
-            id: Some(n.to_string()),
-            references: vec![n.wrapping_sub(1).to_string()],
+            id: Some(n),
+            references: before,
         })
         .collect();
     assert_eq!(by_references(&chain).len(), 50_002);
-    let backwards: Vec<Threaded> = chain.iter().rev().cloned().collect();
+    let backwards: Vec<Threaded<'_>> = chain.iter().rev().cloned().collect();
     assert_eq!(by_references(&backwards).len(), 50_002);
 }
 
