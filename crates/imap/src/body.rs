@@ -1,8 +1,8 @@
 //! A stored message as FETCH and SEARCH read it: by ranges of octets, never whole in memory.
 
 use imap_proto::command::{Section, SectionText};
-use mail::Message;
 use mail::mime::{self, Parts};
+use mail::{Blob, Message};
 use std::io;
 use std::ops::Range;
 use storage::Row;
@@ -28,6 +28,15 @@ impl Body {
             // Filed without a table, or by another version: found again.
             None => analyse(&message).await?.parts,
         };
+        Some(Self { message, parts })
+    }
+
+    /// Takes the header out of a row that was read with `HEADER` and `PREFIX`; of such a body no other section may be asked for.
+    /// `None`: the message has to be read.
+    pub(crate) fn take_header(row: &mut Row) -> Option<Self> {
+        let received = Blob::from_bytes(row.header.take()?);
+        let message = Message { added: row.prefix.take().unwrap_or_default(), received };
+        let parts = Parts::of_header(message.len());
         Some(Self { message, parts })
     }
 
@@ -66,6 +75,18 @@ impl Body {
             }
         };
         self.parts.section(&section.part, what)
+    }
+
+    /// Octets from `offset`, at most `most` and fewer where the received ones begin, if they are in memory; empty only at the end.
+    pub(crate) fn at_hand(&self, offset: u64, most: usize) -> Option<&[u8]> {
+        let received = self.message.received.as_memory()?;
+        let index = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let added = &self.message.added;
+        let rest = match added.get(index(offset)..) {
+            Some(rest) if !rest.is_empty() => rest,
+            _ => received.get(index(offset.saturating_sub(added.len() as u64))..).unwrap_or_default(),
+        };
+        Some(&rest[..rest.len().min(most)])
     }
 
     /// Octets from `offset`, at most `most`; empty only at the end.
@@ -135,7 +156,6 @@ pub(crate) async fn key_fields(message: &Message) -> Option<mime::KeyFields> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mail::Blob;
     use std::io::Write;
 
     /// Octets of the part that is not asked for.

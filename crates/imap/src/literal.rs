@@ -44,13 +44,24 @@ pub(crate) async fn send_range(
     let mut at = range.start;
     while at < range.end {
         let most = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(PIECE);
-        let piece = match body.read(at, most).await {
-            Ok(piece) if !piece.is_empty() => piece,
-            other => return Err(broken(client, other.err())),
+        let sent = match body.at_hand(at, most) {
+            Some(piece) => {
+                push_plain(client.session.output(), piece);
+                piece.len()
+            }
+            None => match body.read(at, most).await {
+                Ok(piece) => {
+                    push_plain(client.session.output(), &piece);
+                    piece.len()
+                }
+                Err(error) => return Err(broken(client, Some(error))),
+            },
         };
-        push_plain(client.session.output(), &piece);
+        if sent == 0 {
+            return Err(broken(client, None));
+        }
         client.relieve().await?;
-        at += piece.len() as u64;
+        at += sent as u64;
     }
     Ok(())
 }

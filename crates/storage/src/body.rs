@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::message::Shape;
 use mail::Blob;
+use mail::mime::{Parts, Section};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 use std::cell::RefCell;
@@ -28,6 +29,8 @@ const WORTH: usize = 10;
 pub(crate) const PACK_MIN: usize = 4 * 1024;
 /// Hashing and compressing more than this is moved off the async threads.
 const INLINE_MAX: u64 = 16 * 1024;
+/// Longest header that is kept apart from its message, in octets.
+pub(crate) const HEADER_MAX: u64 = 16 * 1024;
 /// Octets copied at once into a file.
 const COPY_PIECE: usize = 256 * 1024;
 
@@ -44,6 +47,8 @@ pub(crate) struct Prepared {
     pub(crate) size: u64,
     pub(crate) stored: Stored,
     pub(crate) shape: Shape,
+    /// To be kept apart; empty if it is not.
+    pub(crate) header: Vec<u8>,
 }
 
 pub(crate) enum Stored {
@@ -60,7 +65,7 @@ impl Prepared {
             Stored::Zstd(octets) => octets.len() as u64,
             Stored::File(_) => 0,
         };
-        octets + self.shape.octets()
+        octets + self.shape.octets() + self.header.len() as u64
     }
 }
 
@@ -138,7 +143,8 @@ impl Folder {
         guard.keep();
         let guard = FileGuard { name, path: path.clone(), kept: AtomicBool::new(false) };
         File::open(folder)?.sync_all()?;
-        Ok(Prepared { hash, size: blob.len(), stored: Stored::File(Arc::new(guard)), shape })
+        let header = header(blob, &shape)?;
+        Ok(Prepared { hash, size: blob.len(), stored: Stored::File(Arc::new(guard)), shape, header })
     }
 
     /// Makes the folder unless it is there, and sees to it that its name is flushed. That it is there does not say so:
@@ -239,12 +245,24 @@ fn prepare_small(blob: Blob, shape: Shape) -> Result<Prepared> {
     let octets = blob.as_memory().unwrap_or_default();
     let hash = *blake3::hash(octets).as_bytes();
     let size = blob.len();
+    let header = header(&blob, &shape)?;
     let packed = if octets.len() < PACK_MIN { None } else { pack(octets)? };
     let stored = match packed {
         Some(packed) => Stored::Zstd(packed),
         None => Stored::Plain(blob),
     };
-    Ok(Prepared { hash, size, stored, shape })
+    Ok(Prepared { hash, size, stored, shape, header })
+}
+
+/// The header as the table of parts has it, if it is one that is kept.
+fn header(blob: &Blob, shape: &Shape) -> Result<Vec<u8>> {
+    let range = Parts::decode(&shape.parts).and_then(|parts| parts.section(&[], Section::Header));
+    match range {
+        Some(range) if range.start == 0 && range.end <= HEADER_MAX.min(blob.len()) => {
+            Ok(blob.read_at(0, usize::try_from(range.end).unwrap_or(0))?)
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Copies into a new file and flushes it; returns the hash.

@@ -159,7 +159,7 @@ impl From<sqlx::Error> for Trouble {
         match &error {
             sqlx::Error::Database(inner) => {
                 let code = inner.code().and_then(|code| code.parse().ok()).unwrap_or(0);
-                from_sqlite(code, &error)
+                from_sqlite(code, error.to_string())
             }
             sqlx::Error::PoolTimedOut => Self::Busy,
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::Closed,
@@ -170,16 +170,16 @@ impl From<sqlx::Error> for Trouble {
 }
 
 /// Result codes of SQLite; the low octet is the primary code (sqlite.org/rescode.html).
-fn from_sqlite(code: u32, error: &sqlx::Error) -> Trouble {
+fn from_sqlite(code: i32, text: String) -> Trouble {
     match code & 0xff {
         5 | 6 => Trouble::Busy,
         // SQLITE_NOMEM, SQLITE_IOERR, SQLITE_CANTOPEN
-        7 | 10 | 14 => Trouble::Io(error.to_string()),
+        7 | 10 | 14 => Trouble::Io(text),
         8 => Trouble::ReadOnly,
         // SQLITE_CORRUPT, SQLITE_NOTADB
-        11 | 26 => Trouble::Corrupt(error.to_string()),
+        11 | 26 => Trouble::Corrupt(text),
         13 => Trouble::Full,
-        _ => Trouble::Bug(error.to_string()),
+        _ => Trouble::Bug(text),
     }
 }
 
@@ -195,6 +195,19 @@ fn from_io(error: &std::io::Error) -> Trouble {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         Self::Trouble(error.into())
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error().map_or(0, |error| error.extended_code);
+        Self::Trouble(from_sqlite(code, error.to_string()))
+    }
+}
+
+impl From<rusqlite::types::FromSqlError> for Error {
+    fn from(error: rusqlite::types::FromSqlError) -> Self {
+        Self::corrupt(format!("a value of another type: {error}"))
     }
 }
 

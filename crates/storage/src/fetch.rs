@@ -1,17 +1,14 @@
 //! Reads messages: rows in pages, and single messages whole.
 
+use crate::body::Folder;
 use crate::error::Result;
 use crate::flags::{Flags, Keywords};
 use crate::ids::{EmailId, MailboxId, Uid};
 use crate::message::{Columns, Row as Message};
-use crate::page::Page;
 use crate::store::Store;
 use crate::uidset::UidSet;
-use futures_util::TryStreamExt;
-use mail::Blob;
+use rusqlite::Row;
 use serde_json::json;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 /// Most rows that one call of [`Store::fetch`] returns.
 pub const PAGE_MAX: usize = 1000;
@@ -21,27 +18,7 @@ pub const PAGE_OCTETS: u64 = 4 * 1024 * 1024;
 const FILE_OCTETS: u64 = PAGE_OCTETS / 16;
 
 /// The numbers that each row begins with.
-pub(crate) const HEAD: usize = 9;
-
-const FLAT: &str = "SELECT m.uid, m.flags, m.keywords, m.modseq, m.received, m.saved, m.size, m.content, \
-    length(c.prefix) \
-    FROM json_each(?2) r CROSS JOIN message m JOIN content c ON c.id = m.content \
-    WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3";
-
-/// Without the wide rows of `body`: what search and sort go over.
-const KEYS: &str = "SELECT m.uid, m.flags, m.keywords, m.modseq, m.received, m.saved, m.size, m.content, \
-    length(c.prefix), CASE WHEN ?4 & 8 THEN c.prefix END, k.fields \
-    FROM json_each(?2) r CROSS JOIN message m JOIN content c ON c.id = m.content \
-    LEFT JOIN body_key_fields k ON k.body = c.body \
-    WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3";
-
-const DEEP: &str = "SELECT m.uid, m.flags, m.keywords, m.modseq, m.received, m.saved, m.size, m.content, \
-    length(c.prefix), CASE WHEN ?4 & 1 THEN b.envelope END, CASE WHEN ?4 & 2 THEN b.bodystructure END, \
-    CASE WHEN ?4 & 4 THEN b.parts END, CASE WHEN ?4 & 24 THEN c.prefix END, \
-    CASE WHEN ?4 & 32 THEN (SELECT k.fields FROM body_key_fields k WHERE k.body = b.id) END, b.size, b.place, b.file, \
-    CASE WHEN ?4 & 16 THEN (SELECT o.octets FROM body_octets o WHERE o.body = b.id) END \
-    FROM json_each(?2) r CROSS JOIN message m JOIN content c ON c.id = m.content JOIN body b ON b.id = c.body \
-    WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3";
+const HEAD: usize = 9;
 
 impl Store {
     /// Rows of `uids`, ascending, at most `page` (up to [`PAGE_MAX`]) and about [`PAGE_OCTETS`]; UIDs that are not there are
@@ -53,48 +30,26 @@ impl Store {
         columns: Columns,
         page: usize,
     ) -> Result<Vec<Message>> {
-        // No more than there are, so that the octets of a page are shared by its rows and not by a thousand.
-        let count = uids.len().clamp(1, page.clamp(1, PAGE_MAX) as u64);
-        let mut reader = self.readers().acquire().await?;
-        loop {
-            let page = Page::read(&mut reader, mailbox, uids, columns, (count, PAGE_OCTETS / count)).await?;
-            let mut rows = page.rows()?;
-            let mut ahead: Option<Message> = None;
-            let over = page.large()?;
-            let mut stream = sqlx::query(statement(columns))
-                .bind(mailbox.0)
-                .bind(over.to_json())
-                .bind(i64::try_from(PAGE_MAX).unwrap_or(i64::MAX))
-                .bind(columns.bits())
-                .fetch(&mut *reader);
-            let mut messages = Vec::new();
-            let mut octets = 0;
-            let mut missed = false;
-            while octets < PAGE_OCTETS
-                && let Some(next) = rows.next(self.bodies())?
-            {
-                let mut message = next.message;
-                if !next.fits {
-                    while ahead.as_ref().is_none_or(|ahead| ahead.uid < message.uid)
-                        && let Some(row) = stream.try_next().await?
-                    {
-                        ahead = Some(self.read_row(&row, columns)?);
-                    }
-                    let Some(whole) = ahead.take_if(|ahead| ahead.uid == message.uid) else {
-                        // Expunged a moment ago.
-                        missed = true;
-                        continue;
-                    };
-                    message = whole;
+        let most = page.clamp(1, PAGE_MAX);
+        let count = usize::try_from(uids.len()).unwrap_or(usize::MAX).min(most);
+        let uids = uids.to_json();
+        let store = self.clone();
+        self.blocking()
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(&statement(columns))?;
+                let mut rows = statement.query((mailbox.0, uids, most as i64))?;
+                let mut messages = Vec::with_capacity(count);
+                let mut octets = 0;
+                while octets < PAGE_OCTETS
+                    && let Some(row) = rows.next()?
+                {
+                    let message = read_row(row, store.bodies(), columns)?;
+                    octets += weight(&message);
+                    messages.push(message);
                 }
-                octets += weight(&message);
-                messages.push(message);
-            }
-            // Nothing at all would mean that no more are left.
-            if !messages.is_empty() || !missed {
-                return Ok(messages);
-            }
-        }
+                Ok(messages)
+            })
+            .await
     }
 
     /// Adds the key fields of bodies that were filed without them, each by the number of a message that has it; bodies
@@ -120,39 +75,86 @@ impl Store {
         let mut rows = self.fetch(mailbox, &UidSet::one(uid), Columns::MESSAGE, 1).await?;
         Ok(rows.pop().and_then(|row| row.message))
     }
+}
 
-    fn read_row(&self, row: &SqliteRow, columns: Columns) -> Result<Message> {
-        let mut head = [0; HEAD];
-        for (at, number) in head.iter_mut().enumerate() {
-            *number = row.try_get(at)?;
+/// The values that `columns` asks for, in their order behind the numbers.
+fn statement(columns: Columns) -> String {
+    let has = |column| columns.contains(column);
+    let mut sql = String::from(
+        "SELECT m.uid, m.flags, m.keywords, m.modseq, m.received, m.saved, m.size, m.content, octet_length(c.prefix)",
+    );
+    let mut joins = String::new();
+    for (column, value) in VALUES {
+        if has(column) {
+            sql += value;
         }
-        let mut message = blank(head);
-        if columns == Columns::NONE {
-            return Ok(message);
-        }
-        if statement(columns) == KEYS {
-            message.prefix = row.try_get(9)?;
-            message.key_fields = row.try_get(10)?;
-            return Ok(message);
-        }
-        message.envelope = row.try_get(9)?;
-        message.bodystructure = row.try_get(10)?;
-        message.parts = row.try_get(11)?;
-        let prefix: Option<Vec<u8>> = row.try_get(12)?;
-        if columns.contains(Columns::MESSAGE) {
-            let received: Blob = self.bodies().read(row, 14)?;
-            message.message = Some(mail::Message { added: prefix.clone().unwrap_or_default(), received });
-        }
-        message.key_fields = row.try_get(13)?;
-        if columns.contains(Columns::PREFIX) {
-            message.prefix = prefix;
-        }
-        Ok(message)
     }
+    if has(Columns::MESSAGE) || VALUES[..3].iter().any(|value| has(value.0)) {
+        joins += " CROSS JOIN body b ON b.id = c.body";
+    }
+    if has(Columns::KEY_FIELDS) {
+        joins += " LEFT JOIN body_key_fields k ON k.body = c.body";
+    }
+    if has(Columns::HEADER) {
+        joins += " LEFT JOIN body_header h ON h.body = c.body";
+    }
+    if has(Columns::MESSAGE) {
+        joins += " LEFT JOIN body_octets o ON o.body = c.body";
+    }
+    // The ranges lead, so that the rows ascend.
+    sql + " FROM json_each(?2) r CROSS JOIN message m CROSS JOIN content c ON c.id = m.content"
+        + &joins
+        + " WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3"
+}
+
+/// Values of variable length; the first three lie in `body`.
+const VALUES: [(Columns, &str); 7] = [
+    (Columns::ENVELOPE, ", b.envelope"),
+    (Columns::BODYSTRUCTURE, ", b.bodystructure"),
+    (Columns::PARTS, ", b.parts"),
+    (Columns::PREFIX, ", c.prefix"),
+    (Columns::KEY_FIELDS, ", k.fields"),
+    (Columns::HEADER, ", h.octets"),
+    (Columns::MESSAGE, ", c.prefix, b.size, b.place, b.file, o.octets"),
+];
+
+fn read_row(row: &Row<'_>, bodies: &Folder, columns: Columns) -> Result<Message> {
+    let mut head = [0; HEAD];
+    for (at, number) in head.iter_mut().enumerate() {
+        *number = row.get(at)?;
+    }
+    let mut message = blank(head);
+    let mut at = HEAD;
+    for (column, _) in VALUES {
+        if !columns.contains(column) {
+            continue;
+        }
+        let octets = row.get_ref(at)?.as_blob_or_null()?;
+        let held = match column {
+            Columns::ENVELOPE => &mut message.envelope,
+            Columns::BODYSTRUCTURE => &mut message.bodystructure,
+            Columns::PARTS => &mut message.parts,
+            Columns::PREFIX => &mut message.prefix,
+            Columns::KEY_FIELDS => &mut message.key_fields,
+            Columns::HEADER => &mut message.header,
+            _ => {
+                let added = octets.unwrap_or_default().to_vec();
+                let size: i64 = row.get(at + 1)?;
+                let file = row.get_ref(at + 3)?.as_str_or_null()?;
+                let octets = row.get_ref(at + 4)?.as_blob_or_null()?;
+                let received = bodies.open(size.unsigned_abs(), row.get(at + 2)?, file, octets)?;
+                message.message = Some(mail::Message { added, received });
+                continue;
+            }
+        };
+        *held = octets.map(<[u8]>::to_vec);
+        at += 1;
+    }
+    Ok(message)
 }
 
 /// A row with its numbers, which are the first columns of each statement, and no values.
-pub(crate) fn blank(head: [i64; HEAD]) -> Message {
+fn blank(head: [i64; HEAD]) -> Message {
     let [uid, flags, keywords, modseq, received, saved, size, content, prefix_len] = head;
     Message {
         uid: Uid::try_from(uid).unwrap_or(Uid::MAX),
@@ -169,6 +171,7 @@ pub(crate) fn blank(head: [i64; HEAD]) -> Message {
         parts: None,
         prefix: None,
         key_fields: None,
+        header: None,
         message: None,
     }
 }
@@ -177,18 +180,16 @@ fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-fn statement(columns: Columns) -> &'static str {
-    match columns {
-        Columns::NONE => FLAT,
-        _ if (Columns::KEY_FIELDS | Columns::PREFIX).contains(columns) => KEYS,
-        _ => DEEP,
-    }
-}
-
 /// Octets that a row holds in memory, about.
 fn weight(message: &Message) -> u64 {
-    let blobs =
-        [&message.envelope, &message.bodystructure, &message.parts, &message.prefix, &message.key_fields];
+    let blobs = [
+        &message.envelope,
+        &message.bodystructure,
+        &message.parts,
+        &message.prefix,
+        &message.key_fields,
+        &message.header,
+    ];
     let blobs: usize = blobs.iter().filter_map(|blob| blob.as_ref()).map(Vec::len).sum();
     let whole = message.message.as_ref().map_or(0, |message| {
         let received = message.received.as_memory().map_or(FILE_OCTETS, |octets| octets.len() as u64);

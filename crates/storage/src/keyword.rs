@@ -28,6 +28,18 @@ fn check(name: &str) -> Result<()> {
 pub(crate) async fn list(connection: &mut SqliteConnection, mailbox: MailboxId) -> Result<Vec<String>> {
     let sql = "SELECT bit, name FROM keyword WHERE mailbox = ?1 ORDER BY bit";
     let rows: Vec<(i64, String)> = sqlx::query_as(sql).bind(mailbox.0).fetch_all(connection).await?;
+    Ok(by_bit(rows))
+}
+
+/// The same for [`crate::blocking::Blocking`].
+pub(crate) fn list_blocking(connection: &rusqlite::Connection, mailbox: MailboxId) -> Result<Vec<String>> {
+    let mut statement =
+        connection.prepare_cached("SELECT bit, name FROM keyword WHERE mailbox = ?1 ORDER BY bit")?;
+    let rows = statement.query_map([mailbox.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(by_bit(rows.collect::<rusqlite::Result<_>>()?))
+}
+
+fn by_bit(rows: Vec<(i64, String)>) -> Vec<String> {
     let mut names = Vec::with_capacity(rows.len());
     for (bit, name) in rows {
         let bit = usize::try_from(bit).unwrap_or(KEYWORDS_MAX);
@@ -36,7 +48,7 @@ pub(crate) async fn list(connection: &mut SqliteConnection, mailbox: MailboxId) 
             names[bit] = name;
         }
     }
-    Ok(names)
+    names
 }
 
 /// Whether unknown names become keywords of the mailbox.

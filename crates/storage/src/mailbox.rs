@@ -154,6 +154,27 @@ pub(crate) fn read(row: &SqliteRow) -> Result<Mailbox> {
     })
 }
 
+/// The same for [`crate::blocking::Blocking`].
+pub(crate) fn read_blocking(row: &rusqlite::Row<'_>) -> Result<Mailbox> {
+    let special = row.get_ref(4)?.as_str_or_null()?;
+    Ok(Mailbox {
+        id: MailboxId(row.get(0)?),
+        account: AccountId(row.get(1)?),
+        name: row.get(2)?,
+        kind: if row.get::<_, i64>(3)? == 0 { MailboxKind::Selectable } else { MailboxKind::NoSelect },
+        special_use: special.and_then(|text| text.parse().ok()),
+        uidvalidity: small(row.get(5)?),
+        uidnext: small(row.get(6)?),
+        modseq: row.get::<_, i64>(7)?.unsigned_abs(),
+        messages: small(row.get(8)?),
+        unseen: small(row.get(9)?),
+        deleted: small(row.get(10)?),
+        size: row.get::<_, i64>(11)?.unsigned_abs(),
+        subscribed: row.get(12)?,
+        has_children: row.get(13)?,
+    })
+}
+
 /// The one form of a name: INBOX in capitals, whatever the case it came in, also as the first of several levels
 /// (RFC 9051 §5.1).
 pub(crate) fn fold(name: &str) -> String {

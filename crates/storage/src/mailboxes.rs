@@ -13,8 +13,8 @@ use crate::store::Store;
 use crate::uidset::UidSet;
 use crate::writer::Tx;
 use serde_json::{Value, json};
+use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Row};
 
 const KIND_SELECTABLE: i64 = 0;
 const KIND_NO_SELECT: i64 = 1;
@@ -22,22 +22,37 @@ const KIND_NO_SELECT: i64 = 1;
 impl Store {
     /// All mailboxes of an account with their counters, and names that are only subscribed to: one read.
     pub async fn list(&self, account: AccountId) -> Result<Listing> {
-        let mut reader = self.readers().acquire().await?;
-        let mut view = reader.begin().await?;
-        let sql =
-            mailbox_sql!("WHERE m.account = ?1 ORDER BY m.name <> 'INBOX', replace(m.name, '/', char(1))");
-        let rows = sqlx::query(sql).bind(account.0).fetch_all(&mut *view).await?;
-        let mailboxes = rows.iter().map(mailbox::read).collect::<Result<Vec<_>>>()?;
-        let sql = "SELECT s.name FROM subscription s WHERE s.account = ?1 AND NOT EXISTS \
-                   (SELECT 1 FROM mailbox m WHERE m.account = s.account AND m.name = s.name) ORDER BY s.name";
-        let subscribed_only = sqlx::query_scalar(sql).bind(account.0).fetch_all(&mut *view).await?;
-        view.commit().await?;
-        Ok(Listing { mailboxes, subscribed_only })
+        self.blocking()
+            .read(move |connection| {
+                // One moment for both statements.
+                let view = connection.unchecked_transaction()?;
+                let sql = mailbox_sql!(
+                    "WHERE m.account = ?1 ORDER BY m.name <> 'INBOX', replace(m.name, '/', char(1))"
+                );
+                let mut statement = view.prepare_cached(sql)?;
+                let mailboxes = statement.query_and_then([account.0], mailbox::read_blocking)?;
+                let mailboxes = mailboxes.collect::<Result<Vec<_>>>()?;
+                let sql = "SELECT s.name FROM subscription s WHERE s.account = ?1 AND NOT EXISTS (SELECT 1 \
+                           FROM mailbox m WHERE m.account = s.account AND m.name = s.name) ORDER BY s.name";
+                let mut statement = view.prepare_cached(sql)?;
+                let names = statement.query_map([account.0], |row| row.get(0))?;
+                let subscribed_only = names.collect::<rusqlite::Result<_>>()?;
+                Ok(Listing { mailboxes, subscribed_only })
+            })
+            .await
     }
 
     pub async fn mailbox(&self, account: AccountId, name: &str) -> Result<Mailbox> {
-        let mut reader = self.readers().acquire().await?;
-        by_name(&mut reader, account, &mailbox::fold(name)).await
+        let name = mailbox::fold(name);
+        let sql = mailbox_sql!("WHERE m.account = ?1 AND m.name = ?2");
+        self.blocking()
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query((account.0, &name))?;
+                let row = rows.next()?.ok_or_else(|| Error::NoSuchMailbox(name.clone()))?;
+                mailbox::read_blocking(row)
+            })
+            .await
     }
 
     /// Octets of the messages of a mailbox that have \\Deleted (RFC 9208 §4.1.4). Looks at each of them.
@@ -48,8 +63,7 @@ impl Store {
     }
 
     pub async fn mailbox_by_id(&self, id: MailboxId) -> Result<Mailbox> {
-        let mut reader = self.readers().acquire().await?;
-        by_id(&mut reader, id).await
+        self.blocking().read(move |connection| by_id_blocking(connection, id)).await
     }
 
     /// Makes a mailbox, and the mailboxes above it that are not there. A `/` at the end is dropped (RFC 9051 §6.3.4).
@@ -143,6 +157,14 @@ pub(crate) async fn by_id(connection: &mut SqliteConnection, id: MailboxId) -> R
     let sql = mailbox_sql!("WHERE m.id = ?1 AND m.account IS NOT NULL");
     let row = sqlx::query(sql).bind(id.0).fetch_optional(connection).await?;
     mailbox::read(&row.ok_or_else(|| Error::NoSuchMailbox(id.to_string()))?)
+}
+
+/// The same for [`crate::blocking::Blocking`].
+pub(crate) fn by_id_blocking(connection: &rusqlite::Connection, id: MailboxId) -> Result<Mailbox> {
+    let sql = mailbox_sql!("WHERE m.id = ?1 AND m.account IS NOT NULL");
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([id.0])?;
+    mailbox::read_blocking(rows.next()?.ok_or_else(|| Error::NoSuchMailbox(id.to_string()))?)
 }
 
 /// The account's next mod-sequence, written down and rung for.

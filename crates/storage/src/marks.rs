@@ -10,8 +10,6 @@ use crate::moving::{self, Found};
 use crate::store::Store;
 use crate::uidset::UidSet;
 use crate::writer::Tx;
-use serde_json::{Value, json};
-use sqlx::Connection;
 
 impl Store {
     /// Changes flags; UIDs that are not there are skipped. With `unchanged_since` only messages that nobody has changed
@@ -32,56 +30,87 @@ impl Store {
 
     /// The whole mailbox at one moment, without octets of messages.
     pub async fn snapshot(&self, mailbox: MailboxId) -> Result<Snapshot> {
-        let mut reader = self.readers().acquire().await?;
-        let mut view = reader.begin().await?;
-        let found = mailboxes::by_id(&mut view, mailbox).await?;
-        let keywords = keyword::list(&mut view, mailbox).await?;
-        let sql = "SELECT uid, flags, keywords, modseq FROM message WHERE mailbox = ?1 ORDER BY uid";
-        let rows = sqlx::query_as(sql).bind(mailbox.0).fetch_all(&mut *view).await?;
-        view.commit().await?;
-        Ok(Snapshot { mailbox: found, keywords, marks: rows.into_iter().map(mark).collect() })
+        self.blocking()
+            .read(move |connection| {
+                // One moment for all statements.
+                let view = connection.unchecked_transaction()?;
+                let found = mailboxes::by_id_blocking(&view, mailbox)?;
+                let keywords = keyword::list_blocking(&view, mailbox)?;
+                let sql = "SELECT uid, flags, keywords, modseq FROM message WHERE mailbox = ?1 ORDER BY uid";
+                let mut statement = view.prepare_cached(sql)?;
+                let mut rows = statement.query([mailbox.0])?;
+                let mut marks = Vec::with_capacity(usize::try_from(found.messages).unwrap_or(0));
+                while let Some(row) = rows.next()? {
+                    marks.push(mark(row)?);
+                }
+                Ok(Snapshot { mailbox: found, keywords, marks })
+            })
+            .await
     }
 
     /// What became of a mailbox after `since`: its cost is that of the changes, not of the mailbox.
     pub async fn changes_since(&self, mailbox: MailboxId, since: ModSeq) -> Result<Changes> {
-        let mut reader = self.readers().acquire().await?;
-        let mut view = reader.begin().await?;
-        let found = mailboxes::by_id(&mut view, mailbox).await?;
-        let keywords = keyword::list(&mut view, mailbox).await?;
         let since = i64::try_from(since).unwrap_or(i64::MAX);
-        let sql = "SELECT uid, flags, keywords, modseq FROM message WHERE mailbox = ?1 AND modseq > ?2";
-        let rows = sqlx::query_as(sql).bind(mailbox.0).bind(since).fetch_all(&mut *view).await?;
-        let sql = "SELECT first, last FROM vanished WHERE mailbox = ?1 AND modseq > ?2";
-        let gone: Vec<(i64, i64)> =
-            sqlx::query_as(sql).bind(mailbox.0).bind(since).fetch_all(&mut *view).await?;
-        view.commit().await?;
-        let mut changed: Vec<Mark> = rows.into_iter().map(mark).collect();
-        changed.sort_unstable_by_key(|mark| mark.uid);
-        let uid = |number: i64| Uid::try_from(number).unwrap_or(Uid::MAX);
-        let vanished = gone.into_iter().map(|(first, last)| (uid(first), uid(last))).collect();
-        Ok(Changes { mailbox: found, keywords, changed, vanished })
+        self.blocking()
+            .read(move |connection| {
+                // One moment for all statements.
+                let view = connection.unchecked_transaction()?;
+                let found = mailboxes::by_id_blocking(&view, mailbox)?;
+                let keywords = keyword::list_blocking(&view, mailbox)?;
+                let sql =
+                    "SELECT uid, flags, keywords, modseq FROM message WHERE mailbox = ?1 AND modseq > ?2";
+                let mut statement = view.prepare_cached(sql)?;
+                let rows = statement.query_and_then((mailbox.0, since), mark)?;
+                let mut changed = rows.collect::<Result<Vec<Mark>>>()?;
+                changed.sort_unstable_by_key(|mark| mark.uid);
+                let sql = "SELECT first, last FROM vanished WHERE mailbox = ?1 AND modseq > ?2";
+                let mut statement = view.prepare_cached(sql)?;
+                let mut vanished = UidSet::new();
+                let mut rows = statement.query((mailbox.0, since))?;
+                while let Some(row) = rows.next()? {
+                    vanished.insert_range(uid(row.get(0)?), uid(row.get(1)?));
+                }
+                Ok(Changes { mailbox: found, keywords, changed, vanished })
+            })
+            .await
     }
 }
 
-fn mark((uid, flags, keywords, modseq): (i64, i64, i64, i64)) -> Mark {
-    Mark {
-        uid: Uid::try_from(uid).unwrap_or(Uid::MAX),
-        flags: Flags::from_bits(u8::try_from(flags).unwrap_or(0)),
-        keywords: Keywords::from_bits(keywords.cast_unsigned()),
-        modseq: modseq.unsigned_abs(),
-    }
+fn uid(number: i64) -> Uid {
+    Uid::try_from(number).unwrap_or(Uid::MAX)
 }
 
-/// The flags and keywords that a message has after the change.
-fn changed(message: &Found, mode: FlagMode, flags: Flags, keywords: Keywords) -> (Flags, Keywords) {
-    match mode {
-        FlagMode::Set => (flags, keywords),
-        FlagMode::SetAllowed(rights) => {
-            let (allowed, tags) = rights.keep(message.flags, message.keywords);
-            ((message.flags - allowed) | flags, (message.keywords - tags) | keywords)
-        }
-        FlagMode::Add => (message.flags | flags, message.keywords | keywords),
-        FlagMode::Remove => (message.flags - flags, message.keywords - keywords),
+fn mark(row: &rusqlite::Row<'_>) -> Result<Mark> {
+    Ok(Mark {
+        uid: uid(row.get(0)?),
+        flags: Flags::from_bits(u8::try_from(row.get::<_, i64>(1)?).unwrap_or(0)),
+        keywords: Keywords::from_bits(row.get::<_, i64>(2)?.cast_unsigned()),
+        modseq: row.get::<_, i64>(3)?.unsigned_abs(),
+    })
+}
+
+/// A change of flags as bits: what is taken away, and then what is added.
+struct Bits {
+    taken: (Flags, Keywords),
+    added: (Flags, Keywords),
+}
+
+impl Bits {
+    fn new(mode: FlagMode, flags: Flags, keywords: Keywords) -> Self {
+        let (all, none) = ((Flags::ALL, Keywords::from_bits(u64::MAX)), (Flags::NONE, Keywords::NONE));
+        let named = (flags, keywords);
+        let (taken, added) = match mode {
+            FlagMode::Set => (all, named),
+            FlagMode::SetAllowed(rights) => (rights.keep(all.0, all.1), named),
+            FlagMode::Add => (none, named),
+            FlagMode::Remove => (named, none),
+        };
+        Self { taken, added }
+    }
+
+    /// The flags and keywords that a message has after the change.
+    fn changed(&self, message: &Found) -> (Flags, Keywords) {
+        ((message.flags - self.taken.0) | self.added.0, (message.keywords - self.taken.1) | self.added.1)
     }
 }
 
@@ -97,6 +126,7 @@ async fn store(
     let unknown = if change.mode == FlagMode::Remove { Unknown::Skip } else { Unknown::Make };
     let wanted = [(mailbox, change.keywords.as_slice())];
     let keywords = keyword::resolve(tx, &wanted, unknown).await?.pop().unwrap_or(Ok(Keywords::NONE))?;
+    let bits = Bits::new(change.mode, change.flags, keywords);
     let messages = moving::read(tx, mailbox, uids).await?;
     let mut modified = UidSet::new();
     let mut marks = Vec::new();
@@ -106,7 +136,7 @@ async fn store(
             modified.insert(message.uid);
             continue;
         }
-        let (flags, keywords) = changed(message, change.mode, change.flags, keywords);
+        let (flags, keywords) = bits.changed(message);
         if (flags, keywords) == (message.flags, message.keywords) {
             continue;
         }
@@ -118,7 +148,7 @@ async fn store(
     if !marks.is_empty() {
         modseq = mailboxes::touch(tx, found.account).await?;
         marks.iter_mut().for_each(|mark| mark.modseq = modseq);
-        write(tx, mailbox, &marks, modseq, (unseen, deleted)).await?;
+        write(tx, mailbox, &marks, modseq, &bits, (unseen, deleted)).await?;
     }
     let keywords = keyword::list(&mut tx.connection, mailbox).await?;
     Ok(Stored { before: found.modseq, modseq, changed: marks, modified, keywords })
@@ -128,27 +158,32 @@ fn count(flags: Flags, flag: Flags) -> i64 {
     i64::from(flags.contains(flag))
 }
 
+/// All messages are changed in the same way, so that naming them takes no more than their ranges.
 async fn write(
     tx: &mut Tx,
     mailbox: MailboxId,
     marks: &[Mark],
     modseq: ModSeq,
+    bits: &Bits,
     (unseen, deleted): (i64, i64),
 ) -> Result<()> {
-    // The mailbox stands in every row, so that the rows lead and the messages are looked up.
+    // The ranges lead, and the messages are looked up: CROSS JOIN keeps the order. Each statement names all parameters up to its
+    // last, for sqlx numbers them without gaps.
     const SQL: &str = "
-        UPDATE message SET flags = t.value ->> 2, keywords = t.value ->> 3, modseq = ?2 FROM json_each(?1) t
-            WHERE message.mailbox = t.value ->> 0 AND message.uid = t.value ->> 1;
-        UPDATE mailbox SET modseq = ?2, unseen = unseen + ?4, deleted = deleted + ?5
-            WHERE id = ?3 AND ?1 IS NOT NULL;";
-    let rows: Vec<Value> = marks
-        .iter()
-        .map(|mark| json!([mailbox.0, mark.uid, mark.flags.bits(), mark.keywords.bits().cast_signed()]))
-        .collect();
+        UPDATE message SET flags = flags & ~?4 | ?5, keywords = keywords & ~?6 | ?7, modseq = ?2
+            WHERE mailbox = ?3 AND uid IN (SELECT m.uid FROM json_each(?1) r CROSS JOIN message m
+                WHERE m.mailbox = ?3 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1);
+        UPDATE mailbox SET modseq = ?2, unseen = unseen + ?8, deleted = deleted + ?9
+            WHERE id = ?3 AND coalesce(?1, ?4, ?5, ?6, ?7) IS NOT NULL;";
+    let uids: UidSet = marks.iter().map(|mark| mark.uid).collect();
     sqlx::query(SQL)
-        .bind(Value::Array(rows).to_string())
+        .bind(uids.to_json())
         .bind(modseq.cast_signed())
         .bind(mailbox.0)
+        .bind(i64::from(bits.taken.0.bits()))
+        .bind(i64::from(bits.added.0.bits()))
+        .bind(bits.taken.1.bits().cast_signed())
+        .bind(bits.added.1.bits().cast_signed())
         .bind(unseen)
         .bind(deleted)
         .execute(&mut tx.connection)

@@ -5,7 +5,7 @@ use crate::ids::{EmailId, ModSeq, Uid, Unix};
 use crate::mailbox::Mailbox;
 use crate::rights::Rights;
 use crate::uidset::UidSet;
-use std::ops::BitOr;
+use std::ops::{BitOr, Sub};
 use std::sync::Arc;
 
 /// What was made of the octets as received, once, at delivery. Opaque here; shared by all who share the body.
@@ -157,13 +157,20 @@ impl Columns {
     /// The whole message; the prefix is in it.
     pub const MESSAGE: Self = Self(16);
     pub const KEY_FIELDS: Self = Self(32);
+    /// The header of the octets as received.
+    pub const HEADER: Self = Self(64);
 
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
+}
 
-    pub(crate) fn bits(self) -> i64 {
-        i64::from(self.0)
+/// Those of the left that are not in the right.
+impl Sub for Columns {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 }
 
@@ -198,6 +205,9 @@ pub struct Row {
     /// Of the octets as received, for `mail::mime::KeyFields::decode`. `None` also for what was filed without them:
     /// see [`crate::Store::add_key_fields`].
     pub key_fields: Option<Vec<u8>>,
+    /// The header of the octets as received, the empty line included. `None` also for what was filed without it, or with a larger
+    /// one: the message has to be read.
+    pub header: Option<Vec<u8>>,
     /// `added` is the prefix; `received` is in memory, or an open file that survives an expunge.
     pub message: Option<mail::Message>,
 }

@@ -1,5 +1,6 @@
 //! APPEND, COPY, MOVE and EXPUNGE: messages come to a mailbox and go from it, each call in one transaction.
 
+use crate::block::{self, BLOCK, Rest};
 use crate::desk::Room;
 use crate::error::{Error, Result};
 use crate::flags::{Flags, Keywords};
@@ -146,25 +147,36 @@ impl Found {
 
 /// The messages of a set, ascending.
 pub(crate) async fn read(tx: &mut Tx, mailbox: MailboxId, uids: &UidSet) -> Result<Vec<Found>> {
-    let sql = "SELECT m.uid, m.flags, m.keywords, m.modseq, m.size, m.received, m.content \
+    let sql = "SELECT group_concat(concat_ws(' ', uid, flags, keywords, modseq, size, received, content), ' ') \
+               FROM (SELECT m.uid, m.flags, m.keywords, m.modseq, m.size, m.received, m.content \
                FROM json_each(?2) r CROSS JOIN message m \
-               WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1";
-    let query = sqlx::query_as(sql).bind(mailbox.0).bind(uids.to_json());
-    let rows: Vec<(i64, i64, i64, i64, i64, i64, i64)> = query.fetch_all(&mut tx.connection).await?;
-    let mut found: Vec<Found> = rows
-        .into_iter()
-        .map(|(uid, flags, keywords, modseq, size, received, content)| Found {
-            uid: Uid::try_from(uid).unwrap_or(Uid::MAX),
-            flags: Flags::from_bits(u8::try_from(flags).unwrap_or(0)),
-            keywords: Keywords::from_bits(keywords.cast_unsigned()),
-            modseq: modseq.unsigned_abs(),
-            size,
-            received,
-            content,
-        })
-        .collect();
-    found.sort_unstable_by_key(|message| message.uid);
-    Ok(found)
+               WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3)";
+    let mut messages: Vec<Found> = Vec::new();
+    let mut rest = Rest::new(uids);
+    while let Some(piece) = rest.piece() {
+        let query = sqlx::query_scalar(sql).bind(mailbox.0).bind(piece.to_json()).bind(BLOCK as i64);
+        let text: Option<String> = query.fetch_one(&mut tx.connection).await?;
+        let rows = block::rows(text.as_deref())?;
+        rest.advance(rows.len(), rows.last().map(|row| uid(row[0])));
+        messages.extend(rows.into_iter().map(found));
+    }
+    Ok(messages)
+}
+
+fn uid(number: i64) -> Uid {
+    Uid::try_from(number).unwrap_or(Uid::MAX)
+}
+
+fn found([number, flags, keywords, modseq, size, received, content]: [i64; 7]) -> Found {
+    Found {
+        uid: uid(number),
+        flags: Flags::from_bits(u8::try_from(flags).unwrap_or(0)),
+        keywords: Keywords::from_bits(keywords.cast_unsigned()),
+        modseq: modseq.unsigned_abs(),
+        size,
+        received,
+        content,
+    }
 }
 
 /// Copies or moves; bodies and prefixes are shared, so the cost is one small row a message.

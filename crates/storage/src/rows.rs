@@ -21,6 +21,7 @@ pub(crate) struct Rows {
     bodies: Vec<Value>,
     octets: Vec<Value>,
     key_fields: Vec<Value>,
+    headers: Vec<Value>,
     pub(crate) contents: Vec<Value>,
     pub(crate) messages: Vec<Value>,
     pub(crate) mailboxes: Vec<Value>,
@@ -93,6 +94,10 @@ impl Rows {
             let (at, len) = self.put(&body.shape.key_fields);
             self.key_fields.push(json!([id, at, len]));
         }
+        if !body.header.is_empty() {
+            let (at, len) = self.put(&body.header);
+            self.headers.push(json!([id, at, len]));
+        }
         self.bodies.push(json!([
             id,
             hash.as_str(),
@@ -143,6 +148,8 @@ impl Rows {
             SELECT value ->> 0, substr(?2, value ->> 1, value ->> 2) FROM json_each(?1, '$.octets');
         INSERT INTO body_key_fields (body, fields)
             SELECT value ->> 0, substr(?2, value ->> 1, value ->> 2) FROM json_each(?1, '$.key_fields');
+        INSERT INTO body_header (body, octets)
+            SELECT value ->> 0, substr(?2, value ->> 1, value ->> 2) FROM json_each(?1, '$.headers');
         INSERT INTO content (id, body, prefix)
             SELECT value ->> 0, value ->> 1, substr(?2, value ->> 2, value ->> 3) FROM json_each(?1, '$.contents');
         INSERT INTO message (mailbox, uid, modseq, flags, keywords, received, saved, size, content)
@@ -177,6 +184,7 @@ impl Rows {
             "bodies": self.bodies,
             "octets": self.octets,
             "key_fields": self.key_fields,
+            "headers": self.headers,
             "contents": self.contents,
             "messages": self.messages,
             "mailboxes": self.mailboxes,

@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0009_imported.sql"),
     include_str!("../migrations/0010_queue.sql"),
     include_str!("../migrations/0011_transport_security.sql"),
+    include_str!("../migrations/0012_header.sql"),
 ];
 
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).

@@ -18,12 +18,12 @@ const OLDEST: i32 = 3_051_003;
 pub(crate) const OLDEST_TEXT: &str = "3.51.3";
 
 /// How long a statement waits for a lock before it is [`Trouble::Busy`].
-const BUSY_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// How long a reader waits for a free connection.
-const READER_WAIT: Duration = Duration::from_secs(20);
+pub(crate) const READER_WAIT: Duration = Duration::from_secs(20);
 /// Page cache of the writer in KiB, and of each reader.
 const WRITER_CACHE_KIB: u32 = 16 * 1024;
-const READER_CACHE_KIB: u32 = 4 * 1024;
+pub(crate) const READER_CACHE_KIB: u32 = 4 * 1024;
 /// The write-ahead log is cut to this size when it starts anew.
 const LOG_KEPT: u64 = 64 * 1024 * 1024;
 /// Statements that each connection keeps prepared; more than there are.

@@ -1,5 +1,6 @@
 //! The store: opened once, cloned freely. Reads go to a pool, writes to the one writer.
 
+use crate::blocking::Blocking;
 use crate::body::{Folder, Prepared, SMALL_MAX};
 use crate::checkpoint;
 use crate::config::Config;
@@ -39,6 +40,7 @@ pub struct Store {
 struct Inner {
     places: Places,
     readers: SqlitePool,
+    blocking: Arc<Blocking>,
     desk: Desk,
     wake: Arc<Wake>,
     bodies: Arc<Folder>,
@@ -74,6 +76,7 @@ impl Store {
         let commits = Arc::new(AtomicU64::new(0));
         let quota = Arc::new(Configured::new(config.quota));
         let readers = sqlite::open_readers(&places, &config).await?;
+        let blocking = Arc::new(Blocking::new(places.database.clone(), config.readers));
         let wake = Arc::new(Wake::new());
         let shared = Arc::new(Shared {
             wake: Arc::clone(&wake),
@@ -107,6 +110,7 @@ impl Store {
         let inner = Inner {
             places,
             readers,
+            blocking,
             desk,
             wake,
             bodies,
@@ -128,6 +132,7 @@ impl Store {
         self.inner.desk.close();
         let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         self.inner.readers.close().await;
+        self.inner.blocking.close().await;
         for task in tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the store ended badly");
@@ -163,6 +168,11 @@ impl Store {
 
     pub(crate) fn readers(&self) -> &SqlitePool {
         &self.inner.readers
+    }
+
+    /// For reads that are hot.
+    pub(crate) fn blocking(&self) -> &Arc<Blocking> {
+        &self.inner.blocking
     }
 
     pub(crate) fn bodies(&self) -> &Folder {

@@ -2,10 +2,18 @@
 
 use crate::options::Options;
 use crate::server::{Inbound, Server};
+use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 use tests::{Daemon, PASSWORD, Setup};
+
+/// How often the index is looked at.
+const SETTLE: Duration = Duration::from_millis(200);
+/// How often it may be missing.
+const NONE_MAX: u32 = 20;
 
 pub(crate) struct Ours {
     daemon: Daemon,
@@ -51,6 +59,22 @@ impl Server for Ours {
     fn account(&self, name: &str) {
         if self.accounts.borrow_mut().insert(name.to_owned()) {
             self.daemon.cli_with(&["account", "add", name], &format!("{PASSWORD}\n")).ok();
+        }
+    }
+
+    fn settle(&self, account: &str) {
+        let count = |stat: &Value, name: &str| stat["index"][name].as_u64();
+        let mut without = 0;
+        loop {
+            let text = self.daemon.cli(&["imap-acct", "stat", account, "--json"]).ok();
+            let stat: Value = serde_json::from_str(&text).unwrap();
+            let indexed = count(&stat, "indexed").unwrap_or(0);
+            // Small accounts have no index, and others may not have begun with theirs.
+            without += u32::from(indexed == 0);
+            if without > NONE_MAX || Some(indexed) >= count(&stat, "messages") {
+                return;
+            }
+            thread::sleep(SETTLE);
         }
     }
 

@@ -28,6 +28,7 @@ pub(crate) fn measure(
             session.client.ask_with(&append_command("INBOX", from..to));
         }
         session.client.ask("SELECT INBOX");
+        server.settle(&user);
         sessions.push(session);
     }
     for shape in shapes {

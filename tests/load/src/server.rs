@@ -15,6 +15,8 @@ pub(crate) trait Server {
     fn ca(&self) -> &Path;
     /// Makes an account, if it has to be made, with [`tests::PASSWORD`].
     fn account(&self, name: &str);
+    /// Returns when what it does in the background with new messages of an account is done.
+    fn settle(&self, account: &str);
     /// The first of its processes.
     fn pid(&self) -> u32;
 }

@@ -100,6 +100,11 @@ pub(crate) const SHAPES: &[Shape] = &[
     },
     Shape { name: "thread", what: "THREAD REFERENCES", work: Work::Command("THREAD REFERENCES UTF-8 ALL") },
     Shape { name: "status", what: "STATUS of another mailbox", work: Work::Mailbox(status) },
+    Shape {
+        name: "change",
+        what: "NOOP after another client changed a message",
+        work: Work::Mailbox(change),
+    },
     Shape { name: "store", what: "STORE 1:* ±FLAGS (\\Answered)", work: Work::Mailbox(store) },
     Shape {
         name: "store-silent",
@@ -175,6 +180,18 @@ fn status(session: &mut Session) -> Sample {
         session.fresh("Status");
     }
     Sample::of(&session.client.ask("STATUS Status (MESSAGES UIDNEXT UNSEEN UIDVALIDITY)"))
+}
+
+/// The session learns what another one did.
+fn change(session: &mut Session) -> Sample {
+    let mut other = Client::connect(session.port);
+    other.log_in(&session.user);
+    other.ask("SELECT INBOX");
+    let (at, sign) = (session.messages / 2, session.sign());
+    other.ask(&format!("STORE {at} {sign}FLAGS.SILENT (\\Flagged)"));
+    let reply = session.client.ask("NOOP");
+    assert!(reply.text.contains(" FETCH ("), "{}", reply.text);
+    Sample::of(&reply)
 }
 
 fn store(session: &mut Session) -> Sample {

@@ -8,8 +8,8 @@ use crate::client::{Client, Gone, Outcome};
 use crate::flags;
 use crate::refusal;
 use crate::view::Target;
-use imap_proto::command::{By, Fetch, FetchItem, Peek, Rfc822};
-use imap_proto::fetch::FetchLine;
+use imap_proto::command::{By, Fetch, FetchItem, Peek, Rfc822, Section, SectionText};
+use imap_proto::fetch::{FetchLine, binary_name, binary_size_name, section_name};
 use imap_proto::{Ranges, Response, Set};
 use pages::Pages;
 use storage::{Columns, FlagChange, FlagMode, Flags, Rights, Row, UidSet};
@@ -27,9 +27,16 @@ enum Marking {
 
 /// What a FETCH needs.
 struct Plan {
-    items: Vec<FetchItem>,
+    items: Vec<Item>,
     columns: Columns,
     marking: Marking,
+}
+
+/// What is told of each message.
+struct Item {
+    what: FetchItem,
+    /// Of a section, as it is echoed.
+    name: String,
 }
 
 /// What went wrong with single messages; told at the end.
@@ -66,7 +73,7 @@ pub(super) async fn run(client: &mut Client, fetch: Fetch) -> Outcome {
     let mut plan = Plan::new(&fetch, marking);
     if client.session.is_uid_only() && !fetch.items.contains(&FetchItem::Uid) {
         // The line itself begins with it (RFC 9586 §3.3).
-        plan.items.retain(|item| *item != FetchItem::Uid);
+        plan.items.retain(|item| item.what != FetchItem::Uid);
     }
     let mut faults = Faults::default();
     if plan.is_small() {
@@ -109,8 +116,7 @@ pub(crate) async fn announce(
         // The line itself begins with it (RFC 9586 §3.3).
         items.retain(|item| *item != FetchItem::Uid);
     }
-    let columns = items.iter().fold(Columns::NONE, |columns, item| columns | needed(item));
-    let plan = Plan { items, columns, marking: Marking::No };
+    let plan = Plan::of(items, Marking::No);
     let mut faults = Faults::default();
     if plan.is_small() {
         return from_picture(client, &plan, targets, &mut faults).await;
@@ -124,7 +130,7 @@ pub(crate) async fn announce(
 impl Plan {
     /// Whether the picture has all that is asked for.
     fn is_small(&self) -> bool {
-        let small = |item: &FetchItem| matches!(item, FetchItem::Uid | FetchItem::Flags | FetchItem::ModSeq);
+        let small = |item: &Item| matches!(item.what, FetchItem::Uid | FetchItem::Flags | FetchItem::ModSeq);
         self.items.iter().all(small)
     }
 
@@ -141,14 +147,48 @@ impl Plan {
                 items.push(item.clone());
             }
         }
-        let columns = items.iter().fold(Columns::NONE, |columns, item| columns | needed(item));
         let shows = items.iter().any(|item| match item {
             FetchItem::Section { peek, .. } | FetchItem::Binary { peek, .. } => *peek == Peek::MarkSeen,
             FetchItem::Rfc822(part) => *part != Rfc822::Header,
             _ => false,
         });
         let marking = if shows { allowed } else { Marking::No };
-        Self { items, columns, marking }
+        Self::of(items, marking)
+    }
+
+    fn of(items: Vec<FetchItem>, marking: Marking) -> Self {
+        let mut columns = items.iter().fold(Columns::NONE, |columns, item| columns | needed(item));
+        if columns.contains(Columns::MESSAGE) {
+            // The header is in it.
+            columns = columns - Columns::HEADER - Columns::PREFIX;
+        }
+        let named = |what| Item { name: name(&what), what };
+        Self { items: items.into_iter().map(named).collect(), columns, marking }
+    }
+
+    fn needs_body(&self) -> bool {
+        self.items.iter().any(Item::needs_body)
+    }
+
+    fn asks(&self, item: &FetchItem) -> bool {
+        self.items.iter().any(|asked| asked.what == *item)
+    }
+}
+
+impl Item {
+    /// Whether it is made of octets of the message.
+    fn needs_body(&self) -> bool {
+        let needed = needed(&self.what);
+        needed.contains(Columns::MESSAGE) || needed.contains(Columns::HEADER)
+    }
+}
+
+fn name(item: &FetchItem) -> String {
+    match item {
+        FetchItem::Section { section, partial, .. } => section_name(section, *partial),
+        FetchItem::Binary { part, partial, .. } => binary_name(part, *partial),
+        FetchItem::BinarySize { part } => binary_size_name(part),
+        _ => String::new(),
     }
 }
 
@@ -164,12 +204,23 @@ fn needed(item: &FetchItem) -> Columns {
         FetchItem::ThreadId => Columns::KEY_FIELDS,
         FetchItem::Envelope => Columns::ENVELOPE,
         FetchItem::Body | FetchItem::BodyStructure => Columns::BODYSTRUCTURE,
+        FetchItem::Section { section, .. } if is_header(section) => Columns::HEADER | Columns::PREFIX,
+        FetchItem::Rfc822(Rfc822::Header) => Columns::HEADER | Columns::PREFIX,
         FetchItem::Section { .. }
         | FetchItem::Rfc822(_)
         | FetchItem::Binary { .. }
         | FetchItem::BinarySize { .. }
         | FetchItem::Preview(_) => Columns::MESSAGE | Columns::PARTS,
     }
+}
+
+/// Whether the header of the message is all that it takes.
+fn is_header(section: &Section) -> bool {
+    let of_header = matches!(
+        section.what,
+        SectionText::Header | SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_)
+    );
+    of_header && section.part.is_empty()
 }
 
 /// Flags and UIDs alone: no look at the disk.
@@ -191,8 +242,9 @@ fn write_marks(client: &mut Client, plan: &Plan, targets: &[Target], faults: &mu
     let picture = selected.shared.look();
     let by_uid = client.session.is_uid_only();
     let out = client.session.output();
+    let mut walk = picture.walk();
     for target in targets {
-        let Some(mark) = picture.mark(target.uid) else {
+        let Some(mark) = walk.mark(target.uid) else {
             faults.gone = true;
             continue;
         };
@@ -201,7 +253,7 @@ fn write_marks(client: &mut Client, plan: &Plan, targets: &[Target], faults: &mu
             false => FetchLine::begin(target.number, out),
         };
         for item in &plan.items {
-            match item {
+            match item.what {
                 FetchItem::Uid => line.number(out, "UID", u64::from(target.uid)),
                 FetchItem::ModSeq => line.modseq(out, mark.modseq),
                 _ => line.flags(out, flags::names(mark.flags, mark.keywords, &picture.keywords)),
@@ -220,16 +272,20 @@ async fn from_store(
 ) -> Result<Result<(), Response>, Gone> {
     let Some(selected) = &client.selected else { return Ok(Err(not_selected())) };
     let mut pages = Pages::new(&client.house.store, selected.mailbox, plan.columns, targets);
-    let mut found = 0;
+    let (mut found, mut near) = (0, 0);
     while let Some(page) = pages.next().await {
-        let rows = match page {
-            Ok(rows) => rows,
+        let (rows, targets) = match page {
+            Ok(page) => page,
             Err(error) => return Ok(Err(refusal::response(&error))),
         };
         found += rows.len();
         let seen = mark_seen(client, plan, &rows).await;
+        let mut targets = targets.iter();
         for row in rows {
-            show::message(client, plan, row, &seen, faults).await?;
+            // Both ascend.
+            if let Some(target) = targets.find(|target| target.uid == row.uid) {
+                show::message(client, plan, (target.number, row), &seen, &mut near, faults).await?;
+            }
         }
     }
     faults.gone |= found < targets.len();

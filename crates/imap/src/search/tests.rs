@@ -112,6 +112,7 @@ fn row(dice: &mut Dice) -> Row {
         parts: stored.then(|| shape.parts.to_vec()),
         prefix: Some(prefix.clone().into_bytes()),
         key_fields: stored.then(|| shape.key_fields.to_vec()),
+        header: None,
         message: Some(Message { added: prefix.into_bytes(), received: Blob::from_bytes(received) }),
     }
 }

@@ -78,6 +78,19 @@ impl Parts {
         }
     }
 
+    /// Of a message of which only its header is at hand, so many octets.
+    pub fn of_header(octets: u64) -> Self {
+        Self(vec![Part {
+            parent: None,
+            kind: Kind::Other,
+            encoding: Encoding::Identity,
+            charset: String::new(),
+            header: 0..octets,
+            body: octets..octets,
+            lines: 0,
+        }])
+    }
+
     /// The part with that number; the message itself for an empty path.
     pub fn part(&self, path: &[u32]) -> Option<&Part> {
         if path.is_empty() { self.0.first() } else { self.find(path).map(|at| &self.0[at]) }

@@ -1,6 +1,7 @@
 //! One index as a database: its tables, and what is written to it. SQLite's FTS5 finds the texts that have all trigrams of
 //! a term; positions are not stored, so what it finds is a superset.
 
+use crate::blocking;
 use crate::error::{Error, Result};
 use crate::ids::{MailboxId, ModSeq, Uid};
 use crate::search::query::Stored;
@@ -48,13 +49,10 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 /// To ask. `None`: it is being made.
-pub(super) async fn open_reader(path: &Path) -> Result<Option<SqliteConnection>> {
-    let options = options(path)
-        .read_only(true)
-        .pragma("cache_size", format!("-{READER_CACHE_KIB}"))
-        .pragma("query_only", "ON");
-    let mut connection = options.connect().await?;
-    match version(&mut connection).await? {
+pub(super) fn open_reader(path: &Path) -> Result<Option<rusqlite::Connection>> {
+    let connection = blocking::open(path, READER_CACHE_KIB)?;
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    match (pragma("application_id")?, pragma("user_version")?) {
         (APPLICATION, VERSION) => Ok(Some(connection)),
         (0, 0) => Ok(None),
         _ => Err(Error::corrupt("a search index of another version")),

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::ids::{AccountId, MailboxId};
 use crate::wake::Wake;
 use files::Files;
-use sqlx::sqlite::SqliteConnection;
+use rusqlite::Connection;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +35,7 @@ const KNOWN_MAX: usize = 10_000;
 /// After a failure an account is looked at again not before this.
 const RETRY: Duration = Duration::from_secs(30);
 
-type Reader = Arc<tokio::sync::Mutex<SqliteConnection>>;
+type Reader = Arc<tokio::sync::Mutex<Connection>>;
 
 /// The indexes of all accounts.
 pub(crate) struct Indexes {
@@ -94,7 +94,9 @@ impl Indexes {
         if !self.files.exists(account) {
             return None;
         }
-        match database::open_reader(&self.files.path(account)).await {
+        let path = self.files.path(account);
+        let opened = tokio::task::spawn_blocking(move || database::open_reader(&path)).await;
+        match opened.unwrap_or_else(|error| Err(Error::bug(format!("opening an index: {error}")))) {
             Ok(connection) => Some(self.keep(account, connection?)),
             Err(error) => {
                 self.is_damaged(account, &error);
@@ -103,7 +105,7 @@ impl Indexes {
         }
     }
 
-    fn keep(&self, account: AccountId, connection: SqliteConnection) -> Reader {
+    fn keep(&self, account: AccountId, connection: Connection) -> Reader {
         let reader = Arc::new(tokio::sync::Mutex::new(connection));
         let mut open = lock(&self.open);
         if open.readers.len() >= OPEN_MAX {

@@ -7,8 +7,7 @@ use crate::ids::{AccountId, MailboxId, Uid};
 use crate::store::Store;
 use crate::uidset::UidSet;
 use mail::mime::SearchText;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use rusqlite::{Connection, OptionalExtension, Rows};
 
 /// Shorter texts, in characters, have no trigram, and so any message may have them.
 pub const TERM_MIN: usize = 3;
@@ -90,24 +89,28 @@ impl Store {
     /// Which messages of the mailbox may have texts, that are folded as `mail::casemap` does it. `None`: there is no index, and
     /// every message has to be read.
     pub async fn search_candidates(&self, mailbox: MailboxId, terms: &[String]) -> Option<Candidates> {
-        let (account, reader) = self.reader_of(mailbox).await?;
-        let mut reader = reader.lock().await;
-        match candidates(&mut reader, mailbox, terms).await {
-            Ok(candidates) => Some(candidates),
-            Err(error) => {
-                self.indexes().is_damaged(account, &error);
-                None
-            }
-        }
+        let terms = terms.to_vec();
+        self.ask_index(mailbox, move |reader| candidates(reader, mailbox, &terms)).await
     }
 
     /// Texts of messages of the mailbox that are in the index, ascending by UID; others are passed over. One page: go on
     /// with `uids.after(last)`. `None`: there is no index.
     pub async fn search_texts(&self, mailbox: MailboxId, uids: &UidSet) -> Option<Vec<IndexedText>> {
+        let uids = uids.to_json();
+        self.ask_index(mailbox, move |reader| texts(reader, mailbox, &uids)).await
+    }
+
+    /// Asks the index where blocking is allowed. `None`: there is none.
+    async fn ask_index<T, F>(&self, mailbox: MailboxId, question: F) -> Option<T>
+    where
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
         let (account, reader) = self.reader_of(mailbox).await?;
-        let mut reader = reader.lock().await;
-        match texts(&mut reader, mailbox, uids).await {
-            Ok(texts) => Some(texts),
+        let held = reader.lock_owned().await;
+        let asked = tokio::task::spawn_blocking(move || question(&held)).await;
+        match asked.unwrap_or_else(|error| Err(Error::bug(format!("asking the index: {error}")))) {
+            Ok(answer) => Some(answer),
             Err(error) => {
                 self.indexes().is_damaged(account, &error);
                 None
@@ -130,9 +133,10 @@ impl Store {
         let mut status = IndexStatus { messages: messages.unsigned_abs(), ..IndexStatus::default() };
         let indexes = self.indexes();
         if let Some(reader) = indexes.reader(account).await {
-            let mut reader = reader.lock().await;
-            let indexed = sqlx::query_scalar("SELECT count(*) FROM place").fetch_one(&mut *reader).await;
-            match indexed {
+            let held = reader.lock_owned().await;
+            let count = move || held.query_row("SELECT count(*) FROM place", [], |row| row.get::<_, i64>(0));
+            let counted = tokio::task::spawn_blocking(count).await;
+            match counted.map_err(|error| Error::bug(format!("asking the index: {error}")))? {
                 Ok(indexed) => {
                     status.indexed = i64::unsigned_abs(indexed).min(status.messages);
                     status.octets = indexes.files.size(account);
@@ -172,39 +176,32 @@ impl Indexes {
     }
 }
 
-async fn candidates(
-    reader: &mut SqliteConnection,
-    mailbox: MailboxId,
-    terms: &[String],
-) -> Result<Candidates> {
-    const REACHED: &str = "SELECT (SELECT uid FROM mailbox WHERE id = ?1), \
-        (SELECT group_concat(p.uid) FROM doc d CROSS JOIN place p \
-            WHERE d.octets IS NULL AND p.content = d.id AND p.mailbox = ?1)";
-    const TERM: &str = "SELECT (SELECT uid FROM mailbox WHERE id = ?1), \
-        (SELECT group_concat(p.uid) FROM trigrams t CROSS JOIN place p \
-            WHERE t.trigrams MATCH ?2 AND p.content = t.rowid AND p.mailbox = ?1)";
-    let row = sqlx::query(REACHED).bind(mailbox.0).fetch_one(&mut *reader).await?;
-    let (mut upto, unread) = read(&row)?;
+fn candidates(reader: &Connection, mailbox: MailboxId, terms: &[String]) -> Result<Candidates> {
+    const UPTO: &str = "SELECT uid FROM mailbox WHERE id = ?1";
+    const UNREAD: &str = "SELECT p.uid FROM doc d CROSS JOIN place p \
+        WHERE d.octets IS NULL AND p.content = d.id AND p.mailbox = ?1";
+    const TERM: &str = "SELECT p.uid FROM trigrams t CROSS JOIN place p \
+        WHERE t.trigrams MATCH ?2 AND p.content = t.rowid AND p.mailbox = ?1";
+    // All answers are of one moment.
+    let view = reader.unchecked_transaction()?;
+    let upto = view.prepare_cached(UPTO)?.query_row([mailbox.0], |row| row.get(0)).optional()?;
+    let unread = uids(&mut view.prepare_cached(UNREAD)?.query([mailbox.0])?)?;
     let mut sets = Vec::with_capacity(terms.len());
     for term in terms {
-        let Some(question) = trigrams(term) else {
-            sets.push(None);
-            continue;
-        };
-        // Each answer is of its own moment: what was there at the earliest is in all.
-        let row = sqlx::query(TERM).bind(mailbox.0).bind(question).fetch_one(&mut *reader).await?;
-        let (reached, found) = read(&row)?;
-        upto = upto.min(reached);
-        sets.push(Some(found));
+        sets.push(match trigrams(term) {
+            None => None,
+            Some(question) => Some(uids(&mut view.prepare_cached(TERM)?.query((mailbox.0, question))?)?),
+        });
     }
-    Ok(Candidates { upto, sets, unread })
+    Ok(Candidates { upto: upto.unwrap_or(0), sets, unread })
 }
 
-fn read(row: &SqliteRow) -> Result<(Uid, UidSet)> {
-    let reached: Option<i64> = row.try_get(0)?;
-    let uids: Option<&str> = row.try_get(1)?;
-    let uids = uids.unwrap_or_default().split(',').filter_map(|uid| uid.parse::<Uid>().ok());
-    Ok((reached.and_then(|uid| Uid::try_from(uid).ok()).unwrap_or(0), uids.collect()))
+fn uids(rows: &mut Rows<'_>) -> Result<UidSet> {
+    let mut uids = UidSet::new();
+    while let Some(row) = rows.next()? {
+        uids.insert(row.get(0)?);
+    }
+    Ok(uids)
 }
 
 /// Trigrams of the term, as a question to FTS5; `None` if it has none.
@@ -230,25 +227,25 @@ fn trigrams(term: &str) -> Option<String> {
     Some(question)
 }
 
-async fn texts(reader: &mut SqliteConnection, mailbox: MailboxId, uids: &UidSet) -> Result<Vec<IndexedText>> {
+fn texts(reader: &Connection, mailbox: MailboxId, uids: &str) -> Result<Vec<IndexedText>> {
     const SQL: &str = "
         SELECT p.uid, d.size, d.packed, d.octets FROM json_each(?2) r CROSS JOIN place p CROSS JOIN doc d
             WHERE p.mailbox = ?1 AND p.uid BETWEEN r.value ->> 0 AND r.value ->> 1
                 AND d.id = p.content AND d.octets IS NOT NULL LIMIT ?3";
-    use futures_util::TryStreamExt;
-    let mut rows = sqlx::query(SQL).bind(mailbox.0).bind(uids.to_json()).bind(PAGE).fetch(reader);
+    let mut statement = reader.prepare_cached(SQL)?;
+    let mut rows = statement.query((mailbox.0, uids, PAGE))?;
     let mut texts = Vec::new();
     let mut octets = 0;
     while octets < PAGE_OCTETS
-        && let Some(row) = rows.try_next().await?
+        && let Some(row) = rows.next()?
     {
         let stored = Stored {
-            size: usize::try_from(row.try_get::<i64, _>(1)?).unwrap_or(0),
-            packed: row.try_get::<i64, _>(2)? != 0,
-            octets: row.try_get(3)?,
+            size: usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0),
+            packed: row.get::<_, i64>(2)? != 0,
+            octets: row.get(3)?,
         };
         octets += stored.octets.len();
-        texts.push(IndexedText { uid: Uid::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0), stored });
+        texts.push(IndexedText { uid: row.get(0)?, stored });
     }
     Ok(texts)
 }

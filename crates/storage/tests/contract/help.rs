@@ -12,6 +12,23 @@ use world::{World, fake};
 /// Where the clock of every test stands.
 pub(crate) const NOW: i64 = fake::BEGINNING as i64;
 
+/// Takes away all that later versions of the schema brought: what is left is of the first. Each new step adds to it.
+pub(crate) const BACK_TO_FIRST: &str = "DROP TABLE tls_seen; DROP TABLE tls_domain; DROP TABLE sts_policy; DROP TRIGGER job_recipient_came; DROP TRIGGER job_recipient_changed; DROP TRIGGER job_recipient_went; \
+                DROP TABLE destination; DROP TABLE attempt; DROP TABLE failing; DROP INDEX job_mail; \
+                DROP INDEX job_held; DROP INDEX job_recipient_due; DROP INDEX job_recipient_destination; \
+                ALTER TABLE job_recipient DROP COLUMN priority; ALTER TABLE job DROP COLUMN priority; \
+                ALTER TABLE job DROP COLUMN by_seconds; ALTER TABLE job DROP COLUMN by_mode; \
+                ALTER TABLE job DROP COLUMN release_at; ALTER TABLE job DROP COLUMN held; \
+                CREATE INDEX job_recipient_due ON job_recipient (max(due, lease_until)) WHERE state = 0; \
+                DROP TABLE acl; DROP TRIGGER mailbox_usage; DROP TABLE annotation; ALTER TABLE account DROP COLUMN quota_octets; \
+                ALTER TABLE account DROP COLUMN quota_messages; ALTER TABLE account DROP COLUMN used_octets; \
+                ALTER TABLE account DROP COLUMN used_messages; DROP TABLE grey_triplet; DROP TABLE grey_client; \
+                DROP TABLE app_password; DROP TABLE login_certificate; DROP INDEX credential_without_scram; \
+                ALTER TABLE credential DROP COLUMN scram_salt; ALTER TABLE credential DROP COLUMN scram_iterations; \
+                ALTER TABLE credential DROP COLUMN scram_sha_1; ALTER TABLE credential DROP COLUMN scram_sha_256; \
+                DROP TABLE dmarc_seen; DROP TABLE dmarc_domain; DROP TABLE report_row; DROP TABLE report; \
+                DROP TABLE body_key_fields; DROP TABLE imported; DROP TABLE body_header; PRAGMA user_version = 1";
+
 pub(crate) struct Bench {
     pub(crate) dir: TempDir,
     pub(crate) clock: FakeClock,

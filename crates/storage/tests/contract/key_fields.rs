@@ -62,22 +62,7 @@ async fn a_database_of_the_first_version_is_brought_up() {
     let inbox = bench.inbox("a@a.example").await;
     bench.append(inbox, "old").await;
     bench.store.close().await;
-    let back = "DROP TABLE tls_seen; DROP TABLE tls_domain; DROP TABLE sts_policy; DROP TRIGGER job_recipient_came; DROP TRIGGER job_recipient_changed; DROP TRIGGER job_recipient_went; \
-                DROP TABLE destination; DROP TABLE attempt; DROP TABLE failing; DROP INDEX job_mail; \
-                DROP INDEX job_held; DROP INDEX job_recipient_due; DROP INDEX job_recipient_destination; \
-                ALTER TABLE job_recipient DROP COLUMN priority; ALTER TABLE job DROP COLUMN priority; \
-                ALTER TABLE job DROP COLUMN by_seconds; ALTER TABLE job DROP COLUMN by_mode; \
-                ALTER TABLE job DROP COLUMN release_at; ALTER TABLE job DROP COLUMN held; \
-                CREATE INDEX job_recipient_due ON job_recipient (max(due, lease_until)) WHERE state = 0; \
-                DROP TABLE acl; DROP TRIGGER mailbox_usage; DROP TABLE annotation; ALTER TABLE account DROP COLUMN quota_octets; \
-                ALTER TABLE account DROP COLUMN quota_messages; ALTER TABLE account DROP COLUMN used_octets; \
-                ALTER TABLE account DROP COLUMN used_messages; DROP TABLE grey_triplet; DROP TABLE grey_client; \
-                DROP TABLE app_password; DROP TABLE login_certificate; DROP INDEX credential_without_scram; \
-                ALTER TABLE credential DROP COLUMN scram_salt; ALTER TABLE credential DROP COLUMN scram_iterations; \
-                ALTER TABLE credential DROP COLUMN scram_sha_1; ALTER TABLE credential DROP COLUMN scram_sha_256; \
-                DROP TABLE dmarc_seen; DROP TABLE dmarc_domain; DROP TABLE report_row; DROP TABLE report; \
-                DROP TABLE body_key_fields; DROP TABLE imported; PRAGMA user_version = 1";
-    with_database(&bench, back).await;
+    with_database(&bench, BACK_TO_FIRST).await;
     bench.reopen().await;
     assert_eq!(fields(&bench, inbox, Columns::KEY_FIELDS).await, [None]);
     bench.append(inbox, "new").await;

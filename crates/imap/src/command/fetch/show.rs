@@ -1,6 +1,6 @@
 //! One message of FETCH on its way out.
 
-use super::{Faults, Plan, needed};
+use super::{Faults, Item, Plan};
 use crate::body::{self, Body, HEADER_MAX};
 use crate::client::{Client, Gone};
 use crate::downgrade;
@@ -9,7 +9,7 @@ use crate::literal;
 use crate::object::{self, Thread};
 use crate::preview;
 use imap_proto::command::{FetchItem, Partial, PreviewWhen, Rfc822, Section, SectionText};
-use imap_proto::fetch::{FetchLine, binary_name, binary_size_name, section_name};
+use imap_proto::fetch::FetchLine;
 use mail::mime::KeyFields;
 use storage::{Columns, ModSeq, Row, Uid, UidSet};
 
@@ -17,28 +17,24 @@ use storage::{Columns, ModSeq, Row, Uid, UidSet};
 pub(super) async fn message(
     client: &mut Client,
     plan: &Plan,
-    mut row: Row,
+    (number, mut row): (u32, Row),
     seen: &UidSet,
+    near: &mut usize,
     faults: &mut Faults,
 ) -> Result<(), Gone> {
     let Some(selected) = &mut client.selected else { return Ok(()) };
-    let Some(number) = selected.view.number(row.uid) else { return Ok(()) };
     let mut state = {
         let picture = selected.shared.look();
-        let Some(mark) = picture.mark(row.uid) else {
+        let Some(mark) = picture.mark_near(row.uid, near) else {
             faults.gone = true;
             return Ok(());
         };
-        let is_flagged = seen.contains(row.uid) || plan.items.contains(&FetchItem::Flags);
+        let is_flagged = seen.contains(row.uid) || plan.asks(&FetchItem::Flags);
         if is_flagged {
             selected.view.knows(row.uid, mark.modseq);
         }
         let names = is_flagged.then(|| flags::names(mark.flags, mark.keywords, &picture.keywords));
-        State {
-            flags: names.into_iter().flatten().map(str::to_owned).collect(),
-            modseq: mark.modseq,
-            thread: Thread::Alone,
-        }
+        State { flags: names.map(flag_list).unwrap_or_default(), modseq: mark.modseq, thread: Thread::Alone }
     };
     if plan.columns.contains(Columns::KEY_FIELDS) {
         match thread(&row, client).await {
@@ -54,14 +50,19 @@ pub(super) async fn message(
         return Ok(());
     }
     let body = if plan.columns.contains(Columns::MESSAGE) {
-        let Some(body) = Body::take(&mut row).await else {
-            faults.unreadable = true;
-            return Ok(());
-        };
-        Some(body)
+        Body::take(&mut row).await
+    } else if plan.columns.contains(Columns::HEADER) {
+        match Body::take_header(&mut row) {
+            Some(header) => Some(header),
+            None => whole(&row, client).await,
+        }
     } else {
         None
     };
+    if body.is_none() && plan.needs_body() {
+        faults.unreadable = true;
+        return Ok(());
+    }
     let mut line = match client.session.is_uid_only() {
         true => FetchLine::begin_by_uid(row.uid, client.session.output()),
         false => FetchLine::begin(number, client.session.output()),
@@ -71,10 +72,10 @@ pub(super) async fn message(
     }
     for item in &plan.items {
         match &body {
-            Some(body) if needed(item).contains(Columns::MESSAGE) => {
+            Some(body) if item.needs_body() => {
                 body_item(client, &mut line, item, body, faults).await?;
             }
-            _ => small_item(client, &mut line, item, &row, &state),
+            _ => small_item(client, &mut line, &item.what, &row, &state),
         }
     }
     line.end(client.session.output());
@@ -83,20 +84,20 @@ pub(super) async fn message(
 
 /// Flags and mod-sequence, as the picture has them: of a row that was read later they would tell too much.
 struct State {
-    /// Empty if they are not to be told.
-    flags: Vec<String>,
+    /// As they are sent; empty if they are not to be told.
+    flags: Vec<u8>,
     modseq: ModSeq,
     thread: Thread,
 }
 
 /// What FETCH did by itself: `\Seen` is new, and the client hears of it (RFC 9051 §6.4.5, RFC 7162 §3.2.4).
 fn tell_seen(client: &mut Client, line: &mut FetchLine, plan: &Plan, uid: Uid, state: &State) {
-    let asked = |item| plan.items.contains(&item);
+    let asked = |item| plan.asks(&item);
     let condstore = client.session.is_condstore();
     let named = asked(FetchItem::Uid) || client.session.is_uid_only();
     let out = client.session.output();
     if !asked(FetchItem::Flags) {
-        line.flags(out, &state.flags);
+        line.item(out, "FLAGS", &state.flags);
     }
     if condstore && !named {
         line.number(out, "UID", u64::from(uid));
@@ -104,6 +105,26 @@ fn tell_seen(client: &mut Client, line: &mut FetchLine, plan: &Plan, uid: Uid, s
     if condstore && !asked(FetchItem::ModSeq) {
         line.modseq(out, state.modseq);
     }
+}
+
+fn flag_list<'n>(names: impl Iterator<Item = &'n str>) -> Vec<u8> {
+    let mut list = vec![b'('];
+    for name in names {
+        if list.len() > 1 {
+            list.push(b' ');
+        }
+        list.extend_from_slice(name.as_bytes());
+    }
+    list.push(b')');
+    list
+}
+
+/// A message whose header is not kept apart.
+async fn whole(row: &Row, client: &Client) -> Option<Body> {
+    let selected = client.selected.as_ref()?;
+    let columns = Columns::MESSAGE | Columns::PARTS;
+    let rows = client.house.store.fetch(selected.mailbox, &UidSet::one(row.uid), columns, 1).await;
+    Body::take(&mut rows.ok()?.pop()?).await
 }
 
 /// The thread of a message, by its stored key fields or by its header. `None`: it cannot be read.
@@ -140,7 +161,7 @@ fn small_item(client: &mut Client, line: &mut FetchLine, item: &FetchItem, row: 
     let out = client.session.output();
     match item {
         FetchItem::Uid => line.number(out, "UID", u64::from(row.uid)),
-        FetchItem::Flags => line.flags(out, &state.flags),
+        FetchItem::Flags => line.item(out, "FLAGS", &state.flags),
         FetchItem::ModSeq => line.modseq(out, state.modseq),
         FetchItem::EmailId => line.object_id(out, "EMAILID", &object::email(row.email)),
         FetchItem::ThreadId => {
@@ -172,14 +193,13 @@ fn small_item(client: &mut Client, line: &mut FetchLine, item: &FetchItem, row: 
 async fn body_item(
     client: &mut Client,
     line: &mut FetchLine,
-    item: &FetchItem,
+    Item { what, name }: &Item,
     body: &Body,
     faults: &mut Faults,
 ) -> Result<(), Gone> {
-    match item {
+    match what {
         FetchItem::Section { section, partial, .. } => {
-            let name = section_name(section, *partial);
-            section_item(client, line, &name, body, (section, *partial)).await
+            section_item(client, line, name, body, (section, *partial)).await
         }
         FetchItem::Rfc822(which) => {
             let (name, what) = match which {
@@ -191,7 +211,7 @@ async fn body_item(
             section_item(client, line, name, body, (&section, None)).await
         }
         FetchItem::Binary { part, partial, .. } => {
-            binary_item(client, line, body, (part, *partial), faults).await
+            binary_item(client, line, (name, body), (part, *partial), faults).await
         }
         FetchItem::Preview(when) => {
             preview_item(client, line, body, *when).await;
@@ -203,7 +223,7 @@ async fn body_item(
                 None => Some(0),
             };
             faults.unknown_encoding |= len.is_none();
-            line.number(client.session.output(), &binary_size_name(part), len.unwrap_or(0));
+            line.number(client.session.output(), name, len.unwrap_or(0));
             Ok(())
         }
         _ => Ok(()),
@@ -244,27 +264,26 @@ async fn section_item(
 async fn binary_item(
     client: &mut Client,
     line: &mut FetchLine,
-    body: &Body,
+    (name, body): (&str, &Body),
     (path, partial): (&[u32], Option<Partial>),
     faults: &mut Faults,
 ) -> Result<(), Gone> {
-    let name = binary_name(path, partial);
     if path.is_empty() {
         let section = Section { part: Vec::new(), what: SectionText::Whole };
-        return section_item(client, line, &name, body, (&section, partial)).await;
+        return section_item(client, line, name, body, (&section, partial)).await;
     }
     let Some(part) = body.parts().part(path) else {
-        line.item(client.session.output(), &name, b"NIL");
+        line.item(client.session.output(), name, b"NIL");
         return Ok(());
     };
     match literal::measure(body, part).await {
         Ok(Some(decoded)) => {
-            literal::send_decoded(client, line, &name, (body, part), (decoded, partial)).await
+            literal::send_decoded(client, line, name, (body, part), (decoded, partial)).await
         }
         other => {
             faults.unknown_encoding |= other.is_ok();
             faults.unreadable |= other.is_err();
-            line.item(client.session.output(), &name, b"NIL");
+            line.item(client.session.output(), name, b"NIL");
             Ok(())
         }
     }

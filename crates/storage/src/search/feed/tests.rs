@@ -51,14 +51,14 @@ async fn what_goes_between_two_steps_goes() {
         }
     }
     close(&mut writing).await;
-    let mut reader = open_reader(&indexes.files.path(account)).await.unwrap().unwrap();
+    let reader = open_reader(&indexes.files.path(account)).unwrap().unwrap();
     for (sql, want) in [
         ("SELECT count(*) FROM place WHERE uid IN (5, 205)", 0),
         ("SELECT count(*) FROM place", 2 * STEP_MESSAGES + 48),
         ("SELECT count(*) FROM doc", 2 * STEP_MESSAGES + 48),
         ("SELECT uid FROM mailbox WHERE uid > 0", 2 * STEP_MESSAGES + 50),
     ] {
-        let got: i64 = sqlx::query_scalar(sql).fetch_one(&mut reader).await.unwrap();
+        let got: i64 = reader.query_row(sql, [], |row| row.get(0)).unwrap();
         assert_eq!(got, want, "{sql}");
     }
     store.close().await;
