@@ -46,7 +46,8 @@ async fn news(client: &mut Client) -> Result<Vec<Untagged>, Error> {
     let Some(reader) = client.account_id() else { return Ok(Vec::new()) };
     // NOTIFY says it more closely than ENABLE (RFC 5465 §5.6).
     let owners: Vec<AccountId> = match &client.watch {
-        Some(watch) => watch.owners().collect(),
+        Some(watch) if watch.hears_metadata() => watch.owners().collect(),
+        Some(_) => Vec::new(),
         None if client.session.hears_metadata() => vec![reader],
         None => Vec::new(),
     };
@@ -66,15 +67,25 @@ async fn of_owner(
     own: &HashSet<(AccountId, ModSeq)>,
 ) -> Result<Vec<Untagged>, Error> {
     let store = &client.house.store;
-    let newest = store.modseq(owner).await?;
-    let Some(since) = client.hearing.since.insert(owner, newest) else { return Ok(Vec::new()) };
-    if newest <= since {
+    let rung = match (&client.account, &client.watch) {
+        (Some(account), _) if owner == reader => *account.bell.borrow(),
+        (_, watch) => watch.as_ref().map_or(0, |watch| watch.rung_up_to(owner)),
+    };
+    let Some(since) = client.hearing.since.get(&owner).copied() else {
+        match store.modseq(owner).await {
+            Ok(newest) => drop(client.hearing.since.insert(owner, newest)),
+            // The account is being removed.
+            Err(Error::NoSuchAccount(_)) => {}
+            Err(error) => return Err(error),
+        }
+        return Ok(Vec::new());
+    };
+    if rung <= since {
         return Ok(Vec::new());
     }
     let changes = store.annotation_changes(reader, owner, since).await?;
-    if let Some(last) = changes.iter().map(|change| change.modseq).max() {
-        client.hearing.since.insert(owner, last.max(newest));
-    }
+    let last = changes.iter().map(|change| change.modseq).max().unwrap_or(since);
+    client.hearing.since.insert(owner, last.max(rung));
     let mut told: Vec<(Option<MailboxId>, Vec<String>)> = Vec::new();
     let is_wanted = |change: &storage::Changed| {
         client.watch.as_ref().is_none_or(|watch| watch.wants_metadata(change.mailbox))

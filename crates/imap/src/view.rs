@@ -7,6 +7,7 @@ use imap_proto::By;
 use imap_proto::sequence::Bound;
 use imap_proto::{Ranges, Set, Told, Untagged, Vanished};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use storage::{Mark, ModSeq, Uid, UidSet};
 
 /// Whether EXPUNGE may be told now (RFC 9051 §7.5.1).
@@ -75,7 +76,8 @@ pub(crate) struct View {
     told: Vec<Uid>,
     /// Up to here flags were told.
     modseq: ModSeq,
-    keywords: usize,
+    /// A hash of the names of keywords that were told: one may take the place of another.
+    keywords: u64,
     /// Whether an EXPUNGE is held back.
     behind: bool,
     /// Up to here everything was told, messages that are gone included.
@@ -90,7 +92,7 @@ impl View {
         Self {
             told: picture.marks.iter().map(|mark| mark.uid).collect(),
             modseq: picture.modseq,
-            keywords: picture.keywords.len(),
+            keywords: hash(&picture.keywords),
             behind: false,
             complete: picture.modseq,
             known: HashMap::new(),
@@ -202,17 +204,19 @@ impl View {
         if picture.modseq == self.modseq && !self.behind {
             return lines;
         }
-        self.apply_expunges(picture, manner, &mut lines);
         if manner.hears == Hears::Nothing {
+            self.apply_expunges(picture, Manner { expunges: Expunges::HeldBack, ..manner }, &mut lines);
             return lines;
         }
+        self.apply_expunges(picture, manner, &mut lines);
         let last = self.last();
         self.apply_new(picture, last, &mut lines);
         if manner.hears == Hears::Messages {
             return lines;
         }
-        if picture.keywords.len() != self.keywords {
-            self.keywords = picture.keywords.len();
+        let keywords = hash(&picture.keywords);
+        if keywords != self.keywords {
+            self.keywords = keywords;
             lines.push(Untagged::Flags(flags::all(&picture.keywords)));
         }
         let changed = picture.marks.iter().filter(|mark| mark.modseq > self.modseq && mark.uid <= last);
@@ -267,6 +271,12 @@ impl View {
             lines.push(Untagged::Exists(self.len()));
         }
     }
+}
+
+fn hash(names: &[String]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    names.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The flags of a message that the client did not ask for: with its UID (RFC 9051 §7.5.2).

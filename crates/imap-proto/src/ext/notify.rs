@@ -7,6 +7,8 @@ use crate::parse::Names;
 
 /// Most groups of events of one command.
 const GROUPS_MAX: usize = 100;
+/// Most mailboxes that all groups name together.
+const NAMED_MAX: usize = 1000;
 /// Most events of one group.
 const EVENTS_MAX: usize = 20;
 
@@ -30,6 +32,13 @@ pub(crate) fn notify(lexer: &mut Lexer<'_>, names: Names) -> Lexed<Command> {
             return Err(Refusal::limit("There are too many groups of events."));
         }
         groups.push(group(lexer, names)?);
+    }
+    let named = groups.iter().map(|group| match &group.filter {
+        Filter::Others(Source::Subtree(names) | Source::Mailboxes(names)) => names.len(),
+        _ => 0,
+    });
+    if named.sum::<usize>() > NAMED_MAX {
+        return Err(Refusal::limit("Too many mailboxes are named."));
     }
     let selecting = groups.iter().filter(|group| group.filter.is_selected());
     if selecting.count() > 1 {

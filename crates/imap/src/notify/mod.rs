@@ -90,7 +90,19 @@ impl Watch {
         }
     }
 
-    /// The other accounts whose mailboxes are watched.
+    /// Whether annotations are told of anything.
+    pub(crate) fn hears_metadata(&self) -> bool {
+        let is_metadata =
+            |event: &Event| matches!(event, Event::MailboxMetadataChange | Event::ServerMetadataChange);
+        self.groups.iter().flat_map(|group| &group.events).any(is_metadata)
+    }
+
+    /// What the bell of an account says.
+    pub(crate) fn rung_up_to(&self, owner: AccountId) -> ModSeq {
+        self.bells.get(&owner).map_or(0, |bell| *bell.borrow())
+    }
+
+    /// The account itself, and those whose mailboxes are watched.
     pub(crate) fn owners(&self) -> impl Iterator<Item = AccountId> + '_ {
         self.bells.keys().copied()
     }

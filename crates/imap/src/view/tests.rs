@@ -148,3 +148,35 @@ fn sets_name_messages() {
     assert_eq!(empty.by_number(&ranges(&[(1, 1)]), &saved), None);
     assert_eq!(empty.by_uid(&ranges(&[(1, 0)]), &saved), vec![]);
 }
+
+/// RFC 5465 §3.1: what is not wanted is held back, and told when it is wanted again.
+#[test]
+fn what_nobody_wants_to_hear_waits() {
+    let with = |hears| Manner { hears, ..by_uid(Expunges::Told) };
+    let mut view = View::new(&picture(1, "1 2 3"));
+    let news = picture(4, "2s@2 3 4@3");
+    assert_eq!(say(view.apply(&news, with(Hears::Nothing))), "");
+    assert_eq!((view.len(), view.last(), view.complete()), (3, 3, 1));
+    assert_eq!(say(view.apply(&news, with(Hears::Messages))), "* VANISHED 1 | * 3 EXISTS | ");
+    assert_eq!(view.complete(), 1, "flags are not known yet");
+    assert_eq!(view.after(3).iter().map(|target| target.uid).collect::<Vec<_>>(), [4]);
+    assert_eq!(say(view.apply(&news, with(Hears::Messages))), "");
+    let told = say(view.apply(&news, with(Hears::All)));
+    assert_eq!(
+        told,
+        "* 1 FETCH (UID 2 FLAGS (\\Seen) MODSEQ (2)) | * 3 FETCH (UID 4 FLAGS () MODSEQ (3)) | "
+    );
+    assert_eq!(view.complete(), 4);
+}
+
+/// A keyword that no message has may make room for another one, under the same number.
+#[test]
+fn keywords_that_take_the_place_of_others_are_told() {
+    let mut view = View::new(&picture(1, "1k"));
+    let mut after = picture(2, "1k@2");
+    after.keywords = vec!["$y".to_owned()];
+    assert_eq!(
+        say(view.apply(&after, plainly(Expunges::Told))),
+        "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $y) | * 1 FETCH (UID 1 FLAGS ($y)) | "
+    );
+}
