@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     let world = fake::world_with(1, ZONE).expect("the zone can be read");
     let hostname = Domain::parse("mx.receiver.example").expect("a valid name");
     let facts = Facts {
-        peer: [192, 0, 2, 1].into(),
+        whose: policy::Whose::Client, peer: [192, 0, 2, 1].into(),
         local: None,
         helo: "mx.b.example".to_owned(),
         mail_from: ReversePath::Address(Address::parse("a@b.example").expect("a valid address")),

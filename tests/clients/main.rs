@@ -17,6 +17,7 @@ mod offlineimap;
 mod opendkim;
 mod postfix;
 mod program;
+mod rspamd;
 mod swaks;
 
 use tests::{Daemon, Setup};

@@ -15,6 +15,7 @@ mod picture;
 mod ports;
 mod remote;
 mod setup;
+pub mod signed_tree;
 mod signed_zones;
 mod smtp;
 mod wait;

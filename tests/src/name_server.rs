@@ -20,14 +20,13 @@ struct Served {
     text: String,
     zone: Zone,
     asked: Vec<String>,
+    /// How long answers may be kept, in seconds.
+    ttl: u32,
 }
-
-/// How long answers may be kept, in seconds: zero, so that a zone that changes is seen at once.
-const TTL: u32 = 0;
 
 impl NameServer {
     pub fn start() -> Self {
-        let served = Served { text: String::new(), zone: Zone::default(), asked: Vec::new() };
+        let served = Served { text: String::new(), zone: Zone::default(), asked: Vec::new(), ttl: 0 };
         let served = Arc::new(Mutex::new(served));
         let (udp, tcp) = bind();
         let at = udp.local_addr().unwrap();
@@ -58,6 +57,12 @@ impl NameServer {
     pub fn set(&self, zone: &str) {
         self.served.lock().unwrap().text.clear();
         self.add(zone);
+    }
+
+    /// Lets answers be kept for so many seconds; at first none is, so that a zone that changes is seen at once. That there
+    /// is nothing may be kept as well.
+    pub fn let_keep(&self, seconds: u32) {
+        self.served.lock().unwrap().ttl = seconds;
     }
 
     /// The questions so far, as `example.org MX`.
@@ -124,7 +129,7 @@ fn answer(question: &[u8], served: &Mutex<Served>) -> Option<Vec<u8>> {
     answer.add_query(query);
     match found {
         Answer::Records(found) => {
-            answer.add_answers(found.into_iter().map(|(owner, data)| record(&owner, data)));
+            answer.add_answers(found.into_iter().map(|(owner, data)| record(&owner, data, served.ttl)));
         }
         Answer::NoName => answer.metadata.response_code = ResponseCode::NXDomain,
         Answer::NoRecord => {}
@@ -133,7 +138,18 @@ fn answer(question: &[u8], served: &Mutex<Served>) -> Option<Vec<u8>> {
         Answer::Fails(Failure::Timeout) => return None,
         Answer::Fails(Failure::Garbage) => return Some(garbage(&question)),
     }
+    if answer.answers.is_empty() && served.ttl > 0 {
+        answer.add_authority(authority(&name, served.ttl));
+    }
     Some(answer.to_vec().unwrap())
+}
+
+/// How long it may be kept that there is nothing (RFC 2308 §3).
+fn authority(name: &DnsName, ttl: u32) -> Record {
+    let at = name.parent().unwrap_or_else(|| name.clone());
+    let written = |name: &DnsName| Name::from_labels(name.labels()).unwrap();
+    let soa = rdata::SOA::new(written(&at), written(&at), 1, 3600, 600, 86400, ttl);
+    Record::from_rdata(written(&at), ttl, RData::SOA(soa))
 }
 
 /// The right number and nothing else that makes sense: records are promised that are not there.
@@ -148,7 +164,7 @@ fn kind_of(kind: RecordType) -> Option<Kind> {
     Kind::ALL.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind)
 }
 
-fn record(owner: &DnsName, data: Data) -> Record {
+fn record(owner: &DnsName, data: Data, ttl: u32) -> Record {
     let name = |name: &DnsName| Name::from_labels(name.labels()).unwrap();
     let data = match data {
         Data::A(ip) => RData::A(ip.into()),
@@ -168,7 +184,7 @@ fn record(owner: &DnsName, data: Data) -> Record {
             tlsa.data,
         )),
     };
-    Record::from_rdata(name(owner), TTL, data)
+    Record::from_rdata(name(owner), ttl, data)
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct Setup {
     names: NameServer,
     /// Asked in place of `names`.
     signed: Option<SignedZones>,
+    /// Asked in place of both.
+    resolver: Option<SocketAddr>,
     accounts: Vec<String>,
     /// Lines inside the nodes that the harness writes itself.
     options: BTreeMap<&'static str, Vec<String>>,
@@ -53,6 +55,7 @@ impl Setup {
             ports: Ports::pick(),
             names: NameServer::start(),
             signed: None,
+            resolver: None,
             accounts: Vec::new(),
             options: BTreeMap::new(),
             tls: None,
@@ -141,6 +144,11 @@ impl Setup {
         &self.names
     }
 
+    /// The daemon asks this name server instead.
+    pub fn ask(&mut self, resolver: SocketAddr) {
+        self.resolver = Some(resolver);
+    }
+
     /// A mail server of its own address 127.0.0.`n` (2 and up) under `name`.
     pub fn remote(&self, name: &str, n: u8) -> Remote {
         let ip = Ipv4Addr::new(127, 0, 0, n);
@@ -203,6 +211,9 @@ impl Setup {
     }
 
     fn dns_at(&self) -> SocketAddr {
+        if let Some(resolver) = self.resolver {
+            return resolver;
+        }
         self.signed.as_ref().map_or_else(|| self.names.at(), SignedZones::at)
     }
 

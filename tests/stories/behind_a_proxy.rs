@@ -104,3 +104,72 @@ fn xclient_and_xforward_are_for_those_who_may() {
     assert!(!relay.offers.iter().any(|line| line.starts_with('X')), "{:?}", relay.offers);
     relay.command("XCLIENT ADDR=127.0.0.1", "500 5.5.1*");
 }
+
+/// A proxy that does not know its client says nothing of it: its own address vouches for nobody, and relays for nobody.
+#[test]
+fn a_client_that_nobody_knows_is_not_the_proxy() {
+    let mut setup = scene();
+    let port = free_port();
+    setup.option("smtp", &format!("listen \"127.0.0.1:{port}\" {{ proxy {{ from \"127.0.0.1\"; }}; }}"));
+    setup.option("smtp", "relay-from \"127.0.0.1\"");
+    setup.option("smtp", "xclient-from \"127.0.0.1\"");
+    setup.config("checks { exempt \"127.0.0.1\"; }");
+    setup.zone("local.test TXT \"v=spf1 ip4:127.0.0.1 -all\"\n_dmarc.local.test TXT \"v=DMARC1; p=reject\"");
+    let _maddy = setup.start();
+    let send = |smtp: &mut Smtp| {
+        smtp.command("MAIL FROM:<eve@local.test>", "250*");
+        smtp.command("RCPT TO:<victim@elsewhere.test>", "550 5.7.1*");
+        smtp.command("RCPT TO:<alice@example.org>", "250*");
+        smtp.data(&message("eve@local.test", "alice@example.org", "Nameless", "Hello"), "*")
+    };
+    // SPF of the proxy's own address would pass; of the client nothing is known, so the mail waits.
+    let mut nameless = behind(port, b"PROXY UNKNOWN\r\n");
+    assert_like(&send(&mut nameless), "451 4.4.3*the proxy does not say who the client is*");
+    let mut relay = behind(port, b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0");
+    relay.command("MAIL FROM:<cron@local.test>", "250*");
+    relay.command("RCPT TO:<somebody@elsewhere.test>", "250*");
+    relay.command("RSET", "250*");
+    relay.command("XCLIENT ADDR=[UNAVAILABLE]", "220*");
+    relay.hello();
+    assert_like(&send(&mut relay), "451 4.4.3*the proxy does not say who the client is*");
+}
+
+/// Whose word counts may change while the server runs, for connections from then on.
+#[test]
+fn new_proxies_are_believed_after_a_reload() {
+    let mut setup = scene();
+    let port = free_port();
+    setup.option("smtp", &format!("listen \"127.0.0.1:{port}\" {{ proxy {{ from \"198.51.100.7\"; }}; }}"));
+    let mut maddy = setup.start();
+    let header = b"PROXY TCP4 192.0.2.1 127.0.0.1 5025 25\r\n";
+    let mut stranger = Chat::connect(port);
+    let _ = stranger.try_send(header);
+    assert!(!matches!(stranger.try_hear(), Ok(Some(_))));
+
+    maddy.setup.replace_option(
+        "smtp",
+        &format!("listen \"127.0.0.1:{port}\" {{ proxy {{ from \"127.0.0.1\"; }}; }}"),
+    );
+    maddy.setup.option("smtp", "xclient-from \"192.0.2.1\"");
+    maddy.write_config();
+    maddy.hang_up();
+    maddy.wait_log("*the configuration was read again*");
+    let mut honest = behind(port, header);
+    assert!(honest.offers.iter().any(|line| line.starts_with("XCLIENT")), "{:?}", honest.offers);
+    assert_like(&offer(&mut honest, "After the reload"), "250*");
+
+    // And back: who was a proxy is a stranger again, and who is connected stays.
+    maddy.setup.replace_option(
+        "smtp",
+        &format!("listen \"127.0.0.1:{port}\" {{ proxy {{ from \"198.51.100.7\"; }}; }}"),
+    );
+    maddy.setup.replace_option("smtp", "xclient-from \"198.51.100.7\"");
+    maddy.write_config();
+    maddy.hang_up();
+    tests::eventually("the proxy is a stranger", || {
+        let mut stranger = Chat::connect(port);
+        let _ = stranger.try_send(header);
+        (!matches!(stranger.try_hear(), Ok(Some(_)))).then_some(())
+    });
+    honest.command("NOOP", "250*");
+}

@@ -4,6 +4,7 @@ use crate::exchange::Mechanism;
 use crate::guess::TooMany;
 use crate::identity::{Identity, Proof, Visitor};
 use crate::login::Login;
+use crate::oauth::{Discovery, TokenClaim};
 use crate::scram::{ScramFacts, ScramHash};
 use std::fmt;
 use std::future::Future;
@@ -52,6 +53,8 @@ pub enum Claim {
     Scram { user: String, proof: Option<Proof> },
     /// A TLS client certificate, by the SHA-256 of its key, and the account that is asked for, if one is.
     Certificate { authorize: Option<String>, key: Option<[u8; 32]> },
+    /// A token of an authorization server.
+    Token(TokenClaim),
 }
 
 impl Claim {
@@ -61,6 +64,7 @@ impl Claim {
             Self::Password(login) => &login.user,
             Self::Scram { user, .. } => user,
             Self::Certificate { authorize, .. } => authorize.as_deref().unwrap_or_default(),
+            Self::Token(claim) => claim.user.as_deref().unwrap_or_default(),
         }
     }
 }
@@ -80,6 +84,11 @@ pub trait Authenticate: Send + Sync {
         hash: ScramHash,
         visitor: Visitor,
     ) -> Answer<'a, Result<ScramFacts, Denied>>;
+
+    /// What clients are told whose token is not good.
+    fn discovery(&self) -> Discovery {
+        Discovery::default()
+    }
 
     /// Comes when what an identity was proven by does not stand any more: a password was changed, or taken back.
     fn ending(self: Arc<Self>, identity: Identity) -> Ending;

@@ -1,9 +1,11 @@
 //! A SASL exchange together with the judge who is asked in between: the same for every door.
 
-use crate::authenticate::{Authenticate, Claim, Verdict};
+use crate::authenticate::{Authenticate, Claim, Denied, Verdict};
 use crate::exchange::{Exchange, Mechanism, Refusal, Step};
 use crate::identity::Visitor;
 use crate::scram::Bindings;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 /// What a door knows of the connection on which somebody logs in.
 #[derive(Clone, Debug)]
@@ -23,6 +25,15 @@ impl Circumstances {
             mechanism => !mechanism.is_bound() || self.bindings.are_possible(),
         });
         offers
+    }
+}
+
+/// What the answer to a token says (RFC 6750 §3.1). Nothing where the token was not looked at.
+fn status_of(denied: &Denied) -> Option<&'static str> {
+    match denied {
+        Denied::WrongCredentials => Some("invalid_token"),
+        Denied::OutOfScope => Some("insufficient_scope"),
+        Denied::TooManyGuesses(_) | Denied::Unavailable(_) => None,
     }
 }
 
@@ -96,7 +107,15 @@ impl Conversation {
             *key = self.certificate;
         }
         let user = claim.user().to_owned();
+        let is_token = matches!(claim, Claim::Token(_));
         let verdict = judge.authenticate(claim, self.visitor).await;
+        // The client hears what it needs to get a better token, and says something without meaning before the exchange
+        // fails (RFC 7628 §3.2.3).
+        if let Some(status) = verdict.as_ref().err().filter(|_| is_token).and_then(status_of) {
+            let error = judge.discovery().error(status);
+            self.judged = Some((user, verdict));
+            return Turn::Challenge(STANDARD.encode(error));
+        }
         match last {
             Some(last) if verdict.is_ok() => {
                 self.judged = Some((user, verdict));

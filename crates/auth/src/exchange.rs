@@ -3,6 +3,7 @@
 
 use crate::authenticate::Claim;
 use crate::login::{Login, Secret, account_name, check_user};
+use crate::oauth::{self, TokenClaim};
 use crate::plain;
 use crate::scram::{self, Binding, Bindings, ScramFacts, ScramHash};
 use base64::Engine;
@@ -26,6 +27,10 @@ pub enum Mechanism {
     ScramSha1,
     /// RFC 4422 appendix A: the client has shown who it is by its TLS certificate.
     External,
+    /// RFC 7628: a token of an authorization server.
+    OauthBearer,
+    /// The forerunner of OAUTHBEARER, never standardised, and what most clients speak.
+    Xoauth2,
     /// RFC 4616.
     Plain,
     /// Never standardised (draft-murchison-sasl-login), still what some clients know best.
@@ -40,6 +45,8 @@ impl Mechanism {
         Self::ScramSha1Plus,
         Self::ScramSha1,
         Self::External,
+        Self::OauthBearer,
+        Self::Xoauth2,
         Self::Plain,
         Self::Login,
     ];
@@ -56,6 +63,8 @@ impl Mechanism {
             Self::ScramSha1Plus => "SCRAM-SHA-1-PLUS",
             Self::ScramSha1 => "SCRAM-SHA-1",
             Self::External => "EXTERNAL",
+            Self::OauthBearer => "OAUTHBEARER",
+            Self::Xoauth2 => "XOAUTH2",
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
         }
@@ -64,6 +73,11 @@ impl Mechanism {
     /// Whether it is of the family of SCRAM.
     pub fn is_scram(self) -> bool {
         matches!(self, Self::ScramSha256Plus | Self::ScramSha256 | Self::ScramSha1Plus | Self::ScramSha1)
+    }
+
+    /// Whether a token is shown.
+    pub fn takes_tokens(self) -> bool {
+        matches!(self, Self::OauthBearer | Self::Xoauth2)
     }
 
     /// Whether it needs a connection to bind to.
@@ -145,6 +159,8 @@ enum State {
     ScramWaiting(Box<scram::First>),
     ScramAsked(Box<scram::Asked>),
     External,
+    OauthBearer,
+    Xoauth2,
     Plain,
     LoginUser,
     LoginPassword { user: String },
@@ -162,6 +178,8 @@ impl Exchange {
             Mechanism::ScramSha1Plus => scram(ScramHash::Sha1, Binding::Plus),
             Mechanism::ScramSha1 => scram(ScramHash::Sha1, Binding::Unbound),
             Mechanism::External => State::External,
+            Mechanism::OauthBearer => State::OauthBearer,
+            Mechanism::Xoauth2 => State::Xoauth2,
             Mechanism::Plain => State::Plain,
             Mechanism::Login => State::LoginUser,
         };
@@ -227,6 +245,8 @@ impl Exchange {
                 }
                 Err(refusal) => Step::Refused(refusal),
             },
+            State::OauthBearer => token(oauth::bearer(octets)),
+            State::Xoauth2 => token(oauth::xoauth2(octets)),
             State::Plain => finish(plain::read(octets)),
             State::LoginUser => match std::str::from_utf8(octets) {
                 Ok(user) => {
@@ -272,6 +292,13 @@ fn finish(login: Result<Login, Refusal>) -> Step {
     }
 }
 
+fn token(claim: Result<TokenClaim, Refusal>) -> Step {
+    match claim {
+        Ok(claim) => Step::Claim { claim: Claim::Token(claim), last: None },
+        Err(refusal) => Step::Refused(refusal),
+    }
+}
+
 /// The account that a certificate shall let in, where the client names one (RFC 4422 appendix A).
 fn external(octets: &[u8]) -> Result<Option<String>, Refusal> {
     let text = std::str::from_utf8(octets).map_err(|_| Refusal::BadText)?;
@@ -311,6 +338,9 @@ mod tests {
             }
             Step::Claim { claim: Claim::Certificate { authorize, key: None }, .. } => {
                 format!("certificate {}", authorize.as_deref().unwrap_or("-"))
+            }
+            Step::Claim { claim: Claim::Token(claim), .. } => {
+                format!("token of {}", claim.user.as_deref().unwrap_or("-"))
             }
             Step::Refused(why) => format!("{why:?}"),
             other => panic!("{other:?}"),
@@ -359,6 +389,25 @@ mod tests {
         );
         assert_eq!(play(Mechanism::Login, None, &[b"a@x.y", b""]), ["? Username:", "? Password:", "BadText"]);
         assert_eq!(play(Mechanism::Login, None, &[b"\xff"]), ["? Username:", "BadText"]);
+    }
+
+    #[test]
+    fn tokens() {
+        assert_eq!(
+            play(Mechanism::OauthBearer, Some(b"n,a=A@x.y,\x01auth=Bearer t\x01\x01"), &[]),
+            ["token of a@x.y"]
+        );
+        assert_eq!(
+            play(Mechanism::OauthBearer, None, &[b"n,,\x01auth=Bearer t\x01\x01"]),
+            ["? ", "token of -"]
+        );
+        assert_eq!(
+            play(Mechanism::Xoauth2, None, &[b"user=a@x.y\x01auth=Bearer t\x01\x01"]),
+            ["? ", "token of a@x.y"]
+        );
+        assert_eq!(play(Mechanism::Xoauth2, Some(b"n,,\x01auth=Bearer t\x01\x01"), &[]), ["Malformed"]);
+        assert_eq!(play(Mechanism::OauthBearer, Some(b"\x01"), &[]), ["Malformed"]);
+        assert_eq!(play(Mechanism::OauthBearer, None, &[b"!*"]), ["? ", "Cancelled"]);
     }
 
     #[test]

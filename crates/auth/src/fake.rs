@@ -4,6 +4,7 @@ use crate::authenticate::{Answer, Authenticate, Claim, Denied, Ending, Verdict};
 use crate::exchange::Mechanism;
 use crate::identity::{Identity, Proof, Visitor};
 use crate::login::Secret;
+use crate::oauth::{Discovery, TokenClaim};
 use crate::scram::{self, ScramFacts, ScramHash, ScramKeys};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,9 +20,16 @@ const NONCE: &str = "serverpart";
 
 /// Users with their passwords, which are compared in clear.
 pub fn accounts(accounts: &[(&str, &str)]) -> Arc<dyn Authenticate> {
-    let known =
-        accounts.iter().map(|(user, password)| ((*user).to_owned(), (*password).to_owned())).collect();
-    Arc::new(Accounts(known))
+    Arc::new(Accounts { known: known(accounts), tokens: Tokens::Refused })
+}
+
+/// The same, and their passwords are good as tokens.
+pub fn accounts_with_tokens(accounts: &[(&str, &str)]) -> Arc<dyn Authenticate> {
+    Arc::new(Accounts { known: known(accounts), tokens: Tokens::Taken })
+}
+
+fn known(accounts: &[(&str, &str)]) -> HashMap<String, String> {
+    accounts.iter().map(|(user, password)| ((*user).to_owned(), (*password).to_owned())).collect()
 }
 
 /// Somebody who lets nobody in, for always the same reason.
@@ -33,7 +41,9 @@ struct Refusing(Denied);
 
 impl Authenticate for Refusing {
     fn mechanisms(&self) -> Vec<Mechanism> {
-        Mechanism::ALL.to_vec()
+        let mut all = Mechanism::ALL.to_vec();
+        all.retain(|mechanism| !mechanism.takes_tokens());
+        all
     }
 
     fn authenticate<'a>(&'a self, _: Claim, _: Visitor) -> Answer<'a, Verdict> {
@@ -49,22 +59,53 @@ impl Authenticate for Refusing {
     }
 }
 
-struct Accounts(HashMap<String, String>);
+struct Accounts {
+    known: HashMap<String, String>,
+    tokens: Tokens,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tokens {
+    Refused,
+    Taken,
+}
+
+impl Accounts {
+    /// Whose token it is, if the client says the same or nothing.
+    fn owner(&self, claim: &TokenClaim) -> Option<String> {
+        let is_right = |(user, password): &(&String, &String)| {
+            claim.token.reveal() == password.as_str() && claim.user.as_ref().is_none_or(|said| said == *user)
+        };
+        let found = self.known.iter().find(is_right).filter(|_| self.tokens == Tokens::Taken);
+        found.map(|(user, _)| user.clone())
+    }
+}
 
 impl Authenticate for Accounts {
     fn mechanisms(&self) -> Vec<Mechanism> {
-        Mechanism::ALL.to_vec()
+        let mut all = Mechanism::ALL.to_vec();
+        all.retain(|mechanism| self.tokens == Tokens::Taken || !mechanism.takes_tokens());
+        all
+    }
+
+    fn discovery(&self) -> Discovery {
+        Discovery { scope: Some("mail".to_owned()), openid_configuration: None }
     }
 
     fn authenticate<'a>(&'a self, claim: Claim, _: Visitor) -> Answer<'a, Verdict> {
+        if let Claim::Token(token) = &claim {
+            let owner = self.owner(token);
+            return Box::pin(async move { owner.map(Identity::proven).ok_or(Denied::WrongCredentials) });
+        }
         let right = match &claim {
             Claim::Password(login) => {
-                self.0.get(&login.user).is_some_and(|password| password == login.password.reveal())
+                self.known.get(&login.user).is_some_and(|password| password == login.password.reveal())
             }
             Claim::Scram { proof, .. } => proof.is_some(),
             Claim::Certificate { authorize, key } => {
-                key.is_some() && authorize.as_ref().is_some_and(|user| self.0.contains_key(user))
+                key.is_some() && authorize.as_ref().is_some_and(|user| self.known.contains_key(user))
             }
+            Claim::Token(_) => false,
         };
         Box::pin(async move {
             if right { Ok(Identity::proven(claim.user())) } else { Err(Denied::WrongCredentials) }
@@ -77,7 +118,7 @@ impl Authenticate for Accounts {
         hash: ScramHash,
         _: Visitor,
     ) -> Answer<'a, Result<ScramFacts, Denied>> {
-        let keys = self.0.get(user).map(|password| {
+        let keys = self.known.get(user).map(|password| {
             (Proof::Given, ScramKeys::derive(&Secret::new(password.clone()), SALT, ITERATIONS, hash))
         });
         Box::pin(async move {

@@ -83,6 +83,8 @@ pub enum Proof {
     AppPassword(i64),
     /// The client certificate that was registered under this number.
     Certificate(i64),
+    /// A token of an authorization server, which may take it back at any time; here only the account can go.
+    Token,
     /// Something that cannot be taken back.
     Given,
 }

@@ -1,6 +1,6 @@
 //! A message laid out as rows: what stands in front of each copy, which jobs it makes, and what its sender is told.
 
-use crate::intake::Arrival;
+use crate::arrival::Arrival;
 use crate::plan::{Plan, Success};
 use crate::refusal;
 use mail::dsn::{Action, Report};

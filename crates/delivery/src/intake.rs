@@ -1,5 +1,6 @@
 //! The way in: from a whole message with its envelope to rows that are on the disk.
 
+pub use crate::arrival::Arrival;
 use crate::bounce::{About, Writer};
 use crate::draft::{Draft, Look};
 use crate::lines::Lines;
@@ -11,6 +12,7 @@ use crate::route::{Resolved, Target};
 use crate::router::Router;
 use mail::dsn::Report;
 use mail::{Mail, Message, Reply, ReversePath, Status, header, mime, trace};
+use policy::Authorship;
 use policy::Switch;
 use policy::dkim::Signer;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,15 +45,6 @@ struct Inner {
     store: Store,
     world: World,
     looks: Semaphore,
-}
-
-/// How a message came.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// Names the message in the log, in its Received field and in the reply.
-    pub id: String,
-    /// Where it is filed for local recipients.
-    pub folder: Folder,
 }
 
 /// What was promised.
@@ -184,7 +177,7 @@ impl Intake {
         if accepted.local > 0 {
             let reader = self.inner.reports.read().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(reader) = reader {
-                reader.offer(mail, &header, &arrival.id);
+                reader.offer(mail, &header, arrival);
             }
         }
         Ok(accepted)
@@ -257,7 +250,7 @@ impl Intake {
     /// It is signed like what our senders write.
     pub(crate) async fn draft_notice(&self, mut mail: Mail, id: &str) -> Result<Option<Acceptance>, Reply> {
         self.sign(&mut mail.message).await?;
-        let arrival = Arrival { id: id.to_owned(), folder: Folder::Inbox };
+        let arrival = Arrival { id: id.to_owned(), folder: Folder::Inbox, authorship: Authorship::Own };
         match self.draft(&mail, &arrival).await {
             Ok(mut draft) if draft.remote > 0 || !draft.acceptance.filings.is_empty() => {
                 // Who sent something must hear of it, be the mailbox full or not.

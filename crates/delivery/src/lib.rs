@@ -3,6 +3,7 @@
 //! Floor 3. Knows the store and the wire, but no door.
 
 pub mod aliases;
+mod arrival;
 mod attempt;
 mod bounce;
 pub mod config;
@@ -43,8 +44,9 @@ pub mod worker;
 mod route_tests;
 
 pub use aliases::{AliasKey, Aliases};
+pub use arrival::Arrival;
 pub use config::Config;
-pub use intake::{Accepted, Arrival, Intake};
+pub use intake::{Accepted, Intake};
 pub use route::{Exit, Resolved, RouteConfig, Sender, Target};
 pub use router::Router;
 pub use worker::{Handle, Worker};

@@ -1,7 +1,7 @@
 //! What the log says of a message that was taken, once its rows are on the disk.
 
+use crate::arrival::Arrival;
 use crate::draft::Draft;
-use crate::intake::Arrival;
 use mail::{Address, Mail};
 use storage::Acceptance;
 use tracing::{info, warn};

@@ -1,9 +1,11 @@
 //! Mail in the queue whose recipients are here: what was held until its time, and what has been sent elsewhere by hand.
 
+use crate::arrival::Arrival;
 use crate::attempt::{NotifyPassed, Tried};
-use crate::intake::{Arrival, Intake};
+use crate::intake::Intake;
 use crate::schedule::Fate;
 use mail::{Domain, Envelope, Mail, MailParams, Message, Recipient, Reply, Status};
+use policy::Authorship;
 use storage::{Acceptance, Claim, Folder, RecipientId};
 use tracing::info;
 
@@ -38,7 +40,8 @@ pub(crate) async fn file(
     let envelope = Envelope { from: claim.from.clone(), params, recipients };
     let mail = Mail { envelope, message: message.clone() };
     let tried = |fate, reply, notify| Some(Tried { fate, host: String::new(), reply, notify, tls: None });
-    let arrival = Arrival { id: claim.mail_id.clone(), folder: Folder::Inbox };
+    let arrival =
+        Arrival { id: claim.mail_id.clone(), folder: Folder::Inbox, authorship: Authorship::Unproven };
     match intake.draft(&mail, &arrival).await.map_err(|failed| failed.reply(&claim.mail_id)) {
         Ok(draft) => {
             let refused = &draft.refused;

@@ -3,7 +3,8 @@
 //! Messages that are reports themselves are not counted, and reports go out with the null sender: nobody reports about
 //! reports for ever, and nothing bounces. Failure reports are never sent: they would show what is in a message.
 
-use crate::intake::{Arrival, Intake};
+use crate::arrival::Arrival;
+use crate::intake::Intake;
 use crate::reports::may_hold_report;
 use crate::tls_seen::TlsCounters;
 use mail::mime::decode::to_base64;
@@ -12,7 +13,7 @@ use mail::{
 };
 use policy::report::compose::{from_text, gzip, to_text};
 use policy::report::{Owed, PublishedPolicy, Seen, destination, xml};
-use policy::{Facts, Finding, Identity, Verdict};
+use policy::{Authorship, Facts, Finding, Identity, Verdict};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -310,7 +311,7 @@ impl ReportSender {
         }
         let envelope =
             Envelope { from: ReversePath::Null, params: MailParams::default(), recipients: vec![recipient] };
-        let arrival = Arrival { id: mail_id.clone(), folder: Folder::Inbox };
+        let arrival = Arrival { id: mail_id.clone(), folder: Folder::Inbox, authorship: Authorship::Own };
         match self.intake.accept(Mail { envelope, message }, arrival).await {
             Ok(_) => {
                 info!(mail = mail_id, domain = report.domain, %to, rows = report.rows.len(), "a DMARC report goes out");

@@ -1,9 +1,11 @@
 //! Reports about our domains that arrive as mail: recognised, read and kept. They are delivered like any mail beside that.
 
+use crate::arrival::Arrival;
 use crate::owed::Sending;
 use config::Section;
 use mail::mime::{self, Kind, Part, decode};
 use mail::{Address, Blob, Domain, Mail, header};
+use policy::Authorship;
 use policy::report::{self, Aggregate, Report, TlsReport};
 use std::collections::BTreeMap;
 use std::io;
@@ -31,11 +33,22 @@ pub struct ReportsConfig {
     /// Only mail to these addresses is looked at; empty: mail to any address of ours.
     pub addresses: Vec<Address>,
     pub keep: Duration,
+    /// What is done with reports of whose author nothing is proven.
+    pub unproven: Unproven,
     /// Whether domains that mailed us get the reports that they ask for.
     pub sending: Sending,
     /// Who tells of connections, in TLS reports: a name, and where people can ask.
     pub organization: Option<String>,
     pub contact: Option<Address>,
+}
+
+/// What is done with a report of which anybody may be the author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// It is only delivered, as RFC 8460 §3 asks, and RFC 9990 means.
+    Ignored,
+    /// It is kept and shown like others, with a word that says so.
+    Kept,
 }
 
 impl Default for ReportsConfig {
@@ -44,6 +57,7 @@ impl Default for ReportsConfig {
             read: true,
             addresses: Vec::new(),
             keep: KEEP,
+            unproven: Unproven::Ignored,
             sending: Sending::On,
             organization: None,
             contact: None,
@@ -71,6 +85,14 @@ impl ReportsConfig {
                 .duration("keep", "How long reports are kept; the 10000 newest at most.")
                 .within(Duration::from_secs(24 * 3600)..=Duration::from_secs(10 * 365 * 24 * 3600))
                 .or(usual.keep),
+            unproven: section
+                .choice(
+                    "unproven",
+                    &[("ignore", Unproven::Ignored), ("keep", Unproven::Kept)],
+                    "What is done with a DMARC report for whose author neither SPF nor DKIM vouches, and with a TLS report \
+                     without a good signature of its author: only delivered, or kept and marked.",
+                )
+                .or(usual.unproven),
             sending: section
                 .choice(
                     "send",
@@ -117,7 +139,8 @@ impl ReportReader {
     }
 
     /// Looks at a message that was accepted, in a task of its own if it may hold a report.
-    pub(crate) fn offer(&self, mail: &Mail, header: &[u8], id: &str) {
+    pub(crate) fn offer(&self, mail: &Mail, header: &[u8], arrival: &Arrival) {
+        let (id, authorship) = (arrival.id.as_str(), arrival.authorship);
         let inner = &self.inner;
         if !inner.config.read || mail.message.received.len() > MESSAGE_MAX || !may_hold_report(header) {
             return;
@@ -135,14 +158,14 @@ impl ReportReader {
         let span = tracing::info_span!(parent: None, "report", mail = id);
         tokio::spawn(
             async move {
-                reader.take(blob).await;
+                reader.take(blob, authorship).await;
                 drop(place);
             }
             .instrument(span),
         );
     }
 
-    async fn take(&self, blob: Blob) {
+    async fn take(&self, blob: Blob, authorship: Authorship) {
         let Ok(_turn) = self.inner.turn.acquire().await else { return };
         let found = tokio::task::spawn_blocking(move || find(&blob)).await;
         let report = match found {
@@ -151,7 +174,11 @@ impl ReportReader {
             Ok(Err(error)) => return info!(%error, "the message looked like a report and is none"),
             Err(error) => return warn!(%error, "the report could not be read"),
         };
-        for report in self.rows_of(report) {
+        if !is_proven(&report, authorship) && self.inner.config.unproven == Unproven::Ignored {
+            return info!(author = authorship.word(), "a report is ignored: nothing proves who wrote it");
+        }
+        let proof = if is_proven(&report, authorship) { authorship } else { Authorship::Unproven };
+        for report in self.rows_of(report, proof) {
             self.keep(report).await;
         }
     }
@@ -168,12 +195,13 @@ impl ReportReader {
     }
 
     /// What is to be kept of a report; nothing of what is not about us.
-    fn rows_of(&self, report: Report) -> Vec<NewReport> {
+    fn rows_of(&self, report: Report, proof: Authorship) -> Vec<NewReport> {
         let now = self.inner.world.clock.unix();
-        let all = match report {
+        let mut all = match report {
             Report::Aggregate(report) => vec![of_aggregate(report, now)],
             Report::Tls(report) => of_tls(report, now),
         };
+        all.iter_mut().for_each(|report| report.proof = proof.word().to_owned());
         let is_ours = |report: &NewReport| {
             Domain::parse(&report.domain)
                 .is_ok_and(|domain| self.inner.domains.iter().any(|ours| domain.is_within(ours)))
@@ -187,6 +215,16 @@ impl ReportReader {
             );
         }
         ours
+    }
+}
+
+/// Whether the author of a report is known well enough: mail with DMARC reports must pass DMARC (RFC 9990), mail with TLS
+/// reports must be signed (RFC 8460 §3).
+fn is_proven(report: &Report, authorship: Authorship) -> bool {
+    match (report, authorship) {
+        (_, Authorship::Unproven) => false,
+        (Report::Tls(_), Authorship::Sent) => false,
+        (_, Authorship::Sent | Authorship::Signed | Authorship::Own) => true,
     }
 }
 
@@ -241,6 +279,7 @@ fn of_aggregate(report: Aggregate, now: i64) -> NewReport {
         begins: report.begin,
         ends: report.end,
         policy: report.policy,
+        proof: String::new(),
         rows: rows.collect(),
         dropped: report.dropped,
     }
@@ -260,6 +299,7 @@ fn of_tls(report: TlsReport, now: i64) -> Vec<NewReport> {
             begins: report.begin,
             ends: report.end,
             policy: policy.kind.clone(),
+            proof: String::new(),
             rows: Vec::new(),
             dropped: 0,
         });

@@ -212,7 +212,8 @@ impl TlsReportSender {
         }
         let envelope =
             Envelope { from: ReversePath::Null, params: MailParams::default(), recipients: vec![recipient] };
-        let arrival = Arrival { id: mail_id.clone(), folder: Folder::Inbox };
+        let arrival =
+            Arrival { id: mail_id.clone(), folder: Folder::Inbox, authorship: policy::Authorship::Own };
         let domain = ready.domain;
         match self.intake.accept(Mail { envelope, message }, arrival).await {
             Ok(_) => {

@@ -32,6 +32,14 @@ impl fmt::Display for Capability {
     }
 }
 
+/// What one account does not see after login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HiddenFrom {
+    /// As accounts are kept: see [`mail::Address::key`].
+    pub account: String,
+    pub hide: Vec<Capability>,
+}
+
 /// Whether logins are taken without TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InsecureAuth {
@@ -60,6 +68,8 @@ pub struct Config {
     pub failure_delay: Duration,
     /// Capabilities that are announced nowhere, to please broken clients.
     pub hide: Vec<Capability>,
+    /// Capabilities that are hidden from some accounts.
+    pub hide_from: Vec<HiddenFrom>,
     /// How to reach the administrator, as a URI: the annotation /shared/admin (RFC 5464 §3.2.1.1).
     pub server_admin: Option<String>,
     /// A note about the server: the annotation /shared/comment.
@@ -72,6 +82,13 @@ impl Config {
         let here = |entrance: &&Entrance| entrance.listen.is_at(local);
         let listen = self.listen.iter().filter(here).flat_map(|entrance| &entrance.hide);
         self.hide.iter().chain(listen).map(|capability| capability.0).collect()
+    }
+
+    /// What is hidden from an account, besides.
+    pub(crate) fn hidden_from(&self, account: &str) -> Vec<&'static str> {
+        let is_it = |one: &&HiddenFrom| one.account == account;
+        let hidden = self.hide_from.iter().filter(is_it).flat_map(|one| &one.hide);
+        hidden.map(|capability| capability.0).collect()
     }
 }
 
@@ -88,6 +105,7 @@ impl Default for Config {
             login_failures: 4,
             failure_delay: Duration::from_secs(1),
             hide: Vec::new(),
+            hide_from: Vec::new(),
             server_admin: None,
             server_comment: None,
         }
@@ -136,6 +154,11 @@ pub fn decode(section: &mut config::Section<'_>) -> Config {
             .within(Duration::ZERO..=Duration::from_secs(10))
             .or(default.failure_delay),
         hide: hide(section, "Capabilities that are announced nowhere, to please broken clients."),
+        hide_from: section
+            .each("account", "Capabilities that one account does not see once it has logged in.", hidden_from)
+            .into_iter()
+            .flatten()
+            .collect(),
         server_admin: section
             .text(
                 "server-admin",
@@ -146,6 +169,14 @@ pub fn decode(section: &mut config::Section<'_>) -> Config {
             .text("server-comment", "A note about the server for its users (METADATA /shared/comment).")
             .optional(),
     }
+}
+
+fn hidden_from(section: &mut config::Section<'_>) -> Option<HiddenFrom> {
+    let account = section.text(config::Arg("name"), "The name of the account.").required();
+    let hide = hide(section, "The capabilities.");
+    let account = account?;
+    let account = mail::Address::parse(&account).map_or_else(|_| account.to_lowercase(), |name| name.key());
+    Some(HiddenFrom { account, hide })
 }
 
 fn hide(section: &mut config::Section<'_>, doc: &str) -> Vec<Capability> {
@@ -173,6 +204,14 @@ mod tests {
         let at = |local: &str| config.hidden_at(local.parse().unwrap());
         assert_eq!(at("192.0.2.1:143"), ["COMPRESS=DEFLATE", "MOVE", "IDLE"]);
         assert_eq!(at("[::1]:993"), ["COMPRESS=DEFLATE", "MOVE"]);
+        let text = "hide \"MOVE\"\naccount \"Ann@Example.ORG\" { hide \"idle\" \"sort\"; }\naccount \"bob\" { hide \"SORT\"; }";
+        let config = config::Tree::from_text("test", text, &|_| None).decode(decode).unwrap();
+        assert_eq!(config.hidden_from("ann@example.org"), ["IDLE", "SORT"]);
+        assert_eq!(config.hidden_from("bob"), ["SORT"]);
+        assert!(config.hidden_from("carol").is_empty());
+        for wrong in ["account { hide \"IDLE\"; }", "account \"a@b.c\" { hide \"LOGINDISABLED\"; }"] {
+            assert!(config::Tree::from_text("test", wrong, &|_| None).decode(decode).is_err(), "{wrong}");
+        }
         for wrong in ["hide \"IMAP4rev1\"", "hide \"STARTTLS\"", "hide \"XLIST\"", "hide"] {
             assert!(config::Tree::from_text("test", wrong, &|_| None).decode(decode).is_err(), "{wrong}");
         }

@@ -27,5 +27,5 @@ mod selected;
 mod telling;
 mod view;
 
-pub use config::{Capability, Config, Entrance, InsecureAuth, decode};
+pub use config::{Capability, Config, Entrance, HiddenFrom, InsecureAuth, decode};
 pub use door::{BUSY, Door};

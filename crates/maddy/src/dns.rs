@@ -62,7 +62,7 @@ pub(crate) fn decode(section: &mut Section<'_>) -> DnsOptions {
             )
             .or(usual.dnssec),
         trust_anchor: section
-            .path("trust-anchor", "A file of DNSKEY records to trust in place of the keys of the root that are built in.")
+            .path("trust-anchor", "A file of DNSKEY and DS records to trust in place of the keys of the root that are built in.")
             .optional(),
     }
 }

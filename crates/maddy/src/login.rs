@@ -5,14 +5,15 @@ mod app;
 mod certificate;
 mod config;
 mod counts;
+mod oauth;
 mod scram;
 mod standing;
 mod turns;
 
 pub(crate) use app::Use;
 use auth::{
-    Answer, Authenticate, Claim, Denied, Ending, Guesses, Identity, Login, Mechanism, Proof, Recent, Scope,
-    ScramFacts, ScramHash, TooMany, Trace, Verdict, Visitor, source_of,
+    Answer, Authenticate, Claim, Denied, Ending, Guesses, Identity, Login, Mechanism, NameMask, Proof,
+    Recent, Scope, ScramFacts, ScramHash, TooMany, Trace, Verdict, Visitor, source_of,
 };
 pub(crate) use config::Logins;
 pub(crate) use counts::{GuessInfo, GuessLift};
@@ -32,6 +33,8 @@ pub(crate) struct Judge {
     memory: Arc<Mutex<Memory>>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    mask: Arc<NameMask>,
+    introspection: oauth::Introspection,
     readiness: Readiness,
     upgrades: Upgrades,
 }
@@ -71,6 +74,8 @@ impl Judge {
             memory: Arc::new(Mutex::new(memory)),
             clock: world.clock.clone(),
             random: world.random.clone(),
+            mask: Arc::new(NameMask::new(&key)),
+            introspection: oauth::Introspection::new(world, key),
             readiness,
         }
     }
@@ -83,13 +88,13 @@ impl Judge {
     }
 
     async fn judge(&self, login: Login, from: IpAddr) -> Verdict {
-        self.admit(&login.user, from)?;
+        self.admit(&login.user, from).await?;
         if let Some(identity) = self.by_app_password(&login).await? {
             lock(&self.memory).guesses.right(&login.user, from, self.now());
             return Ok(identity);
         }
         let stored = self.store.credential(&login.user).await.map_err(|error| {
-            warn!(user = login.user, %error, "a login cannot be checked");
+            warn!(user = self.mask.of(&login.user), %error, "a login cannot be checked");
             Denied::Unavailable(error.to_string())
         })?;
         let stored = stored.map(|credential| credential.password);
@@ -101,7 +106,7 @@ impl Judge {
         }
         let turn = self.turn(from).await?;
         // Others of the same address had their turn meanwhile.
-        self.admit(&case.login.user, from)?;
+        self.admit(&case.login.user, from).await?;
         match self.known(&case) {
             Some(verdict) => verdict,
             None => self.hash(case, turn).await,
@@ -109,12 +114,20 @@ impl Judge {
     }
 
     /// Whether a password for this account may be tried from there now.
-    fn admit(&self, user: &str, from: IpAddr) -> Result<(), Denied> {
-        lock(&self.memory).ask(user, from, self.now()).map_err(|too_many| {
-            let wait = too_many.wait.as_secs();
-            info!(user, peer = %from, why = %too_many.of, wait, "login refused unseen");
-            Denied::TooManyGuesses(too_many)
-        })
+    async fn admit(&self, user: &str, from: IpAddr) -> Result<(), Denied> {
+        let asked = lock(&self.memory).ask(user, from, self.now());
+        let Err(too_many) = asked else { return Ok(()) };
+        let (user, wait) = (self.shown(user).await, too_many.wait.as_secs());
+        info!(user, peer = %from, why = %too_many.of, wait, "login refused unseen");
+        Err(Denied::TooManyGuesses(too_many))
+    }
+
+    /// A name as the log may show it: that of an account, or the mark of what else somebody has typed.
+    async fn shown(&self, user: &str) -> String {
+        match self.store.credential(user).await {
+            Ok(Some(_)) => user.to_owned(),
+            Ok(None) | Err(_) => self.mask.of(user),
+        }
     }
 
     /// The verdict on a login that was judged a moment ago. A wrong one that comes again is no new guess.
@@ -139,14 +152,14 @@ impl Judge {
     /// Compares, and remembers what came out. That is done, and the turn kept, even if the client is gone by then.
     async fn hash(&self, case: Case, turn: Turn) -> Verdict {
         let (memory, clock) = (self.memory.clone(), self.clock.clone());
-        let upgrades = self.upgrades.clone();
+        let (upgrades, mask) = (self.upgrades.clone(), self.mask.clone());
         let work = move || {
             let phc = case.stored.as_ref().map(PasswordHash::as_str);
             let is_right = auth::verify(&case.login.password, phc);
             if is_right && let Some(stored) = &case.stored {
                 upgrades.offer(&case.login, stored);
             }
-            let verdict = lock(&memory).settle(case, is_right, unix(clock.as_ref()));
+            let verdict = lock(&memory).settle(case, is_right, unix(clock.as_ref()), &mask);
             drop(turn);
             verdict
         };
@@ -164,7 +177,7 @@ impl Memory {
         if self.options.is_exempt(from) { Ok(()) } else { self.guesses.ask(user, from, now) }
     }
 
-    fn settle(&mut self, case: Case, is_right: bool, now: u64) -> Verdict {
+    fn settle(&mut self, case: Case, is_right: bool, now: u64, mask: &NameMask) -> Verdict {
         let Case { login, from, stored, against } = case;
         match stored {
             Some(stored) if is_right => {
@@ -177,7 +190,8 @@ impl Memory {
                     self.guesses.wrong(&login.user, from, now);
                 }
                 self.wrong.remember(&login, &against, now);
-                info!(user = login.user, peer = %from, known = stored.is_some(), "login refused");
+                let user = if stored.is_some() { login.user } else { mask.of(&login.user) };
+                info!(user, peer = %from, known = stored.is_some(), "login refused");
                 Err(Denied::WrongCredentials)
             }
         }
@@ -199,8 +213,12 @@ fn by_password(account: String, stored: &PasswordHash) -> Identity {
 
 impl Authenticate for Judge {
     fn mechanisms(&self) -> Vec<Mechanism> {
-        let scram = lock(&self.memory).options.scram.is_announced(self.readiness.is_complete());
-        Mechanism::ALL.iter().copied().filter(|mechanism| scram || !mechanism.is_scram()).collect()
+        let memory = lock(&self.memory);
+        let scram = memory.options.scram.is_announced(self.readiness.is_complete());
+        let tokens = memory.options.oauth.is_some();
+        let can =
+            |mechanism: &Mechanism| (scram || !mechanism.is_scram()) && (tokens || !mechanism.takes_tokens());
+        Mechanism::ALL.iter().copied().filter(can).collect()
     }
 
     fn authenticate<'a>(&'a self, claim: Claim, visitor: Visitor) -> Answer<'a, Verdict> {
@@ -208,6 +226,7 @@ impl Authenticate for Judge {
             let identity = match claim {
                 Claim::Password(login) => self.judge(login, visitor.from).await?,
                 Claim::Scram { user, proof } => self.settle_scram(user, proof, visitor.from).await?,
+                Claim::Token(claim) => self.judge_token(claim, visitor.from).await?,
                 Claim::Certificate { authorize, key } => {
                     self.judge_certificate(authorize, key, visitor.from).await?
                 }
@@ -227,6 +246,11 @@ impl Authenticate for Judge {
         visitor: Visitor,
     ) -> Answer<'a, Result<ScramFacts, Denied>> {
         Box::pin(self.scram_facts(user, hash, visitor.from))
+    }
+
+    fn discovery(&self) -> auth::Discovery {
+        let oauth = lock(&self.memory).options.oauth.clone();
+        oauth.map(|oauth| oauth.discovery()).unwrap_or_default()
     }
 
     fn ending(self: Arc<Self>, identity: Identity) -> Ending {

@@ -39,6 +39,7 @@ pub(crate) struct Inspector {
     fetcher: Fetcher,
     us: Domain,
     certificate_names: Vec<String>,
+    port: u16,
 }
 
 impl Inspector {
@@ -50,7 +51,12 @@ impl Inspector {
     ) -> Result<Self, net::TlsError> {
         let tls = ClientTls::authenticated(roots, world.clock.clone())?;
         let fetcher = Fetcher::new(world.dns.clone(), Connector::new(world), tls);
-        Ok(Self { world: world.clone(), fetcher, us, certificate_names })
+        Ok(Self { world: world.clone(), fetcher, us, certificate_names, port: HTTPS })
+    }
+
+    /// Looks for policies at another port than senders do.
+    pub(crate) fn at_port(self, port: u16) -> Self {
+        Self { port, ..self }
     }
 
     /// As the configuration says who we are and which certificates we show.
@@ -68,7 +74,7 @@ impl Inspector {
             Err(_) => None,
         };
         let Some(id) = id else { return Found::NoRecord };
-        match sts::fetch(&self.fetcher, domain, HTTPS).await {
+        match sts::fetch(&self.fetcher, domain, self.port).await {
             Ok((policy, _)) => self.judge(domain, id, policy).await,
             Err(trouble) => Found::NoPolicy { id, why: trouble.to_string() },
         }
@@ -178,6 +184,17 @@ mod tests {
             panic!("the policy was not judged");
         };
         assert_eq!(warnings[0].harm, Harm::NoMail);
-        assert!(matches!(look("example.org MX SERVFAIL\n", policy).await, Found::Unknown(_)));
+        // What has no answer is not known, in whichever way it has none.
+        for (_, failure) in world::zone::Failure::ALL {
+            let record = format!("_mta-sts.example.org TXT {failure}\n");
+            assert!(matches!(look(&record, "").await, Found::Unknown(_)), "{failure}");
+            let hosts = format!("example.org MX {failure}\n");
+            assert!(matches!(look(&hosts, policy).await, Found::Unknown(_)), "{failure}");
+        }
+        // Whatever stands there instead of a record is none.
+        for text in ["v=STSv1", "v=STSv1; id=;", "v=spf1 -all", "\\000\\255", "v=STSv1; id=a b;"] {
+            let record = format!("_mta-sts.example.org TXT \"{text}\"\n");
+            assert_eq!(look(&record, "").await, Found::NoRecord, "{text}");
+        }
     }
 }

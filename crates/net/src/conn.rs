@@ -41,6 +41,7 @@ const OUT_KEPT: usize = 1024;
 pub struct Conn {
     id: String,
     peer: SocketAddr,
+    client_is: ClientIs,
     local: SocketAddr,
     pub(crate) stream: Stream,
     tls: Option<Box<TlsFacts>>,
@@ -84,10 +85,19 @@ pub enum Silence {
     Gone,
 }
 
+/// Whether the other end of a connection is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientIs {
+    Known,
+    /// A proxy speaks for somebody whom it does not know: nothing follows from [`Conn::peer`].
+    Unknown,
+}
+
 /// What a new connection is made of.
 pub(crate) struct Parts {
     pub(crate) id: String,
     pub(crate) peer: SocketAddr,
+    pub(crate) client_is: ClientIs,
     pub(crate) stream: TcpStream,
     pub(crate) server_tls: Option<ServerTls>,
     pub(crate) stop: Stop,
@@ -104,6 +114,7 @@ impl Conn {
         Self {
             id: parts.id,
             peer: canonical(parts.peer),
+            client_is: parts.client_is,
             local,
             stream: Stream::Plain(parts.stream),
             tls: None,
@@ -137,6 +148,11 @@ impl Conn {
         self.peer
     }
 
+    /// Whether [`Conn::peer`] is the client, as far as one can see.
+    pub fn client_is(&self) -> ClientIs {
+        self.client_is
+    }
+
     /// The peer speaks for a client elsewhere, as whom it counts from now on: [`Conn::peer`] and the limits.
     ///
     /// Only for peers that are trusted to say so. On an error the client has no room, and the connection should end.
@@ -145,15 +161,22 @@ impl Conn {
             permit.count_as(client.ip())?;
         }
         self.peer = canonical(client);
+        self.client_is = ClientIs::Known;
         Ok(())
     }
 
     /// Whether the peer sends something (or ends the connection) within that time, although it was told nothing yet.
-    /// What it sends stays where it is. Only in clear: under TLS this says [`Silence::Kept`] at once.
+    /// What it sends stays where it is. Only in clear: under TLS this says [`Silence::Kept`] at once. It does so too
+    /// when the server stops: the conversation then ends as others do.
     pub async fn silence(&self, wait: Duration) -> Silence {
         let Stream::Plain(stream) = &self.stream else { return Silence::Kept };
-        let mut octet = [0; 1];
-        match timeout(wait, stream.peek(&mut octet)).await {
+        let (mut octet, mut stop) = ([0; 1], self.stop.clone());
+        let seen = tokio::select! {
+            biased;
+            () = stop.wait() => return Silence::Kept,
+            seen = timeout(wait, stream.peek(&mut octet)) => seen,
+        };
+        match seen {
             Err(_) => Silence::Kept,
             Ok(Ok(n)) if n > 0 => Silence::Broken,
             Ok(_) => Silence::Gone,

@@ -1,6 +1,6 @@
 //! Connections that we begin.
 
-use crate::conn::{Conn, ID_LETTERS, Parts};
+use crate::conn::{ClientIs, Conn, ID_LETTERS, Parts};
 use crate::limit::WRITE_STALL;
 use crate::stop::Stop;
 use std::fmt;
@@ -70,6 +70,7 @@ impl Connector {
     pub async fn connect(&self, to: SocketAddr) -> Result<Conn, ConnectError> {
         let stream = self.stream(to).await?;
         Ok(Conn::new(Parts {
+            client_is: ClientIs::Known,
             id: self.random.word(ID_LETTERS),
             peer: to,
             stream,

@@ -34,7 +34,7 @@ pub use certificate_files::{CertFiles, CertificateFacts, certificate_facts, cert
 pub use client_certificate::{ClientCertificates, KeyFingerprint, fingerprint_of_file};
 pub use client_tls::{BesideDane, ClientTls, Roots};
 pub use config::TlsOptions;
-pub use conn::{Conn, Silence};
+pub use conn::{ClientIs, Conn, Silence};
 pub use connect::{ConnectError, Connector};
 pub use drive::{Closed, Driven};
 pub use fetch::{FetchError, FetchLimits, Fetcher, Request, Response};

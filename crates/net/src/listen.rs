@@ -1,6 +1,6 @@
 //! Listening sockets, and a task for each session that comes in through them.
 
-use crate::conn::{Conn, ID_LETTERS, Parts, canonical};
+use crate::conn::{ClientIs, Conn, ID_LETTERS, Parts, canonical};
 use crate::limit::{Gate, Permit, Refusal};
 use crate::proxy::{self, Header, ProxyTrust};
 use crate::server_tls::ServerTls;
@@ -184,6 +184,7 @@ impl Porter {
     /// The connection with whom it is really with.
     async fn identify(&self, comer: Comer) -> Option<Conn> {
         let Comer { mut stream, mut peer, mut permit, is_proxy } = comer;
+        let mut client_is = ClientIs::Known;
         if is_proxy {
             let (door, mut stop) = (self.options.name, self.stop.clone());
             let header = tokio::select! {
@@ -196,6 +197,10 @@ impl Porter {
                     peer = client;
                 }
                 Ok(Header::Itself) => {}
+                Ok(Header::Unknown) => {
+                    debug!(door, proxy = %peer, "a proxy speaks for a client that it does not know");
+                    client_is = ClientIs::Unknown;
+                }
                 Err(error) => {
                     info!(door, proxy = %peer, %error, "connection refused: no PROXY header");
                     return None;
@@ -213,6 +218,7 @@ impl Porter {
         Some(Conn::new(Parts {
             id: self.random.word(ID_LETTERS),
             peer,
+            client_is,
             stream,
             server_tls,
             stop: self.stop.clone(),

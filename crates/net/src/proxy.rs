@@ -86,8 +86,10 @@ impl ProxyTrust {
 pub(crate) enum Header {
     /// The client behind it; never an IPv4 address in IPv6 clothes.
     Client(SocketAddr),
-    /// It speaks for itself (LOCAL: a health check), or does not know for whom (UNKNOWN).
+    /// It speaks for itself (LOCAL: a health check).
     Itself,
+    /// It does not know for whom it speaks (UNKNOWN).
+    Unknown,
 }
 
 /// What has come so far.
@@ -174,7 +176,7 @@ fn v1(line: &[u8]) -> Option<Header> {
     let words: Vec<&str> = line.split(' ').collect();
     let [_, family, rest @ ..] = words.as_slice() else { return None };
     if *family == "UNKNOWN" {
-        return Some(Header::Itself);
+        return Some(Header::Unknown);
     }
     let [source, destination, port, local_port] = rest else { return None };
     // The destination is ours: it is checked, and of no other use.
@@ -217,7 +219,7 @@ fn take_v2(octets: &[u8]) -> Taken {
         (0x1, 0x11) => v2_ip4(rest),
         (0x1, 0x21) => v2_ip6(rest),
         // No IP, no TCP: nothing that could be judged. A receiver may take it as unknown.
-        (0x1, _) => Some(Header::Itself),
+        (0x1, _) => Some(Header::Unknown),
         _ => None,
     };
     match header {

@@ -32,8 +32,8 @@ fn version_1() {
         ("PROXY TCP4 192.0.2.1 198.51.100.1 56324 25", "Client(192.0.2.1:56324)"),
         ("PROXY TCP6 2001:db8::1 ::1 56324 25", "Client([2001:db8::1]:56324)"),
         ("PROXY TCP6 ::ffff:192.0.2.1 ::1 1 25", "Client(192.0.2.1:1)"),
-        ("PROXY UNKNOWN", "Itself"),
-        ("PROXY UNKNOWN ffff::1 ffff::2 65535 65535", "Itself"),
+        ("PROXY UNKNOWN", "Unknown"),
+        ("PROXY UNKNOWN ffff::1 ffff::2 65535 65535", "Unknown"),
     ] {
         let octets = format!("{line}\r\nEHLO");
         assert_eq!(read_all(octets.as_bytes()), Ok((want.to_owned(), line.len() + 2)), "{line}");
@@ -72,8 +72,8 @@ fn version_2() {
         (v2(0x21, 0x21, &ip6), "Client([2001:db8::7]:9)"),
         (v2(0x20, 0x00, &[]), "Itself"),
         (v2(0x20, 0x11, &ip4), "Itself"),
-        (v2(0x21, 0x00, &[]), "Itself"),
-        (v2(0x21, 0x31, &[0; 216]), "Itself"),
+        (v2(0x21, 0x00, &[]), "Unknown"),
+        (v2(0x21, 0x31, &[0; 216]), "Unknown"),
     ] {
         let length = octets.len();
         let more = [&octets[..], b"EHLO"].concat();

@@ -29,7 +29,8 @@ pub fn field(hostname: &Domain, findings: &[Finding], disposition: Option<&Dispo
     for finding in findings {
         match finding {
             Finding::Iprev(one) => results.push(about_iprev(one)),
-            Finding::Helo(one) if one.result == HeloResult::Pass => {}
+            // A name that leads elsewhere is nothing wrong by itself (RFC 5321 §4.1.4).
+            Finding::Helo(one) if matches!(one.result, HeloResult::Pass | HeloResult::Mismatch) => {}
             Finding::Helo(one) => results.push(format!(
                 "x-helo={} reason={} smtp.helo={}",
                 one.result,

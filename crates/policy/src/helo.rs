@@ -1,12 +1,13 @@
 //! Whether what a client calls itself makes sense (RFC 5321 §2.3.5, §4.1.1.1, §4.1.3).
 //!
-//! RFC 5321 §4.1.4 forbids to refuse a client because its name does not lead to its address; that is not asked here.
+//! RFC 5321 §4.1.4 forbids to refuse a client because its name does not lead to its address: that is found out, and
+//! nothing comes of it unless the configuration wants so.
 
 use mail::Domain;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
-use world::{DnsError, World};
+use world::{DnsError, DnsName, Proof, World};
 
 /// Longest that the questions to the DNS may take together.
 pub const TIME_MAX: Duration = Duration::from_secs(15);
@@ -30,6 +31,8 @@ pub enum HeloResult {
     ShortName,
     /// The name has neither an address nor a mail host.
     Unresolvable,
+    /// The name does not lead to the client.
+    Mismatch,
     /// The DNS gave no answer.
     TempError,
 }
@@ -46,6 +49,7 @@ impl HeloResult {
             Self::OwnAddress => "own-address",
             Self::ShortName => "short-name",
             Self::Unresolvable => "unresolvable",
+            Self::Mismatch => "mismatch",
             Self::TempError => "temperror",
         }
     }
@@ -69,7 +73,8 @@ pub struct Outcome {
 /// Who we are, and who asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene<'a> {
-    pub peer: IpAddr,
+    /// The client; `None` if nobody knows it.
+    pub peer: Option<IpAddr>,
     /// Where the client came to, if that is known.
     pub local: Option<IpAddr>,
     pub hostname: &'a Domain,
@@ -79,8 +84,9 @@ pub struct Scene<'a> {
 impl Scene<'_> {
     /// Whether the client is on this very machine: then our name is its own.
     pub(crate) fn is_at_home(&self) -> bool {
-        let peer = self.peer.to_canonical();
-        peer.is_loopback() || self.local.is_some_and(|local| local.to_canonical() == peer)
+        self.peer.map(|peer| peer.to_canonical()).is_some_and(|peer| {
+            peer.is_loopback() || self.local.is_some_and(|local| local.to_canonical() == peer)
+        })
     }
 }
 
@@ -107,11 +113,11 @@ async fn look(helo: &str, scene: Scene<'_>, world: &World) -> (HeloResult, Strin
     if !name.as_str().contains('.') {
         return (HeloResult::ShortName, format!("{name} is no full name"));
     }
-    about_name(&name, world).await
+    about_name(&name, scene, world).await
 }
 
 async fn about_literal(ip: IpAddr, scene: Scene<'_>, world: &World) -> (HeloResult, String) {
-    if ip == scene.peer.to_canonical() {
+    if scene.peer.is_some_and(|peer| peer.to_canonical() == ip) {
         return (HeloResult::Pass, "the address of the client".to_owned());
     }
     let is_here = scene.local.is_some_and(|local| local.to_canonical() == ip);
@@ -123,17 +129,43 @@ async fn about_literal(ip: IpAddr, scene: Scene<'_>, world: &World) -> (HeloResu
     }
 }
 
-async fn about_name(name: &Domain, world: &World) -> (HeloResult, String) {
-    match world.dns.addresses(name).await {
-        Ok(_) => return (HeloResult::Pass, format!("{name} has an address")),
+async fn about_name(name: &Domain, scene: Scene<'_>, world: &World) -> (HeloResult, String) {
+    let Some(asked) = DnsName::of(name) else {
+        return (HeloResult::BadSyntax, format!("{name} is no name"));
+    };
+    let found = world.dns.families(&asked, Proof::Usual).await;
+    // Whoever is on this very machine may use any of its names.
+    let client = scene.peer.filter(|_| !scene.is_at_home());
+    let at_client = match client.map(|peer| peer.to_canonical()) {
+        Some(peer) if peer.is_ipv4() => Some((peer, &found.four)),
+        Some(peer) => Some((peer, &found.six)),
+        None => None,
+    };
+    let leads_there = at_client.map(|(peer, ips)| match ips {
+        Ok(ips) => Ok(ips.contains(&peer)),
+        Err(DnsError::Trouble(text)) => Err(text.clone()),
+        Err(_) => Ok(false),
+    });
+    match found.joined() {
+        Ok(_) => return led(name, leads_there),
         Err(DnsError::Trouble(text)) => return (HeloResult::TempError, format!("{name} A: {text}")),
         Err(DnsError::NoName) => return (HeloResult::Unresolvable, format!("{name} does not exist")),
         Err(DnsError::NoRecord) => {}
     }
     match world.dns.mx(name).await {
-        Ok(_) => (HeloResult::Pass, format!("{name} has a mail host")),
+        Ok(_) => (HeloResult::Mismatch, format!("{name} has a mail host, and no address of its own")),
         Err(DnsError::Trouble(text)) => (HeloResult::TempError, format!("{name} MX: {text}")),
         Err(_) => (HeloResult::Unresolvable, format!("{name} has neither an address nor a mail host")),
+    }
+}
+
+/// A name with an address: whether it is the client's, if that is known.
+fn led(name: &Domain, leads_there: Option<Result<bool, String>>) -> (HeloResult, String) {
+    match leads_there {
+        None => (HeloResult::Pass, format!("{name} has an address")),
+        Some(Ok(true)) => (HeloResult::Pass, format!("{name} leads to the client")),
+        Some(Ok(false)) => (HeloResult::Mismatch, format!("{name} does not lead to the client")),
+        Some(Err(text)) => (HeloResult::TempError, format!("{name} of the client's family: {text}")),
     }
 }
 
@@ -144,7 +176,8 @@ mod tests {
 
     const ZONE: &str = "mx.receiver.example A 192.0.2.25\nhost.example A 203.0.113.9\nmail.example MX 10 host.example\n\
                         text.example TXT \"x\"\nslow.example TIMEOUT\nbad.example SERVFAIL\nhalf.example TXT \"x\"\nhalf.example MX SERVFAIL\n\
-                        xn--bcher-kva.example A 203.0.113.9\n";
+                        xn--bcher-kva.example A 203.0.113.9\nsix.example AAAA 2001:db8::9\n\
+                        lame.example A 203.0.113.9\nlame.example AAAA SERVFAIL\n";
 
     #[tokio::test]
     async fn names_make_sense_or_have_a_name_for_their_trouble() {
@@ -153,7 +186,20 @@ mod tests {
             (Domain::parse("mx.receiver.example").unwrap(), [Domain::parse("receiver.example").unwrap()]);
         for (peer, helo, want) in [
             ("203.0.113.9", "host.example", "pass"),
-            ("203.0.113.9", "mail.example", "pass"),
+            ("203.0.113.10", "host.example", "mismatch"),
+            ("2001:db8::1", "host.example", "mismatch"),
+            ("::ffff:203.0.113.9", "host.example", "pass"),
+            ("203.0.113.9", "mail.example", "mismatch"),
+            ("203.0.113.9", "six.example", "mismatch"),
+            ("2001:db8::9", "six.example", "pass"),
+            // Of one family nothing can be told; the other is enough to be there, and to be the client.
+            ("203.0.113.9", "lame.example", "pass"),
+            ("2001:db8::9", "lame.example", "temperror"),
+            // Nobody knows the client: its name can still be there or not.
+            ("-", "host.example", "pass"),
+            ("-", "gone.example", "unresolvable"),
+            ("-", "[203.0.113.9]", "wrong-address"),
+            ("-", "mx.receiver.example", "own-name"),
             ("203.0.113.9", "bücher.example", "pass"),
             ("203.0.113.9", "xn--bcher-kva.example", "pass"),
             ("203.0.113.9", "text.example", "unresolvable"),
@@ -183,7 +229,7 @@ mod tests {
             ("203.0.113.9", "a b", "syntax"),
         ] {
             let scene = Scene {
-                peer: peer.parse().unwrap(),
+                peer: peer.parse().ok(),
                 local: Some([192, 0, 2, 26].into()),
                 hostname: &hostname,
                 domains: &ours,

@@ -6,6 +6,7 @@
 
 pub mod arc;
 pub mod author;
+mod authorship;
 pub mod authres;
 pub mod config;
 pub mod decide;
@@ -35,9 +36,10 @@ mod tags;
 mod tests;
 pub mod tlsrpt;
 
+pub use authorship::Authorship;
 pub use config::{Config, SigningConfig, Switch};
 pub use decide::{Disposition, Override, Verdict, decide, disposition};
-pub use facts::Facts;
+pub use facts::{Facts, Whose};
 pub use finding::{Finding, Identity, SpfFinding, brief, verified_name};
 pub use pipeline::{Judgement, Pipeline, Stage};
 pub use rate::{Meter, Rate};

@@ -111,7 +111,7 @@ impl Pipeline {
 
     /// Runs all checks, those that do not need each other side by side.
     pub async fn examine_all(&self, facts: &Facts, message: &Message) -> io::Result<Vec<Finding>> {
-        if self.config.is_exempt(facts.peer) {
+        if self.is_exempt(facts) {
             return Ok(Vec::new());
         }
         let author = read_author(message).await?;
@@ -127,7 +127,7 @@ impl Pipeline {
     /// Runs the checks of one stage. The only error is that the message cannot be read from our own disk; whatever
     /// the DNS does is a finding.
     pub async fn examine(&self, stage: Stage<'_>, facts: &Facts) -> io::Result<Vec<Finding>> {
-        if self.config.is_exempt(facts.peer) {
+        if self.is_exempt(facts) {
             return Ok(Vec::new());
         }
         let findings = match stage {
@@ -145,14 +145,24 @@ impl Pipeline {
         Ok(findings)
     }
 
+    /// Whether the configuration believes the client without any check.
+    pub fn is_exempt(&self, facts: &Facts) -> bool {
+        facts.client().is_some_and(|client| self.config.is_exempt(client))
+    }
+
     fn scene(&self, facts: &Facts) -> helo::Scene<'_> {
-        helo::Scene { peer: facts.peer, local: facts.local, hostname: &self.hostname, domains: &self.domains }
+        helo::Scene {
+            peer: facts.client(),
+            local: facts.local,
+            hostname: &self.hostname,
+            domains: &self.domains,
+        }
     }
 
     async fn client(&self, facts: &Facts) -> Vec<Finding> {
         let iprev = async {
-            let on = self.config.iprev.is_on();
-            if on { Some(Finding::Iprev(iprev::check(facts.peer, &self.world).await)) } else { None }
+            let client = facts.client().filter(|_| self.config.iprev.is_on())?;
+            Some(Finding::Iprev(iprev::check(client, &self.world).await))
         };
         let helo = async {
             let on = self.config.helo.is_on();
@@ -193,14 +203,24 @@ impl Pipeline {
         };
         let name = facts.helo_name();
         let helo = async {
-            let question = spf::Question::helo(facts.peer, &name, &self.hostname);
-            let outcome = spf::check_host(&question, &self.world).await;
+            let outcome = match facts.client() {
+                Some(client) => {
+                    let question = spf::Question::helo(client, &name, &self.hostname);
+                    spf::check_host(&question, &self.world).await
+                }
+                None => spf::Outcome::of_nobody(),
+            };
             Finding::Spf(SpfFinding { identity: helo_identity, who: facts.helo.clone(), outcome })
         };
         let Some(address) = facts.mail_from.address() else { return vec![helo.await] };
         let mail_from = async {
-            let question = spf::Question::mail_from(facts.peer, address, &name, &self.hostname);
-            let outcome = spf::check_host(&question, &self.world).await;
+            let outcome = match facts.client() {
+                Some(client) => {
+                    let question = spf::Question::mail_from(client, address, &name, &self.hostname);
+                    spf::check_host(&question, &self.world).await
+                }
+                None => spf::Outcome::of_nobody(),
+            };
             Finding::Spf(SpfFinding { identity: Identity::MailFrom, who: address.to_string(), outcome })
         };
         let (mail_from, helo) = tokio::join!(mail_from, helo);

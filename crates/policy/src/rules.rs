@@ -186,6 +186,12 @@ pub(crate) const HELO: &[Row<HeloResult>] = &[
         Action::Nothing,
         "What to do about a name with neither address nor mail host.",
     ),
+    row(
+        "mismatch",
+        HeloResult::Mismatch,
+        Action::Nothing,
+        "What to do about a name that does not lead to the client. The standard forbids to refuse it for that.",
+    ),
     unanswered(HeloResult::TempError, Action::Nothing),
 ];
 

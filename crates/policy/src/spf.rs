@@ -4,6 +4,8 @@
 //! know or cannot read, and has no limit for void look-ups; RFC 7208 §4.5, §4.6 and §4.6.4 want a permanent
 //! error for each. It also keeps no list of the questions it asked, which the log and `check spf` print.
 //!
+//! A local part that is not ASCII matches nothing where a term names it (RFC 8616 §4).
+//!
 //! Names may hold whatever macros put into them, and only records of the client's family are asked for, as RFC 7208
 //! §5 says.
 
@@ -124,6 +126,14 @@ pub struct Outcome {
     pub explanation: Option<String>,
     /// Every question asked, in order.
     pub lookups: Vec<Lookup>,
+}
+
+impl Outcome {
+    /// Where nobody knows the client: what the domain would say of it might yet come to light, as after a DNS failure.
+    pub(crate) fn of_nobody() -> Self {
+        let reason = "the proxy does not say who the client is".to_owned();
+        Self { result: SpfResult::TempError, reason, explanation: None, lookups: Vec::new() }
+    }
 }
 
 /// Evaluates `check_host()` (RFC 7208 §4). Ends within [`TIME_MAX`].

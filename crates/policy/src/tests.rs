@@ -9,6 +9,8 @@
 //! want … end                                     the verdict, then the field, unfolded, a line for each result
 //! ```
 
+mod unanswered;
+
 use crate::{Config, Facts, Judgement, Pipeline, Verdict, authres};
 use mail::{Address, Blob, Domain, Message, ReversePath};
 use std::path::{Path, PathBuf};
@@ -56,6 +58,7 @@ impl Case {
             clock,
             pipeline: Pipeline::new(Config::default(), hostname(), world).for_domains(&ours()),
             facts: Facts {
+                whose: crate::facts::Whose::Client,
                 peer: [192, 0, 2, 1].into(),
                 local: Some([192, 0, 2, 25].into()),
                 helo: String::new(),
@@ -82,11 +85,25 @@ impl Case {
         self.facts = Facts { peer, helo, mail_from, ..self.facts.clone() };
     }
 
-    async fn judge(&mut self) -> String {
+    /// Nothing is remembered of what was asked and put off before.
+    fn forget(&mut self) {
+        let world = World {
+            clock: Arc::new(self.clock.clone()),
+            dns: Arc::new(self.dns.clone()),
+            random: Arc::new(FakeRandom::seeded(1)),
+        };
+        let config = self.pipeline.config().clone();
+        self.pipeline = Pipeline::new(config, hostname(), world).for_domains(&ours());
+    }
+
+    async fn judgement(&self) -> Judgement {
         let octets = self.mail.replace('\n', "\r\n").into_bytes();
         let message = Message::new(Blob::from_bytes(octets));
-        let judged = self.pipeline.judge(&self.facts, &message).await.unwrap();
-        let Judgement { findings, verdict, disposition } = judged;
+        self.pipeline.judge(&self.facts, &message).await.unwrap()
+    }
+
+    async fn judge(&mut self) -> String {
+        let Judgement { findings, verdict, disposition } = self.judgement().await;
         self.judged += 1;
         let verdict_line = match &verdict {
             Verdict::Accept => "accept".to_owned(),

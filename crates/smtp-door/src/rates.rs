@@ -46,9 +46,11 @@ impl Of {
             Self::MessagesPerNetwork => ("messages-per-network", "Messages from one network."),
             Self::MessagesPerSender => (
                 "messages-per-sender",
-                "Messages of one sender: of an account, where people log in; else of the address in MAIL.",
+                "Messages of one sender: of an account, where people log in; else of the address in MAIL from one network.",
             ),
-            Self::RecipientsPerSender => ("recipients-per-sender", "Recipients of one sender's messages."),
+            Self::RecipientsPerSender => {
+                ("recipients-per-sender", "Recipients of one sender's messages, senders told apart as above.")
+            }
             Self::MessagesPerRecipient => ("messages-per-recipient", "Messages for one recipient."),
             Self::Messages => ("messages", "Messages in all."),
         }
@@ -151,7 +153,7 @@ impl Rates {
             (Of::MessagesPerNetwork, network_of(client).to_string()),
             (Of::Messages, String::new()),
         ];
-        events.extend(sender.map(|sender| (Of::MessagesPerSender, sender.to_owned())));
+        events.extend(sender.map(|sender| (Of::MessagesPerSender, unproven(sender, client))));
         if self.lock().options.is_exempt(client) {
             return Ok(());
         }
@@ -163,16 +165,23 @@ impl Rates {
         self.pass(&[(Of::MessagesPerSender, account.to_owned()), (Of::Messages, String::new())], 451)
     }
 
-    /// A recipient of a message; both as keys.
-    pub fn recipient(&self, sender: Option<&str>, recipient: &str) -> Result<(), Reply> {
-        let mut events = vec![(Of::MessagesPerRecipient, recipient.to_owned())];
-        events.extend(sender.map(|sender| (Of::RecipientsPerSender, sender.to_owned())));
-        self.pass(&events, 450)
+    /// A recipient of a stranger's message; both as keys.
+    pub fn recipient(&self, client: IpAddr, sender: Option<&str>, recipient: &str) -> Result<(), Reply> {
+        if self.lock().options.is_exempt(client) {
+            return Ok(());
+        }
+        self.count_recipient(sender.map(|sender| unproven(sender, client)), recipient)
     }
 
-    /// Whether a client is counted.
-    pub fn is_exempt(&self, client: IpAddr) -> bool {
-        self.lock().options.is_exempt(client)
+    /// A recipient of a message of somebody who has logged in.
+    pub fn recipient_of(&self, account: &str, recipient: &str) -> Result<(), Reply> {
+        self.count_recipient(Some(account.to_owned()), recipient)
+    }
+
+    fn count_recipient(&self, sender: Option<String>, recipient: &str) -> Result<(), Reply> {
+        let mut events = vec![(Of::MessagesPerRecipient, recipient.to_owned())];
+        events.extend(sender.map(|sender| (Of::RecipientsPerSender, sender)));
+        self.pass(&events, 450)
     }
 
     /// All of them, or none is counted.
@@ -198,6 +207,12 @@ impl Rates {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A sender whom nobody has proven to be one: counted apart for each network, so that whoever writes another's name into
+/// MAIL uses up nothing of the other's.
+fn unproven(sender: &str, client: IpAddr) -> String {
+    format!("{sender} {}", network_of(client))
 }
 
 fn too_many(code: u16, of: Of, wait: Duration) -> Reply {
@@ -254,14 +269,37 @@ mod tests {
     #[test]
     fn what_is_refused_is_not_counted_elsewhere() {
         let (rates, _) = rates("messages-per-recipient \"1/1m\"\nrecipients-per-sender \"2/1m\"");
-        let go = |to: &str| said(rates.recipient(Some("s@s.example"), to));
+        let client = "192.0.2.1".parse().unwrap();
+        let go = |to: &str| said(rates.recipient(client, Some("s@s.example"), to));
         assert_eq!(go("a@o.example"), "ok");
         for _ in 0..5 {
             assert!(go("a@o.example").starts_with("450 4.7.1 Too many messages for this recipient"));
         }
         assert_eq!(go("b@o.example"), "ok");
         assert!(go("c@o.example").starts_with("450 4.7.1 Too many recipients of this sender"));
-        assert_eq!(said(rates.recipient(None, "c@o.example")), "ok");
+        assert_eq!(said(rates.recipient(client, None, "c@o.example")), "ok");
+    }
+
+    /// Who only writes a name into MAIL uses up nothing of its owner's.
+    #[test]
+    fn a_name_in_mail_is_counted_for_each_network() {
+        let (rates, _) = rates("messages-per-sender \"1/1m\"\nrecipients-per-sender \"1/1m\"");
+        let message = |from: &str| said(rates.message(from.parse().unwrap(), Some("s@s.example")));
+        let recipient =
+            |from: &str, to: &str| said(rates.recipient(from.parse().unwrap(), Some("s@s.example"), to));
+        assert_eq!(message("203.0.113.9"), "ok");
+        assert!(message("203.0.113.10").starts_with("451 4.7.1 Too many messages of this sender"));
+        assert_eq!(message("192.0.2.1"), "ok");
+        assert_eq!(recipient("203.0.113.9", "a@o.example"), "ok");
+        assert!(recipient("203.0.113.9", "b@o.example").starts_with("450 4.7.1 Too many recipients"));
+        assert_eq!(recipient("192.0.2.1", "b@o.example"), "ok");
+        // Who is not counted is not asked either.
+        assert_eq!(
+            (recipient("127.0.0.1", "c@o.example"), recipient("127.0.0.1", "d@o.example")),
+            ("ok".into(), "ok".into())
+        );
+        assert_eq!(said(rates.recipient_of("s@s.example", "e@o.example")), "ok");
+        assert!(said(rates.recipient_of("s@s.example", "f@o.example")).starts_with("450"));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::config::Config;
 use ::config::Network;
 use mail::trace::Greeting;
-use net::Conn;
+use net::{ClientIs, Conn};
+use policy::Whose;
 use smtp_proto::{Behalf, Extension, HelloKind, Told};
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,7 +17,7 @@ pub struct Speaker {
     /// What XFORWARD says, for one message.
     forwarded: Known,
     hello: Option<(HelloKind, String)>,
-    /// XCLIENT has said that nobody knows who the client is: one of whom nothing is believed.
+    /// PROXY or XCLIENT has said that nobody knows who the client is: one of whom nothing is believed.
     is_nameless: bool,
     xclient_from: Vec<Network>,
     xforward_from: Vec<Network>,
@@ -47,7 +48,7 @@ impl Speaker {
             client: Known::default(),
             forwarded: Known::default(),
             hello: None,
-            is_nameless: false,
+            is_nameless: conn.client_is() == ClientIs::Unknown,
             xclient_from: config.xclient_from.clone(),
             xforward_from: config.xforward_from.clone(),
         }
@@ -97,6 +98,11 @@ impl Speaker {
     /// From where the message is: what the checks judge and the Received field tells.
     pub fn address(&self) -> IpAddr {
         self.forwarded.address.unwrap_or_else(|| self.connected().ip())
+    }
+
+    /// Whose address [`Speaker::address`] is.
+    pub fn whose(&self) -> Whose {
+        if self.is_nameless && self.forwarded.address.is_none() { Whose::Proxy } else { Whose::Client }
     }
 
     /// Whether the connection is with somebody there.

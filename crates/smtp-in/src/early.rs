@@ -2,7 +2,7 @@
 
 use config::{Network, Section};
 use mail::{Reply, Status};
-use net::{Conn, Silence};
+use net::{ClientIs, Conn, Silence};
 use std::time::Duration;
 use tracing::info;
 
@@ -73,7 +73,9 @@ pub(crate) enum Manners {
 /// Holds the greeting back.
 pub(crate) async fn listen(options: &EarlyTalkers, conn: &Conn) -> Manners {
     let peer = conn.peer().ip();
-    if options.action == Action::Nothing || options.exempt.iter().any(|network| network.contains(peer)) {
+    let is_exempt =
+        conn.client_is() == ClientIs::Known && options.exempt.iter().any(|network| network.contains(peer));
+    if options.action == Action::Nothing || is_exempt {
         return Manners::Good;
     }
     match (conn.silence(options.delay).await, options.action) {

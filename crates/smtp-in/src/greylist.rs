@@ -4,7 +4,6 @@ use config::{Network, Section};
 use policy::spf::SpfResult;
 use policy::{Facts, Finding, Identity, Pipeline, Stage};
 use smtp_door::network_of;
-use std::net::IpAddr;
 use std::time::Duration;
 use storage::GreyRule;
 
@@ -64,10 +63,6 @@ impl Greylist {
             .many();
         let switch = if on { policy::Switch::On } else { policy::Switch::Off };
         Self { switch, rule, exempt }
-    }
-
-    pub(crate) fn concerns(&self, client: IpAddr) -> bool {
-        self.switch.is_on() && !self.exempt.iter().any(|network| network.contains(client))
     }
 }
 

@@ -6,7 +6,7 @@ use delivery::{Intake, refusal};
 use mail::{Domain, Message, Reply, ReversePath};
 use policy::dmarc::DmarcResult;
 use policy::spf::SpfResult;
-use policy::{Facts, Finding, Judgement, Pipeline, Verdict, authres, filter};
+use policy::{Authorship, Facts, Finding, Judgement, Pipeline, Verdict, authres, filter};
 use std::io;
 use std::path::Path;
 use storage::{Folder, SpecialUse};
@@ -16,8 +16,17 @@ use tracing::{error, info};
 pub(crate) struct Judged {
     pub(crate) message: Message,
     judgement: Judgement,
+    client: Client,
     /// Fields that filters put in front.
     fields: Vec<String>,
+}
+
+/// Whether a client has to prove what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    Stranger,
+    /// The configuration believes it.
+    Believed,
 }
 
 /// Runs all checks. The error is trouble of our own disk.
@@ -29,14 +38,15 @@ pub(crate) async fn judge(pipeline: &Pipeline, facts: &Facts, message: Message) 
     if let Some(change) = judgement.disposition.as_ref().and_then(|one| one.changed.as_ref()) {
         info!(because = change.comment, "the policy of the author's domain was overridden");
     }
-    Ok(Judged { message, judgement, fields: Vec::new() })
+    let client = if pipeline.is_exempt(facts) { Client::Believed } else { Client::Stranger };
+    Ok(Judged { message, judgement, client, fields: Vec::new() })
 }
 
 impl Judged {
     /// A message from our own networks, which nobody judges.
     pub(crate) fn trusted(message: Message) -> Self {
         let judgement = Judgement { findings: Vec::new(), verdict: Verdict::Accept, disposition: None };
-        Self { message, judgement, fields: Vec::new() }
+        Self { message, judgement, client: Client::Believed, fields: Vec::new() }
     }
 
     /// The same with one reason more, for those who read it.
@@ -59,14 +69,15 @@ impl Judged {
         let Found { outcomes, changes, fields } = found;
         let verdict = filter::join(self.judgement.verdict, &outcomes);
         let message = changed(self.message, changes, spool_dir).await?;
-        Ok(Self { message, judgement: Judgement { verdict, ..self.judgement }, fields })
+        let judgement = Judgement { verdict, ..self.judgement };
+        Ok(Self { message, judgement, client: self.client, fields })
     }
 
     /// Whether the sender of the envelope is who it says: by SPF, or because the author, whom DMARC vouches for, is of
-    /// its domain. Where nothing was checked the client is one that is believed.
+    /// its domain; or because the configuration believes the client. Checks that are switched off prove nothing.
     pub(crate) fn vouches_for(&self, from: &ReversePath) -> bool {
         let Some(sender) = from.address() else { return false };
-        self.judgement.findings.is_empty()
+        self.client == Client::Believed
             || self.judgement.findings.iter().any(|finding| match finding {
                 Finding::Spf(one) => {
                     one.identity == policy::Identity::MailFrom && one.outcome.result == SpfResult::Pass
@@ -83,6 +94,14 @@ impl Judged {
         format!("{} -> {}", policy::brief(&self.judgement.findings), self.judgement.verdict.word())
     }
 
+    /// What vouches for the author.
+    pub(crate) fn authorship(&self) -> Authorship {
+        match self.client {
+            Client::Believed => Authorship::Own,
+            Client::Stranger => Authorship::of(&self.judgement.findings),
+        }
+    }
+
     /// Where the message goes. The error is what the client hears of a message that is not taken.
     pub(crate) fn folder(&self) -> Result<Folder, Reply> {
         match &self.judgement.verdict {
@@ -94,6 +113,10 @@ impl Judged {
 
     /// Counts the message for the reports that its author's domain may want.
     pub(crate) fn count(&self, facts: &Facts, intake: &Intake, now: i64) {
+        // A report names the client, and this one nobody knows.
+        if facts.client().is_none() {
+            return;
+        }
         let observed = Observed {
             facts,
             findings: &self.judgement.findings,
@@ -116,7 +139,7 @@ impl Judged {
         received: &str,
         spool_dir: &Path,
     ) -> Result<Message, Reply> {
-        let Self { message, judgement, fields } = self;
+        let Self { message, judgement, fields, .. } = self;
         let (ours, dir) = ([hostname.clone()], spool_dir.to_owned());
         let work = move || {
             let clean = authres::without_forged(&message, &ours, &dir)?;

@@ -209,12 +209,7 @@ impl<'a> Visit<'a> {
         let key = from.address().map(Address::key);
         let is_elsewhere = matches!(resolved, Resolved::Remote) && sender == Sender::Own;
         let not_listed = || self.config.relay_recipient(&recipient.address).filter(|_| is_elsewhere);
-        let refusal = resolved.refusal(&recipient.address, sender).or_else(not_listed).or_else(|| {
-            let rates = &self.ledger.rates;
-            let is_counted = !rates.is_exempt(self.speaker.address());
-            is_counted.then(|| rates.recipient(key.as_deref(), &recipient.address.key()).err()).flatten()
-        });
-        let refusal = match refusal {
+        let refusal = match resolved.refusal(&recipient.address, sender).or_else(not_listed) {
             None => router.suppressed(&recipient.address, &resolved).await,
             refusal => refusal,
         };
@@ -226,7 +221,15 @@ impl<'a> Visit<'a> {
             info!(mail = transaction.id, %from, to = %recipient.address, %reply, "recipient refused");
             return reply;
         }
-        if let Some(reply) = self.asked_to_come_again(&recipient).await {
+        // Only what would be taken is counted: who was asked to come again has used up nothing.
+        let mut refusal = self.asked_to_come_again(&recipient).await;
+        if refusal.is_none() {
+            let (rates, client) = (&self.ledger.rates, self.speaker.address());
+            refusal = rates.recipient(client, key.as_deref(), &recipient.address.key()).err();
+        }
+        if let Some(reply) = refusal {
+            let id = self.inbound.mail_id();
+            info!(mail = id, to = %recipient.address, %reply, "recipient put off");
             return reply;
         }
         if let Err(reply) = self.filtering.rcpt(&recipient.address.to_string()).await {
@@ -239,9 +242,8 @@ impl<'a> Visit<'a> {
 
     /// Greylisting. Trouble of the store asks nobody to come again: it is an extra, not a check.
     async fn asked_to_come_again(&mut self, recipient: &Recipient) -> Option<Reply> {
-        let client = self.speaker.address();
         let options = &self.config.greylist;
-        if !options.concerns(client) || self.is_relayed() {
+        if !options.switch.is_on() || self.speaker.is_from(&options.exempt) || self.is_relayed() {
             return None;
         }
         let transaction = self.inbound.transaction()?;
@@ -271,6 +273,7 @@ impl<'a> Visit<'a> {
     fn facts(&self, from: &ReversePath) -> Facts {
         Facts {
             peer: self.speaker.address(),
+            whose: self.speaker.whose(),
             local: Some(self.local),
             helo: self.speaker.hello().unwrap_or_default().to_owned(),
             mail_from: from.clone(),
@@ -346,6 +349,7 @@ impl<'a> Visit<'a> {
     async fn take(&self, id: &str, mut envelope: Envelope, judged: Judged) -> Result<(u64, Accepted), Reply> {
         let octets = judged.message.received.len();
         let folder = judged.folder()?;
+        let authorship = judged.authorship();
         // Who writes a stranger's name into MAIL must not make us write to the stranger.
         if !self.is_relayed() && !judged.vouches_for(&envelope.from) {
             for recipient in &mut envelope.recipients {
@@ -361,7 +365,7 @@ impl<'a> Visit<'a> {
         if self.is_relayed() {
             self.deps.door.intake.sign(&mut message).await?;
         }
-        let arrival = Arrival { id: id.to_owned(), folder };
+        let arrival = Arrival { id: id.to_owned(), folder, authorship };
         let accepted = self.deps.door.intake.accept(Mail { envelope, message }, arrival).await?;
         Ok((octets, accepted))
     }

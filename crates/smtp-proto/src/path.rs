@@ -10,24 +10,32 @@ pub const PATH_MAX: usize = 1024;
 /// Where RCPT points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForwardPath {
-    Address(Address),
+    Address(Address, Spelling),
     /// `<Postmaster>` without a domain, in any case (RFC 5321 §4.5.1).
     Postmaster,
+}
+
+/// How an address was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    Ascii,
+    /// With other octets, in the local part or in U-labels.
+    Utf8,
 }
 
 impl ForwardPath {
     /// The address; `home` is the domain of a postmaster without one.
     pub fn into_address(self, home: &Domain) -> Result<Address, Fault> {
         match self {
-            Self::Address(address) => Ok(address),
+            Self::Address(address, _) => Ok(address),
             Self::Postmaster => Address::new("postmaster", home.clone())
                 .map_err(|error| Fault::BadRecipient { why: error.to_string() }),
         }
     }
 
-    /// Whether the recipient can only be said with SMTPUTF8.
+    /// Whether the recipient, as it was written, can only be said with SMTPUTF8 (RFC 6531 §3.2): a domain in U-labels too.
     pub fn needs_utf8(&self) -> bool {
-        matches!(self, Self::Address(address) if address.needs_utf8())
+        matches!(self, Self::Address(_, Spelling::Utf8))
     }
 }
 
@@ -92,5 +100,6 @@ pub(crate) fn forward_path(text: &str) -> Result<(ForwardPath, &str), Fault> {
         return Err(bad("a recipient cannot be empty"));
     }
     let address = Address::parse(without_route(path)).map_err(|error| bad(&error.to_string()))?;
-    Ok((ForwardPath::Address(address), rest))
+    let spelling = if path.is_ascii() { Spelling::Ascii } else { Spelling::Utf8 };
+    Ok((ForwardPath::Address(address, spelling), rest))
 }

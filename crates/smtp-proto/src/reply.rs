@@ -1,9 +1,18 @@
 //! Reads replies of a server (RFC 5321 §4.2), whatever it writes.
 
 use mail::reply::REPLY_LINES_MAX;
+use mail::trace::Charset;
 use mail::{Reply, Status};
 use std::fmt;
 use wire::{Line, take_line};
+
+/// A reply as its reader can take it: only who has said SMTPUTF8 can read other letters than ASCII (RFC 6531 §3.7.4).
+pub(crate) fn in_charset(wire: Vec<u8>, charset: Charset) -> Vec<u8> {
+    if charset == Charset::Utf8 || wire.is_ascii() {
+        return wire;
+    }
+    String::from_utf8_lossy(&wire).replace(|c: char| !c.is_ascii(), "?").into_bytes()
+}
 
 /// Longest line of a reply in octets, CRLF included: 512 of RFC 5321 §4.5.3.1.5, generously.
 pub const REPLY_LINE_MAX: usize = 4096;

@@ -5,7 +5,7 @@
 use mail::{Address, Body, MailParams, Notify, OriginalRecipient, Ret, ReversePath};
 use smtp_proto::command::{Command, Fault, HelloKind};
 use smtp_proto::params::{MailArgs, RcptArgs, from_unitext, from_xtext, to_unitext, to_xtext};
-use smtp_proto::path::ForwardPath;
+use smtp_proto::path::{ForwardPath, Spelling};
 use smtp_proto::{Extension, ExtensionSet, Secret};
 
 fn offered() -> ExtensionSet {
@@ -104,7 +104,8 @@ fn recipients() {
     let to = |text: &str, notify, original: Option<(&str, &str)>| {
         let original =
             original.map(|(kind, address)| OriginalRecipient { kind: kind.into(), address: address.into() });
-        let to = ForwardPath::Address(Address::parse(text).unwrap());
+        let spelling = if text.is_ascii() { Spelling::Ascii } else { Spelling::Utf8 };
+        let to = ForwardPath::Address(Address::parse(text).unwrap(), spelling);
         Command::Rcpt { to, args: RcptArgs { notify, original } }
     };
     let on = |success, failure, delay| Notify::On { success, failure, delay };
@@ -113,6 +114,7 @@ fn recipients() {
         ("rcpt to: a@b.example", to("a@b.example", Notify::Default, None)),
         ("RCPT TO:<@x.example:a@b.example>", to("a@b.example", Notify::Default, None)),
         ("RCPT TO:<ü@b.example>", to("ü@b.example", Notify::Default, None)),
+        ("RCPT TO:<a@bücher.example>", to("a@bücher.example", Notify::Default, None)),
         ("RCPT TO:<a@b.example> NOTIFY=never", to("a@b.example", Notify::Never, None)),
         ("RCPT TO:<a@b.example> NOTIFY=SUCCESS", to("a@b.example", on(true, false, false), None)),
         ("RCPT TO:<a@b.example> NOTIFY=FAILURE,DELAY", to("a@b.example", on(false, true, true), None)),

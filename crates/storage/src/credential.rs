@@ -81,6 +81,9 @@ pub struct ScramSalt {
     pub salt: Vec<u8>,
     /// `None`: nothing was made with this salt yet.
     pub iterations: Option<u32>,
+    /// With how many a client is asked: those of the account, or those of one of the others, so that a name without an
+    /// account is not told by a number that no account has. `None`: no account has any.
+    pub asked_with: Option<u32>,
 }
 
 /// A statement over credentials, with the columns in the order in which [`read_credential`] takes them.
@@ -128,19 +131,48 @@ impl Store {
     pub async fn scram_salt(&self, name: &str) -> Result<ScramSalt> {
         let sql = "SELECT scram_salt, scram_iterations FROM credential WHERE name = ?1";
         let row = sqlx::query(sql).bind(name.to_owned()).fetch_optional(self.readers()).await?;
-        let derived = self.derived_salt(name).await?;
-        let Some(row) = row else { return Ok(ScramSalt { salt: derived, iterations: None }) };
+        let digest = self.digest_of(name).await?;
+        let (derived, place) = digest.as_bytes().split_at(SALT_LEN);
+        let derived = derived.to_vec();
+        // Asked for every name, so that none takes longer.
+        let others = self.others_iterations(place).await?;
+        let Some(row) = row else {
+            return Ok(ScramSalt { salt: derived, iterations: None, asked_with: others });
+        };
         let salt: Option<Vec<u8>> = row.try_get(0)?;
-        Ok(ScramSalt { salt: salt.unwrap_or(derived), iterations: row.try_get(1)? })
+        let iterations: Option<u32> = row.try_get(1)?;
+        Ok(ScramSalt { salt: salt.unwrap_or(derived), iterations, asked_with: iterations.or(others) })
     }
 
-    async fn derived_salt(&self, name: &str) -> Result<Vec<u8>> {
+    /// The iterations of some account: always of the same for one secret, and each as often as accounts have it.
+    async fn others_iterations(&self, secret: &[u8]) -> Result<Option<u32>> {
+        let sql = "SELECT scram_iterations, count(*) FROM credential WHERE scram_iterations IS NOT NULL \
+                   GROUP BY scram_iterations ORDER BY scram_iterations";
+        let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
+        let counts: Vec<(u32, u64)> = rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs())))
+            .collect::<Result<_>>()?;
+        let all: u64 = counts.iter().map(|(_, count)| count).sum();
+        let mut octets = [0; 4];
+        octets.iter_mut().zip(secret).for_each(|(to, from)| *to = *from);
+        // A place in the row of all accounts that does not move when accounts come and go, but for its share.
+        let mut place = (u64::from(u32::from_be_bytes(octets)) * all) >> 32;
+        Ok(counts.into_iter().find_map(|(iterations, count)| {
+            let is_here = place < count;
+            place = place.saturating_sub(count);
+            is_here.then_some(iterations)
+        }))
+    }
+
+    /// A digest of a name that nobody else can make: the salt, and octets that no client sees.
+    async fn digest_of(&self, name: &str) -> Result<blake3::Hash> {
         let (secret, octets) = SALT_SECRET;
         let mut key = [0; blake3::KEY_LEN];
         for (to, from) in key.iter_mut().zip(self.secret(secret, octets).await?) {
             *to = from;
         }
-        Ok(blake3::keyed_hash(&key, name.as_bytes()).as_bytes()[..SALT_LEN].to_vec())
+        Ok(blake3::keyed_hash(&key, name.as_bytes()))
     }
 
     pub async fn create_credential(&self, name: &str, password: &PasswordHash) -> Result<()> {

@@ -92,7 +92,7 @@ pub use queue_list::{Job, JobRecipient, LastTry, QUEUE_PAGE_MAX, RecipientState}
 pub use quota::{Allowance, Limit, Limits, Quota, Space, Usage};
 pub use reports::{
     FiledReport, NewReport, REPORT_ROWS_MAX, REPORTS_MAX, REPORTS_PAGE_MAX, ReportInfo, ReportKind,
-    ReportRow, ReportSummary, SUMMARY_MAX,
+    ReportRow, ReportSummary, SUMMARY_MAX, UNPROVEN, UNPROVEN_MAX,
 };
 pub use rights::{Rights, Sign};
 pub use search::{Candidates, IndexStatus, IndexedText, Search, TERM_MIN};

@@ -14,6 +14,11 @@ pub const REPORTS_MAX: u32 = 10_000;
 pub const REPORT_ROWS_MAX: u32 = 500_000;
 /// Most reports that one call of [`Store::reports`] returns.
 pub const REPORTS_PAGE_MAX: u32 = 500;
+/// The word of reports that anybody may have written.
+pub const UNPROVEN: &str = "unproven";
+/// Most of these that are kept, and most rows of theirs: they never displace others.
+pub const UNPROVEN_MAX: u32 = 100;
+const UNPROVEN_ROWS_MAX: u32 = 10_000;
 /// Most lines of a summary.
 pub const SUMMARY_MAX: u32 = 500;
 
@@ -59,6 +64,8 @@ pub struct NewReport {
     pub begins: Unix,
     pub ends: Unix,
     pub policy: String,
+    /// What proves who wrote it, as a word; [`UNPROVEN`] if nothing does.
+    pub proof: String,
     pub rows: Vec<ReportRow>,
     /// Rows that were too many to be kept.
     pub dropped: u64,
@@ -89,6 +96,7 @@ pub struct ReportInfo {
     pub begins: Unix,
     pub ends: Unix,
     pub policy: String,
+    pub proof: String,
     pub good: u64,
     pub bad: u64,
     pub dropped: u64,
@@ -123,7 +131,7 @@ impl Store {
 
     /// Reports with a smaller number than `before`, the newest first.
     pub async fn reports(&self, before: Option<i64>, limit: u32) -> Result<Vec<ReportInfo>> {
-        let sql = "SELECT id, kind, arrived, organization, contact, name, domain, begins, ends, policy, good, bad, dropped \
+        let sql = "SELECT id, kind, arrived, organization, contact, name, domain, begins, ends, policy, good, bad, dropped, proof \
                    FROM report WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
         let rows = sqlx::query(sql)
             .bind(before.unwrap_or(i64::MAX))
@@ -135,7 +143,7 @@ impl Store {
 
     /// One report with its rows.
     pub async fn report(&self, id: i64) -> Result<Option<(ReportInfo, Vec<ReportRow>)>> {
-        let sql = "SELECT id, kind, arrived, organization, contact, name, domain, begins, ends, policy, good, bad, dropped \
+        let sql = "SELECT id, kind, arrived, organization, contact, name, domain, begins, ends, policy, good, bad, dropped, proof \
                    FROM report WHERE id = ?1";
         let Some(row) = sqlx::query(sql).bind(id).fetch_optional(self.readers()).await? else {
             return Ok(None);
@@ -180,8 +188,20 @@ async fn add(tx: &mut Tx, report: NewReport, oldest: Unix) -> Result<FiledReport
         let all = report.rows.iter().map(of).fold(0_u64, u64::saturating_add);
         i64::try_from(all).unwrap_or(i64::MAX)
     };
-    let sql = "INSERT INTO report (kind, arrived, organization, contact, name, domain, begins, ends, policy, good, bad, dropped, lines) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
+    if report.proof != UNPROVEN {
+        // Who guesses the name of a report cannot keep it out.
+        let sql = "DELETE FROM report WHERE kind = ?1 AND domain = ?2 AND organization = ?3 AND name = ?4 AND proof = ?5";
+        sqlx::query(sql)
+            .bind(report.kind.number())
+            .bind(report.domain.clone())
+            .bind(report.organization.clone())
+            .bind(report.name.clone())
+            .bind(UNPROVEN)
+            .execute(&mut tx.connection)
+            .await?;
+    }
+    let sql = "INSERT INTO report (kind, arrived, organization, contact, name, domain, begins, ends, policy, good, bad, dropped, lines, proof) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
                ON CONFLICT (kind, domain, organization, name) DO NOTHING RETURNING id";
     let id: Option<i64> = sqlx::query_scalar(sql)
         .bind(report.kind.number())
@@ -197,6 +217,7 @@ async fn add(tx: &mut Tx, report: NewReport, oldest: Unix) -> Result<FiledReport
         .bind(sum(|row| row.bad))
         .bind(i64::try_from(report.dropped).unwrap_or(i64::MAX))
         .bind(i64::try_from(report.rows.len()).unwrap_or(i64::MAX))
+        .bind(report.proof.clone())
         .fetch_optional(&mut tx.connection)
         .await?;
     let Some(id) = id else { return Ok(FiledReport::Known) };
@@ -215,6 +236,16 @@ async fn add(tx: &mut Tx, report: NewReport, oldest: Unix) -> Result<FiledReport
 
 /// What is too old goes, and the oldest of what is too much.
 async fn forget(tx: &mut Tx, oldest: Unix) -> Result<()> {
+    let sql = "DELETE FROM report WHERE proof = ?1 AND ( \
+               id <= (SELECT id FROM report WHERE proof = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2) \
+               OR id <= (SELECT max(id) FROM (SELECT id, sum(lines) OVER (ORDER BY id DESC) AS total FROM report \
+               WHERE proof = ?1) WHERE total > ?3))";
+    sqlx::query(sql)
+        .bind(UNPROVEN)
+        .bind(UNPROVEN_MAX)
+        .bind(UNPROVEN_ROWS_MAX)
+        .execute(&mut tx.connection)
+        .await?;
     let sql = "DELETE FROM report WHERE arrived < ?1 \
                OR id <= (SELECT id FROM report ORDER BY id DESC LIMIT 1 OFFSET ?2) \
                OR id <= (SELECT max(id) FROM (SELECT id, sum(lines) OVER (ORDER BY id DESC) AS total FROM report) \
@@ -242,5 +273,6 @@ fn read_info(row: &SqliteRow) -> Result<ReportInfo> {
         good: number(row, 10)?,
         bad: number(row, 11)?,
         dropped: number(row, 12)?,
+        proof: row.try_get(13)?,
     })
 }

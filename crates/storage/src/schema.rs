@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0010_queue.sql"),
     include_str!("../migrations/0011_transport_security.sql"),
     include_str!("../migrations/0012_header.sql"),
+    include_str!("../migrations/0013_report_proof.sql"),
 ];
 
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).

@@ -101,7 +101,7 @@ impl LoginState {
     async fn go_on(&mut self, turn: Turn) -> Answer {
         let reply = match turn {
             Turn::Challenge(base64) => return Answer::Challenge(base64),
-            Turn::Judged { user, verdict } => self.judged(&user, verdict).await,
+            Turn::Judged { verdict, .. } => self.judged(verdict).await,
             Turn::Refused(why) => {
                 // Who only gives up or stumbles over the form has guessed no password.
                 let is_clumsy = matches!(
@@ -119,7 +119,7 @@ impl LoginState {
         reply.into()
     }
 
-    async fn judged(&mut self, user: &str, verdict: Verdict) -> Reply {
+    async fn judged(&mut self, verdict: Verdict) -> Reply {
         match verdict {
             Ok(identity) => {
                 info!(account = %identity, "login");
@@ -130,7 +130,7 @@ impl LoginState {
             }
             Err(denied @ (Denied::WrongCredentials | Denied::OutOfScope)) => {
                 self.fail().await;
-                info!(user, failures = self.failures, "login failed");
+                info!(failures = self.failures, "login failed");
                 Reply::new(535, Status::permanent(7, 8), denied.to_string())
             }
             // It costs the connection what a wrong one costs.
@@ -139,7 +139,7 @@ impl LoginState {
                 Reply::new(454, Status::transient(7, 0), denied.to_string())
             }
             Err(Denied::Unavailable(why)) => {
-                warn!(user, why, "a login cannot be checked");
+                warn!(why, "a login cannot be checked");
                 Reply::new(454, Status::transient(7, 0), Denied::Unavailable(why).to_string())
             }
         }

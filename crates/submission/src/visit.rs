@@ -145,7 +145,7 @@ impl<'a> Visit<'a> {
         let key = recipient.address.key();
         let refusal = resolved
             .refusal(&recipient.address, Sender::Own)
-            .or_else(|| self.ledger.rates.recipient(Some(&account), &key).err());
+            .or_else(|| self.ledger.rates.recipient_of(&account, &key).err());
         let refusal = match refusal {
             None => router.suppressed(&recipient.address, &resolved).await,
             refusal => refusal,
@@ -201,7 +201,7 @@ impl<'a> Visit<'a> {
         let origin = Origin { hello: None, peer: None, greeting, login: Login::Authenticated };
         message.prepend(&self.inbound.received(&id, &envelope, origin));
         self.deps.door.intake.sign(&mut message).await?;
-        let arrival = Arrival { id, folder: Folder::Inbox };
+        let arrival = Arrival { id, folder: Folder::Inbox, authorship: policy::Authorship::Own };
         let accepted = self.deps.door.intake.accept(Mail { envelope, message }, arrival).await?;
         Ok((octets, accepted))
     }

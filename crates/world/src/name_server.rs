@@ -1,5 +1,6 @@
 //! Asks name servers: those of the system, or others at any port.
 
+use crate::anchor::{Anchors, Proven};
 use crate::dnssec::{self, Dnssec};
 use crate::name::DnsName;
 use crate::record::{Data, Kind, Tlsa};
@@ -14,8 +15,10 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// Longest time that a positive answer is believed, whatever its TTL says.
 pub const POSITIVE_TTL_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -36,7 +39,7 @@ pub struct DnsOptions {
     /// Most answers that are kept in memory, by each of the plain and the validating instance.
     pub cache: u64,
     pub dnssec: Dnssec,
-    /// DNSKEY records that are trusted in place of those of the root that are built in.
+    /// DNSKEY and DS records that are trusted in place of the keys of the root that are built in.
     pub trust_anchor: Option<PathBuf>,
 }
 
@@ -66,11 +69,25 @@ pub struct SystemResolver {
     options: DnsOptions,
 }
 
+/// How long keys are believed that a digest proves, before they are asked for again: a zone may take another.
+const PROVEN_KEYS_AGE: Duration = Duration::from_secs(3600);
+/// How soon they are asked for again where they are unknown.
+const UNKNOWN_KEYS_AGE: Duration = Duration::from_secs(60);
+
 /// The second instance, which validates. It is made when something must be proven for the first time.
 struct Validating {
     /// `None`: DNSSEC is off.
-    anchors: Option<Arc<TrustAnchors>>,
-    made: OnceLock<Result<TokioResolver, String>>,
+    anchors: Option<Anchors>,
+    made: Mutex<Option<Made>>,
+}
+
+struct Made {
+    /// `None`: no key that exists fits a digest that is trusted.
+    resolver: Option<TokioResolver>,
+    /// The keys that it trusts beside those that are known from the start.
+    proven: Vec<Proven>,
+    /// When the keys are looked at again.
+    until: Option<Instant>,
 }
 
 impl SystemResolver {
@@ -79,11 +96,11 @@ impl SystemResolver {
     pub fn new(options: &DnsOptions) -> Result<Self, String> {
         let anchors = match options.dnssec {
             Dnssec::Off => None,
-            Dnssec::Wanted | Dnssec::All => Some(dnssec::anchors(options.trust_anchor.as_deref())?),
+            Dnssec::Wanted | Dnssec::All => Some(Anchors::read(options.trust_anchor.as_deref())?),
         };
         Ok(Self {
             plain: build(options, None)?,
-            validating: Validating { anchors, made: OnceLock::new() },
+            validating: Validating { anchors, made: Mutex::new(None) },
             options: options.clone(),
         })
     }
@@ -112,10 +129,13 @@ impl SystemResolver {
 
     async fn ask_proven(&self, name: &DnsName, kind: Kind) -> Reply {
         let failed = |error| Reply::failed(error, Security::Unchecked);
-        let made = self.validating.made.get_or_init(|| build(&self.options, self.validating.anchors.clone()));
-        let resolver = match made {
-            Ok(resolver) => resolver,
-            Err(error) => return failed(DnsError::Trouble(error.clone())),
+        let resolver = match self.validating().await {
+            Ok(Some(resolver)) => resolver,
+            Ok(None) => {
+                let text = "no key fits a trust anchor".to_owned();
+                return Reply::failed(DnsError::Trouble(text), Security::Bogus);
+            }
+            Err(error) => return failed(error),
         };
         let name_written = match written(name) {
             Ok(name) => name,
@@ -132,6 +152,51 @@ impl SystemResolver {
                 Reply::failed(error, security)
             }
         }
+    }
+}
+
+impl SystemResolver {
+    /// The instance that validates. Where digests are trusted, whoever comes first asks for their keys, and the others wait
+    /// for him; when the keys are looked at again, the others use those from before.
+    async fn validating(&self) -> Result<Option<TokioResolver>, DnsError> {
+        let Some(anchors) = &self.validating.anchors else {
+            return Err(DnsError::Trouble("DNSSEC is off".to_owned()));
+        };
+        let mut made = self.validating.made.lock().await;
+        if let Some(known) = made.as_mut() {
+            if known.until.is_none_or(|until| Instant::now() < until) {
+                return Ok(known.resolver.clone());
+            }
+            known.until = Some(Instant::now() + UNKNOWN_KEYS_AGE);
+            if let Some(resolver) = known.resolver.clone() {
+                drop(made);
+                // What was proven before is as good as it was.
+                let Ok(proven) = anchors.prove(&self.plain).await else { return Ok(Some(resolver)) };
+                return self.renew(anchors, &mut *self.validating.made.lock().await, proven);
+            }
+        }
+        let proven = anchors.prove(&self.plain).await?;
+        self.renew(anchors, &mut made, proven)
+    }
+
+    /// Trusts these keys from now on. An instance that trusts the same stays, with its cache.
+    fn renew(
+        &self,
+        anchors: &Anchors,
+        made: &mut Option<Made>,
+        proven: Vec<Proven>,
+    ) -> Result<Option<TokioResolver>, DnsError> {
+        let age = if proven.is_empty() { UNKNOWN_KEYS_AGE } else { PROVEN_KEYS_AGE };
+        let until = anchors.have_digests().then(|| Instant::now() + age);
+        let resolver = match made.take().filter(|made| made.proven == proven) {
+            Some(same) => same.resolver,
+            None => {
+                let made = anchors.with(&proven).map(|keys| build(&self.options, Some(keys))).transpose();
+                made.map_err(DnsError::Trouble)?
+            }
+        };
+        *made = Some(Made { resolver: resolver.clone(), proven, until });
+        Ok(resolver)
     }
 }
 
@@ -240,7 +305,7 @@ fn name_server(at: SocketAddr) -> NameServerConfig {
 }
 
 /// Tells "there is no such name", "no such record" and "nobody knows at the moment" apart.
-fn understand(error: &NetError) -> DnsError {
+pub(crate) fn understand(error: &NetError) -> DnsError {
     match error {
         NetError::Dns(HickoryDnsError::NoRecordsFound(no)) => match no.response_code {
             ResponseCode::NXDomain => DnsError::NoName,

@@ -1,129 +1,20 @@
-//! The validating resolver against a signed tree: a root, a domain below it, and zones that are signed, unsigned, signed
-//! by somebody else, or signed too long ago. NSD serves them on loopback, LDNS signs them (`tests/install` has both).
+//! The validating resolver against a signed tree.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of a test fail by panicking")]
 
+// The tests of the whole program grow the same tree.
+#[path = "../../../tests/src/signed_tree.rs"]
+pub mod tree;
+
 use std::fs;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tree::{Tree, free_port};
 use world::{DnsName, DnsOptions, Dnssec, Kind, Proof, Resolver, SystemResolver};
 
-/// Where Debian has the programs of administrators.
-const PATHS: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
-
-struct Tree {
-    dir: PathBuf,
-    at: SocketAddr,
-    nsd: Child,
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        let _ = self.nsd.kill();
-        let _ = self.nsd.wait();
-        let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
-/// Which signatures a zone gets.
-#[derive(Clone, Copy, PartialEq)]
-enum Signing {
-    Good,
-    Expired,
-    None,
-}
-
-fn run(dir: &Path, program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).current_dir(dir).env("PATH", PATHS).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error} (tests/install installs it)"));
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// Makes a zone with the file name `name`, and gives the DS records for the zone above it.
-fn make(dir: &Path, zone: &str, records: &str, signing: Signing) -> String {
-    let file = file_of(zone);
-    let text = format!(
-        "$ORIGIN {zone}\n$TTL 300\n@ IN SOA ns.test. admin.test. 1 3600 600 86400 60\n@ IN NS ns.test.\n{records}"
-    );
-    fs::write(dir.join(&file), text).unwrap();
-    if signing == Signing::None {
-        return String::new();
-    }
-    let key = run(dir, "ldns-keygen", &["-a", "ECDSAP256SHA256", "-k", zone]);
-    let mut arguments = vec!["-n", "-f"];
-    let signed = format!("{file}.signed");
-    arguments.push(&signed);
-    if signing == Signing::Expired {
-        arguments.extend(["-i", "20200101000000", "-e", "20200201000000"]);
-    }
-    arguments.extend([file.as_str(), key.as_str()]);
-    run(dir, "ldns-signzone", &arguments);
-    fs::rename(dir.join(&signed), dir.join(&file)).unwrap();
-    fs::copy(dir.join(format!("{key}.key")), dir.join(format!("{file}.key"))).unwrap();
-    run(dir, "ldns-key2ds", &["-n", "-2", &format!("{key}.key")])
-}
-
-fn file_of(zone: &str) -> String {
-    format!("{}zone", zone.trim_start_matches('.'))
-}
+const HOST: &str = "@ IN MX 10 mx\nmx IN A 192.0.2.1\n_25._tcp.mx IN TLSA 3 1 1 00ff\nalias IN CNAME mx\n\
+                    *.wild IN TXT \"for all\"\n";
 
 fn grow(word: &str) -> Tree {
-    let dir = std::env::temp_dir().join(format!("maddy-tree-{word}-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir).unwrap();
-    let host = "@ IN MX 10 mx\nmx IN A 192.0.2.1\n_25._tcp.mx IN TLSA 3 1 1 00ff\nalias IN CNAME mx\n\
-                *.wild IN TXT \"for all\"\n";
-    let signed = make(&dir, "signed.test.", host, Signing::Good);
-    let expired = make(&dir, "expired.test.", host, Signing::Expired);
-    let wrong = make(&dir, "wrong.test.", host, Signing::Good);
-    let other = wrong.replace(wrong.split_ascii_whitespace().last().unwrap(), &"00".repeat(32));
-    assert_ne!(other, wrong);
-    make(&dir, "open.test.", host, Signing::None);
-    let delegations: String =
-        ["signed", "expired", "wrong", "open"].map(|zone| format!("{zone} IN NS ns.test.\n")).concat();
-    let test = format!("ns IN A 127.0.0.1\n{delegations}{signed}\n{expired}\n{other}\n");
-    let test = make(&dir, "test.", &test, Signing::Good);
-    make(&dir, ".", &format!("test. IN NS ns.test.\n{test}\n"), Signing::Good);
-    serve(dir)
-}
-
-fn serve(dir: PathBuf) -> Tree {
-    let at = free_port();
-    let zones: String = [".", "test.", "signed.test.", "expired.test.", "wrong.test.", "open.test."]
-        .map(|zone| format!("zone:\n  name: \"{zone}\"\n  zonefile: \"{}\"\n", file_of(zone)))
-        .concat();
-    let shown = dir.display();
-    let config = format!(
-        "server:\n  ip-address: {}@{}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{shown}\"\n  \
-         pidfile: \"{shown}/nsd.pid\"\n  database: \"\"\n  xfrdfile: \"{shown}/xfrd\"\n  xfrdir: \"{shown}\"\n  \
-         zonelistfile: \"{shown}/zones\"\n  server-count: 1\n  logfile: \"{shown}/log\"\n\
-         remote-control:\n  control-enable: no\n{zones}",
-        at.ip(),
-        at.port()
-    );
-    fs::write(dir.join("nsd.conf"), config).unwrap();
-    let nsd = Command::new("nsd")
-        .args(["-d", "-c"])
-        .arg(dir.join("nsd.conf"))
-        .env("PATH", PATHS)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("nsd does not start (tests/install installs it)");
-    Tree { dir, at, nsd }
-}
-
-fn free_port() -> SocketAddr {
-    for _ in 0..100 {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let at = udp.local_addr().unwrap();
-        if TcpListener::bind(at).is_ok() {
-            return at;
-        }
-    }
-    panic!("loopback has no port that is free for UDP and TCP");
+    tree::grow(word, HOST)
 }
 
 fn options(tree: &Tree) -> DnsOptions {
@@ -214,4 +105,51 @@ async fn all_or_nothing_is_validated_if_so_configured() {
     let part = DnsOptions { trust_anchor: Some(tree.dir.join("signed.test.zone.key")), ..options(&tree) };
     let part = SystemResolver::new(&part).unwrap();
     assert_eq!(shown(&part, "signed.test", Kind::Mx, Proof::Wanted).await, good);
+}
+
+/// The resolver that trusts what is in these files of the tree.
+fn trusting(tree: &Tree, files: &[&str]) -> SystemResolver {
+    let anchors: Vec<String> =
+        files.iter().map(|file| fs::read_to_string(tree.dir.join(file)).unwrap()).collect();
+    let file = tree.dir.join(format!("anchors-of-{}", files.join("-")));
+    fs::write(&file, anchors.join("\n")).unwrap();
+    SystemResolver::new(&DnsOptions { trust_anchor: Some(file), ..options(tree) }).unwrap()
+}
+
+#[tokio::test]
+async fn digests_of_keys_are_trusted_like_keys() {
+    let tree = grow("digests");
+    ready(&tree).await;
+    let good = "secure: signed.test 10 mx.signed.test";
+    let root = trusting(&tree, &["zone.ds"]);
+    for (name, want) in [("signed.test", good), ("wrong.test", WRONG), ("expired.test", WRONG)] {
+        assert_eq!(shown(&root, name, Kind::Mx, Proof::Wanted).await, want);
+    }
+    let open = "insecure: open.test 10 mx.open.test";
+    assert_eq!(shown(&root, "open.test", Kind::Mx, Proof::Wanted).await, open);
+    // A part of the tree by its digest, another by its key.
+    let parts = trusting(&tree, &["signed.test.zone.ds", "test.zone.key"]);
+    assert_eq!(shown(&parts, "signed.test", Kind::Mx, Proof::Wanted).await, good);
+    assert_eq!(shown(&parts, "open.test", Kind::Mx, Proof::Wanted).await, open);
+    // The digest of a key that the zone does not have proves nothing: what is asked is bogus, not unsigned.
+    let ds = fs::read_to_string(tree.dir.join("zone.ds")).unwrap();
+    let digest = ds.split_ascii_whitespace().last().unwrap();
+    fs::write(tree.dir.join("foreign.ds"), ds.replace(digest, &"00".repeat(32))).unwrap();
+    let foreign = trusting(&tree, &["foreign.ds"]);
+    assert_eq!(
+        shown(&foreign, "signed.test", Kind::Mx, Proof::Wanted).await,
+        "bogus: the name server gave no answer: no key fits a trust anchor"
+    );
+    // A name server that is away makes nothing bogus.
+    let silent = DnsOptions {
+        servers: vec![free_port()],
+        timeout: Duration::from_millis(50),
+        retries: 0,
+        patience: Duration::from_secs(1),
+        trust_anchor: Some(tree.dir.join("zone.ds")),
+        ..DnsOptions::default()
+    };
+    let silent = SystemResolver::new(&silent).unwrap();
+    let said = shown(&silent, "signed.test", Kind::Mx, Proof::Wanted).await;
+    assert!(said.starts_with("unchecked: the name server gave no answer: "), "{said}");
 }

@@ -115,7 +115,11 @@ impl House {
         let from = if from.is_empty() { ReversePath::Null } else { ReversePath::Address(address(from)) };
         let envelope = Envelope { from, params: MailParams::default(), recipients };
         let message = Message::new(Blob::from_bytes(text.as_bytes()));
-        let arrival = Arrival { id: self.world.random.word(12), folder: Folder::Inbox };
+        let arrival = Arrival {
+            id: self.world.random.word(12),
+            folder: Folder::Inbox,
+            authorship: policy::Authorship::Own,
+        };
         self.intake.accept(Mail { envelope, message }, arrival).await.unwrap();
     }
 

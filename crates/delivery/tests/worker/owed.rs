@@ -25,6 +25,7 @@ async fn arrives(house: &House, pipeline: &Pipeline, from: &str, subject: &str) 
     let text = format!("From: <{from}>\r\nSubject: {subject}\r\n\r\nhello\r\n");
     let message = Message::new(Blob::from_bytes(text.into_bytes()));
     let facts = Facts {
+        whose: policy::Whose::Client,
         peer: "192.0.2.1".parse().unwrap(),
         local: None,
         helo: "client.ex".to_owned(),

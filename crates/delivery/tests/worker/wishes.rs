@@ -18,7 +18,7 @@ async fn send(house: &House, to: &[&str], params: MailParams) -> String {
     let envelope = Envelope { from: ReversePath::Address(address("alice@o.ex")), params, recipients };
     let message = Message::new(Blob::from_bytes(TEXT.as_bytes()));
     let id = house.world.random.word(12);
-    let arrival = Arrival { id: id.clone(), folder: Folder::Inbox };
+    let arrival = Arrival { id: id.clone(), folder: Folder::Inbox, authorship: policy::Authorship::Own };
     house.intake.accept(Mail { envelope, message }, arrival).await.unwrap();
     id
 }
@@ -223,7 +223,8 @@ async fn success_of_what_is_filed_here_is_told() {
     let envelope =
         Envelope { from: ReversePath::Address(address("alice@o.ex")), params, recipients: vec![recipient] };
     let message = Message::new(Blob::from_bytes(TEXT.as_bytes()));
-    let arrival = Arrival { id: "later".to_owned(), folder: Folder::Inbox };
+    let arrival =
+        Arrival { id: "later".to_owned(), folder: Folder::Inbox, authorship: policy::Authorship::Own };
     house.intake.accept(Mail { envelope, message }, arrival).await.unwrap();
     assert!(house.inbox().await.is_empty());
     house.clock.advance(std::time::Duration::from_secs(60));

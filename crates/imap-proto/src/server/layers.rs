@@ -21,6 +21,8 @@ pub(super) struct Enabled {
     pub(super) uid_only: bool,
     /// RFC 5464 §4.1.
     pub(super) metadata: bool,
+    /// How many names at the end of [`super::Options::hidden`] are hidden from this account alone.
+    pub(super) hidden: usize,
 }
 
 /// What can be enabled.
@@ -86,6 +88,8 @@ impl Session {
     /// All that a login brought is forgotten (RFC 8437 §4.1).
     pub(super) fn forget_login(&mut self) {
         self.state = State::NotAuthenticated;
+        let hidden = self.options.hidden.len().saturating_sub(self.enabled.hidden);
+        self.options.hidden.truncate(hidden);
         self.enabled = Enabled::default();
         self.names = Names::Utf7;
         self.framer.set_limits(STRANGER);

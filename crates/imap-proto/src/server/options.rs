@@ -125,6 +125,13 @@ impl Session {
         !self.options.hidden.contains(&name)
     }
 
+    /// Hides more capabilities, by the names that [`hideable`] gives, until the login is taken back: for the broken client
+    /// of one account.
+    pub fn hide_from_account(&mut self, names: Vec<&'static str>) {
+        self.enabled.hidden = names.len();
+        self.options.hidden.extend(names);
+    }
+
     pub(super) fn capability(&self) -> String {
         let stranger = self.state == State::NotAuthenticated;
         let later = AFTER_LOGIN.into_iter().filter(|_| !stranger);

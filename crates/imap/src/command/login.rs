@@ -16,9 +16,9 @@ pub(super) async fn run(client: &mut Client, user: &str, password: &Secret) -> R
     };
     match Login::new(user, auth::Secret::new(password.to_owned())) {
         Ok(login) => {
-            let (user, visitor) = (login.user.clone(), client.circumstances().visitor);
+            let visitor = client.circumstances().visitor;
             let verdict = client.house.authenticate.authenticate(Claim::Password(login), visitor).await;
-            judged(client, &user, verdict).await
+            judged(client, verdict).await
         }
         Err(refusal) => refused(client, refusal).await,
     }
@@ -52,7 +52,7 @@ pub(crate) async fn go_on(client: &mut Client, line: Secret) {
 async fn answer(client: &mut Client, turn: Turn) {
     let response = match turn {
         Turn::Challenge(challenge) => return client.session.answer(Answer::Challenge(challenge)),
-        Turn::Judged { user, verdict } => judged(client, &user, verdict).await,
+        Turn::Judged { verdict, .. } => judged(client, verdict).await,
         Turn::Refused(refusal) => refused(client, refusal).await,
     };
     client.conversation = None;
@@ -75,12 +75,12 @@ async fn refused(client: &mut Client, refusal: Refusal) -> Response {
     }
 }
 
-async fn judged(client: &mut Client, user: &str, verdict: Verdict) -> Response {
+async fn judged(client: &mut Client, verdict: Verdict) -> Response {
     let from = client.conn.peer().ip();
     match verdict {
         Ok(identity) => welcome(client, identity).await,
         Err(Denied::WrongCredentials) => {
-            info!(user, %from, "login failed");
+            info!(%from, "login failed");
             penalty(client).await;
             Response::no(format!("{}.", Denied::WrongCredentials)).word("AUTHENTICATIONFAILED")
         }
@@ -94,7 +94,7 @@ async fn judged(client: &mut Client, user: &str, verdict: Verdict) -> Response {
             Response::no(format!("{denied}.")).word("UNAVAILABLE")
         }
         Err(denied @ Denied::Unavailable(_)) => {
-            warn!(user, reason = ?denied, "login could not be checked");
+            warn!(reason = ?denied, "login could not be checked");
             Response::no(format!("{denied}.")).word("UNAVAILABLE")
         }
     }
@@ -126,6 +126,8 @@ async fn welcome(client: &mut Client, identity: Identity) -> Response {
         return Response::no("This account has too many connections open.").word("LIMIT");
     };
     info!(account = name, "logged in");
+    client.session.hide_from_account(client.config.hidden_from(name));
+    client.message_limit = client.session.offers("MESSAGELIMIT").then_some(client.config.message_limit);
     client.account = Some(Account {
         id: account.id,
         name: name.to_owned(),

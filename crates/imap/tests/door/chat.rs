@@ -49,7 +49,8 @@ impl Stage {
         let store = Store::open(storage::Config::new(dir.path()), world.clone()).await.unwrap();
         store.create_account("alice@example.org").await.unwrap();
         let logins = ["alice", "bob", "carol", "ghost"].map(|name| format!("{name}@example.org"));
-        let accounts = auth::fake::accounts(&logins.each_ref().map(|name| (name.as_str(), "secret")));
+        let accounts =
+            auth::fake::accounts_with_tokens(&logins.each_ref().map(|name| (name.as_str(), "secret")));
         let mut config = Config {
             insecure_auth,
             append_limit: 30 * 1024 * 1024,

@@ -25,10 +25,10 @@ async fn chats() {
     let mut failed = Vec::new();
     for path in &names {
         let text = std::fs::read_to_string(path).unwrap();
-        let is_limited = path.ends_with("messagelimit.chat");
-        let mut stage = match is_limited {
-            true => Stage::configured(|config| config.message_limit = 3).await,
-            false => Stage::new().await,
+        let mut stage = match path.file_name().and_then(|name| name.to_str()) {
+            Some("messagelimit.chat") => Stage::configured(|config| config.message_limit = 3).await,
+            Some("hidden.chat") => Stage::configured(hide_from_alice).await,
+            _ => Stage::new().await,
         };
         if let Err(error) = stage.play(&text).await {
             failed.push(format!("{}: {error}", path.file_name().unwrap().to_string_lossy()));
@@ -36,6 +36,13 @@ async fn chats() {
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     assert!(names.len() >= 10, "only {} chats were found", names.len());
+}
+
+fn hide_from_alice(config: &mut imap::Config) {
+    let hide = ["MOVE", "QRESYNC", "MESSAGELIMIT"].map(|name| imap::Capability::parse(name).unwrap());
+    config.message_limit = 1;
+    config.hide_from =
+        vec![imap::HiddenFrom { account: "alice@example.org".to_owned(), hide: hide.to_vec() }];
 }
 
 /// 20 MiB in and out: whole, in slices, and as the client sees it in pieces.

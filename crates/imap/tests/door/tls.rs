@@ -65,7 +65,7 @@ async fn logins_need_tls_and_get_it() {
     client.say(&mut conn, "b STARTTLS\r\n", "b OK").await;
     conn.start_tls_client(&tls, "localhost").await.unwrap();
     let capability = client.say(&mut conn, "c CAPABILITY\r\n", "c OK").await;
-    assert!(capability.contains(" AUTH=SCRAM-SHA-256-PLUS AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-1-PLUS AUTH=SCRAM-SHA-1 AUTH=PLAIN AUTH=LOGIN"), "{capability}");
+    assert!(capability.contains(" AUTH=SCRAM-SHA-256-PLUS AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-1-PLUS AUTH=SCRAM-SHA-1 AUTH=OAUTHBEARER AUTH=XOAUTH2 AUTH=PLAIN AUTH=LOGIN"), "{capability}");
     assert!(!capability.contains("STARTTLS"), "{capability}");
     client.say(&mut conn, "d LOGIN alice@example.org secret\r\n", "d OK").await;
 }

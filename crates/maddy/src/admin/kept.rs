@@ -33,7 +33,7 @@ pub(crate) struct ScramKept {
 impl Kept {
     /// Makes all that is kept. Costs some 20 ms.
     pub(crate) fn of(password: &Secret, salt: SaltOf) -> Result<Self, auth::PasswordError> {
-        let salt = ScramSalt { salt: salt.salt, iterations: salt.iterations };
+        let salt = ScramSalt { salt: salt.salt, iterations: salt.iterations, asked_with: None };
         let scram = crate::login::verifier(password, salt);
         Ok(Self { hash: auth::hash(password)?, scram: Some(scram.into()) })
     }

@@ -23,6 +23,8 @@ pub(crate) struct ReportLine {
     pub(crate) begins: i64,
     pub(crate) ends: i64,
     pub(crate) policy: String,
+    /// What proves who wrote it: own, dkim, spf, unproven, or unknown.
+    pub(crate) proof: String,
     /// Messages or sessions with which all was well, and others.
     pub(crate) good: u64,
     pub(crate) bad: u64,
@@ -69,6 +71,7 @@ impl From<ReportInfo> for ReportLine {
             begins: info.begins,
             ends: info.ends,
             policy: info.policy,
+            proof: info.proof,
             good: info.good,
             bad: info.bad,
             dropped: info.dropped,

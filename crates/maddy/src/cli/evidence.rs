@@ -31,7 +31,9 @@ pub(crate) async fn run(command: &CheckCommand, global: &Global) -> Result<(), T
         CheckCommand::Spf(sender) => scene.spf(sender).await?,
         CheckCommand::Dkim(file) => scene.dkim(file).await?,
         CheckCommand::Dmarc(mail) => scene.dmarc(mail).await?,
-        CheckCommand::MtaSts(domain) => sts::check(&domain.domain, &scene.inspector()?).await?,
+        CheckCommand::MtaSts(domain) => {
+            sts::check(&domain.domain, &scene.inspector()?.at_port(domain.port)).await?
+        }
         CheckCommand::Dane(host) => dane::check(&host.host, host.port, &scene.prober()?).await?,
         CheckCommand::Arc(file) => scene.arc(file).await?,
         CheckCommand::Dnsbl(listed) => scene.dnsbl(listed).await?,
@@ -199,7 +201,8 @@ impl Scene {
             (None, Some(from)) => from.domain().to_string(),
             (None, None) => String::new(),
         };
-        let facts = Facts { peer: mail.sender.ip, local: None, helo, mail_from };
+        let facts =
+            Facts { whose: policy::Whose::Client, peer: mail.sender.ip, local: None, helo, mail_from };
         let checks =
             Config { iprev: Switch::Off, helo: Switch::Off, sender: Switch::Off, ..Config::default() };
         let pipeline = Pipeline::new(checks, self.hostname.clone(), self.world.clone());
@@ -280,7 +283,7 @@ impl Scene {
         }
         let mail_from = reverse_path(listed.from.as_deref())?;
         let helo = listed.helo.clone().unwrap_or_default();
-        let facts = Facts { peer: listed.ip, local: None, helo, mail_from };
+        let facts = Facts { whose: policy::Whose::Client, peer: listed.ip, local: None, helo, mail_from };
         let outcome = dnslist::check(&lists, &facts, &dnslist::Known::default(), &self.world).await;
         let listing = |one: &Listing| format!("{:+} {}: {one}", one.score, one.subject);
         let mut reasons: Vec<String> = outcome.listings.iter().map(listing).collect();

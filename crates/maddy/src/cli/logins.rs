@@ -63,7 +63,8 @@ async fn create(new: &NewAppPassword, global: &Global) -> Result<(), Trouble> {
 /// What is kept of the password; what it is called and good for is for the caller to say.
 async fn call(server: &Connection, account: &str, password: &Secret) -> Result<AppPasswordCreate, Trouble> {
     let salt = server.call(CredsSalt { name: account.to_owned() }).await?;
-    let scram = verifier(password, ScramSalt { salt: salt.salt, iterations: salt.iterations });
+    let scram =
+        verifier(password, ScramSalt { salt: salt.salt, iterations: salt.iterations, asked_with: None });
     let digest = auth::app_password_digest(password);
     Ok(AppPasswordCreate {
         account: account.to_owned(),

@@ -55,7 +55,7 @@ async fn list(connection: &Connection, global: &Global) -> Result<(), Trouble> {
         }
         all.extend(page);
     }
-    let head = ["id", "kind", "domain", "from", "until", "good", "bad"];
+    let head = ["id", "kind", "domain", "from", "proof", "until", "good", "bad"];
     output::list(global, &all, &head, row, "no report has arrived")
 }
 
@@ -65,6 +65,7 @@ fn row(report: &ReportLine) -> Vec<String> {
         report.kind.clone(),
         report.domain.clone(),
         report.organization.clone(),
+        report.proof.clone(),
         date::print_iso(report.ends),
         report.good.to_string(),
         report.bad.to_string(),
@@ -86,12 +87,13 @@ fn describe(whole: &WholeReport) -> String {
     let report = &whole.report;
     let span = format!("{} to {}", date::print_iso(report.begins), date::print_iso(report.ends));
     let mut text = format!(
-        "{} report {} about {}\nfrom      {} {}\nfor       {span}\npolicy    {}\ngood      {}\nbad       {}\n",
+        "{} report {} about {}\nfrom      {} {} ({})\nfor       {span}\npolicy    {}\ngood      {}\nbad       {}\n",
         report.kind,
         output::printable(&report.name),
         output::printable(&report.domain),
         output::printable(&report.organization),
         output::printable(&report.contact),
+        report.proof,
         output::printable(&report.policy),
         report.good,
         report.bad,

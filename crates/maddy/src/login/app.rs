@@ -73,7 +73,7 @@ impl Judge {
     /// Those that have not expired.
     pub(super) async fn live_app_passwords(&self, user: &str) -> Result<Vec<AppPassword>, Denied> {
         let mut all = self.store.app_passwords(user).await.map_err(|error| {
-            warn!(user, %error, "a login cannot be checked");
+            warn!(user = self.mask.of(user), %error, "a login cannot be checked");
             Denied::Unavailable(error.to_string())
         })?;
         all.retain(|one| !one.is_expired(self.clock.unix()));

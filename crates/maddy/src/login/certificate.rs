@@ -28,7 +28,10 @@ impl Judge {
             self.note_use(LoginKey::Certificate(one.id), one.used);
             return Ok(Identity::new(one.credential.clone(), Scope::ALL, Proof::Certificate(one.id)));
         }
-        let user = authorize.unwrap_or_default();
+        let user = match authorize {
+            Some(user) => self.shown(&user).await,
+            None => String::new(),
+        };
         info!(user, peer = %from, accounts = found.len(), "certificate refused");
         Err(Denied::WrongCredentials)
     }

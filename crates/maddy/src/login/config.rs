@@ -1,8 +1,10 @@
 //! Options of the node `logins`.
 
+use super::oauth::OAuth;
 use ::config::{Network, Section};
 use auth::GuessLimits;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Checked node `logins`.
@@ -12,6 +14,8 @@ pub(crate) struct Logins {
     /// From where logins may fail as often as they like.
     pub(crate) exempt: Vec<Network>,
     pub(crate) scram: Scram,
+    /// Who is asked about tokens.
+    pub(crate) oauth: Option<Arc<OAuth>>,
 }
 
 /// When the mechanisms SCRAM-… are announced.
@@ -88,7 +92,14 @@ impl Logins {
                 "When the mechanisms SCRAM-… are announced: \"auto\" as soon as every account can use them, \"always\", \"never\".",
             )
             .or(Scram::Auto);
-        Self { limits, exempt, scram }
+        let oauth = section
+            .child_if_present(
+                "oauth",
+                "Tokens of an authorization server as logins: OAUTHBEARER and XOAUTH2.",
+                OAuth::decode,
+            )
+            .flatten();
+        Self { limits, exempt, scram, oauth: oauth.map(Arc::new) }
     }
 
     pub(crate) fn is_exempt(&self, from: IpAddr) -> bool {

@@ -22,12 +22,12 @@ impl Judge {
         hash: ScramHash,
         from: IpAddr,
     ) -> Result<ScramFacts, Denied> {
-        self.admit(user, from)?;
+        self.admit(user, from).await?;
         let unavailable = |error: storage::Error| {
-            warn!(user, %error, "a login cannot be checked");
+            warn!(user = self.mask.of(user), %error, "a login cannot be checked");
             Denied::Unavailable(error.to_string())
         };
-        let ScramSalt { salt, iterations } = self.store.scram_salt(user).await.map_err(unavailable)?;
+        let ScramSalt { salt, asked_with, .. } = self.store.scram_salt(user).await.map_err(unavailable)?;
         let credential = self.store.credential(user).await.map_err(unavailable)?;
         let mut keys = Vec::new();
         if let Some(password) = credential.map(|credential| credential.password)
@@ -44,7 +44,7 @@ impl Judge {
         }
         keys.truncate(SCRAM_KEYS_MAX);
         let nonce = self.random.word(NONCE_LETTERS);
-        Ok(ScramFacts { salt, iterations: iterations.unwrap_or(SCRAM_ITERATIONS), keys, nonce })
+        Ok(ScramFacts { salt, iterations: asked_with.unwrap_or(SCRAM_ITERATIONS), keys, nonce })
     }
 
     /// The end of an exchange. Asks once more whether a guess is free: many exchanges may have begun at once.
@@ -54,17 +54,18 @@ impl Judge {
             Some(proof) => Some(Identity::new(user.clone(), Scope::ALL, proof)),
             None => None,
         };
-        self.admit(&user, from)?;
+        self.admit(&user, from).await?;
         let now = self.now();
-        let mut memory = lock(&self.memory);
         let Some(identity) = identity else {
+            let user_shown = self.shown(&user).await;
+            let mut memory = lock(&self.memory);
             if !memory.options.is_exempt(from) {
                 memory.guesses.wrong(&user, from, now);
             }
-            info!(user, peer = %from, "login refused");
+            info!(user = user_shown, peer = %from, "login refused");
             return Err(Denied::WrongCredentials);
         };
-        memory.guesses.right(&user, from, now);
+        lock(&self.memory).guesses.right(&user, from, now);
         Ok(identity)
     }
 }
@@ -79,7 +80,7 @@ fn keys_of(scram: &ScramVerifier, hash: ScramHash) -> Option<ScramKeys> {
 
 /// Makes what SCRAM needs of a secret. Costs some milliseconds.
 pub(crate) fn verifier(secret: &Secret, salt: ScramSalt) -> ScramVerifier {
-    let ScramSalt { salt, iterations } = salt;
+    let ScramSalt { salt, iterations, .. } = salt;
     let iterations = iterations.unwrap_or(SCRAM_ITERATIONS);
     let keys = |hash| ScramKeys::derive(secret, &salt, iterations, hash).to_octets();
     let (sha_1, sha_256) = (keys(ScramHash::Sha1), keys(ScramHash::Sha256));

@@ -74,6 +74,11 @@ async fn ended(store: Store, clock: Arc<dyn Clock>, identity: Identity) {
     info!(account = %identity, "what the login was proven by stands no more");
 }
 
+/// Whether there is such an account, or somebody may log in under this name.
+pub(super) async fn is_here(store: &Store, name: &str) -> storage::Result<bool> {
+    Ok(store.credential(name).await?.is_some() || store.account(name).await?.is_some())
+}
+
 async fn look(store: &Store, clock: &dyn Clock, identity: &Identity) -> storage::Result<Standing> {
     let left = |until: Option<i64>| match until {
         None => Standing::Good,
@@ -85,6 +90,7 @@ async fn look(store: &Store, clock: &dyn Clock, identity: &Identity) -> storage:
     let or_gone = |stands: bool| if stands { Standing::Good } else { Standing::Gone };
     Ok(match identity.proof() {
         Proof::Given => Standing::Good,
+        Proof::Token => or_gone(is_here(store, identity.account()).await?),
         Proof::Password(trace) => {
             let found = store.credential(identity.account()).await?;
             or_gone(found.is_some_and(|found| Trace::of(found.password.as_str()) == *trace))

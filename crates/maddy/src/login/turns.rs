@@ -47,7 +47,7 @@ impl Turns {
         Self::of(cores * HASHES_PER_CORE)
     }
 
-    fn of(hashes: usize) -> Self {
+    pub(super) fn of(hashes: usize) -> Self {
         Self { hashes: Arc::new(Semaphore::new(hashes)), lanes: Arc::default() }
     }
 

@@ -4,7 +4,7 @@ use super::chain::{self, Link};
 use super::{ArcResult, Outcome, Set};
 use crate::dkim::DkimResult;
 use crate::dkim::canon::{BodyHash, Hashed};
-use crate::dkim::key_record::{self, Key, NoKey};
+use crate::dkim::key_record::{self, Key, NoKey, Service};
 use crate::dkim::signature::without_signature;
 use crate::dkim::verify::{judge_with, refusal};
 use crate::head::{Head, RawFields};
@@ -63,9 +63,9 @@ impl Keys {
                 wanted.insert((name, algorithm.name()), algorithm);
             }
         }
-        let asked = wanted
-            .iter()
-            .map(|((name, _), algorithm)| key_record::fetch(world.dns.as_ref(), name, *algorithm));
+        let asked = wanted.iter().map(|((name, _), algorithm)| {
+            key_record::fetch(world.dns.as_ref(), name, *algorithm, Service::Mail)
+        });
         let found = join_all(asked).await;
         Self(wanted.into_keys().zip(found).collect())
     }

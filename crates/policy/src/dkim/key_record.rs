@@ -29,8 +29,33 @@ impl NoKey {
     }
 }
 
+/// For what a key must be good (`s=`, RFC 6376 §3.6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    Mail,
+    /// A mail with a TLS report: keys for these alone are good too (RFC 8460 §3).
+    TlsReport,
+}
+
+impl Service {
+    /// Whether a list of services holds one that will do.
+    fn is_among(self, list: &str) -> bool {
+        let is_right = |word: &str| match word.to_ascii_lowercase().as_str() {
+            "email" | "*" => true,
+            "tlsrpt" => self == Self::TlsReport,
+            _ => false,
+        };
+        list.split(':').any(|word| is_right(word.trim_matches(is_blank)))
+    }
+}
+
 /// Fetches the key that `name` has for an algorithm. Of several records the first that can be used counts.
-pub(crate) async fn fetch(dns: &dyn Resolver, name: &str, algorithm: Algorithm) -> Result<Key, NoKey> {
+pub(crate) async fn fetch(
+    dns: &dyn Resolver,
+    name: &str,
+    algorithm: Algorithm,
+    service: Service,
+) -> Result<Key, NoKey> {
     let temporary = |reason: String| NoKey { result: DkimResult::TempError, reason };
     let texts = match tokio::time::timeout(KEY_TIME_MAX, dns.txt(name)).await {
         Ok(Ok(texts)) => texts,
@@ -40,7 +65,7 @@ pub(crate) async fn fetch(dns: &dyn Resolver, name: &str, algorithm: Algorithm) 
     };
     let mut first = None;
     for text in &texts {
-        match read(text, algorithm) {
+        match read(text, algorithm, service) {
             Ok(key) => return Ok(key),
             Err(error) => first = first.or(Some(error)),
         }
@@ -48,7 +73,7 @@ pub(crate) async fn fetch(dns: &dyn Resolver, name: &str, algorithm: Algorithm) 
     Err(first.unwrap_or_else(|| NoKey::permanent(format!("there is no key at {name}"))))
 }
 
-fn read(text: &str, algorithm: Algorithm) -> Result<Key, NoKey> {
+fn read(text: &str, algorithm: Algorithm, service: Service) -> Result<Key, NoKey> {
     // Many a key is published with an empty tag in it (`;;`), which does no harm.
     let specs: Vec<&str> = text.split(';').filter(|spec| !spec.trim_matches(is_blank).is_empty()).collect();
     let text = specs.join(";");
@@ -75,7 +100,7 @@ fn read(text: &str, algorithm: Algorithm) -> Result<Key, NoKey> {
     if lists("h", "sha256") == Some(false) {
         return Err(NoKey::permanent("the key is not for SHA-256"));
     }
-    if lists("s", "email") == Some(false) && lists("s", "*") == Some(false) {
+    if tags.get("s").is_some_and(|list| !service.is_among(list)) {
         return Err(NoKey::permanent("the key is not for mail"));
     }
     let public = tags.get("p").ok_or_else(|| NoKey::permanent("the record has no key"))?;

@@ -1,5 +1,7 @@
 //! Mail signed by others and by us, keys from zones, and every way a signature can be wrong.
 
+mod names;
+
 use super::canon::{BodyHash, signed_header};
 use super::keys::{Key, KeyKind};
 use super::sign::{Selectors, Signer};
@@ -237,6 +239,7 @@ fn keys_of_others_are_read_and_bad_ones_refused() {
 
 /// A signature with tags of the test's choice, made with the keys of example.org.
 struct Hand<'a> {
+    domain: &'a str,
     selector: &'a str,
     forms: &'a str,
     names: &'a str,
@@ -247,7 +250,14 @@ struct Hand<'a> {
 
 impl Default for Hand<'_> {
     fn default() -> Self {
-        Self { selector: "e1", forms: "relaxed/relaxed", names: "from:subject", extra: "", length: None }
+        Self {
+            domain: "example.org",
+            selector: "e1",
+            forms: "relaxed/relaxed",
+            names: "from:subject",
+            extra: "",
+            length: None,
+        }
     }
 }
 
@@ -267,9 +277,10 @@ impl Hand<'_> {
         head.each_piece_of_body(&whole, |piece| body.push(piece)).unwrap();
         let length = self.length.map_or(String::new(), |length| format!(" l={length};"));
         let value = format!(
-            " v=1; a={}; c={}; d=example.org; s={};{length}{} h={}; bh={}; b=",
+            " v=1; a={}; c={}; d={}; s={};{length}{} h={}; bh={}; b=",
             key.kind().algorithm(),
             self.forms,
+            self.domain,
             self.selector,
             self.extra,
             self.names,

@@ -1,7 +1,7 @@
 //! Verifies the signatures of a message (RFC 6376 §6).
 
 use super::canon::{BodyHash, Hashed, signed_header};
-use super::key_record::{self, Key, NoKey};
+use super::key_record::{self, Key, NoKey, Service};
 use super::signature::{Signature, without_signature};
 use super::{CLOCK_SKEW_MAX, DkimResult, Outcome, SIGNATURES_MAX};
 use crate::head::{Head, RawField, RawFields};
@@ -31,6 +31,7 @@ pub async fn verify(message: &Message, authors: &[Domain], world: &World) -> io:
     if candidates.is_empty() {
         return Ok(outcomes);
     }
+    let service = service_of(&head.fields());
     let names: Vec<String> = candidates
         .iter()
         .map(|one| format!("{}._domainkey.{}", one.signature.selector, one.signature.domain))
@@ -38,7 +39,7 @@ pub async fn verify(message: &Message, authors: &[Domain], world: &World) -> io:
     let keys = candidates
         .iter()
         .zip(&names)
-        .map(|(one, name)| key_record::fetch(world.dns.as_ref(), name, one.signature.algorithm));
+        .map(|(one, name)| key_record::fetch(world.dns.as_ref(), name, one.signature.algorithm, service));
     let keys = join_all(keys).await;
     let (head, candidates, bodies) = hash_bodies(message.clone(), head, candidates).await?;
     let fields = head.fields();
@@ -46,6 +47,16 @@ pub async fn verify(message: &Message, authors: &[Domain], world: &World) -> io:
         outcomes.push(judge(candidate, key, &body, &fields));
     }
     Ok(outcomes)
+}
+
+/// What the message is about: a TLS report says so twice in its header (RFC 8460 §5.3).
+fn service_of(fields: &RawFields<'_>) -> Service {
+    let is_multipart = fields.named("content-type").iter().any(|at| {
+        let value = String::from_utf8_lossy(fields.all[*at].value).to_ascii_lowercase();
+        value.contains("multipart/report") && value.contains("tlsrpt")
+    });
+    let has_domain = !fields.named("tls-report-domain").is_empty();
+    if is_multipart && has_domain { Service::TlsReport } else { Service::Mail }
 }
 
 /// Sorts signatures into those that are settled without a key and those that need one.

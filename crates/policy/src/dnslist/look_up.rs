@@ -74,8 +74,8 @@ pub async fn check(lists: &[List], facts: &Facts, known: &Known, world: &World) 
 fn questions<'a>(list: &'a List, facts: &Facts) -> Vec<Question<'a>> {
     let zone = &list.zone;
     let mut all = Vec::new();
-    if list.asked_for.client {
-        let ip = facts.peer.to_canonical();
+    if let Some(client) = facts.client().filter(|_| list.asked_for.client) {
+        let ip = client.to_canonical();
         let unlisted = match ip {
             IpAddr::V4(_) => IpAddr::V4(UNLISTED_V4),
             IpAddr::V6(_) => IpAddr::V6(UNLISTED_V4.to_ipv6_mapped()),

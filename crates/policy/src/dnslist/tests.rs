@@ -65,6 +65,7 @@ fn code(answer: &str, score: i32) -> Code {
 
 fn client(ip: &str) -> Facts {
     Facts {
+        whose: crate::facts::Whose::Client,
         peer: ip.parse().unwrap(),
         local: None,
         helo: "host.example".to_owned(),

@@ -97,7 +97,6 @@ pub fn xml(report: &Owed<'_>) -> String {
     });
     out.within("policy_published", |out| {
         out.leaf("domain", report.domain);
-        out.leaf("discovery_method", "treewalk");
         let policy = report.policy;
         let fields = [
             ("p", &policy.p),
@@ -111,6 +110,7 @@ pub fn xml(report: &Owed<'_>) -> String {
             .into_iter()
             .filter(|(_, value)| !value.is_empty())
             .for_each(|(name, value)| out.leaf(name, value));
+        out.leaf("discovery_method", "treewalk");
     });
     for (seen, count) in report.rows {
         out.within("record", |out| row(out, seen, *count));
@@ -134,7 +134,9 @@ fn row(out: &mut Writer, seen: &Seen, count: u64) {
     });
     out.within("identifiers", |out| {
         out.leaf("header_from", &seen.header_from);
-        out.leaf("envelope_from", &seen.envelope_from);
+        if !seen.envelope_from.is_empty() {
+            out.leaf("envelope_from", &seen.envelope_from);
+        }
     });
     out.within("auth_results", |out| {
         for (domain, selector, result) in &seen.signatures {
@@ -147,6 +149,7 @@ fn row(out: &mut Writer, seen: &Seen, count: u64) {
         if let Some((domain, result)) = &seen.spf_result {
             out.within("spf", |out| {
                 out.leaf("domain", domain);
+                out.leaf("scope", "mfrom");
                 out.leaf("result", result);
             });
         }
@@ -185,7 +188,8 @@ fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
             '"' => out.push_str("&quot;"),
-            c if c.is_control() => out.push(' '),
+            // XML has no way to write these.
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(' '),
             c => out.push(c),
         }
     }

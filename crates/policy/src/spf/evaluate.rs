@@ -129,6 +129,10 @@ impl Evaluation<'_> {
             return Ok(plain(SpfResult::Neutral, format!("nothing matched in the record of {domain}")));
         };
         self.count_term()?;
+        if self.cannot_expand(redirect) {
+            let reason = format!("{domain} redirects by a local part that is not ASCII");
+            return Ok(plain(SpfResult::Neutral, reason));
+        }
         let target = self.target(redirect, &domain).await?;
         let found = self.check(target.clone()).await?;
         if found.result == SpfResult::None {
@@ -139,6 +143,10 @@ impl Evaluation<'_> {
     }
 
     async fn matches(&mut self, directive: &Directive, domain: &str) -> Result<bool, Stop> {
+        if directive.mechanism.target().is_some_and(|target| self.cannot_expand(target)) {
+            self.count_term()?;
+            return Ok(false);
+        }
         match &directive.mechanism {
             Mechanism::All => Ok(true),
             Mechanism::Ip4(network, bits) => {
@@ -297,6 +305,11 @@ impl Evaluation<'_> {
         }
     }
 
+    /// Whether it names a local part that no label can hold: such a term matches nothing (RFC 8616 §4).
+    fn cannot_expand(&self, spec: &MacroString) -> bool {
+        spec.names_local() && !self.question.local.is_ascii()
+    }
+
     /// Expands a domain-spec (RFC 7208 §4.8).
     async fn target(&mut self, spec: &MacroString, domain: &str) -> Result<String, Stop> {
         let expanded = self.expand(spec, domain).await?;
@@ -325,6 +338,9 @@ impl Evaluation<'_> {
 
     /// The explanation of a fail; any trouble with it means that there is none (RFC 7208 §6.2).
     async fn explain(&mut self, explained: &Explained) -> Option<String> {
+        if self.cannot_expand(&explained.spec) {
+            return None;
+        }
         let name = self.target(&explained.spec, &explained.domain).await.ok()?;
         if !is_well_formed(&name) {
             return None;

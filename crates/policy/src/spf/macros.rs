@@ -106,6 +106,11 @@ impl MacroString {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Macro(m) if m.letter == b'p'))
     }
 
+    /// Whether it names the local part of the sender.
+    pub(super) fn names_local(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Macro(m) if matches!(m.letter, b's' | b'l')))
+    }
+
     pub(super) fn expand(&self, values: &Values<'_>) -> String {
         let mut out = String::new();
         for piece in &self.pieces {

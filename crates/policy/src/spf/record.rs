@@ -33,6 +33,17 @@ pub(super) enum Mechanism {
     Exists(MacroString),
 }
 
+impl Mechanism {
+    /// The domain that it names.
+    pub(super) fn target(&self) -> Option<&MacroString> {
+        match self {
+            Self::Include(target) | Self::Exists(target) => Some(target),
+            Self::A { target, .. } | Self::Mx { target, .. } | Self::Ptr { target } => target.as_ref(),
+            Self::All | Self::Ip4(..) | Self::Ip6(..) => None,
+        }
+    }
+}
+
 /// How many leading bits of an address count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Prefix {

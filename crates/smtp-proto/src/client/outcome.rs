@@ -95,7 +95,7 @@ impl Need {
         if needs_utf8(transaction) && !has(Extension::SmtpUtf8) {
             return Some(Self::SmtpUtf8);
         }
-        if envelope.params.require_tls && !has(Extension::RequireTls) {
+        if envelope.params.require_tls && !envelope.from.is_null() && !has(Extension::RequireTls) {
             return Some(Self::RequireTls);
         }
         // What is filed by LMTP is delivered.

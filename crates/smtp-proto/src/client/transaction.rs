@@ -92,7 +92,8 @@ impl Under {
         if (needs_utf8(&self.transaction) || envelope.params.utf8) && offers.has(Extension::SmtpUtf8) {
             line.push_str(" SMTPUTF8");
         }
-        if envelope.params.require_tls {
+        // A notice goes without where it must (RFC 8689 §5); for all else it was seen before that it is offered.
+        if envelope.params.require_tls && offers.has(Extension::RequireTls) {
             line.push_str(" REQUIRETLS");
         }
         if offers.has(Extension::Dsn) {

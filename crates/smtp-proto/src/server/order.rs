@@ -8,6 +8,7 @@ use crate::ext::Extension;
 use crate::params::{MailArgs, RcptArgs};
 use crate::path::ForwardPath;
 use crate::secret::Secret;
+use mail::trace::Charset;
 use mail::{Body, ByMode, MailParams, Recipient, Release, Reply, ReversePath, Status, date};
 
 /// Bad sequence of commands.
@@ -214,6 +215,7 @@ impl Session {
             return self.close_if_over_limits();
         }
         let MailArgs { params, size } = args;
+        self.charset = if params.utf8 { Charset::Utf8 } else { Charset::Ascii };
         if let Some(what) = self.is_out_of_time(&params) {
             return self.error(Fault::BadParameter { what }.reply());
         }

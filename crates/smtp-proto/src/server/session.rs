@@ -6,9 +6,8 @@ use super::pace::Pace;
 use super::{Channel, Options, Question};
 use crate::command::{AUTH_LINE_MAX, HelloKind};
 use crate::data::Decoder;
-use crate::ext::Extension;
-use mail::reply::Verdict;
-use mail::{Body, Reply, Status};
+use crate::{ext::Extension, reply::in_charset};
+use mail::{Body, Reply, Status, reply::Verdict, trace::Charset};
 use std::collections::VecDeque;
 use std::time::Duration;
 use wire::{Line, Machine, Step, UnderWay, take_line};
@@ -40,6 +39,8 @@ pub struct Session {
     pub(super) hello: Option<HelloKind>,
     pub(super) is_authenticated: bool,
     pub(super) transaction: Option<Transaction>,
+    /// What the last MAIL allows in replies.
+    pub(super) charset: Charset,
     /// What will be said of the content that is being read, if it is not acceptable.
     pub(super) refused: Option<Reply>,
     /// Octets of the chunk that is being read.
@@ -121,6 +122,7 @@ impl Session {
             hello: None,
             is_authenticated: false,
             transaction: None,
+            charset: Charset::Ascii,
             refused: None,
             chunk_size: 0,
             counts: Counts::default(),
@@ -175,7 +177,7 @@ impl Session {
         if reply.verdict() == Verdict::GoOn || !self.options.extensions.has(Extension::EnhancedStatusCodes) {
             reply.status = None;
         }
-        self.out.extend_from_slice(&reply.to_wire());
+        self.out.extend(in_charset(reply.to_wire(), self.charset));
     }
 
     /// 334 with all of a challenge, which may be longer than the text of a reply (RFC 4954 §4).

@@ -123,3 +123,42 @@ async fn secrets_are_made_once() {
     bench.reopen().await;
     assert_eq!(bench.store.secret("srs", 32).await.unwrap(), secret);
 }
+
+/// Whoever asks for salts sees numbers of iterations too: a name without an account must not be told by them.
+#[tokio::test]
+async fn names_without_an_account_are_asked_like_others() {
+    let bench = Bench::new().await;
+    let asked = async |name: &str| bench.store.scram_salt(name).await.unwrap().asked_with;
+    assert_eq!(asked("nobody@a.example").await, None);
+    let scram = |salt: Vec<u8>, iterations| ScramVerifier {
+        salt,
+        iterations,
+        sha_1: vec![1; 40],
+        sha_256: vec![2; 64],
+    };
+    for (n, iterations) in [(1, 4096), (2, 4096), (3, 4096), (4, 10_000)] {
+        let name = format!("old{n}@a.example");
+        let salt = bench.store.scram_salt(&name).await.unwrap();
+        let password = hash("one").with_scram(scram(salt.salt, iterations));
+        bench.store.create_credential(&name, &password).await.unwrap();
+        assert_eq!(asked(&name).await, Some(iterations));
+    }
+    let mut counts = (0, 0);
+    for n in 0..400 {
+        let name = format!("nobody{n}@a.example");
+        let first = asked(&name).await;
+        assert_eq!(first, asked(&name).await, "always the same");
+        match first {
+            Some(4096) => counts.0 += 1,
+            Some(10_000) => counts.1 += 1,
+            other => panic!("{other:?}: no account has that"),
+        }
+    }
+    // The salts' secret is made by chance: within six standard deviations of three quarters.
+    assert!((248..=352).contains(&counts.0), "{counts:?}");
+    // An account that has none yet is asked in the same way, and its new secret is made with what is usual.
+    bench.store.create_credential("nobody1@a.example", &hash("two")).await.unwrap();
+    let salt = bench.store.scram_salt("nobody1@a.example").await.unwrap();
+    assert_eq!(salt.iterations, None);
+    assert!(matches!(salt.asked_with, Some(4096 | 10_000)));
+}

@@ -1,7 +1,10 @@
 //! Reports that came, and counters for those that we owe.
 
 use crate::help::Bench;
-use storage::{DMARC_KINDS_MAX, DmarcSeen, FiledReport, NewReport, ReportKind, ReportRow};
+use storage::{
+    DMARC_KINDS_MAX, DmarcSeen, FiledReport, NewReport, ReportInfo, ReportKind, ReportRow, UNPROVEN,
+    UNPROVEN_MAX,
+};
 
 fn report(name: &str, arrived: i64) -> NewReport {
     let row = |source: &str, good, bad| ReportRow {
@@ -21,6 +24,7 @@ fn report(name: &str, arrived: i64) -> NewReport {
         begins: 0,
         ends: 1,
         policy: "none".to_owned(),
+        proof: "dkim".to_owned(),
         rows: vec![row("192.0.2.1", 5, 0), row("192.0.2.2", 0, u64::MAX)],
         dropped: 0,
     }
@@ -69,4 +73,27 @@ async fn counters_add_up_and_have_a_limit() {
     assert!((limit..limit + 100).contains(&kinds), "{kinds}");
     store.forget_dmarc(7, "a.example").await.unwrap();
     assert_eq!(store.dmarc_due(8, None).await.unwrap(), None);
+}
+
+/// Anybody can send a report of which nothing is proven: it keeps no other out, and displaces none.
+#[tokio::test]
+async fn what_nobody_has_proven_is_in_nobody_s_way() {
+    let bench = Bench::new().await;
+    let store = &bench.store;
+    let unproven = |name: &str| NewReport { proof: UNPROVEN.to_owned(), ..report(name, 100) };
+    assert_eq!(store.add_report(unproven("one"), 0).await.unwrap(), FiledReport::New(1));
+    assert_eq!(store.add_report(unproven("one"), 0).await.unwrap(), FiledReport::Known);
+    assert_eq!(store.add_report(report("one", 100), 0).await.unwrap(), FiledReport::New(2));
+    assert_eq!(store.add_report(unproven("one"), 0).await.unwrap(), FiledReport::Known);
+    let kept = |infos: Vec<ReportInfo>| -> Vec<(String, String)> {
+        infos.into_iter().map(|info| (info.name, info.proof)).collect()
+    };
+    let one = ("one".to_owned(), "dkim".to_owned());
+    assert_eq!(kept(store.reports(None, 10).await.unwrap()), std::slice::from_ref(&one));
+    for n in 0..UNPROVEN_MAX + 20 {
+        store.add_report(unproven(&format!("noise {n}")), 0).await.unwrap();
+    }
+    let all = kept(store.reports(None, 500).await.unwrap());
+    assert_eq!(all.len(), 1 + UNPROVEN_MAX as usize);
+    assert_eq!(all.last(), Some(&one));
 }

@@ -118,7 +118,8 @@ impl LocalDesk {
         let count = envelope.recipients.len();
         let sender = envelope.from.clone();
         let message = self.signed(received, header, user, id).await?;
-        let arrival = Arrival { id: id.to_owned(), folder: Folder::Inbox };
+        let arrival =
+            Arrival { id: id.to_owned(), folder: Folder::Inbox, authorship: policy::Authorship::Own };
         self.intake.accept(Mail { envelope, message }, arrival).await?;
         Ok((sender, count))
     }

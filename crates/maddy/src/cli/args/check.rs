@@ -13,7 +13,7 @@ pub(crate) enum CheckCommand {
     /// Does anybody vouch for the author of a message, and what does its domain want done if not?
     Dmarc(MailFile),
     /// Is the MTA-STS policy of a domain good, and true of its mail hosts?
-    MtaSts(OneDomain),
+    MtaSts(StsDomain),
     /// Which TLSA records does a mail host have, and does it show a certificate that they name?
     Dane(OneHost),
     /// Is the chain whole of those who handed a message on, and what do they say?
@@ -44,14 +44,17 @@ pub(crate) struct Asking {
     /// Prove every answer with DNSSEC; what is bogus counts as no answer
     #[arg(long)]
     pub(crate) dnssec: bool,
-    /// The same, with the DNSKEY records of a file in place of the keys of the root
+    /// The same, with the DNSKEY and DS records of a file in place of the keys of the root
     #[arg(long, value_name = "FILE")]
     pub(crate) trust_anchor: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
-pub(crate) struct OneDomain {
+pub(crate) struct StsDomain {
     pub(crate) domain: String,
+    /// The port of the web server, for one that is not yet where senders will look; theirs is 443
+    #[arg(long, value_name = "PORT", default_value_t = 443)]
+    pub(crate) port: u16,
     #[command(flatten)]
     pub(crate) asking: Asking,
 }

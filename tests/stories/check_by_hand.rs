@@ -1,0 +1,165 @@
+//! `maddy check` asks as it is told: another name server, with proofs, from another trust anchor; and the daemon does too.
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use tests::signed_tree::{Tree, grow};
+use tests::{Setup, assert_like, eventually, is_like, message};
+
+/// Who may send for each zone of the tree.
+const HOST: &str = "@ IN MX 10 mx\nmx IN A 192.0.2.1\n@ IN TXT \"v=spf1 ip4:127.0.0.1 -all\"\n";
+
+fn tree(word: &str) -> Tree {
+    let tree = grow(word, HOST);
+    let maddy = tests::binary();
+    let at = tree.at.to_string();
+    eventually("the name server serves", || {
+        let arguments = ["check", "spf", "--ip", "127.0.0.1", "--from", "a@open.test", "--resolver", &at];
+        let said = std::process::Command::new(&maddy).args(arguments).env_clear().output().unwrap();
+        said.stdout.starts_with(b"pass").then_some(())
+    });
+    tree
+}
+
+#[test]
+fn answers_are_proven_from_the_anchor_that_is_given() {
+    let tree = tree("cli");
+    let maddy = Setup::new().start();
+    let (at, key, ds) = (tree.at.to_string(), tree.dir.join("zone.key"), tree.dir.join("zone.ds"));
+    let check = |domain: &str, more: &[&str]| {
+        let from = format!("a@{domain}");
+        let first = ["check", "spf", "--ip", "127.0.0.1", "--from", &from, "--resolver", &at];
+        maddy.cli(&[&first[..], more].concat()).ok()
+    };
+    // Without proof, whatever is answered counts.
+    for domain in ["signed.test", "open.test", "wrong.test", "expired.test"] {
+        assert_like(&check(domain, &[]), &format!("pass\n*asked {domain} TXT: *v=spf1*"));
+    }
+    assert!(!check("signed.test", &[]).contains('['));
+    for anchor in [&key, &ds] {
+        let anchor = ["--trust-anchor", anchor.to_str().unwrap()];
+        assert_like(&check("signed.test", &anchor), "pass\n*asked signed.test TXT: *[secure]\n");
+        assert_like(&check("open.test", &anchor), "pass\n*asked open.test TXT: *[insecure]\n");
+        for domain in ["wrong.test", "expired.test"] {
+            assert_like(&check(domain, &anchor), "temperror\n*signatures are wrong or missing*[bogus]\n");
+        }
+        let json = [&anchor[..], &["--json"]].concat();
+        assert_like(&check("signed.test", &json), "*\"result\": \"pass\"*");
+        assert_like(&check("signed.test", &json), "*\"security\": \"secure\"*");
+    }
+    // The keys of the real root know nothing of this one.
+    assert_like(&check("signed.test", &["--dnssec"]), "temperror\n*[bogus]\n");
+    let bad = tree.dir.join("bad");
+    std::fs::write(&bad, ". IN DS 1 8 1 00\n").unwrap();
+    let first =
+        ["check", "spf", "--ip", "127.0.0.1", "--from", "a@signed.test", "--resolver", &at, "--trust-anchor"];
+    let said = maddy.cli(&[&first[..], &[bad.to_str().unwrap()]].concat()).fails();
+    assert_like(&said, "*the digest type 1 of a DS record is neither 2*");
+    assert_like(&maddy.cli(&[&first[..], &["/nowhere"]].concat()).fails(), "*/nowhere*cannot be read*");
+}
+
+/// The daemon with the digest of a root: what is forged has no answer, so mail waits; what is right is taken.
+#[test]
+fn the_daemon_trusts_digests_too() {
+    let tree = tree("daemon");
+    let mut setup = Setup::new();
+    setup.account("alice@example.org");
+    setup.ask(tree.at);
+    setup.option("dns", "dnssec \"all\"");
+    setup.option("dns", &format!("trust-anchor {:?}", tree.dir.join("zone.ds")));
+    let maddy = setup.start();
+    for (domain, want) in [
+        ("signed.test", "250*"),
+        ("open.test", "250*"),
+        ("wrong.test", "451 4.4.3*"),
+        ("expired.test", "451 4.4.3*"),
+    ] {
+        let from = format!("eve@{domain}");
+        let mut smtp = maddy.smtp();
+        smtp.command(&format!("MAIL FROM:<{from}>"), "250*");
+        smtp.command("RCPT TO:<alice@example.org>", "250*");
+        smtp.data(&message(&from, "alice@example.org", "Proof", "Hello"), want);
+    }
+}
+
+/// A web server for one policy, with a certificate of the scene's CA for `name`; its port.
+fn web_server(setup: &Setup, name: &str, policy: &'static str) -> u16 {
+    let dir = setup.dir().join("web");
+    std::fs::create_dir_all(&dir).unwrap();
+    for file in ["ca.pem", "ca.key"] {
+        std::fs::copy(setup.dir().join("tls").join(file), dir.join(file)).unwrap();
+    }
+    let made = net::demo_ca(&dir, &[name.to_owned()], &world::SystemClock).unwrap();
+    let chain = CertificateDer::pem_file_iter(&made.leaf.chain).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(&made.leaf.key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = ServerConnection::new(config.clone()).unwrap();
+            let mut stream = BufReader::new(StreamOwned::new(connection, stream));
+            let mut line = String::new();
+            while stream.read_line(&mut line).is_ok_and(|n| n > 2) {
+                line.clear();
+            }
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{policy}",
+                policy.len()
+            );
+            let stream = stream.get_mut();
+            let _ = stream.write_all(answer.as_bytes()).and_then(|()| stream.flush());
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    });
+    port
+}
+
+#[test]
+fn a_policy_that_is_true_passes() {
+    let mut setup = Setup::new();
+    setup.option("delivery", &format!("ca-file {:?}", setup.ca()));
+    let good = "version: STSv1\r\nmode: enforce\r\nmax_age: 604800\r\nmx: mx.example.org\r\n";
+    let port = web_server(&setup, "mta-sts.example.org", good).to_string();
+    setup.zone(
+        "example.org MX 10 mx.example.org\n_mta-sts.example.org TXT \"v=STSv1; id=20260101;\"\n\
+         mta-sts.example.org A 127.0.0.1\nexample.net MX 10 mx2.example.net\n\
+         _mta-sts.example.net TXT \"v=STSv1; id=2;\"\nmta-sts.example.net A 127.0.0.1\n\
+         _mta-sts.slow.test TIMEOUT",
+    );
+    let resolver = setup.names().at().to_string();
+    let maddy = setup.start();
+    let check = |domain: &str, more: &[&str]| {
+        maddy.cli(&[&["check", "mta-sts", domain, "--port", &port][..], more].concat()).ok()
+    };
+    let said = check("example.org", &[]);
+    assert_like(
+        &said,
+        "pass\nmode enforce, kept for 604800 s, mx: mx.example.org\n*asked _mta-sts.example.org TXT*",
+    );
+    let json = check("example.org", &["--json", "--resolver", &resolver]);
+    for part in ["*\"result\": \"pass\"*", "*\"id\": \"20260101\"*", "*\"mode\": \"enforce\"*"] {
+        assert_like(&json, part);
+    }
+    // A certificate for somebody else is none.
+    assert_like(&check("example.net", &[]), "permerror\n*senders find no policy*certificate*");
+    assert_like(&check("gone.test", &[]), "none\n*");
+    assert_like(&check("slow.test", &[]), "temperror\n*");
+    // Where the names do not fit, senders are locked out.
+    maddy.setup.names().set(
+        "example.org MX 10 other.example.org\n_mta-sts.example.org TXT \"v=STSv1; id=20260101;\"\nmta-sts.example.org A 127.0.0.1",
+    );
+    let said = check("example.org", &[]);
+    assert!(is_like(&said, "fail\n*other.example.org*"), "{said}");
+}
