@@ -30,7 +30,7 @@ Server
   demo           a complete private mail server on this machine, to try things out
   config check   explain what the configuration says, and everything that is wrong with it
   dkim           list, generate, rotate, retire: our signing keys and their DNS records
-  check          spf, dkim, dmarc, arc, dnsbl: of arriving mail; mta-sts: a policy; dane: a mail host
+  check          spf, dkim, dmarc, arc, dnsbl: arriving mail; mta-sts: a policy; dane: a host
   tls            list, renew: certificates that come from an authority by themselves
   reload         have the running server read its configuration again
 
