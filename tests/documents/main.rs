@@ -39,6 +39,7 @@ fn every_command_in_the_documents_is_one() {
         "README.md",
         "docs/config.md",
         "docs/certificates.md",
+        "docs/setup.md",
         "docs/web.md",
         "docs/checks.md",
         "docs/credentials.md",

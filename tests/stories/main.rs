@@ -40,6 +40,7 @@ mod opportunistic_tls;
 mod our_own_machines_relay;
 mod policies_and_reports;
 mod programs_send;
+mod quickstart_and_doctor;
 mod reload_keeps_connections;
 mod reports_arrive;
 mod restart_with_full_queue;

@@ -18,6 +18,7 @@ mod metrics;
 mod notifications;
 mod reload;
 mod run;
+mod setup;
 mod sts;
 mod website;
 

@@ -20,6 +20,7 @@ mod reindex;
 mod reports;
 mod rights;
 mod selection;
+mod verify;
 
 pub(crate) use account::{AccountAdd, AccountList, AccountRemove, AccountRename};
 pub(crate) use acct::{
@@ -54,6 +55,7 @@ pub(crate) use reports::{
 };
 pub(crate) use rights::{MboxesGrant, MboxesRights, RightsInfo};
 pub(crate) use selection::{By, Selection};
+pub(crate) use verify::StoreVerify;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -157,6 +159,7 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         ReportsList,
         ReportsShow,
         ReportsSummary,
+        StoreVerify,
         SuppressedAdd,
         SuppressedList,
         SuppressedRemove,

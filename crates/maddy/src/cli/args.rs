@@ -16,6 +16,7 @@ use super::login_args::{AppPasswordCommand, CertificateCommand, GuessesCommand};
 pub(crate) use super::queue::QueueCommand;
 pub(crate) use super::reports::ReportsCommand;
 pub(crate) use super::tls::TlsCommand;
+use crate::setup::{DnsCommand, DoctorArgs, QuickstartArgs};
 pub(crate) use acct::AcctCommand;
 use clap::{Args, Parser, Subcommand};
 
@@ -26,9 +27,12 @@ maddy, the all-in-one mail server
 Usage: maddy [options] <command>
 
 Server
+  quickstart     make a server: configuration, keys, the first account, the zone to paste
+  doctor         everything that is wrong, here and in the DNS, and what to do
   run            serve mail as the configuration says
   demo           a complete private mail server on this machine, to try things out
   config check   explain what the configuration says, and everything that is wrong with it
+  dns            records: the whole zone; check: compares it with the DNS
   dkim           list, generate, rotate, retire: our signing keys and their DNS records
   check          spf, dkim, dmarc, arc, dnsbl: arriving mail; mta-sts: a policy; dane: a host
   tls            list, renew: certificates that come from an authority by themselves
@@ -53,8 +57,7 @@ Options
   -c, --config FILE      the configuration [$MADDY_CONFIG, or /etc/maddy/maddy.conf]
   -s, --state-dir DIR    work on this state directory, without a configuration
       --json             print JSON, for programs
-  -h, --help             after a command: help for that command
-  -V, --version
+  -h, --help             after a command: help for that command; -V, --version
 ";
 
 #[derive(Debug, Parser)]
@@ -77,6 +80,19 @@ pub(crate) enum Command {
     /// the state directory, and delivers to demo.test only. Ctrl-C ends it; the mail stays for the next time.
     #[command(args(without(&["config"])))]
     Demo(Demo),
+    /// Make a server: configuration, keys, the first account, and the zone to paste
+    ///
+    /// Nothing that is there is ever overwritten. It ends with what is still missing; `maddy doctor` says it again at any time.
+    #[command(args(without(&["config", "state_dir"])))]
+    Quickstart(Box<QuickstartArgs>),
+    /// Look at everything that keeps mail from working, and say what to do
+    ///
+    /// Exit status 1 if something is wrong. Each finding says how it is, why it matters, and what to do.
+    #[command(args(without(&["state_dir"])))]
+    Doctor(DoctorArgs),
+    /// What belongs into the DNS, and what stands there
+    #[command(subcommand)]
+    Dns(DnsCommand),
     /// Work with the configuration file
     #[command(subcommand)]
     Config(ConfigCommand),

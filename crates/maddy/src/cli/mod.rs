@@ -2,11 +2,12 @@
 
 mod account;
 pub(crate) mod args;
-mod ask;
+pub(crate) mod ask;
 mod check;
 mod connection;
 mod dane;
 mod dkim;
+mod dns;
 mod evidence;
 mod export;
 mod global;
@@ -16,7 +17,7 @@ mod login_args;
 mod logins;
 mod mailboxes;
 mod messages;
-mod output;
+pub(crate) mod output;
 mod profile;
 mod queue;
 mod queue_show;
@@ -118,6 +119,9 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::ImapAcct(command) => on_runtime(account::acct(&command, &global)),
         Command::ImapMboxes(command) => on_runtime(mailboxes::run(&command, &global)),
         Command::ImapMsgs(command) => on_runtime(messages::run(&command, &global)),
+        Command::Quickstart(args) => on_runtime(crate::setup::quickstart(&args, &global)),
+        Command::Doctor(args) => on_runtime(dns::doctor(&args, &source(&global), &global)),
+        Command::Dns(command) => on_runtime(dns::run(&command, &source(&global), &global)),
         Command::Tls(command) => on_runtime(tls::run(&command, &global)),
         Command::Import(command) => on_runtime(import::run(&command, &global)),
         Command::Export(command) => on_runtime(export::run(&command, &global)),

@@ -1,0 +1,170 @@
+//! The DNS of our host: its addresses, the way back, the key of its certificate.
+
+use crate::config::Config;
+use crate::setup::compare::{add, join};
+use crate::setup::finding::{Finding, State};
+use crate::setup::is_public;
+use crate::setup::records::{Facts, Says, wanted};
+use std::net::IpAddr;
+use world::{Data, DnsError, DnsName, Kind, Proof, Security, World};
+
+/// `reached` is where the name of our host leads.
+pub(crate) async fn compare(
+    config: &Config,
+    facts: &Facts,
+    reached: &Result<Vec<IpAddr>, DnsError>,
+    world: &World,
+) -> Vec<Finding> {
+    let mut findings = vec![address(config, facts, reached)];
+    let known = reached.as_deref().unwrap_or_default();
+    for ip in if facts.addresses.is_empty() { known } else { &facts.addresses[..] } {
+        findings.push(ptr(config, *ip, world).await);
+    }
+    findings.push(dnssec(config, world).await);
+    findings.extend(tlsa(config, facts, world).await);
+    findings
+}
+
+fn address(config: &Config, facts: &Facts, reached: &Result<Vec<IpAddr>, DnsError>) -> Finding {
+    const WHY: &str = "nobody reaches this server by its name";
+    let host = &config.hostname;
+    let list = wanted(config, facts);
+    let is_address =
+        |ip: &IpAddr| list.iter().find(|record| record.says == Says::Address(*ip)).map_or(String::new(), add);
+    let found = match reached {
+        Ok(found) => found,
+        Err(error @ DnsError::Trouble(_)) => return Finding::unknown("address", host, error),
+        Err(_) => {
+            let fix = facts.addresses.first().map_or_else(
+                || format!("put the public address of this server into the zone: {host}. IN A …"),
+                is_address,
+            );
+            return Finding::new("address", host, State::Bad, "it has no address in the DNS", WHY, fix);
+        }
+    };
+    let what = format!("it leads to {}", join(found));
+    if let Some(missing) = facts.addresses.iter().find(|ip| !found.contains(ip)) {
+        let what = format!("{what}, not to {missing}");
+        return Finding::new("address", host, State::Bad, what, WHY, is_address(missing));
+    }
+    if let Some(other) = found.iter().find(|ip| !facts.addresses.is_empty() && !facts.addresses.contains(ip))
+    {
+        let fix = format!("take {other} out, if it is not this server's");
+        return Finding::new("address", host, State::Bad, format!("{what}; {other} is not ours"), WHY, fix);
+    }
+    if facts.addresses.is_empty() && !found.iter().any(|ip| is_public(*ip)) {
+        return Finding::new(
+            "address",
+            host,
+            State::Note,
+            format!("{what}, which only this network can reach"),
+            WHY,
+            "",
+        );
+    }
+    Finding::good("address", host, what)
+}
+
+async fn ptr(config: &Config, ip: IpAddr, world: &World) -> Finding {
+    const WHY: &str = "many servers refuse mail from an address whose name does not fit (RFC 1912 §2.1)";
+    let host = &config.delivery.hostname.clone().unwrap_or_else(|| config.hostname.clone());
+    let fix = format!("ask whoever gave you the address {ip} to set its reverse name (PTR) to {host}");
+    let names = match world.dns.names(ip).await {
+        Ok(names) => names,
+        Err(error @ DnsError::Trouble(_)) => return Finding::unknown("ptr", ip, &error),
+        Err(_) => return Finding::new("ptr", ip, State::Bad, "the address has no name", WHY, fix),
+    };
+    let shown: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let what = format!("the name of the address is {}", shown.join(", "));
+    if !names.contains(host) {
+        let what = format!("{what}, and the server calls itself {host}");
+        return Finding::new("ptr", ip, State::Bad, what, WHY, fix);
+    }
+    match world.dns.addresses(host).await {
+        Ok(back) if back.contains(&ip) => Finding::good("ptr", ip, what),
+        Ok(back) => {
+            let what = format!("{what}, which leads to {}, not back", join(&back));
+            Finding::new("ptr", ip, State::Bad, what, WHY, format!("let {host} lead to {ip}"))
+        }
+        Err(error) => Finding::unknown("ptr", ip, &error),
+    }
+}
+
+/// Whether those who validate can believe what the zone of our host says.
+async fn dnssec(config: &Config, world: &World) -> Finding {
+    let host = &config.hostname;
+    let Some(name) = DnsName::of(host) else { return Finding::good("dnssec", host, "no name of the DNS") };
+    let reply = world.dns.ask(&name, Kind::A, Proof::Wanted).await;
+    match reply.security {
+        Security::Secure => Finding::good("dnssec", host, "its zone is signed, and the signatures are good"),
+        Security::Insecure => Finding::good("dnssec", host, "its zone is not signed"),
+        Security::Unchecked => Finding::new(
+            "dnssec",
+            host,
+            State::Note,
+            "signatures in the DNS cannot be checked here",
+            "TLSA records of others are not followed, which protect your mail",
+            "let `dns { server }` name a resolver that passes signatures on, and `dnssec` be \"wanted\"",
+        ),
+        // Not every name server passes on what signatures are checked with; then nothing is good, not even the root.
+        Security::Bogus if !is_root_proven(world).await => Finding::new(
+            "dnssec",
+            host,
+            State::Note,
+            "the name server does not pass on what signatures are checked with",
+            "TLSA records of others are not followed, which protect your mail",
+            "let `dns { server }` name a resolver that does DNSSEC, like an unbound on this machine",
+        ),
+        Security::Bogus => Finding::new(
+            "dnssec",
+            host,
+            State::Bad,
+            "the signatures of its zone are wrong",
+            "everybody who checks them can neither reach you nor believe your mail",
+            "have whoever signs the zone sign it anew, or take its DS record away",
+        ),
+    }
+}
+
+async fn is_root_proven(world: &World) -> bool {
+    world.dns.ask(&DnsName::root(), Kind::Ns, Proof::Wanted).await.security == Security::Secure
+}
+
+/// A TLSA record that does not fit keeps mail away; one that is missing harms nobody.
+async fn tlsa(config: &Config, facts: &Facts, world: &World) -> Option<Finding> {
+    let list = wanted(config, facts);
+    let record = list.iter().find(|record| matches!(record.says, Says::Tlsa(_)))?;
+    let name = DnsName::parse(&record.name).ok()?;
+    let reply = world.dns.tlsa(&name).await;
+    let security = reply.security;
+    let why = "servers that follow DANE do not deliver to you";
+    let found = reply.read(|data| match data {
+        Data::Tlsa(tlsa) => Some(tlsa),
+        _ => None,
+    });
+    Some(match found {
+        Err(error @ DnsError::Trouble(_)) => Finding::unknown("tlsa", &record.name, &error),
+        Err(_) if security == Security::Secure => {
+            let why = "the zone is signed: with this record, mail to you could not be led astray";
+            Finding::new("tlsa", &record.name, State::Note, "there is no record", why, add(record))
+        }
+        Err(_) => Finding::good("tlsa", &record.name, "no record; none is of use without DNSSEC"),
+        Ok(all) => {
+            let is_ours = |tlsa: &world::Tlsa| Says::Tlsa(hex(&tlsa.data)) == record.says;
+            let pins_keys = |tlsa: &world::Tlsa| (tlsa.usage, tlsa.selector, tlsa.matching) == (3, 1, 1);
+            if all.iter().any(|tlsa| pins_keys(tlsa) && is_ours(tlsa)) {
+                Finding::good("tlsa", &record.name, "it pins the key of our certificate")
+            } else if all.iter().all(pins_keys) {
+                let what = "none of the records fits the key of our certificate";
+                Finding::new("tlsa", &record.name, State::Bad, what, why, add(record))
+            } else {
+                let what = "there are records of other kinds than 3 1 1, which are not looked at here";
+                Finding::new("tlsa", &record.name, State::Note, what, why, add(record))
+            }
+        }
+    })
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
