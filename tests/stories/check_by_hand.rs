@@ -68,7 +68,7 @@ fn the_daemon_trusts_digests_too() {
     let mut setup = Setup::new();
     setup.account("alice@example.org");
     setup.ask(tree.at);
-    setup.option("dns", "dnssec \"all\"");
+    setup.replace_option("dns", "dnssec \"all\"");
     setup.option("dns", &format!("trust-anchor {:?}", tree.dir.join("zone.ds")));
     let maddy = setup.start();
     for (domain, want) in [
