@@ -14,11 +14,14 @@ use axum::serve::IncomingStream;
 use axum::{Json, serve::Listener};
 use net::{LocalListener, Stop};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tracing::warn;
@@ -31,6 +34,8 @@ pub const ORDER_MAX: usize = 512 * 1024;
 const AT_ONCE: usize = 8;
 /// Longest time for the octets of one message to come, from a program on the same machine.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// Connections that one user of the machine may have at a time; more are closed, and their callers try again.
+const CONNECTIONS_PER_USER: usize = 32;
 /// Pause after an accept that failed, so that we do not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -69,7 +74,8 @@ pub async fn serve_local(
         .fallback(|| async { Failure::new(Kind::NotFound, "there is nothing here but POST /v1/sendmail") })
         .with_state(local)
         .into_make_service_with_connect_info::<Caller>();
-    axum::serve(Open(listener), router).with_graceful_shutdown(async move { stop.wait().await }).await
+    let open = Open { listener, users: Arc::default() };
+    axum::serve(open, router).with_graceful_shutdown(async move { stop.wait().await }).await
 }
 
 async fn take(
@@ -109,17 +115,91 @@ fn split(octets: &Bytes) -> Result<(Value, Vec<u8>), Failure> {
     Ok((order, octets[end + 1..].to_vec()))
 }
 
+/// How many connections each user has.
+type Users = Arc<Mutex<HashMap<u32, usize>>>;
+
 /// The listener as axum wants it.
-struct Open(LocalListener);
+struct Open {
+    listener: LocalListener,
+    users: Users,
+}
+
+/// A place among the connections of a user, given back when it goes.
+struct Place {
+    users: Users,
+    uid: u32,
+}
+
+impl Place {
+    /// `None` if the user has as many as there may be.
+    fn take(users: &Users, uid: u32) -> Option<Self> {
+        let mut counts = users.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(uid).or_default();
+        if *count == CONNECTIONS_PER_USER {
+            return None;
+        }
+        *count += 1;
+        Some(Self { users: users.clone(), uid })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.uid) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.uid);
+            }
+        }
+    }
+}
+
+/// A connection and its place.
+struct Placed {
+    stream: UnixStream,
+    _place: Place,
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, octets)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
 
 impl Listener for Open {
-    type Io = UnixStream;
+    type Io = Placed;
     type Addr = Caller;
 
-    async fn accept(&mut self) -> (UnixStream, Caller) {
+    async fn accept(&mut self) -> (Placed, Caller) {
         loop {
-            match self.0.accept_anybody().await {
-                Ok((stream, uid)) => return (stream, Caller(uid)),
+            match self.listener.accept_anybody().await {
+                Ok((stream, uid)) => match Place::take(&self.users, uid) {
+                    Some(place) => return (Placed { stream, _place: place }, Caller(uid)),
+                    None => warn!(uid, "a user has too many connections to the socket of sendmail"),
+                },
                 Err(error) => {
                     warn!(%error, "the socket of sendmail takes no connections at the moment");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -136,5 +216,24 @@ impl Listener for Open {
 impl Connected<IncomingStream<'_, Open>> for Caller {
     fn connect_info(stream: IncomingStream<'_, Open>) -> Self {
         *stream.remote_addr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_user_cannot_take_the_places_of_others() {
+        let users = Users::default();
+        let mut held: Vec<Place> = (0..CONNECTIONS_PER_USER).filter_map(|_| Place::take(&users, 7)).collect();
+        assert_eq!(held.len(), CONNECTIONS_PER_USER);
+        assert!(Place::take(&users, 7).is_none());
+        assert!(Place::take(&users, 8).is_some());
+        held.pop();
+        held.extend(Place::take(&users, 7));
+        assert_eq!(held.len(), CONNECTIONS_PER_USER);
+        held.clear();
+        assert!(users.lock().unwrap().is_empty());
     }
 }

@@ -126,8 +126,10 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::Import(command) => on_runtime(import::run(&command, &global)),
         Command::Export(command) => on_runtime(export::run(&command, &global)),
         Command::Queue(command) => on_runtime(queue::run(&command, &global)),
-        // Its arguments are read before ours are.
-        Command::Sendmail => Ok(()),
+        // Its arguments are read before ours are, unless something stands before its name.
+        Command::Sendmail => Err(Trouble::usage(
+            "nothing can stand before `sendmail`: write `maddy sendmail -C FILE …` to name a configuration",
+        )),
         Command::Reports(command) => on_runtime(reports::run(&command, &global)),
     }
 }
