@@ -7,6 +7,7 @@
 
 mod curl;
 mod dkimpy;
+mod dovecot;
 mod getmail;
 mod haproxy;
 mod imapflow;

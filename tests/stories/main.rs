@@ -22,6 +22,7 @@ mod garbage;
 mod greylisting_remote;
 mod guessing_is_refused;
 mod in_every_script;
+mod import_from_servers;
 mod inbound_reaches_idle;
 mod judged_on_arrival;
 mod kill9_mid_delivery;

@@ -5,12 +5,17 @@ use imap_proto::utf7;
 /// Longest level that is kept, in octets.
 const LEVEL_MAX: usize = 1000;
 
+/// A name as a program wrote it, without regard to what a mailbox can be called.
+pub fn decode_name(raw: &[u8]) -> String {
+    match std::str::from_utf8(raw) {
+        Ok(text) => utf7::decode(text).unwrap_or_else(|| text.to_owned()),
+        Err(_) => raw.iter().map(|octet| char::from(*octet)).collect(),
+    }
+}
+
 /// One level as a program wrote it: modified UTF-7, UTF-8, or octets that are taken for Latin-1.
 pub(crate) fn level(raw: &[u8]) -> String {
-    match std::str::from_utf8(raw) {
-        Ok(text) => clean_level(&utf7::decode(text).unwrap_or_else(|| text.to_owned())),
-        Err(_) => clean_level(&raw.iter().map(|octet| char::from(*octet)).collect::<String>()),
-    }
+    clean_level(&decode_name(raw))
 }
 
 /// A whole name whose levels are separated by `separator`.

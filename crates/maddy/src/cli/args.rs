@@ -47,7 +47,7 @@ Accounts
 Mail
   imap-mboxes    list, create, remove, rename, rights: mailboxes, and who may use them
   imap-msgs      list, add, dump, copy, move, remove, add-flags, rem-flags, set-flags
-  import         maildir, mbox: mail of other programs into an account; forget: bring it in again
+  import         maildir, mbox, imap: mail of others into an account; forget: bring it in again
   export         maildir, mbox: the mail of an account, or of all, as files
   queue          list, show, retry, flush, hold, release, edit, remove, suppressed: outgoing mail
   sendmail       send a message from standard input, as programs do (also under the name sendmail)

@@ -7,8 +7,9 @@ use super::progress::Progress;
 use crate::admin::{ImportFolder, ImportKnown, ImportMessage, ImportMessages, ImportOutcome};
 use crate::cli::{Connection, Trouble};
 use mail::mime::decode;
-use moving::{Source, SourceFolder};
+use moving::{Found, Source, SourceFolder};
 use std::sync::Arc;
+use storage::ImportKey;
 
 /// An import under way.
 pub(super) struct Bringing<'c> {
@@ -55,7 +56,8 @@ impl<'c> Bringing<'c> {
         Ok(())
     }
 
-    async fn begin(&mut self, folder: &SourceFolder) -> Result<(), Trouble> {
+    /// What follows is of this folder.
+    pub(super) async fn begin(&mut self, folder: &SourceFolder) -> Result<(), Trouble> {
         let name = self.into.target(&folder.name);
         let mapped = name != folder.name;
         let call = ImportFolder {
@@ -75,30 +77,65 @@ impl<'c> Bringing<'c> {
     }
 
     async fn batch(&mut self, batch: Vec<Ready>) -> Result<(), Trouble> {
+        let keys: Vec<ImportKey> = batch.iter().map(|ready| ready.key).collect();
+        let known = self.known(&keys).await?;
+        let mut new = Vec::new();
+        for (ready, known) in batch.into_iter().zip(known) {
+            if known {
+                self.before();
+            } else {
+                new.push((ready.key, ready.found));
+            }
+        }
+        self.put(new).await
+    }
+
+    /// Which of these were brought in before.
+    pub(super) async fn known(&self, keys: &[ImportKey]) -> Result<Vec<bool>, Trouble> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = keys.iter().map(ToString::to_string).collect();
+        self.server.call(ImportKnown { account: self.into.account.clone(), keys }).await
+    }
+
+    /// One more message was brought in before.
+    pub(super) fn before(&mut self) {
+        self.ledger.count("", &ImportOutcome::Before);
+    }
+
+    /// A message of the present folder cannot be brought in.
+    pub(super) fn refuse(&mut self, message: &str, why: &str) {
+        self.ledger.refuse(message, why);
+    }
+
+    /// Something that is to be told at the end.
+    pub(super) fn note(&mut self, sentence: String) {
+        self.ledger.note(sentence);
+    }
+
+    /// Files messages in the mailbox for the present folder.
+    pub(super) async fn put(&mut self, batch: Vec<(ImportKey, Found)>) -> Result<(), Trouble> {
         let mailbox = match &self.target {
             Ok(mailbox) => mailbox.clone(),
             Err(why) => {
-                batch.iter().for_each(|ready| self.ledger.refuse(&ready.found.name, why));
+                batch.iter().for_each(|(_, found)| self.ledger.refuse(&found.name, why));
                 return Ok(());
             }
         };
-        let keys = batch.iter().map(|ready| ready.key.to_string()).collect();
-        let known = self.server.call(ImportKnown { account: self.into.account.clone(), keys }).await?;
         let (mut messages, mut names) = (Vec::new(), Vec::new());
-        for (ready, known) in batch.into_iter().zip(known) {
-            if known {
-                self.ledger.count(&ready.found.name, &ImportOutcome::Before);
-            } else if ready.found.octets.is_empty() {
-                self.ledger.refuse(&ready.found.name, "it is empty");
-            } else {
-                names.push(ready.found.name);
-                messages.push(ImportMessage {
-                    key: ready.key.to_string(),
-                    flags: ready.found.flags,
-                    received: ready.found.received,
-                    message: decode::to_base64(&ready.found.octets),
-                });
+        for (key, found) in batch {
+            if found.octets.is_empty() {
+                self.ledger.refuse(&found.name, "it is empty");
+                continue;
             }
+            names.push(found.name);
+            messages.push(ImportMessage {
+                key: key.to_string(),
+                flags: found.flags,
+                received: found.received,
+                message: decode::to_base64(&found.octets),
+            });
         }
         if messages.is_empty() {
             return Ok(());
@@ -108,6 +145,7 @@ impl<'c> Bringing<'c> {
         for (name, outcome) in names.iter().zip(&outcomes) {
             self.ledger.count(name, outcome);
         }
+        self.progress.show(&self.ledger.line());
         Ok(())
     }
 }

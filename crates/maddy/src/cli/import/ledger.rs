@@ -19,6 +19,7 @@ pub(super) struct Ledger {
     /// Of those imported: without their keywords, for which the mailbox has no room.
     without_keywords: u64,
     refusals: Vec<Refusal>,
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -47,6 +48,7 @@ impl Ledger {
             refused: 0,
             without_keywords: 0,
             refusals: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -87,6 +89,10 @@ impl Ledger {
         }
     }
 
+    pub(super) fn note(&mut self, sentence: String) {
+        self.notes.push(sentence);
+    }
+
     /// Where it stands, in one line.
     pub(super) fn line(&self) -> String {
         let folder = self.folders.last().map_or("", |folder| folder.folder.as_str());
@@ -121,6 +127,9 @@ impl Ledger {
         rows.push(cells("all", "", [self.imported, self.before, self.refused]));
         let head = ["folder", "mailbox", "imported", "there before", "refused"];
         output::octets(output::table(&head, &rows).as_bytes())?;
+        for note in &self.notes {
+            eprintln!("note: {}", output::printable(note));
+        }
         if self.without_keywords > 0 {
             eprintln!("{} have not kept all their keywords", self.without_keywords);
         }

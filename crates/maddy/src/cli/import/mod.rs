@@ -5,6 +5,8 @@ mod bring;
 mod feed;
 mod ledger;
 mod progress;
+mod remote;
+mod talk;
 
 use crate::admin::{ImportForget, ImportQuota};
 use crate::cli::args::Global;
@@ -14,6 +16,7 @@ use clap::{Args, Subcommand};
 use moving::Source;
 use moving::maildir::Maildir;
 use moving::mbox::{Mbox, Quoting};
+use remote::Remote;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +45,8 @@ pub(crate) enum ImportCommand {
         #[arg(long, value_name = "MAILBOX", default_value = "INBOX")]
         mailbox: String,
     },
+    /// From another server, over IMAP
+    Imap(Remote),
     /// Forget what was brought in before, so that it can be brought in again
     Forget {
         /// The account, an address like alice@example.org
@@ -108,6 +113,7 @@ pub(crate) async fn run(command: &ImportCommand, global: &Global) -> Result<(), 
             let source = Mbox::open(path, *quoting, mailbox).map_err(|error| unreadable(&error))?;
             bring(Arc::new(source), into, global).await
         }
+        ImportCommand::Imap(remote) => fetch(remote, global).await,
         ImportCommand::Forget { account } => {
             Connection::with(global, async |server| {
                 let count = server.call(ImportForget { account: account.clone() }).await?;
@@ -127,15 +133,34 @@ async fn bring(source: Arc<dyn Source + Sync>, into: &Into, global: &Global) -> 
     Connection::with(global, async |server| {
         let mut bringing = Bringing::new(server, into, Progress::start(global));
         let ended = bringing.bring(source).await;
-        let ledger = bringing.end();
-        ledger.print(global)?;
-        if let Err(trouble) = ended {
-            let advice = "give the same command again, and it goes on where it ended";
-            return Err(Trouble::new(format!("{trouble}; {advice}")));
-        }
-        if ledger.refused > 0 { Err(Trouble::new("")) } else { Ok(()) }
+        conclude(bringing, ended, global)
     })
     .await
+}
+
+async fn fetch(remote: &Remote, global: &Global) -> Result<(), Trouble> {
+    let mut session = remote.connect(global).await?;
+    Connection::with(global, async |server| {
+        let mut bringing = Bringing::new(server, &remote.into, Progress::start(global));
+        let ended = session.bring(&mut bringing, &remote.into).await;
+        conclude(bringing, ended, global)
+    })
+    .await
+}
+
+/// Shows what became of every message, also where it ended before its time.
+fn conclude(bringing: Bringing<'_>, ended: Result<(), Trouble>, global: &Global) -> Result<(), Trouble> {
+    let ledger = bringing.end();
+    if let Err(trouble) = ended {
+        if ledger.is_empty() {
+            return Err(trouble);
+        }
+        ledger.print(global)?;
+        let advice = "give the same command again, and it goes on where it ended";
+        return Err(Trouble::new(format!("{trouble}; {advice}")));
+    }
+    ledger.print(global)?;
+    if ledger.refused > 0 { Err(Trouble::new("")) } else { Ok(()) }
 }
 
 #[cfg(test)]
