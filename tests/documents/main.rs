@@ -37,6 +37,7 @@ fn every_command_in_the_documents_is_one() {
     let help = maddy(&["--help"]);
     for name in [
         "README.md",
+        "docs/backup.md",
         "docs/config.md",
         "docs/certificates.md",
         "docs/setup.md",

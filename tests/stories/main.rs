@@ -4,6 +4,7 @@
 mod acme;
 mod alias_catchall_subaddress;
 mod any_pieces;
+mod backup_and_restore;
 mod behind_a_proxy;
 mod check_by_hand;
 mod cli_on_live_daemon;
@@ -21,8 +22,8 @@ mod full_mailbox;
 mod garbage;
 mod greylisting_remote;
 mod guessing_is_refused;
-mod in_every_script;
 mod import_from_servers;
+mod in_every_script;
 mod inbound_reaches_idle;
 mod judged_on_arrival;
 mod kill9_mid_delivery;

@@ -4,6 +4,7 @@
 //! the one that is taken away at the same moment. Names of other processes that no row has are swept at the start.
 
 use crate::error::{Error, Result};
+use crate::hold::Hold;
 use crate::message::Shape;
 use mail::Blob;
 use mail::mime::{Parts, Section};
@@ -13,10 +14,11 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Larger bodies lie in files: from here on SQLite is slower than a file, and cannot send ranges cheaply.
 pub(crate) const SMALL_MAX: u64 = 256 * 1024;
@@ -31,6 +33,8 @@ pub(crate) const PACK_MIN: usize = 4 * 1024;
 const INLINE_MAX: u64 = 16 * 1024;
 /// Longest header that is kept apart from its message, in octets.
 pub(crate) const HEADER_MAX: u64 = 16 * 1024;
+/// How often a sweep that is held back looks whether it may go on.
+const HELD_PAUSE: Duration = Duration::from_millis(200);
 /// Octets copied at once into a file.
 const COPY_PIECE: usize = 256 * 1024;
 
@@ -192,17 +196,18 @@ impl Folder {
     }
 
     /// Deletes files of dead processes that no row names. Safe beside acceptance: those files carry our own word.
-    pub(crate) async fn sweep(self: Arc<Self>, readers: SqlitePool) -> Result<u64> {
+    pub(crate) async fn sweep(self: Arc<Self>, readers: SqlitePool, hold: &Hold) -> Result<u64> {
         let folder = Arc::clone(&self);
         let names = tokio::task::spawn_blocking(move || folder.foreign_names())
             .await
             .map_err(|error| Error::bug(format!("sweeping bodies: {error}")))??;
         let mut swept = 0;
         for names in names.chunks(1000) {
-            let list = serde_json::to_string(names).map_err(|error| Error::bug(error.to_string()))?;
-            let sql = "SELECT value FROM json_each(?1) \
-                       WHERE NOT EXISTS (SELECT 1 FROM body WHERE body.file = json_each.value)";
-            let stray: Vec<String> = sqlx::query_scalar(sql).bind(list).fetch_all(&readers).await?;
+            let stray = without_row(&readers, names).await?;
+            // Looked at after the rows: a snapshot that names one of these was made while it was held.
+            while hold.is_on() {
+                tokio::time::sleep(HELD_PAUSE).await;
+            }
             for name in stray {
                 let path =
                     if name.starts_with("new-") { self.dir.join(&name) } else { path(&self.dir, &name) };
@@ -218,26 +223,40 @@ impl Folder {
     }
 
     fn foreign_names(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
         let ours = format!("-{}-", self.run);
-        let mut take = |entry: fs::DirEntry| {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.contains(&ours) {
-                names.push(name);
-            }
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let names = self.files()?.into_iter().filter_map(|(path, _)| name(&path));
+        Ok(names.filter(|name| !name.contains(&ours)).collect())
+    }
+
+    /// All files, with the time of their last change in seconds since 1970.
+    pub(crate) fn files(&self) -> io::Result<Vec<(PathBuf, i64)>> {
+        let mut files = Vec::new();
+        let mut take = |entry: fs::DirEntry| -> io::Result<()> {
+            let changed = entry.metadata().map_or(i64::MAX, |metadata| metadata.mtime());
+            files.push((entry.path(), changed));
+            Ok(())
         };
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
                 for inner in fs::read_dir(entry.path())? {
-                    take(inner?);
+                    take(inner?)?;
                 }
             } else {
-                take(entry);
+                take(entry)?;
             }
         }
-        Ok(names)
+        Ok(files)
     }
+}
+
+/// Those of the names that no body has.
+pub(crate) async fn without_row(readers: &SqlitePool, names: &[String]) -> Result<Vec<String>> {
+    let list = serde_json::to_string(names).map_err(|error| Error::bug(error.to_string()))?;
+    let sql = "SELECT value FROM json_each(?1) \
+               WHERE NOT EXISTS (SELECT 1 FROM body WHERE body.file = json_each.value)";
+    Ok(sqlx::query_scalar(sql).bind(list).fetch_all(readers).await?)
 }
 
 fn prepare_small(blob: Blob, shape: Shape) -> Result<Prepared> {

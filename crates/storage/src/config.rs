@@ -25,6 +25,8 @@ pub struct Config {
     /// Largest size of the database file in octets, without large bodies; `None`: the disk is the limit.
     pub database_max: Option<u64>,
     pub search: Search,
+    /// Copies of the database that are kept from before its schema was changed. 0 to 10; 0: none is made.
+    pub upgrade_copies: usize,
     /// What accounts may keep that have no limits of their own; see [`crate::Store::set_configured_quota`].
     pub quota: Quota,
 }
@@ -41,6 +43,7 @@ impl Config {
             checkpoint_octets: 16 * 1024 * 1024,
             database_max: None,
             search: Search::default(),
+            upgrade_copies: 2,
             quota: Quota::default(),
         }
     }
@@ -76,6 +79,13 @@ impl Config {
                 )
                 .within(DATABASE_MIN..=u64::MAX)
                 .optional(),
+            upgrade_copies: section
+                .count(
+                    "upgrade-copies",
+                    "Copies of the database that are kept from before a new version changed it; 0 for none.",
+                )
+                .within(0..=10)
+                .or(default.upgrade_copies),
             search: section.child("search", "The search index.", Search::decode),
             quota: Quota {
                 octets: section

@@ -7,6 +7,7 @@ mod accept;
 mod acl;
 mod annotation;
 mod attempt;
+pub mod backup;
 mod block;
 mod blocking;
 mod body;
@@ -22,8 +23,10 @@ mod failing;
 mod fetch;
 mod flags;
 mod greylist;
+mod hold;
 mod ids;
 mod import;
+mod inspect;
 mod keyword;
 mod login_key;
 mod mailbox;
@@ -39,6 +42,7 @@ mod queue_claim;
 mod queue_list;
 mod queue_row;
 mod quota;
+mod repair;
 mod replace;
 mod reports;
 mod rights;
@@ -52,6 +56,7 @@ mod sts_policy;
 mod tests;
 mod tls_seen;
 mod uidset;
+mod upgrade;
 mod verify;
 mod wake;
 mod writer;
@@ -71,8 +76,10 @@ pub use failing::{FAILING_MAX, FailingRule, SUPPRESSED_MAX, Suppressed, Verdict}
 pub use fetch::{PAGE_MAX, PAGE_OCTETS};
 pub use flags::{Flags, KEYWORD_LEN_MAX, KEYWORDS_MAX, Keywords};
 pub use greylist::{GREYLIST_CLIENTS_MAX, GREYLIST_TRIPLETS_MAX, Grey, GreyRule};
+pub use hold::HOLD_MAX;
 pub use ids::{AccountId, EmailId, JobId, MailboxId, ModSeq, RecipientId, Uid, Unix};
 pub use import::{IMPORTS_MAX, Import, ImportKey, Imported};
+pub use inspect::{BodiesRead, Inspection};
 pub use login_key::{
     APP_PASSWORDS_MAX, AppPassword, CERTIFICATES_MAX, LoginCertificate, LoginKey, NewAppPassword,
 };
@@ -90,6 +97,7 @@ pub use queue::{CLAIMS_MAX, Claim, JobEnd, Next, Outcome, Settled, Settlement};
 pub use queue_admin::{Edit, Hold, QueueFilter};
 pub use queue_list::{Job, JobRecipient, LastTry, QUEUE_PAGE_MAX, RecipientState};
 pub use quota::{Allowance, Limit, Limits, Quota, Space, Usage};
+pub use repair::{Indexes, Repaired};
 pub use reports::{
     FiledReport, NewReport, REPORT_ROWS_MAX, REPORTS_MAX, REPORTS_PAGE_MAX, ReportInfo, ReportKind,
     ReportRow, ReportSummary, SUMMARY_MAX, UNPROVEN, UNPROVEN_MAX,

@@ -26,6 +26,16 @@ const APPLICATION: i64 = 0x6d64_6479;
 
 /// Brings the database to the newest version, or refuses.
 pub(crate) async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
+    let found = check(connection).await?;
+    let done = usize::try_from(found).map_err(|_| Error::from(Trouble::Foreign))?;
+    for (number, text) in STEPS.iter().enumerate().skip(done) {
+        step(connection, number + 1, text).await?;
+    }
+    Ok(())
+}
+
+/// The version of a database; refuses those of other programs and of later versions of this one.
+pub(crate) async fn check(connection: &mut SqliteConnection) -> Result<i64> {
     let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
     let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
     let tables: i64 =
@@ -34,15 +44,19 @@ pub(crate) async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
     if application != APPLICATION && !empty {
         return Err(Trouble::Foreign.into());
     }
-    let known = STEPS.len() as i64;
-    if found > known {
-        return Err(Trouble::Newer { found, known }.into());
-    }
-    let done = usize::try_from(found).map_err(|_| Error::from(Trouble::Foreign))?;
-    for (number, text) in STEPS.iter().enumerate().skip(done) {
-        step(connection, number + 1, text).await?;
-    }
-    Ok(())
+    knows(found)?;
+    Ok(found)
+}
+
+/// Refuses versions that are newer than this program.
+pub(crate) fn knows(found: i64) -> Result<()> {
+    let known = newest();
+    if found > known { Err(Trouble::Newer { found, known }.into()) } else { Ok(()) }
+}
+
+/// The version that this program brings a database to.
+pub(crate) fn newest() -> i64 {
+    STEPS.len() as i64
 }
 
 /// The version is written in the same transaction as the change, so a step is done whole or not at all.

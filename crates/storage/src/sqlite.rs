@@ -1,7 +1,8 @@
 //! Connections to SQLite, and the settings that durability and safety rest on.
 
+use crate::backup;
 use crate::config::Config;
-use crate::error::{Result, Trouble};
+use crate::error::{Error, Result, Trouble};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -66,6 +67,10 @@ impl Places {
             Err(fs::TryLockError::WouldBlock) => return Err(Trouble::InUse.into()),
             Err(fs::TryLockError::Error(error)) => return Err(error.into()),
         }
+        if dir.join(backup::UNFINISHED).exists() {
+            let rule = "a restore was begun here and has not ended: give `maddy restore` again";
+            return Err(Error::NotAllowed(rule));
+        }
         // SQLite gives its log the mode of the database, so the file is made before SQLite opens it.
         let database = File::options().create(true).truncate(false).write(true).open(&self.database)?;
         database.set_permissions(Permissions::from_mode(0o600))?;
@@ -95,7 +100,7 @@ impl Places {
     }
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .foreign_keys(true)
@@ -164,13 +169,14 @@ pub(crate) async fn checkpoint(connection: &mut SqliteConnection) -> Result<(i64
     Ok((log, done))
 }
 
-/// The last checkpoint: nothing is left in the log. The writer is gone by now.
-pub(crate) async fn finish(mut connection: SqliteConnection) {
+/// The last checkpoint: nothing is left in the log. The writer is gone by now. Returns whether it was done.
+pub(crate) async fn finish(mut connection: SqliteConnection) -> bool {
     let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await;
-    if let Err(error) = done {
+    if let Err(error) = &done {
         tracing::warn!(%error, "the last checkpoint failed");
     }
     close(connection).await;
+    done.is_ok()
 }
 
 pub(crate) async fn close(connection: SqliteConnection) {

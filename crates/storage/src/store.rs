@@ -6,6 +6,7 @@ use crate::checkpoint;
 use crate::config::Config;
 use crate::desk::{Desk, Room};
 use crate::error::Result;
+use crate::hold::Hold;
 use crate::ids::{AccountId, ModSeq};
 use crate::message::Shape;
 use crate::package::{Accepted, Package};
@@ -13,6 +14,7 @@ use crate::quota::Configured;
 use crate::schema;
 use crate::search::{Feeder, Indexes};
 use crate::sqlite::{self, Places};
+use crate::upgrade;
 use crate::wake::Wake;
 use crate::writer::{self, Limits, Shared, Tx};
 use futures_util::future::BoxFuture;
@@ -48,6 +50,7 @@ struct Inner {
     commits: Arc<AtomicU64>,
     indexes: Arc<Indexes>,
     quota: Arc<Configured>,
+    hold: Arc<Hold>,
     world: World,
     /// What ends when the store is closed, in order.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -66,6 +69,7 @@ impl Store {
     pub async fn open(config: Config, world: World) -> Result<Self> {
         let places = Places::of(&config.dir);
         let lock = places.prepare(&config.dir)?;
+        upgrade::keep_copy(&places, &config, world.clock.unix()).await?;
         let mut connection = sqlite::open_writer(&places, &config).await?;
         schema::migrate(&mut connection).await?;
         let queued: i64 = sqlx::query_scalar("SELECT count(*) FROM job").fetch_one(&mut connection).await?;
@@ -78,6 +82,7 @@ impl Store {
         let readers = sqlite::open_readers(&places, &config).await?;
         let blocking = Arc::new(Blocking::new(places.database.clone(), config.readers));
         let wake = Arc::new(Wake::new());
+        let hold = Arc::new(Hold::default());
         let shared = Arc::new(Shared {
             wake: Arc::clone(&wake),
             written: watch::Sender::new(0),
@@ -86,6 +91,7 @@ impl Store {
             commits: Arc::clone(&commits),
             quota: Arc::clone(&quota),
             bodies: places.bodies.clone(),
+            hold: Arc::clone(&hold),
         });
         let limits =
             Limits { jobs: config.batch_jobs, octets: config.batch_octets, queue_max: config.queue_max };
@@ -94,7 +100,7 @@ impl Store {
             tokio::spawn(checkpoint::run(checkpointer, Arc::clone(&shared), config.checkpoint_octets));
         let (desk, writing) = writer::start(connection, shared, limits, world.clone());
         let bodies = Arc::new(Folder::new(places.bodies.clone(), world.random.word(RUN_LETTERS)));
-        tokio::spawn(sweep(Arc::clone(&bodies), readers.clone()));
+        tokio::spawn(sweep(Arc::clone(&bodies), readers.clone(), Arc::clone(&hold)));
         let indexes = Arc::new(Indexes::new(&config.dir, config.search.clone(), newest, Arc::clone(&wake))?);
         let mut tasks = vec![writing, checkpointing];
         if config.search.index {
@@ -118,6 +124,7 @@ impl Store {
             commits,
             indexes,
             quota,
+            hold,
             world,
             tasks: Mutex::new(tasks),
             lock: Mutex::new(Some(lock)),
@@ -187,6 +194,10 @@ impl Store {
         &self.inner.quota
     }
 
+    pub(crate) fn body_hold(&self) -> &Arc<Hold> {
+        &self.inner.hold
+    }
+
     pub(crate) fn queued(&self) -> &AtomicU64 {
         &self.inner.queued
     }
@@ -229,8 +240,8 @@ impl Store {
     }
 }
 
-async fn sweep(bodies: Arc<Folder>, readers: SqlitePool) {
-    match bodies.sweep(readers).await {
+async fn sweep(bodies: Arc<Folder>, readers: SqlitePool, hold: Arc<Hold>) {
+    match bodies.sweep(readers, &hold).await {
         Ok(0) => {}
         Ok(swept) => tracing::info!(swept, "removed files of messages that were never accepted"),
         Err(error) => tracing::warn!(%error, "sweeping the bodies failed"),

@@ -1,8 +1,10 @@
 //! Says whether everything is whole: the database, its counters, and every body against its hash.
 
-use crate::body;
+use crate::body::{self, Folder};
 use crate::error::{Error, Result};
+use crate::inspect::BodiesRead;
 use crate::store::Store;
+use sqlx::sqlite::SqlitePool;
 use sqlx::{Connection, Row};
 
 /// Bodies that are read at once.
@@ -45,74 +47,77 @@ const CHECKS: &[&str] = &[
         AND NOT EXISTS (SELECT 1 FROM job j WHERE j.body = b.id) \
         AND NOT EXISTS (SELECT 1 FROM loose_body l WHERE l.id = b.id)",
     "SELECT 'job ' || j.id || ': it has no recipient that waits' FROM job j \
-     WHERE NOT EXISTS (SELECT 1 FROM job_recipient r WHERE r.job = j.id AND r.state = 0)",
+     WHERE NOT EXISTS (SELECT 1 FROM job_recipient r WHERE r.job = j.id AND r.state IN (0, 3))",
 ];
 
 impl Store {
     /// Reads the whole store and lists what is wrong, as sentences; an empty list: all is well. Takes as long as reading
     /// everything takes, beside other work.
     pub async fn verify(&self) -> Result<Vec<String>> {
-        let mut findings = self.verify_database().await?;
+        let mut findings = database(self.readers()).await?;
         let mut after = 0;
         while findings.len() < FINDINGS_MAX {
-            let Some(last) = self.verify_bodies(after, &mut findings).await? else { break };
-            after = last;
+            let Some(read) = bodies(self.readers(), self.bodies(), after).await? else { break };
+            findings.extend(read.findings);
+            after = read.last;
         }
         Ok(findings)
     }
+}
 
-    async fn verify_database(&self) -> Result<Vec<String>> {
-        let mut reader = self.readers().acquire().await?;
-        let mut view = reader.begin().await?;
-        let check: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut *view).await?;
-        let mut findings: Vec<String> =
-            check.into_iter().filter(|line| line != "ok").map(|line| format!("database: {line}")).collect();
-        let foreign = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut *view).await?;
-        for row in foreign.iter().take(FINDINGS_MAX) {
-            let (table, parent): (&str, &str) = (row.try_get(0)?, row.try_get(2)?);
-            findings.push(format!("database: a row of {table} names a row of {parent} that is not there"));
-        }
-        for check in CHECKS.iter().copied() {
-            findings.extend(sqlx::query_scalar::<_, String>(check).fetch_all(&mut *view).await?);
-        }
-        findings.truncate(FINDINGS_MAX);
-        Ok(findings)
+/// The database itself, its counters, and what its rows say of each other.
+pub(crate) async fn database(readers: &SqlitePool) -> Result<Vec<String>> {
+    let mut reader = readers.acquire().await?;
+    let mut view = reader.begin().await?;
+    let check: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut *view).await?;
+    let mut findings: Vec<String> =
+        check.into_iter().filter(|line| line != "ok").map(|line| format!("database: {line}")).collect();
+    let foreign = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut *view).await?;
+    for row in foreign.iter().take(FINDINGS_MAX) {
+        let (table, parent): (&str, &str) = (row.try_get(0)?, row.try_get(2)?);
+        findings.push(format!("database: a row of {table} names a row of {parent} that is not there"));
     }
+    for check in CHECKS.iter().copied() {
+        findings.extend(sqlx::query_scalar::<_, String>(check).fetch_all(&mut *view).await?);
+    }
+    findings.truncate(FINDINGS_MAX);
+    Ok(findings)
+}
 
-    /// Checks the bodies of one page. Returns the last number, `None` when there are no more.
-    async fn verify_bodies(&self, after: i64, findings: &mut Vec<String>) -> Result<Option<i64>> {
-        let sql = "SELECT b.id, b.hash, b.size, b.place, b.file, o.octets FROM body b \
-                   LEFT JOIN body_octets o ON o.body = b.id WHERE b.id > ?1 ORDER BY b.id LIMIT ?2";
-        let rows = sqlx::query(sql).bind(after).bind(PAGE).fetch_all(self.readers()).await?;
-        let mut last = None;
-        for row in &rows {
-            let id: i64 = row.try_get(0)?;
-            last = Some(id);
-            let want: Vec<u8> = row.try_get(1)?;
-            if row.try_get::<i64, _>(3)? != body::PLACE_FILE && row.try_get::<Option<&[u8]>, _>(5)?.is_none()
-            {
-                // Already told by the checks above.
-                continue;
-            }
-            match self.bodies().read(row, 2) {
-                Ok(blob) => {
-                    let found = tokio::task::spawn_blocking(move || body::hash(&blob))
-                        .await
-                        .map_err(|error| Error::bug(error.to_string()))??;
-                    if found.as_slice() != want {
-                        findings.push(format!("body {id}: its octets have changed"));
-                    }
+/// One page of bodies behind `after`. `None` when there are no more.
+pub(crate) async fn bodies(readers: &SqlitePool, folder: &Folder, after: i64) -> Result<Option<BodiesRead>> {
+    let sql = "SELECT b.id, b.hash, b.size, b.place, b.file, o.octets FROM body b \
+               LEFT JOIN body_octets o ON o.body = b.id WHERE b.id > ?1 ORDER BY b.id LIMIT ?2";
+    let rows = sqlx::query(sql).bind(after).bind(PAGE).fetch_all(readers).await?;
+    let mut read = BodiesRead::default();
+    for row in &rows {
+        let id: i64 = row.try_get(0)?;
+        read.last = id;
+        read.bodies += 1;
+        read.octets += row.try_get::<i64, _>(2)?.unsigned_abs();
+        let want: Vec<u8> = row.try_get(1)?;
+        if row.try_get::<i64, _>(3)? != body::PLACE_FILE && row.try_get::<Option<&[u8]>, _>(5)?.is_none() {
+            // Already told by the checks above.
+            continue;
+        }
+        match folder.read(row, 2) {
+            Ok(blob) => {
+                let found = tokio::task::spawn_blocking(move || body::hash(&blob))
+                    .await
+                    .map_err(|error| Error::bug(error.to_string()))??;
+                if found.as_slice() != want {
+                    read.findings.push(format!("body {id}: its octets have changed"));
                 }
-                // One that went since the page was read is not damage, but then its row is gone as well.
-                Err(error) if self.has_body(id).await? => findings.push(format!("body {id}: {error}")),
-                Err(_) => {}
             }
+            // One that went since the page was read is not damage, but then its row is gone as well.
+            Err(error) if has_body(readers, id).await? => read.findings.push(format!("body {id}: {error}")),
+            Err(_) => {}
         }
-        Ok(last)
     }
+    Ok((read.bodies > 0).then_some(read))
+}
 
-    async fn has_body(&self, id: i64) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM body WHERE id = ?1)";
-        Ok(sqlx::query_scalar(sql).bind(id).fetch_one(self.readers()).await?)
-    }
+async fn has_body(readers: &SqlitePool, id: i64) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM body WHERE id = ?1)";
+    Ok(sqlx::query_scalar(sql).bind(id).fetch_one(readers).await?)
 }

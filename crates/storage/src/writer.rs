@@ -4,6 +4,7 @@ use crate::body::FileGuard;
 use crate::collect;
 use crate::desk::{self, Desk, Entry, Inbox, Job, Kind, PackageReply};
 use crate::error::{Error, Result, Trouble};
+use crate::hold::{self, Hold};
 use crate::ids::{AccountId, ModSeq, Unix};
 use crate::package::{self, Accepted, Package};
 use crate::quota::{Configured, Quota};
@@ -88,6 +89,7 @@ pub(crate) struct Shared {
     pub(crate) commits: Arc<AtomicU64>,
     pub(crate) quota: Arc<Configured>,
     pub(crate) bodies: PathBuf,
+    pub(crate) hold: Arc<Hold>,
 }
 
 pub(crate) struct Limits {
@@ -336,10 +338,8 @@ impl Writer {
     fn after_commit(&mut self, effects: Effects) {
         effects.keep.iter().for_each(|file| file.keep());
         self.shared.wake.ring(&effects.rings);
-        for path in &effects.unlink {
-            if let Err(error) = std::fs::remove_file(path) {
-                tracing::warn!(%error, path = %path.display(), "removing a body failed");
-            }
+        if !effects.unlink.is_empty() {
+            hold::remove(self.shared.hold.offer(effects.unlink));
         }
         self.collecting |= effects.loose;
     }

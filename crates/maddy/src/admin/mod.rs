@@ -20,6 +20,7 @@ mod reindex;
 mod reports;
 mod rights;
 mod selection;
+mod upkeep;
 mod verify;
 
 pub(crate) use account::{AccountAdd, AccountList, AccountRemove, AccountRename};
@@ -55,6 +56,7 @@ pub(crate) use reports::{
 };
 pub(crate) use rights::{MboxesGrant, MboxesRights, RightsInfo};
 pub(crate) use selection::{By, Selection};
+pub(crate) use upkeep::{BackupHold, BackupRelease, Mended, Reindex, VerifyRepair};
 pub(crate) use verify::StoreVerify;
 
 use serde::Serialize;
@@ -95,17 +97,22 @@ pub(crate) trait Operation: Serialize + DeserializeOwned + Send + 'static {
     fn run(self, context: &Context) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 }
 
+/// The operation of a name, among those listed, or what else there is.
+macro_rules! operations {
+    ($name:ident, $arguments:ident, $context:ident, else $other:expr; $($operation:ty),* $(,)?) => {
+        match $name {
+            $(<$operation>::NAME => {
+                Some((<$operation>::EFFECT, carry_out::<$operation>($arguments, $context).await))
+            })*
+            _ => $other,
+        }
+    };
+}
+
 /// Carries out an operation that came as JSON. `None` if there is none of that name.
 pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) -> Option<(Effect, Answer)> {
-    macro_rules! operations {
-        ($($operation:ty),* $(,)?) => {
-            match name {
-                $(<$operation>::NAME => Some((<$operation>::EFFECT, carry_out::<$operation>(arguments, context).await)),)*
-                _ => None,
-            }
-        };
-    }
     operations![
+        name, arguments, context, else moving(name, arguments, context).await;
         AccountAdd,
         AccountList,
         AccountRemove,
@@ -130,11 +137,6 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         CredsRemove,
         CredsSalt,
         CredsVerify,
-        ExportPage,
-        ImportFolder,
-        ImportForget,
-        ImportKnown,
-        ImportMessages,
         MboxesCreate,
         MboxesGrant,
         MboxesList,
@@ -163,6 +165,21 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         SuppressedAdd,
         SuppressedList,
         SuppressedRemove,
+    ]
+}
+
+/// Those that move mail in and out, and look after all of it.
+async fn moving(name: &str, arguments: Value, context: &Context) -> Option<(Effect, Answer)> {
+    operations![
+        name, arguments, context, else None;
+        BackupHold,
+        BackupRelease,
+        ExportPage,
+        ImportFolder,
+        ImportForget,
+        ImportKnown,
+        ImportMessages,
+        VerifyRepair,
     ]
 }
 

@@ -7,6 +7,7 @@ mod rights;
 pub(crate) use check::{Asking, CheckCommand, DkimFile, Listed, MailFile, Sender};
 pub(crate) use rights::RightsArgs;
 
+use super::backup::BackupCommand;
 pub(crate) use super::dkim::DkimCommand;
 pub(crate) use super::export::ExportCommand;
 pub(crate) use super::global::Global;
@@ -15,7 +16,9 @@ pub(crate) use super::import::ImportCommand;
 use super::login_args::{AppPasswordCommand, CertificateCommand, GuessesCommand};
 pub(crate) use super::queue::QueueCommand;
 pub(crate) use super::reports::ReportsCommand;
+use super::restore::RestoreCommand;
 pub(crate) use super::tls::TlsCommand;
+use super::verify::VerifyCommand;
 use crate::setup::{DnsCommand, DoctorArgs, QuickstartArgs};
 pub(crate) use acct::AcctCommand;
 use clap::{Args, Parser, Subcommand};
@@ -36,6 +39,9 @@ Server
   dkim           list, generate, rotate, retire: our signing keys and their DNS records
   check          spf, dkim, dmarc, arc, dnsbl: arriving mail; mta-sts: a policy; dane: a host
   tls            list, renew: certificates that come from an authority by themselves
+  backup         the whole state into a directory, while the server runs
+  restore        a backup into an empty state directory
+  verify         read everything that there is, and say what is wrong; --repair
   reload         have the running server read its configuration again
 
 Accounts
@@ -126,6 +132,15 @@ pub(crate) enum Command {
     /// Certificates that come from an authority
     #[command(subcommand)]
     Tls(TlsCommand),
+    /// Copy mail, accounts, queue and keys into a directory, while the server runs
+    ///
+    /// Large messages that are there from an earlier backup are not copied again. A backup gets its name when all of it
+    /// is on the disk.
+    Backup(BackupCommand),
+    /// Bring a backup into a state directory on which no daemon works
+    Restore(RestoreCommand),
+    /// Read the database and every message, and say what is wrong; exit status 1 if something is
+    Verify(VerifyCommand),
     /// Bring in mail of other programs, with folders, flags and dates
     #[command(subcommand)]
     Import(ImportCommand),

@@ -95,6 +95,16 @@ impl Connection {
         }
     }
 
+    /// Where the state is.
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.place.storage.dir
+    }
+
+    /// Seconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        world::system::without_dns().clock.unix()
+    }
+
     /// Carries out an operation that only a daemon can.
     pub(crate) async fn ask_daemon(&self, operation: &str, arguments: &Value) -> Result<Value, Trouble> {
         match &self.way {

@@ -3,6 +3,7 @@
 mod account;
 pub(crate) mod args;
 pub(crate) mod ask;
+mod backup;
 mod check;
 mod connection;
 mod dane;
@@ -24,12 +25,14 @@ mod queue_show;
 mod recording;
 mod reindex;
 mod reports;
+mod restore;
 mod rights;
 pub(crate) mod sendmail;
 mod speak;
 mod sts;
 mod suppressed;
 mod tls;
+mod verify;
 
 pub(crate) use args::{Cli, Command};
 pub(crate) use connection::{Connection, RELOAD, STATUS};
@@ -123,6 +126,9 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::Doctor(args) => on_runtime(dns::doctor(&args, &source(&global), &global)),
         Command::Dns(command) => on_runtime(dns::run(&command, &source(&global), &global)),
         Command::Tls(command) => on_runtime(tls::run(&command, &global)),
+        Command::Backup(command) => on_runtime(backup::run(&command, &global)),
+        Command::Restore(command) => on_runtime(restore::run(&command, &global)),
+        Command::Verify(command) => on_runtime(verify::run(&command, &global)),
         Command::Import(command) => on_runtime(import::run(&command, &global)),
         Command::Export(command) => on_runtime(export::run(&command, &global)),
         Command::Queue(command) => on_runtime(queue::run(&command, &global)),

@@ -10,6 +10,7 @@
 mod accept;
 mod acl;
 mod annotations;
+mod backup;
 mod directory;
 mod greylist;
 mod help;
@@ -23,6 +24,7 @@ mod queue_order;
 mod quota;
 mod random;
 mod reports;
+mod schemas;
 mod search;
 mod transport;
 mod trouble;

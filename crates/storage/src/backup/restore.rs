@@ -1,0 +1,303 @@
+//! Brings a generation back into a state directory: whole, or not at all until it is done again. While it is under way
+//! no daemon starts there.
+
+use super::manifest::{Item, Manifest};
+use super::pace::{Breath, Pace};
+use super::pool::{self, Pool, Put};
+use super::snapshot::{self, FileBody};
+use super::{
+    BODIES, DATABASE, ELSEWHERE, MANIFEST, SET_ASIDE, STATE, Step, UNFINISHED, Watcher, blocking, epoch,
+    files, flush_dir, make_dir, tidy, with_path,
+};
+use crate::error::{Error, Result, Trouble};
+use crate::ids::Unix;
+use crate::{body, schema};
+use sqlx::Connection;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Where things lie until they get their names.
+const DRAFT: &str = ".restoring";
+
+/// What is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Former {
+    /// Then nothing is restored.
+    Refused,
+    /// It is put into a directory of its own, within the state directory.
+    SetAside,
+}
+
+/// Mail that waited to go out when the backup was made. It may have gone out since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queued {
+    /// It is tried, and may arrive twice.
+    Kept,
+    Dropped,
+}
+
+/// What to restore, and where.
+#[derive(Clone, Debug)]
+pub struct RestorePlan {
+    /// The directory of the backup.
+    pub from: PathBuf,
+    /// The name of the generation; the newest, if not given.
+    pub generation: Option<String>,
+    pub state_dir: PathBuf,
+    pub former: Former,
+    pub queued: Queued,
+    pub now: Unix,
+}
+
+/// What was restored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestoreReport {
+    pub generation: String,
+    pub made: Unix,
+    pub files: u64,
+    pub bodies: u64,
+    pub octets: u64,
+    /// Bodies that are damaged or missing in the backup, by their hashes.
+    pub damaged: Vec<String>,
+    /// Where that is which was there before.
+    pub set_aside: Option<PathBuf>,
+    /// Files from elsewhere, which stay in the backup: where they are there.
+    pub elsewhere: Vec<PathBuf>,
+}
+
+/// Restores a backup. Everything is compared with its hash on the way.
+pub async fn restore(plan: RestorePlan, watcher: Watcher<'_>) -> Result<RestoreReport> {
+    let (generation, made) = choose(&plan)?;
+    let from = plan.from.join(&generation);
+    make_dir(&plan.state_dir).map_err(|error| with_path(error, &plan.state_dir))?;
+    let lock = take_lock(&plan.state_dir)?;
+    let mut report = RestoreReport { generation, made, ..RestoreReport::default() };
+    // Read to its end before anything is touched.
+    let manifest = Manifest::open(&from.join(MANIFEST))?;
+    schema::knows(manifest.head.schema)?;
+    report.set_aside = make_room(&plan)?;
+    let draft = plan.state_dir.join(DRAFT);
+    make_dir(&draft)?;
+    watcher(Step { what: "copying the database", done: 0, octets: 0 });
+    let (from_again, draft_again) = (from.clone(), draft.clone());
+    report = blocking(move || copy_files(manifest, &from_again, &draft_again, report)).await?;
+    report = copy_bodies(&plan, &draft, report, watcher).await?;
+    epoch::begin(&draft.join(DATABASE), report.made, plan.now, plan.queued).await?;
+    blocking(move || {
+        give_names(&plan.state_dir, &draft)?;
+        hand_over(&plan.state_dir)?;
+        drop(lock);
+        Ok(report)
+    })
+    .await
+}
+
+fn choose(plan: &RestorePlan) -> Result<(String, Unix)> {
+    let mut list = tidy::generations(&plan.from)?;
+    if let Some(name) = &plan.generation {
+        list.retain(|one| one.name == *name);
+    }
+    let newest = list.pop().ok_or(Error::NotAllowed("there is no such backup in this directory"))?;
+    Ok((newest.name, newest.made))
+}
+
+/// The lock of the state directory, which a daemon would hold.
+fn take_lock(state: &Path) -> Result<File> {
+    let path = state.join("maddy.lock");
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = file.map_err(|error| with_path(error, &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Trouble::InUse.into()),
+        Err(fs::TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+/// Entries of the state directory that a restore brings or that would be in its way.
+fn entries(state: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(state)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let stays = matches!(name.as_str(), "maddy.lock" | "control.sock" | UNFINISHED)
+            || name.starts_with(SET_ASIDE);
+        if !stays {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Sees to it that the state directory is empty and marked. The mark says how far it is: while what was there is set aside
+/// nothing is removed; afterwards what is there is ours, from a restore that was broken off.
+fn make_room(plan: &RestorePlan) -> Result<Option<PathBuf>> {
+    let state = &plan.state_dir;
+    let mark = match fs::read_to_string(state.join(UNFINISHED)) {
+        Ok(text) => Some(text.trim_end().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
+    let aside = match mark.as_deref() {
+        Some("") => {
+            for name in entries(state)? {
+                let path = state.join(name);
+                if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+            }
+            return Ok(None);
+        }
+        Some(name) => Some(name.to_owned()),
+        None if entries(state)?.is_empty() => None,
+        None if plan.former == Former::Refused => {
+            return Err(Error::NotAllowed("the state directory is not empty"));
+        }
+        None => Some(format!("{SET_ASIDE}{}", plan.now)),
+    };
+    if let Some(name) = &aside {
+        write_mark(state, name)?;
+        let dir = state.join(name);
+        make_dir(&dir)?;
+        for entry in entries(state)? {
+            fs::rename(state.join(&entry), dir.join(&entry))?;
+        }
+        flush_dir(&dir)?;
+        flush_dir(state)?;
+    }
+    write_mark(state, "")?;
+    Ok(aside.map(|name| state.join(name)))
+}
+
+fn write_mark(state: &Path, text: &str) -> Result<()> {
+    let draft = state.join(format!("{UNFINISHED}.new"));
+    let _ = fs::remove_file(&draft);
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(draft, state.join(UNFINISHED))?;
+    Ok(flush_dir(state)?)
+}
+
+/// The database and the files of the state.
+fn copy_files(
+    mut manifest: Manifest,
+    from: &Path,
+    draft: &Path,
+    mut report: RestoreReport,
+) -> Result<RestoreReport> {
+    let mut breath = Breath::new(Pace::Full);
+    while let Some(item) = manifest.item()? {
+        let Item::File { hash, size, mode, path } = item else { continue };
+        let source = from.join(&path);
+        if path.starts_with(ELSEWHERE) {
+            report.elsewhere.push(source);
+            continue;
+        }
+        let to =
+            draft.join(path.strip_prefix(STATE).map_or(path.as_str(), |path| path.trim_start_matches('/')));
+        make_dir(to.parent().unwrap_or(draft))?;
+        let mut file = File::open(&source).map_err(|error| with_path(error, &source))?;
+        if pool::copy(&mut file, &to, 0o600, &mut breath)? != (hash, size) {
+            let path = source.display();
+            return Err(Error::corrupt(format!("{path} is not what it was when the backup was made")));
+        }
+        files::set_mode(&to, mode)?;
+        report.files += 1;
+        report.octets += size;
+    }
+    flush_tree(draft)?;
+    Ok(report)
+}
+
+fn flush_tree(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            flush_tree(&entry.path())?;
+        }
+    }
+    Ok(flush_dir(dir)?)
+}
+
+/// The bodies that the database names, under the names that it has for them.
+async fn copy_bodies(
+    plan: &RestorePlan,
+    draft: &Path,
+    mut report: RestoreReport,
+    watcher: Watcher<'_>,
+) -> Result<RestoreReport> {
+    let mut connection = snapshot::open(&draft.join(DATABASE)).await?;
+    let mut pool = Pool::open(draft.join(BODIES))?;
+    let mut after = 0;
+    loop {
+        let page = snapshot::file_bodies(&mut connection, after).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        let (from, to) = (plan.from.join(BODIES), draft.join(BODIES));
+        (pool, report) = blocking(move || {
+            copy_page(&page, &from, &to, &mut pool, &mut report)?;
+            Ok((pool, report))
+        })
+        .await?;
+        watcher(Step { what: "copying bodies", done: report.bodies, octets: report.octets });
+    }
+    connection.close().await?;
+    blocking(move || pool.flush()).await?;
+    Ok(report)
+}
+
+fn copy_page(
+    page: &[FileBody],
+    from: &Path,
+    to: &Path,
+    pool: &mut Pool,
+    report: &mut RestoreReport,
+) -> Result<()> {
+    let mut breath = Breath::new(Pace::Full);
+    for one in page {
+        let source = pool::place(from, &one.hash);
+        let target = body::path(to, &one.file);
+        match pool.copy(&source, &target, &one.hash, one.size, &mut breath)? {
+            Put::Damaged => report.damaged.push(blake3::Hash::from_bytes(one.hash).to_hex().to_string()),
+            Put::Copied | Put::There => {
+                report.bodies += 1;
+                report.octets += one.size;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All is on the disk: it gets its names, the database last, and the mark goes.
+fn give_names(state: &Path, draft: &Path) -> Result<()> {
+    for entry in fs::read_dir(draft)? {
+        let name = entry?.file_name();
+        if name != DATABASE {
+            fs::rename(draft.join(&name), state.join(&name))?;
+        }
+    }
+    fs::rename(draft.join(DATABASE), state.join(DATABASE))?;
+    fs::remove_dir(draft)?;
+    flush_dir(state)?;
+    fs::remove_file(state.join(UNFINISHED))?;
+    Ok(flush_dir(state)?)
+}
+
+/// What root restores belongs to the owner of the state directory.
+fn hand_over(state: &Path) -> Result<()> {
+    let owner = fs::metadata(state)?;
+    let ours = fs::metadata(state.join(DATABASE))?;
+    if (ours.uid(), ours.gid()) != (owner.uid(), owner.gid()) && ours.uid() == 0 {
+        give(state, owner.uid(), owner.gid())?;
+    }
+    Ok(())
+}
+
+fn give(path: &Path, uid: u32, gid: u32) -> Result<()> {
+    std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), uid, gid)?;
+        }
+    }
+    Ok(())
+}
