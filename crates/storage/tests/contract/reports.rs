@@ -83,7 +83,7 @@ async fn what_nobody_has_proven_is_in_nobody_s_way() {
     let unproven = |name: &str| NewReport { proof: UNPROVEN.to_owned(), ..report(name, 100) };
     assert_eq!(store.add_report(unproven("one"), 0).await.unwrap(), FiledReport::New(1));
     assert_eq!(store.add_report(unproven("one"), 0).await.unwrap(), FiledReport::Known);
-    assert_eq!(store.add_report(report("one", 100), 0).await.unwrap(), FiledReport::New(2));
+    assert!(matches!(store.add_report(report("one", 100), 0).await.unwrap(), FiledReport::New(_)));
     assert_eq!(store.add_report(unproven("one"), 0).await.unwrap(), FiledReport::Known);
     let kept = |infos: Vec<ReportInfo>| -> Vec<(String, String)> {
         infos.into_iter().map(|info| (info.name, info.proof)).collect()
