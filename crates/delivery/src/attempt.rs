@@ -1,9 +1,13 @@
 //! One attempt: a message to the recipients of one destination, host after host until each has its answer.
 
-use crate::config::Config;
-use crate::judge::{self, Judged, Said, Source};
+mod sending;
+
+use crate::config::{Config, Protocol};
+use crate::judge::{Said, Source};
+use crate::lanes::{Contact, Terms};
 use crate::link::{self, Link, OpenError, Place, credentials, unreachable};
 use crate::mx;
+use crate::pace::{self, Pace};
 use crate::pool::{Kept, Pool};
 use crate::protect::{Plan, Protection, TlsChoice, Way};
 use crate::route::Exit;
@@ -11,17 +15,16 @@ use crate::schedule::Fate;
 use crate::sts::StsPolicies;
 use crate::tls_policy::Wish;
 use crate::tls_seen::TlsCounters;
-use crate::trail::{self, Stop, Trail};
+use crate::trail::{Stop, Trail};
 use crate::unreachable::Unreachable;
+use crate::ways::{self as route, Ways};
 use crate::work::{Chunks, no_tls};
 pub(crate) use crate::work::{NotifyPassed, Tried, Work};
-use mail::{Domain, Envelope, Recipient, Reply, TlsLevel};
-use net::Connector;
-use smtp_proto::client::{Connection, Report, Transaction};
-use smtp_proto::{ContentKind, Extension, Offers};
+use mail::{Domain, Recipient, Reply};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tracing::{debug, info};
+use storage::Claim;
+use tracing::info;
 use world::World;
 
 /// Most connections that one attempt opens. RFC 5321 §5.1 wants at least two addresses tried.
@@ -30,7 +33,6 @@ const CONNECTIONS_MAX: usize = 8;
 /// All that attempts share.
 pub(crate) struct Courier {
     pub config: Config,
-    pub connector: Connector,
     pub tls: TlsChoice,
     /// `None`: nobody asks for policies.
     pub sts: Option<Arc<StsPolicies>>,
@@ -42,6 +44,8 @@ pub(crate) struct Courier {
     pub us: Domain,
     pub pool: Pool,
     pub unreachable: Unreachable,
+    pub pace: Pace,
+    pub ways: Ways,
     pub world: World,
 }
 
@@ -54,8 +58,9 @@ impl Courier {
         recipients: &[Recipient],
         results: &mut [Option<Tried>],
         trail: &mut Trail,
-    ) {
-        let mut destination = self.destination(work.domain);
+    ) -> Contact {
+        let way = self.ways.find(&self.config, work.from, work.domain);
+        let mut destination = way.destination(work.domain);
         // A connection that others were content with may be no good for this, or this one for others.
         match work.wish {
             Wish::Usual => {}
@@ -72,16 +77,32 @@ impl Courier {
             destination,
             opened: 0,
             chunks: Chunks::AsOffered,
+            way,
+            reached: Reached::NotAsked,
+            provider: None,
         };
-        attempt.run().await;
+        attempt.run().await
     }
 
-    /// What shares connections and limits: the smarthost, or the domain.
-    pub(crate) fn destination(&self, domain: &Domain) -> String {
-        match &self.config.smarthost {
-            Some(smarthost) => format!("{}:{}", smarthost.host, smarthost.port),
-            None => domain.to_string(),
-        }
+    /// What shares connections and limits.
+    pub(crate) fn destination(&self, claim: &Claim) -> String {
+        self.ways.find(&self.config, &claim.from, &claim.domain).destination(&claim.domain)
+    }
+
+    /// What a destination may have.
+    pub(crate) fn terms(&self, destination: &str) -> Terms {
+        self.ways.terms(&self.config, destination)
+    }
+
+    /// Whether all mail goes to one next host.
+    pub(crate) fn has_one_way(&self) -> bool {
+        self.one_way().is_some()
+    }
+
+    /// The destination of all mail, if there is but one.
+    pub(crate) fn one_way(&self) -> Option<String> {
+        let smarthost = self.config.smarthost.as_ref().filter(|_| self.config.routes.is_empty())?;
+        Some(smarthost.place())
     }
 }
 
@@ -96,27 +117,84 @@ struct Attempt<'a> {
     destination: String,
     opened: usize,
     chunks: Chunks,
+    way: route::Way<'a>,
+    reached: Reached,
+    /// The place among the attempts of its provider, where that is known.
+    provider: Option<pace::Place>,
+}
+
+/// Whether somebody is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reached {
+    NotAsked,
+    Nobody,
+    Somebody,
 }
 
 impl Attempt<'_> {
-    async fn run(&mut self) {
+    async fn run(&mut self) -> Contact {
         if self.courier.config.exit == Exit::Closed {
             let text = "this server is set up not to send mail to others".to_owned();
             self.note_ours(unreachable(7, 1, text));
-            return self.settle_the_rest();
+            self.settle_the_rest();
+            return Contact::None;
+        }
+        let domain = self.work.domain;
+        let known = self.courier.pace.provider_of(domain).filter(|_| self.way.next.is_none());
+        if let Some(until) = self.enter(known) {
+            return Contact::Paused(until);
         }
         // A kept connection may have gone meanwhile; each is used up or found good, so this ends.
         while let Some(kept) = self.courier.pool.take(&self.destination) {
             self.use_link(kept, Source::Kept).await;
             if self.is_over() {
-                return;
+                return Contact::Answered;
             }
         }
-        match self.courier.way(self.work).await {
-            Ok(way) => self.try_hosts(&way).await,
-            Err(reply) => self.note_ours(reply),
+        match self.courier.way(self.work, self.way.next).await {
+            Ok(way) => {
+                if self.way.next.is_none() && self.provider.is_none() {
+                    let provider = self.courier.pace.learn(domain, &way.hop.hosts);
+                    if let Some(until) = self.enter(provider) {
+                        return Contact::Paused(until);
+                    }
+                }
+                self.try_hosts(&way).await;
+            }
+            Err(reply) => self.nobody(reply),
         }
-        self.settle_the_rest();
+        self.contact()
+    }
+
+    /// Takes a place among the attempts of a provider, or says until when there is none.
+    fn enter(&mut self, provider: Option<String>) -> Option<i64> {
+        let now = self.courier.world.clock.unix();
+        match self.courier.pace.enter(&provider?, now) {
+            Ok(place) => {
+                self.provider = Some(place);
+                None
+            }
+            Err(until) => Some(until),
+        }
+    }
+
+    /// Settles the rest, and says what all this tells of the destination.
+    fn contact(&mut self) -> Contact {
+        let said = self.settle_the_rest();
+        match (self.reached, said) {
+            (Reached::Nobody, Some(reply)) if !reply.is_permanent() => Contact::Unreached(reply),
+            (Reached::Nobody | Reached::NotAsked, _) => Contact::None,
+            (Reached::Somebody, _) => Contact::Answered,
+        }
+    }
+
+    /// There is no way to a host: where the DNS does not say where it is, that goes for every message.
+    fn nobody(&mut self, reply: Reply) {
+        let is_of_dns = reply.status.is_some_and(|status| status.subject == 4);
+        if self.reached == Reached::NotAsked && is_of_dns {
+            self.reached = Reached::Nobody;
+        }
+        self.note_ours(reply);
     }
 
     fn is_over(&self) -> bool {
@@ -131,15 +209,22 @@ impl Attempt<'_> {
                     let softened = self.softened(host, Said::ByUs(reply));
                     info!(mail = self.work.mail_id, domain = %self.work.domain, %host, reply = %softened.reply(),
                         "attempt: no way to this host");
-                    self.note_ours(softened.reply().clone());
+                    self.nobody(softened.reply().clone());
                     continue;
                 }
             };
+            let addresses = self.way.family.of(addresses);
+            if addresses.is_empty() {
+                let text = format!("{host} has no address of the family that is set for it");
+                self.note_ours(unreachable(4, 4, text));
+            }
             for ip in addresses {
                 if self.opened >= CONNECTIONS_MAX {
                     return;
                 }
-                let place = Place { host: host.clone(), address: SocketAddr::new(ip, way.port) };
+                let address = SocketAddr::new(ip, way.port);
+                let socket = self.way.next.and_then(|next| next.socket.clone());
+                let place = Place { host: host.clone(), address, socket };
                 self.try_place(&place, &protection).await;
                 if self.is_over() {
                     return;
@@ -150,7 +235,7 @@ impl Attempt<'_> {
 
     /// A smarthost that is not there or sends us away is a matter between us and it, and no fault of the recipient.
     fn softened(&self, host: &Domain, said: Said) -> Said {
-        if self.courier.config.smarthost.is_none() || !said.reply().is_permanent() {
+        if self.way.next.is_none() || !said.reply().is_permanent() {
             return said;
         }
         let text = match said {
@@ -207,7 +292,10 @@ impl Attempt<'_> {
     fn note(&mut self, place: &Place, said: Said) {
         self.keep(Some(place), said.reply());
         info!(mail = self.work.mail_id, domain = %self.work.domain, host = %place.host,
-            address = %place.address, reply = %said.reply(), "attempt: no way through");
+            address = %place, reply = %said.reply(), "attempt: no way through");
+        if let (Some(provider), Said::ByHost(reply)) = (&self.provider, &said) {
+            provider.heard(reply, self.courier.world.clock.unix());
+        }
         self.notes.push(match said {
             Said::ByHost(reply) => (place.host.to_string(), reply),
             Said::ByUs(reply) => (String::new(), reply),
@@ -216,20 +304,26 @@ impl Attempt<'_> {
 
     /// Mail that reaches ourselves by way of the DNS would go round (RFC 5321 §6.3).
     fn is_ourselves(&self, link: &Link) -> bool {
-        self.courier.config.smarthost.is_none()
-            && link.peer_name().eq_ignore_ascii_case(self.courier.us.as_str())
+        self.way.next.is_none() && link.peer_name().eq_ignore_ascii_case(self.courier.us.as_str())
     }
 
     /// A connection, without TLS if that is the only way and nobody demands it.
     async fn open(&mut self, place: &Place, protection: &Protection) -> Result<Link, Said> {
         let courier = self.courier;
-        if let Some(reply) = courier.unreachable.recall(place.address, courier.world.clock.unix()) {
+        if self.reached == Reached::NotAsked {
+            self.reached = Reached::Nobody;
+        }
+        if let Some(reply) = courier.unreachable.recall(place, courier.world.clock.unix()) {
             return Err(Said::ByUs(reply));
         }
-        let login = credentials(courier.config.smarthost.as_ref()).await.map_err(Said::ByUs)?;
-        let (connector, hello, login) = (&courier.connector, &courier.hello, login.as_ref());
+        let login = credentials(self.way.next).await.map_err(Said::ByUs)?;
+        let (connector, hello, login) = (self.way.connector, &courier.hello, login.as_ref());
+        let protocol = self.way.next.map_or(Protocol::Smtp, |next| next.protocol);
         self.opened += 1;
-        let opened = Link::open(&link::Way { connector, hello, protection, login }, place).await;
+        let opened = Link::open(&link::Way { connector, hello, protection, login, protocol }, place).await;
+        if !matches!(opened, Err(OpenError::Unreachable(_))) {
+            self.reached = Reached::Somebody;
+        }
         courier.tell(self.work, place, protection, &opened);
         match opened {
             Ok(link) => Ok(link),
@@ -237,7 +331,7 @@ impl Attempt<'_> {
                 info!(mail = self.work.mail_id, host = %place.host, %reply, "TLS failed; once more in clear");
                 self.opened += 1;
                 let protection = &protection.in_clear();
-                let way = link::Way { connector, hello, protection, login };
+                let way = link::Way { connector, hello, protection, login, protocol };
                 Link::open(&way, place).await.map_err(OpenError::said)
             }
             Err(error) => Err(self.failed(place, error)),
@@ -248,7 +342,7 @@ impl Attempt<'_> {
     fn failed(&self, place: &Place, error: OpenError) -> Said {
         let courier = self.courier;
         if let OpenError::Unreachable(reply) = &error {
-            courier.unreachable.remember(place.address, reply.clone(), courier.world.clock.unix());
+            courier.unreachable.remember(place, reply.clone(), courier.world.clock.unix());
         }
         let is_of_tls = matches!(error, OpenError::Handshake { .. } | OpenError::NoTls(_));
         match error.said() {
@@ -259,130 +353,17 @@ impl Attempt<'_> {
         }
     }
 
-    /// Sends over a connection until every open recipient has an answer or the connection is of no more use.
-    async fn use_link(&mut self, mut kept: Kept, mut source: Source) {
-        let mut usable = true;
-        if self.chunks == Chunks::Forgone {
-            kept.link.forgo(Extension::Chunking);
-        }
-        while usable && kept.uses < crate::pool::USES_MAX {
-            let batch = self.next_batch(kept.link.offers());
-            if batch.is_empty() {
-                break;
-            }
-            let transaction = self.transaction(&batch, &kept.link);
-            let passed = match kept.link.offers().has(Extension::Dsn) {
-                true => NotifyPassed::Yes,
-                false => NotifyPassed::No,
-            };
-            kept.uses += 1;
-            let report = kept.link.send(transaction, self.work.message).await;
-            trail::log(self.work, &kept.link, source, &report);
-            if judge::knows_no_chunks(&report.outcomes) && self.may_go_as_data(kept.link.offers()) {
-                // It may have read the chunk as commands: no reply of this connection can be trusted.
-                self.chunks = Chunks::Forgone;
-                return;
-            }
-            usable = report.connection == Connection::Usable;
-            let settled = self.take(&batch, report, &kept.link, passed, source);
-            // What it says to the next message may mean this connection only.
-            source = Source::Kept;
-            if settled == 0 && usable {
-                return kept.link.quit().await;
-            }
-        }
-        if usable {
-            self.courier.pool.put(&self.destination, kept, self.courier.config.reuse);
-        }
-    }
-
-    /// Whether the message went in chunks and need not.
-    fn may_go_as_data(&self, offers: &Offers) -> bool {
-        offers.has(Extension::Chunking) && self.work.content.kind != ContentKind::Binary
-    }
-
-    /// Recipients without an answer, as many as one transaction may have.
-    fn next_batch(&self, offers: &Offers) -> Vec<usize> {
-        let most = offers.rcpt_max.unwrap_or(usize::MAX).min(self.courier.config.recipients).max(1);
-        let open = self.results.iter().enumerate().filter(|(_, result)| result.is_none());
-        open.map(|(at, _)| at).take(most).collect()
-    }
-
-    fn transaction(&self, batch: &[usize], link: &Link) -> Transaction {
-        let offers = link.offers();
-        let mut content = self.work.content;
-        // A message with octets over 127 goes out as it is to a server that does not announce 8BITMIME: every one in use
-        // today takes it, to convert it would break its signatures, and to return it would help nobody.
-        if content.kind == ContentKind::EightBit && !offers.has(Extension::EightBitMime) {
-            debug!(mail = self.work.mail_id, "8-bit message to a server without 8BITMIME");
-            content.kind = ContentKind::SevenBit;
-        }
-        // Raw octets in the header are SMTPUTF8 only if the sender said so (RFC 6531 §3.4); otherwise they are just broken.
-        content.utf8_header &= self.work.params.utf8;
-        let recipients = batch.iter().map(|at| self.recipients[*at].clone()).collect();
-        let mut params = self.work.params.clone();
-        // A notice asks for protection only where it can be had, and is sent in any case (RFC 8689 §5).
-        let is_protected = offers.has(Extension::RequireTls) && link.tls().level >= TlsLevel::Verified;
-        params.require_tls &= is_protected || !self.work.from.is_null();
-        let envelope = Envelope { from: self.work.from.clone(), params, recipients };
-        Transaction { envelope, content }
-    }
-
-    /// Notes the answers; says how many recipients have one now.
-    fn take(
-        &mut self,
-        batch: &[usize],
-        report: Report,
-        link: &Link,
-        notify: NotifyPassed,
-        source: Source,
-    ) -> usize {
-        let (place, tls) = (&link.place, link.tls());
-        let host = &place.host;
-        let attributed = |said: Said| match said {
-            Said::ByHost(reply) => (host.to_string(), reply),
-            Said::ByUs(Reply { code, status, text }) => {
-                (String::new(), Reply { code, status, text: format!("{host}: {text}") })
-            }
-        };
-        let judged: Vec<Judged> = judge::judge(report.outcomes, source).collect();
-        let answers: Vec<_> = batch
-            .iter()
-            .zip(&judged)
-            .filter_map(|(at, judged)| match judged {
-                Judged::Result(fate, said) => Some((&self.recipients[*at], Some(*fate), said.reply())),
-                Judged::NextHost(said) => Some((&self.recipients[*at], None, said.reply())),
-                Judged::Again => None,
-            })
-            .collect();
-        let at = self.courier.world.clock.unix();
-        let shown = tls.to_string();
-        let stop = Stop { domain: self.work.domain, place: Some(place), tls: &shown, at };
-        self.trail.answered(stop, &answers);
-        let mut settled = 0;
-        for (at, judged) in batch.iter().zip(judged) {
-            match judged {
-                Judged::Result(fate, said) => {
-                    settled += 1;
-                    let (host, reply) = attributed(said);
-                    self.results[*at] = Some(Tried { fate, host, reply, notify, tls: Some(tls.clone()) });
-                }
-                Judged::NextHost(said) => self.notes.push(attributed(said)),
-                Judged::Again => {}
-            }
-        }
-        settled
-    }
-
     /// No host is left. If every one of them has said never, it is never; one that may come round is enough to wait.
-    fn settle_the_rest(&mut self) {
+    fn settle_the_rest(&mut self) -> Option<Reply> {
         let softest = self.notes.iter().rev().find(|(_, reply)| !reply.is_permanent());
         let (host, reply) = match softest.or(self.notes.last()) {
             Some(note) => note.clone(),
             None => (String::new(), unreachable(4, 2, "no host could be tried in this attempt".to_owned())),
         };
         let fate = if reply.is_permanent() { Fate::Failed } else { Fate::Deferred };
+        let mut said = None;
         for result in self.results.iter_mut().filter(|result| result.is_none()) {
+            said.get_or_insert_with(|| reply.clone());
             *result = Some(Tried {
                 fate,
                 host: host.clone(),
@@ -391,5 +372,6 @@ impl Attempt<'_> {
                 tls: None,
             });
         }
+        said
     }
 }

@@ -1,19 +1,24 @@
 //! The `delivery { … }` node: ports, schedule, smarthost, limits.
 
+pub use crate::next_host::{Login, Protocol, Security, Smarthost, decode_smarthost};
+use crate::next_host::{decode_next_host, readable};
 use crate::route::Exit;
 use crate::schedule::{FACTOR_MAX, Retry};
 use crate::tls_config::{self, TlsConfig};
-use config::{Arg, Section};
+use crate::ways;
+pub use crate::ways::{Family, Pattern, Route};
+use config::Section;
 use mail::Domain;
-use std::fmt;
+use policy::Rate;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use storage::FailingRule;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+const SMARTHOST: &str = "Another server that takes all mail that leaves.";
 
 /// Checked options of outgoing mail.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,11 +31,19 @@ pub struct Config {
     pub hostname: Option<Domain>,
     /// Takes all mail that leaves, instead of the hosts in the DNS.
     pub smarthost: Option<Smarthost>,
+    /// Other ways for some mail.
+    pub routes: Vec<Route>,
+    /// Which addresses of hosts are tried.
+    pub family: Family,
     pub retry: Retry,
     /// Attempts at the same time, in all.
     pub concurrency: usize,
     /// Attempts at the same time to one domain, or to the smarthost.
     pub per_destination: usize,
+    /// Attempts at the same time to all domains of one provider.
+    pub per_provider: usize,
+    /// Messages to one domain, or to the smarthost, in a time; `None`: no limit.
+    pub rate: Option<Rate>,
     /// Most recipients of one transaction (RFC 5321 §4.5.3.1.8 makes each server take 100).
     pub recipients: usize,
     /// How long one connection may take to come about.
@@ -60,9 +73,13 @@ impl Default for Config {
             port: 25,
             hostname: None,
             smarthost: None,
+            routes: Vec::new(),
+            family: Family::Any,
             retry: Retry::default(),
             concurrency: 50,
             per_destination: 5,
+            per_provider: 20,
+            rate: None,
             recipients: 100,
             connect_timeout: Duration::from_secs(30),
             reuse: Duration::from_secs(5),
@@ -77,78 +94,6 @@ impl Default for Config {
     }
 }
 
-/// Another server that takes all mail that leaves.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Smarthost {
-    pub host: Domain,
-    pub port: u16,
-    pub security: Security,
-    pub login: Option<Login>,
-}
-
-/// How the way to a smarthost is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// TLS from the first octet, with a certificate that verifies.
-    Implicit,
-    /// STARTTLS, with a certificate that verifies.
-    Required,
-    /// STARTTLS where it is offered, with any certificate.
-    Opportunistic,
-    /// No TLS.
-    None,
-}
-
-impl Security {
-    /// Whether nobody but the right server can be at the other end.
-    pub fn is_verified(self) -> bool {
-        matches!(self, Self::Implicit | Self::Required)
-    }
-}
-
-/// Name and password at a smarthost. The file is read for each connection, so that a new password needs no reload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Login {
-    pub user: String,
-    pub password_file: PathBuf,
-}
-
-/// A host and a port, as `smtp.relay.example:587`, `192.0.2.1` or `[2001:db8::1]:25`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct HostPort {
-    host: Domain,
-    port: Option<u16>,
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.port {
-            Some(port) => write!(f, "{}:{port}", self.host),
-            None => self.host.fmt(f),
-        }
-    }
-}
-
-impl HostPort {
-    fn parse(text: &str) -> Result<Self, String> {
-        let bracket = text.rfind(']').map_or(0, |at| at + 1);
-        let (host, port) = match text[bracket..].rfind(':') {
-            Some(colon) => {
-                let (host, port) = text.split_at(bracket + colon);
-                let port = port[1..].parse().map_err(|_| format!("{} is no port", &port[1..]))?;
-                (host, Some(port))
-            }
-            None => (text, None),
-        };
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let host = match bare.parse::<IpAddr>() {
-            Ok(ip) => Domain::from_ip(ip),
-            Err(_) => Domain::parse(host).map_err(|error| error.to_string())?,
-        };
-        Ok(Self { host, port })
-    }
-}
-
 /// Reads the node.
 pub fn decode(section: &mut Section<'_>) -> Config {
     let usual = Config::default();
@@ -156,6 +101,7 @@ pub fn decode(section: &mut Section<'_>) -> Config {
         .flag("remote", "Whether mail may leave; without it this server delivers to its own domains only.")
         .or(usual.exit == Exit::Open);
     let (keep_attempts, suppress) = decode_memory(section, &usual);
+    let (per_provider, rate) = decode_pace(section, &usual);
     Config {
         exit: if remote { Exit::Open } else { Exit::Closed },
         port: section
@@ -170,13 +116,11 @@ pub fn decode(section: &mut Section<'_>) -> Config {
                 "The name said in EHLO; default: the server's hostname.",
             )
             .optional(),
-        smarthost: section
-            .child_if_present(
-                "smarthost",
-                "Another server that takes all mail that leaves.",
-                decode_smarthost,
-            )
-            .flatten(),
+        smarthost: section.child_if_present("smarthost", SMARTHOST, decode_smarthost).flatten(),
+        routes: ways::decode(section, decode_next_host),
+        family: section
+            .choice("family", &Family::WORDS, "Which addresses of mail hosts are tried, and which first.")
+            .or(usual.family),
         retry: section.child("retry", "When mail that could not be delivered is tried again.", decode_retry),
         concurrency: section
             .count("concurrency", "Deliveries at the same time, in all.")
@@ -186,6 +130,8 @@ pub fn decode(section: &mut Section<'_>) -> Config {
             .count("concurrency-per-destination", "Deliveries at the same time to one domain.")
             .within(1..=1000)
             .or(usual.per_destination),
+        per_provider,
+        rate,
         recipients: section
             .count("recipients", "Most recipients of one transaction.")
             .within(1..=10_000)
@@ -268,6 +214,26 @@ fn decode_retry(section: &mut Section<'_>) -> Retry {
     retry
 }
 
+/// How much others get.
+fn decode_pace(section: &mut Section<'_>, usual: &Config) -> (usize, Option<Rate>) {
+    let per_provider = section
+        .count(
+            "concurrency-per-provider",
+            "Deliveries at the same time to all domains whose mail one provider takes; fewer while it says 421 or the like.",
+        )
+        .within(1..=10_000)
+        .or(usual.per_provider);
+    let rate = section
+        .parsed(
+            "rate-per-destination",
+            "a rate like \"60/1m\"",
+            Rate::parse,
+            "Messages to one domain, or to the smarthost, as \"600/1m\"; without it there is no limit.",
+        )
+        .optional();
+    (per_provider, rate)
+}
+
 /// What is remembered of attempts and of addresses.
 fn decode_memory(section: &mut Section<'_>, usual: &Config) -> (Duration, Option<FailingRule>) {
     let keep_attempts = section
@@ -299,57 +265,7 @@ fn decode_suppress(section: &mut Section<'_>) -> Option<FailingRule> {
     (after > 0).then(|| FailingRule { after, within: seconds(within), keep: seconds(keep) })
 }
 
-/// Reads host, port, TLS and login of a server that takes mail for others.
-pub fn decode_smarthost(section: &mut Section<'_>) -> Option<Smarthost> {
-    const DOC: &str = "Name or address, and port (default 587; 465 with tls=\"implicit\").";
-    let server = section.parsed(Arg("server"), "a host name and a port", HostPort::parse, DOC).required();
-    let implicit = server.as_ref().is_some_and(|server| server.port == Some(465));
-    let usual = if implicit { Security::Implicit } else { Security::Required };
-    let levels = [
-        ("implicit", Security::Implicit),
-        ("required", Security::Required),
-        ("opportunistic", Security::Opportunistic),
-        ("none", Security::None),
-    ];
-    let security = section
-        .choice("tls", &levels, "How the way is protected; on port 465 the default is \"implicit\".")
-        .or(usual);
-    let user = section.text("user", "Name to log in with.").optional();
-    let password_file = section
-        .path("password-file", "File whose first line is the password.")
-        .check(|path| readable(path))
-        .optional();
-    let login = match (user, password_file) {
-        (Some(user), Some(password_file)) => Some(Login { user, password_file }),
-        (None, None) => None,
-        // One that cannot be read was reported.
-        (Some(_), None) if section.has("password-file") => None,
-        (Some(_), None) => {
-            section.problem(
-                section.span(),
-                "`user` needs a `password-file`",
-                "name the file that holds the password",
-            );
-            None
-        }
-        (None, Some(_)) => {
-            section.problem(section.span(), "`password-file` needs a `user`", "name the user to log in as");
-            None
-        }
-    };
-    if login.is_some() && matches!(security, Security::Opportunistic | Security::None) {
-        section.problem(
-            section.span(),
-            "the password would travel without a verified TLS connection",
-            "use tls=\"required\" or tls=\"implicit\"; `ca-file` names a certificate authority of your own",
-        );
-    }
-    let server = server?;
-    let port = server.port.unwrap_or(if security == Security::Implicit { 465 } else { 587 });
-    Some(Smarthost { host: server.host, port, security, login })
-}
-
-fn decode_sources(section: &mut Section<'_>) -> Vec<IpAddr> {
+pub(crate) fn decode_sources(section: &mut Section<'_>) -> Vec<IpAddr> {
     let addresses =
         section.ip("source-address", "Address to connect from; one of each family may stand here.").many();
     for is_v4 in [true, false] {
@@ -363,12 +279,6 @@ fn decode_sources(section: &mut Section<'_>) -> Vec<IpAddr> {
         }
     }
     addresses
-}
-
-fn readable(path: &Path) -> Result<(), String> {
-    std::fs::File::open(path)
-        .map(drop)
-        .map_err(|error| format!("must be readable, but {}: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -399,7 +309,8 @@ mod tests {
                 hostname "Out.example.org"
                 smarthost "smtp.relay.example:587" {{ user "me"; password-file "{0}" }}
                 retry {{ first "10s"; factor 1.5; max "1h"; give-up "2d"; delay-notice "0s" }}
-                concurrency 7; concurrency-per-destination 2; recipients 10
+                concurrency 7; concurrency-per-destination 2; recipients 10; family "ipv4-only"
+                concurrency-per-provider 9; rate-per-destination "600/1m"
                 connect-timeout "5s"; reuse "0s"; stop-grace "1s"; notice-max "10KiB"; keep-attempts "1d"
                 suppress {{ after 5; within "7d"; keep "2h" }}
                 source-address "192.0.2.1" "2001:db8::1"
@@ -416,7 +327,11 @@ mod tests {
                 port: 587,
                 security: Security::Required,
                 login: Some(Login { user: "me".into(), password_file: secret.clone() }),
+                protocol: Protocol::Smtp,
+                socket: None,
             }),
+            routes: Vec::new(),
+            family: Family::V4Only,
             retry: Retry {
                 first: Duration::from_secs(10),
                 factor: 1.5,
@@ -427,6 +342,8 @@ mod tests {
             },
             concurrency: 7,
             per_destination: 2,
+            per_provider: 9,
+            rate: Some(Rate::parse("600/1m").unwrap()),
             recipients: 10,
             connect_timeout: Duration::from_secs(5),
             reuse: Duration::ZERO,
@@ -449,20 +366,41 @@ mod tests {
     }
 
     #[test]
-    fn smarthosts() {
-        for (text, want) in [
-            ("\"relay.example\"", "relay.example 587 Required"),
-            ("\"relay.example:465\"", "relay.example 465 Implicit"),
-            ("\"relay.example\" tls=\"implicit\"", "relay.example 465 Implicit"),
-            ("\"relay.example:25\" tls=\"none\"", "relay.example 25 None"),
-            ("\"192.0.2.1\" tls=\"opportunistic\"", "[192.0.2.1] 587 Opportunistic"),
-            ("\"[2001:db8::1]:26\"", "[IPv6:2001:db8::1] 26 Required"),
-            ("\"[IPv6:2001:db8::1]\"", "[IPv6:2001:db8::1] 587 Required"),
-        ] {
-            let smarthost = read(&format!("delivery {{ smarthost {text} }}")).unwrap().smarthost.unwrap();
-            let got = format!("{} {} {:?}", smarthost.host, smarthost.port, smarthost.security);
-            assert_eq!(got, want, "{text}");
-        }
+    fn routes_are_read() {
+        let got = read(
+            r#"delivery {
+                route "store" { recipients "example.net" "*.example.net"; to "unix:/run/store/lmtp" }
+                route "near" { senders "a@example.org" "<>"; to "192.0.2.9" protocol="lmtp"; concurrency 3 }
+                route "six" { recipients "v6.example"; family "ipv6-only"; source-address "2001:db8::5"; rate "5/1s" }
+                route "relay" { to "relay.example:25" tls="opportunistic" }
+            }"#,
+        )
+        .unwrap();
+        let shown: Vec<String> = got
+            .routes
+            .iter()
+            .map(|route| match &route.to {
+                Some(to) => format!("{} {} {:?} {:?}", route.name, to.place(), to.protocol, to.security),
+                None => format!(
+                    "{} {:?} {:?} {:?}",
+                    route.name,
+                    route.family,
+                    route.source_addresses,
+                    route.rate.is_some()
+                ),
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "store unix:/run/store/lmtp Lmtp None",
+                "near [192.0.2.9]:24 Lmtp None",
+                "six V6Only [2001:db8::5] true",
+                "relay relay.example:25 Smtp Opportunistic",
+            ]
+        );
+        assert_eq!((got.routes[0].recipients.len(), got.routes[1].senders.len()), (2, 2));
+        assert_eq!(got.routes[1].concurrency, Some(3));
     }
 
     #[test]
@@ -485,6 +423,10 @@ mod tests {
                 "`source-address` names more than one IPv4 address",
             ),
             ("ca-file \"/nonexistent/ca\"", "must be readable"),
+            ("route \"a\" { recipients \"a@b\" }", "a route is for whole domains"),
+            ("route \"a\" { }; route \"a\" { }", "two routes are called \"a\""),
+            ("route \"a\" { to \"unix:x\" }", "begins with a slash"),
+            ("route \"a\" { to \"unix:/x\" tls=\"required\" }", "there is no TLS on a Unix socket"),
             ("smart \"x\"", "smart"),
         ] {
             let got = read(&format!("delivery {{ {text} }}")).unwrap_err();

@@ -2,11 +2,12 @@
 
 use crate::attempt::{Courier, NotifyPassed, Tried, Work};
 use crate::intake::Intake;
+use crate::lanes::{Contact, Turn};
 use crate::link::unreachable;
-use crate::local::{self, Filed};
+use crate::local;
 use crate::reports::may_hold_report;
 use crate::schedule::Fate;
-use crate::settle::{self, Settling};
+use crate::settle::{self, Found, Settling};
 use crate::tls_policy::Wish;
 use crate::trail::Trail;
 use crate::work;
@@ -47,58 +48,56 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Attempts a claim that was taken `since` then, and writes down what came of it. Gives the time at which the first
-    /// of its recipients is due again, in seconds since 1970.
-    pub(crate) async fn run(mut self, claim: Claim, since: Instant) -> Option<i64> {
+    /// Attempts a claim that was taken `since` then, or puts it off, and writes down what came of it.
+    pub(crate) async fn run(mut self, claim: Claim, since: Instant, turn: Turn) -> Ran {
         if since.elapsed() > RENEWAL && !self.is_still_ours(&claim).await {
-            return None;
+            return Ran::NOTHING;
         }
-        if self.courier.config.smarthost.is_none() && goes_to_several_domains(&claim) {
+        if !self.courier.has_one_way() && goes_to_several_domains(&claim) {
             // Taken for a smarthost that a reload has taken away: it is claimed anew, domain by domain.
             if let Err(error) = self.store.release(claim).await {
                 warn!(%error, "a claim could not be given back; it will be free when its lease ends");
             }
-            return None;
+            return Ran::NOTHING;
+        }
+        if let Turn::Later(until) = turn {
+            return self.put_off(claim, until).await;
         }
         let (message, look) = match self.read(&claim).await {
             Ok(Some(read)) => read,
             Ok(None) => {
                 info!(mail = claim.mail_id, "the message was removed from the queue");
-                return None;
+                return Ran::NOTHING;
             }
             Err(cause) => {
                 error!(mail = claim.mail_id, %cause, "a queued message cannot be read");
                 let reply = unreachable(3, 0, "the message cannot be read from our disk".to_owned());
                 let results = vec![Some(Tried::deferred(reply)); claim.recipients.len()];
-                let nothing = Message::new(Blob::from_bytes(*b""));
-                return self.settle(claim, nothing, results, (Trail::default(), None)).await;
+                let due = self.settle(claim, nothing(), results, Found::default()).await;
+                return Ran { due, ..Ran::NOTHING };
             }
         };
         let mut results: Vec<Option<Tried>> = vec![None; claim.recipients.len()];
-        let mut trail = Trail::default();
+        let mut found = Found::default();
         if let Some(reply) = self.is_too_late(&claim) {
             results.fill(Some(Tried { fate: Fate::Failed, ..Tried::deferred(reply) }));
         }
-        let filed = local::file(&self.intake, &claim, &message, &mut results).await;
-        let away: Vec<usize> = (0..results.len()).filter(|at| results[*at].is_none()).collect();
-        let recipients: Vec<Recipient> =
-            away.iter().map(|at| claim.recipients[*at].recipient.clone()).collect();
-        let mut answers: Vec<Option<Tried>> = vec![None; recipients.len()];
-        let whole = match recipients.is_empty() {
-            true => Whole::Yes,
-            false => {
-                let so_far = (&mut answers[..], &mut trail);
-                self.attempt(&claim, &message, look, &recipients, so_far).await
-            }
-        };
-        for (at, answer) in away.into_iter().zip(answers) {
-            results[at] = answer;
+        found.filed = local::file(&self.intake, &claim, &message, &mut results).await;
+        if let Turn::Down(reply) = turn {
+            results.iter_mut().for_each(|result| {
+                result.get_or_insert_with(|| Tried::deferred(reply.clone()));
+            });
         }
+        let away: Vec<usize> = (0..results.len()).filter(|at| results[*at].is_none()).collect();
+        let so_far = (&mut results[..], &mut found.trail);
+        let whole = self.send_to(&away, &claim, &message, look, so_far).await;
+        let mut contact = Contact::None;
         match whole {
-            Whole::Yes | Whole::CutShort => {}
+            Whole::CutShort => {}
+            Whole::Yes(said) => contact = said,
             Whole::LeaseLost => {
                 warn!(mail = claim.mail_id, "somebody else has taken over the message");
-                return None;
+                return Ran::NOTHING;
             }
             Whole::TimeUp => {
                 let reply = unreachable(4, 7, "the attempt took too long".to_owned());
@@ -107,7 +106,19 @@ impl Job {
                 });
             }
         }
-        self.settle(claim, message, results, (trail, filed)).await
+        if let Contact::Paused(until) = contact {
+            found.later = Some(until);
+        }
+        let due = self.settle(claim, message, results, found).await;
+        Ran { due, contact }
+    }
+
+    /// Nobody is asked now.
+    async fn put_off(self, claim: Claim, until: i64) -> Ran {
+        let found = Found { later: Some(until), ..Found::default() };
+        let results = vec![None; claim.recipients.len()];
+        let due = self.settle(claim, nothing(), results, found).await;
+        Ran { due, contact: Contact::None }
     }
 
     /// What is said of a message that had to be delivered by now, or go back (RFC 2852 §4.1).
@@ -138,6 +149,28 @@ impl Job {
                 false
             }
         }
+    }
+
+    /// Attempts the message for some of its recipients, by their places.
+    async fn send_to(
+        &mut self,
+        places: &[usize],
+        claim: &Claim,
+        message: &Message,
+        look: Look,
+        (results, trail): (&mut [Option<Tried>], &mut Trail),
+    ) -> Whole {
+        let recipients: Vec<Recipient> =
+            places.iter().map(|at| claim.recipients[*at].recipient.clone()).collect();
+        if recipients.is_empty() {
+            return Whole::Yes(Contact::None);
+        }
+        let mut answers: Vec<Option<Tried>> = vec![None; recipients.len()];
+        let whole = self.attempt(claim, message, look, &recipients, (&mut answers, trail)).await;
+        for (at, answer) in places.iter().zip(answers) {
+            results[*at] = answer;
+        }
+        whole
     }
 
     async fn attempt(
@@ -173,7 +206,7 @@ impl Job {
         let end = Instant::now() + ATTEMPT_MAX;
         loop {
             tokio::select! {
-                () = &mut attempt => return Whole::Yes,
+                contact = &mut attempt => return Whole::Yes(contact),
                 () = &mut cut_now => return Whole::CutShort,
                 () = tokio::time::sleep_until(end) => return Whole::TimeUp,
                 () = tokio::time::sleep(RENEWAL) => {}
@@ -192,7 +225,7 @@ impl Job {
         claim: Claim,
         message: Message,
         results: Vec<Option<Tried>>,
-        found: (Trail, Option<Filed>),
+        found: Found,
     ) -> Option<i64> {
         let settling = Settling {
             store: &self.store,
@@ -208,10 +241,26 @@ fn goes_to_several_domains(claim: &Claim) -> bool {
     claim.recipients.iter().any(|one| one.recipient.address.domain() != &claim.domain)
 }
 
+/// In place of a message that is not needed, or cannot be read.
+fn nothing() -> Message {
+    Message::new(Blob::from_bytes(*b""))
+}
+
+/// What came of a claim.
+pub(crate) struct Ran {
+    /// When the first of its recipients is due again, in seconds since 1970.
+    pub due: Option<i64>,
+    pub contact: Contact,
+}
+
+impl Ran {
+    const NOTHING: Self = Self { due: None, contact: Contact::None };
+}
+
 /// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Whole {
-    Yes,
+    Yes(Contact),
     /// The server stops: some recipients may have no result.
     CutShort,
     /// Longer than [`ATTEMPT_MAX`].

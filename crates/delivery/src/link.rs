@@ -10,7 +10,9 @@ use smtp_proto::client::{
     Timeouts, Transaction,
 };
 use smtp_proto::{Extension, Offers, Secret};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 /// How far the words of the peer are followed before a connection is given up, in events of one set-up.
 const EVENTS_MAX: usize = 16;
@@ -24,6 +26,7 @@ pub(crate) struct Way<'a> {
     pub hello: &'a Domain,
     pub protection: &'a Protection,
     pub login: Option<&'a Credentials>,
+    pub protocol: Protocol,
 }
 
 /// A host and one of its addresses.
@@ -31,6 +34,18 @@ pub(crate) struct Way<'a> {
 pub(crate) struct Place {
     pub host: Domain,
     pub address: SocketAddr,
+    /// A Unix socket instead of the address.
+    pub socket: Option<PathBuf>,
+}
+
+impl fmt::Display for Place {
+    /// Where it is, without its name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.socket {
+            Some(path) => write!(f, "unix:{}", path.display()),
+            None => self.address.fmt(f),
+        }
+    }
 }
 
 /// Why there is no link.
@@ -73,14 +88,18 @@ pub(crate) struct Link {
 impl Link {
     /// Connects and comes as far as the first MAIL.
     pub(crate) async fn open(way: &Way<'_>, place: &Place) -> Result<Self, OpenError> {
-        let mut conn = way.connector.connect(place.address).await.map_err(|error| {
-            OpenError::Unreachable(unreachable(4, 1, format!("{} at {}: {error}", place.host, place.address)))
+        let conn = match &place.socket {
+            Some(path) => way.connector.connect_local(path).await,
+            None => way.connector.connect(place.address).await,
+        };
+        let mut conn = conn.map_err(|error| {
+            OpenError::Unreachable(unreachable(4, 1, format!("{} at {place}: {error}", place.host)))
         })?;
         if way.protection.start == Start::AtOnce {
             handshake(&mut conn, way.protection, place).await?;
         }
         let options =
-            Options { hello: way.hello.clone(), timeouts: Timeouts::default(), protocol: Protocol::Smtp };
+            Options { hello: way.hello.clone(), timeouts: Timeouts::default(), protocol: way.protocol };
         let mut link = Self {
             conn,
             session: Session::new(options),

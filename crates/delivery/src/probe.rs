@@ -1,5 +1,6 @@
 //! One look at a mail host as a delivery would take it, without mail: what the signed DNS says, and what the host shows.
 
+use crate::config::Protocol;
 use crate::dane::{self, Found, HostFacts};
 use crate::link::{Link, Place, Way};
 use crate::mx;
@@ -52,9 +53,14 @@ impl Prober {
         let (records, protection) = self.protection(host, &facts.tlsa)?;
         let mut tried = Vec::new();
         for ip in mx::understand(host, facts.addresses.clone()).unwrap_or_default() {
-            let place = Place { host: host.clone(), address: SocketAddr::new(ip, port) };
-            let way =
-                Way { connector: &self.connector, hello: &self.hello, protection: &protection, login: None };
+            let place = Place { host: host.clone(), address: SocketAddr::new(ip, port), socket: None };
+            let way = Way {
+                connector: &self.connector,
+                hello: &self.hello,
+                protection: &protection,
+                login: None,
+                protocol: Protocol::Smtp,
+            };
             let seen = match Link::open(&way, &place).await {
                 Ok(mut link) => {
                     let tls = link.tls();

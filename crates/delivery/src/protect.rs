@@ -2,7 +2,7 @@
 //! ([`crate::tls_policy`]), and made into what a connection needs.
 
 use crate::attempt::Courier;
-use crate::config::Security;
+use crate::config::{Security, Smarthost};
 use crate::dane::{self, Found};
 use crate::mx::{self, Ask, Hop};
 use crate::sts::Looked;
@@ -64,6 +64,16 @@ pub(crate) struct Way {
     pub port: u16,
     /// `None` where the configuration names the next hop: then it says how, and nobody else.
     pub rules: Option<DomainRules>,
+    /// What the configuration says of a next hop that it names.
+    named: (Security, Reach),
+}
+
+/// How far octets go to a next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    Net,
+    /// They stay on this machine.
+    Machine,
 }
 
 /// What is demanded for a destination that the DNS leads to.
@@ -88,11 +98,12 @@ pub(crate) struct Plan {
 
 impl Courier {
     /// The hosts for a message, and the rules for them.
-    pub(crate) async fn way(&self, work: &Work<'_>) -> Result<Way, Reply> {
+    pub(crate) async fn way(&self, work: &Work<'_>, next: Option<&Smarthost>) -> Result<Way, Reply> {
         let world = &self.world;
-        if let Some(smarthost) = &self.config.smarthost {
-            let hop = Hop::certain(smarthost.host.clone());
-            return Ok(Way { hop, port: smarthost.port, rules: None });
+        if let Some(next) = next {
+            let hop = Hop::certain(next.host.clone());
+            let reach = if next.socket.is_some() { Reach::Machine } else { Reach::Net };
+            return Ok(Way { hop, port: next.port, rules: None, named: (next.security, reach) });
         }
         let ask = match self.config.tls.dane && work.wish != Wish::NotRequired {
             true => Ask::Proven,
@@ -108,12 +119,13 @@ impl Courier {
             self.tell_of_policy(work, trouble);
         }
         let rules = DomainRules { minimum, trusted: trusted.to_vec(), looked };
-        Ok(Way { hop, port: self.config.port, rules: Some(rules) })
+        let named = (Security::Opportunistic, Reach::Net);
+        Ok(Way { hop, port: self.config.port, rules: Some(rules), named })
     }
 
     /// How a host is to be reached, or why not.
     pub(crate) async fn plan(&self, work: &Work<'_>, way: &Way, host: &Domain) -> Result<Plan, Reply> {
-        let Some(rules) = &way.rules else { return self.plan_for_smarthost(work, host).await };
+        let Some(rules) = &way.rules else { return self.plan_for_next(work, way, host).await };
         let wants_dane = self.config.tls.dane && work.wish != Wish::NotRequired;
         let (addresses, found) = match wants_dane {
             true => {
@@ -147,10 +159,10 @@ impl Courier {
     }
 
     /// A next hop from the configuration, which says how it is protected; REQUIRETLS may demand more.
-    async fn plan_for_smarthost(&self, work: &Work<'_>, host: &Domain) -> Result<Plan, Reply> {
-        let security =
-            self.config.smarthost.as_ref().map_or(Security::Required, |smarthost| smarthost.security);
+    async fn plan_for_next(&self, work: &Work<'_>, way: &Way, host: &Domain) -> Result<Plan, Reply> {
+        let (security, reach) = way.named;
         let (start, proof) = match security {
+            Security::None if reach == Reach::Machine => (Start::Never, Proof::Nothing),
             Security::Implicit => (Start::AtOnce, Proof::Root),
             Security::Required => (Start::OnOffer, Proof::Root),
             Security::Opportunistic if work.wish == Wish::Required => (Start::OnOffer, Proof::Root),

@@ -32,6 +32,16 @@ pub(crate) struct Settling<'a> {
     pub config: &'a Config,
 }
 
+/// What an attempt has found besides the results.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub trail: Trail,
+    /// What is filed here.
+    pub filed: Option<Filed>,
+    /// Recipients without a result were not tried, and are due then.
+    pub later: Option<i64>,
+}
+
 /// Writes what is known. Recipients without a result are given back as they were. Gives the earliest new time, in
 /// seconds since 1970.
 pub(crate) async fn settle(
@@ -39,10 +49,13 @@ pub(crate) async fn settle(
     claim: Claim,
     message: Message,
     results: Vec<Option<Tried>>,
-    (trail, filed): (Trail, Option<Filed>),
+    found: Found,
 ) -> Option<i64> {
+    let Found { trail, filed, later } = found;
     let verdicts = verdicts(settling.config, &claim, &results);
+    let put_off = later.map(|due| put_off_untried(&claim, &results, due)).unwrap_or_default();
     let (mut outcomes, reports) = decide(settling, &claim, results);
+    outcomes.extend(put_off);
     let notice = match settling.notice(&claim, message, reports).await {
         Ok(notice) => notice,
         Err(reason) => {
@@ -65,6 +78,21 @@ pub(crate) async fn settle(
     let filed = filed.map(|filed| filed.recipients).unwrap_or_default();
     settling.write(claim, settlement, &filed).await;
     due
+}
+
+/// Those who have no result, because nobody was asked.
+fn put_off_untried(claim: &Claim, results: &[Option<Tried>], due: i64) -> Vec<Outcome> {
+    let untried = claim.recipients.iter().zip(results).filter(|(_, result)| result.is_none());
+    let reply = Reply::bare(451, "not tried");
+    untried
+        .map(|(recipient, _)| Outcome {
+            recipient: recipient.id,
+            at: due,
+            host: String::new(),
+            reply: reply.clone(),
+            next: Next::Later { due },
+        })
+        .collect()
 }
 
 /// The schedule's word for each result, and what the sender is told.

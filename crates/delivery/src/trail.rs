@@ -78,7 +78,7 @@ impl Trail {
             recipient_count: recipients.len() as u64,
             recipients: recipients.join(" "),
             host: stop.place.map(|place| place.host.to_string()).unwrap_or_default(),
-            address: stop.place.map(|place| place.address.to_string()).unwrap_or_default(),
+            address: stop.place.map(ToString::to_string).unwrap_or_default(),
             tls: stop.tls.to_owned(),
             result,
             reply: reply.clone(),
@@ -101,7 +101,7 @@ pub(crate) fn log(work: &Work<'_>, link: &Link, source: Source, report: &Report)
     });
     let TlsUsed { level, version, why } = link.tls();
     info!(mail = work.mail_id, conn = link.id(), domain = %work.domain, host = %link.place.host,
-        address = %link.place.address, tls = %level, version, %why, kept = source == Source::Kept, recipients = report.outcomes.len(),
+        address = %link.place, tls = %level, version, %why, kept = source == Source::Kept, recipients = report.outcomes.len(),
         accepted, reply = reply.unwrap_or_default(), "attempt");
 }
 
@@ -113,8 +113,11 @@ mod tests {
     #[test]
     fn recipients_with_one_answer_share_an_entry() {
         let domain = Domain::parse("e.ex").unwrap();
-        let place =
-            Place { host: Domain::parse("mx.e.ex").unwrap(), address: "192.0.2.1:25".parse().unwrap() };
+        let place = Place {
+            host: Domain::parse("mx.e.ex").unwrap(),
+            address: "192.0.2.1:25".parse().unwrap(),
+            socket: None,
+        };
         let stop = Stop { domain: &domain, place: Some(&place), tls: "none", at: 5 };
         let to: Vec<Recipient> = ["a@e.ex", "b@e.ex", "c@e.ex"]
             .map(|text| Recipient::plain(Address::parse(text).unwrap()))

@@ -1,9 +1,9 @@
 //! Addresses that could not be reached a moment ago, so that a queue full of mail for a dead host does not wait for it
 //! message by message (RFC 5321 §4.5.4.1).
 
+use crate::link::Place;
 use mail::Reply;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const ADDRESSES_MAX: usize = 1000;
 /// What is known of addresses that did not answer. Times are seconds since 1970.
 pub(crate) struct Unreachable {
     remembered: i64,
-    places: Mutex<HashMap<SocketAddr, (i64, Reply)>>,
+    places: Mutex<HashMap<String, (i64, Reply)>>,
 }
 
 impl Unreachable {
@@ -26,8 +26,9 @@ impl Unreachable {
     }
 
     /// Why the address was not reached, if that is not long ago.
-    pub(crate) fn recall(&self, address: SocketAddr, now: i64) -> Option<Reply> {
+    pub(crate) fn recall(&self, place: &Place, now: i64) -> Option<Reply> {
         let mut places = self.lock();
+        let address = place.to_string();
         let (since, reply) = places.get(&address)?;
         if self.is_recent(*since, now) {
             return Some(reply.clone());
@@ -36,14 +37,19 @@ impl Unreachable {
         None
     }
 
-    pub(crate) fn remember(&self, address: SocketAddr, reply: Reply, now: i64) {
+    pub(crate) fn remember(&self, place: &Place, reply: Reply, now: i64) {
         let mut places = self.lock();
         if places.len() >= ADDRESSES_MAX {
             places.retain(|_, (since, _)| self.is_recent(*since, now));
         }
         if places.len() < ADDRESSES_MAX {
-            places.insert(address, (now, reply));
+            places.insert(place.to_string(), (now, reply));
         }
+    }
+
+    /// Forgets all.
+    pub(crate) fn forgive(&self) {
+        self.lock().clear();
     }
 
     /// A clock that was set back makes nothing recent.
@@ -51,7 +57,7 @@ impl Unreachable {
         (0..self.remembered).contains(&(now - since))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, (i64, Reply)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (i64, Reply)>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -61,13 +67,18 @@ mod tests {
     use super::*;
     use mail::Status;
 
+    fn place(address: &str) -> Place {
+        let host = mail::Domain::parse("mx.e.ex").unwrap();
+        Place { host, address: address.parse().unwrap(), socket: None }
+    }
+
     fn reply() -> Reply {
         Reply::new(451, Status::transient(4, 1), "connection refused")
     }
 
     #[test]
     fn failures_are_remembered_for_a_while() {
-        let address: SocketAddr = "192.0.2.1:25".parse().unwrap();
+        let address = &place("192.0.2.1:25");
         for (first_retry, after, known) in [
             (300, 0, true),
             (300, 59, true),
@@ -88,12 +99,12 @@ mod tests {
     #[test]
     fn there_is_an_end_to_remembering() {
         let unreachable = Unreachable::new(Duration::from_secs(300));
-        let address = |n: usize| SocketAddr::from(([192, 0, (n >> 8) as u8, n as u8], 25));
+        let address = |n: usize| place(&format!("192.0.{}.{}:25", n >> 8, n & 255));
         for n in 0..ADDRESSES_MAX + 10 {
-            unreachable.remember(address(n), reply(), 1000);
+            unreachable.remember(&address(n), reply(), 1000);
         }
         assert_eq!(unreachable.lock().len(), ADDRESSES_MAX);
-        unreachable.remember(address(5000), reply(), 1060);
+        unreachable.remember(&address(5000), reply(), 1060);
         assert_eq!(unreachable.lock().len(), 1);
     }
 }

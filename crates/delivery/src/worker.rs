@@ -2,15 +2,14 @@
 
 use crate::attempt::Courier;
 use crate::config::Config;
+use crate::equip::courier;
 use crate::intake::Intake;
-use crate::job::{Cut, Job, LEASE};
-use crate::pool::Pool;
-use crate::protect::TlsChoice;
-use crate::sts::{REFRESH_PERIOD, StsPolicies};
-use crate::unreachable::Unreachable;
+use crate::job::{Cut, Job, LEASE, Ran};
+use crate::lanes::{Again, Contact, Lanes, Turn};
+use crate::sts::REFRESH_PERIOD;
 use mail::Domain;
-use net::{ClientTls, Connector, Fetcher, Roots, TlsError};
-use std::collections::{HashMap, HashSet, VecDeque};
+use net::TlsError;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,6 +25,8 @@ use world::World;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// The queue is looked at when one in so many places is free.
 const LOOK_FOR_A_PART: usize = 4;
+/// Most claims that wait for their turn, over all destinations.
+const WAITING_MAX: usize = 1000;
 /// A clock that has run ahead of the time that went by so far, in seconds, has been set or has slept.
 const LEAP: i64 = 60;
 /// How often attempts are forgotten that were made too long ago.
@@ -60,37 +61,6 @@ impl Handle {
     }
 }
 
-fn courier(config: Config, intake: &Intake, store: &Store, world: &World) -> Result<Courier, TlsError> {
-    let roots = config.ca_file.clone().map_or(Roots::WebPki, Roots::WebPkiAndFile);
-    let tls = TlsChoice {
-        opportunistic: ClientTls::opportunistic(&roots, world.clock.clone())?,
-        authenticated: ClientTls::authenticated(&roots, world.clock.clone())?,
-    };
-    let mut connector = Connector::new(world).patience(config.connect_timeout);
-    for ip in &config.source_addresses {
-        connector = connector.source(*ip);
-    }
-    let sts = config.tls.mta_sts.then(|| {
-        let fetcher = Fetcher::new(world.dns.clone(), connector.clone(), tls.authenticated.clone());
-        Arc::new(StsPolicies::new(store.clone(), world.clone(), fetcher, config.tls.policy_port))
-    });
-    let us = intake.router().hostname().clone();
-    let hello = config.hostname.clone().unwrap_or_else(|| us.clone());
-    let unreachable = Unreachable::new(config.retry.first);
-    Ok(Courier {
-        config,
-        connector,
-        tls,
-        sts,
-        seen: intake.counters().tls().clone(),
-        hello,
-        us,
-        pool: Pool::default(),
-        unreachable,
-        world: world.clone(),
-    })
-}
-
 impl Worker {
     /// A worker that sends under these options. Fails if `ca-file` cannot be used.
     pub fn new(config: Config, intake: Intake, store: Store, world: World) -> Result<Self, TlsError> {
@@ -119,7 +89,9 @@ impl Worker {
             worker: &self,
             running: JoinSet::new(),
             tasks: HashMap::new(),
-            lanes: HashMap::new(),
+            lanes: Lanes::default(),
+            revived: Vec::new(),
+            hurries: self.store.hurries(),
             look_at: Instant::now(),
             clocks: (Instant::now(), self.world.clock.unix()),
             passed_over: HashSet::new(),
@@ -182,22 +154,17 @@ async fn refresh_policies(courier: watch::Receiver<Arc<Courier>>) {
     }
 }
 
-/// What goes to one destination at the moment.
-#[derive(Default)]
-struct Lane {
-    running: usize,
-    /// Claimed, but more than may run at the same time. While there are any, no more are claimed for the destination.
-    waiting: VecDeque<(Claim, Instant)>,
-}
-
 /// The attempts under way.
 struct Shift<'a> {
     worker: &'a Worker,
-    /// Each gives the time at which its first recipient is due again.
-    running: JoinSet<Option<i64>>,
+    running: JoinSet<Ran>,
     /// The destination of each task, and its claim.
     tasks: HashMap<tokio::task::Id, (String, Claim)>,
-    lanes: HashMap<String, Lane>,
+    lanes: Lanes<Claim>,
+    /// Domains that were down and have answered.
+    revived: Vec<Domain>,
+    /// How often an administrator had wanted everything tried at once at the last look.
+    hurries: u64,
     /// When the queue may have something new.
     look_at: Instant,
     /// The time of the last look, by the clock that nobody sets and by the other.
@@ -210,8 +177,11 @@ struct Shift<'a> {
 impl Shift<'_> {
     /// How many more attempts may run.
     fn room(&self, courier: &Courier) -> usize {
-        let Config { concurrency, per_destination, smarthost, .. } = &courier.config;
-        let most = if smarthost.is_some() { *concurrency.min(per_destination) } else { *concurrency };
+        if self.lanes.waiting() >= WAITING_MAX {
+            return 0;
+        }
+        let Config { concurrency, per_destination, .. } = &courier.config;
+        let most = if courier.has_one_way() { *concurrency.min(per_destination) } else { *concurrency };
         most.saturating_sub(self.running.len())
     }
 
@@ -233,19 +203,25 @@ impl Shift<'_> {
     /// Claims as much as there is room for. Gives how long to wait for more.
     async fn fill(&mut self, courier: &Arc<Courier>) -> Duration {
         self.hold_on_if_the_clock_leapt().await;
+        self.forgive_if_wanted(courier);
+        self.hurry_what_waited().await;
         loop {
             let room = self.room(courier);
             if room == 0 {
                 return Duration::ZERO;
             }
-            let busy = self.busy(courier);
-            self.passed_over = busy.iter().map(Domain::to_string).collect();
             let now = self.worker.world.clock.unix();
+            let busy = self.lanes.busy(|destination| courier.terms(destination), now);
+            self.passed_over = busy.iter().map(Domain::to_string).collect();
+            if let Some(until) = courier.one_way().and_then(|name| self.lanes.closed_until(&name, now)) {
+                // All would be put off one by one.
+                return wait_until(until, now);
+            }
             let store = &self.worker.store;
-            let claims = match courier.config.smarthost {
+            let claims = match courier.has_one_way() {
                 // One next host for all: what is one message to it is one transaction, whatever the domains.
-                Some(_) => store.claim_due_whole(now, room, LEASE).await,
-                None => store.claim_due_except(now, room, LEASE, &busy).await,
+                true => store.claim_due_whole(now, room, LEASE).await,
+                false => store.claim_fairly(now, room, courier.config.per_destination, LEASE, &busy).await,
             };
             match claims {
                 Ok(claims) if claims.is_empty() => return self.until_due(now, &busy).await,
@@ -277,21 +253,41 @@ impl Shift<'_> {
         }
     }
 
+    /// An administrator wants everything tried at once: what is known of hosts that did not answer counts no more.
+    fn forgive_if_wanted(&mut self, courier: &Courier) {
+        let hurries = self.worker.store.hurries();
+        if std::mem::replace(&mut self.hurries, hurries) != hurries {
+            self.lanes.forgive();
+            courier.unreachable.forgive();
+            courier.pace.forgive();
+        }
+    }
+
+    /// What was put off while its destination was down is tried as soon as one attempt has got through.
+    async fn hurry_what_waited(&mut self) {
+        let now = self.worker.world.clock.unix();
+        for domain in std::mem::take(&mut self.revived) {
+            match self.worker.store.hurry_unreached(&domain, now).await {
+                Ok(0) => {}
+                Ok(recipients) => {
+                    info!(%domain, recipients, "the destination answers again: what waits for it is tried")
+                }
+                Err(error) => warn!(%domain, %error, "what waits for a destination cannot be hurried"),
+            }
+        }
+    }
+
     /// All that this process holds.
     fn claims(&self) -> Vec<Claim> {
-        let waiting = self.lanes.values().flat_map(|lane| &lane.waiting).map(|(claim, _)| claim);
-        self.tasks.values().map(|(_, claim)| claim).chain(waiting).cloned().collect()
+        self.tasks.values().map(|(_, claim)| claim).chain(self.lanes.claims()).cloned().collect()
     }
 
-    /// Domains that have as many attempts under way as they may have.
-    fn busy(&self, courier: &Courier) -> Vec<Domain> {
-        let is_full =
-            |lane: &Lane| lane.running >= courier.config.per_destination || !lane.waiting.is_empty();
-        let full = self.lanes.iter().filter(|(_, lane)| is_full(lane));
-        full.filter_map(|(destination, _)| Domain::parse(destination).ok()).collect()
+    async fn until_due(&mut self, now: i64, busy: &[Domain]) -> Duration {
+        let opens = self.lanes.opens(now).map_or(LOOK_EVERY, |opens| wait_until(opens, now));
+        opens.min(self.until_next(now, busy).await)
     }
 
-    async fn until_due(&self, now: i64, busy: &[Domain]) -> Duration {
+    async fn until_next(&self, now: i64, busy: &[Domain]) -> Duration {
         match self.worker.store.next_due_except(busy).await {
             Ok(Some(due)) => wait_until(due, now),
             Ok(None) => LOOK_EVERY,
@@ -304,17 +300,21 @@ impl Shift<'_> {
 
     /// Starts a claim, or lets it wait for those before it.
     fn take(&mut self, claim: Claim, courier: &Arc<Courier>) {
-        let destination = courier.destination(&claim.domain);
-        let lane = self.lanes.entry(destination.clone()).or_default();
-        if lane.running >= courier.config.per_destination {
-            lane.waiting.push_back((claim, Instant::now()));
-        } else {
-            lane.running += 1;
-            self.start(claim, Instant::now(), destination, courier);
+        let (destination, domain) = (courier.destination(&claim), claim.domain.clone());
+        let (terms, now) = (courier.terms(&destination), self.worker.world.clock.unix());
+        if let Some((claim, since, turn)) = self.lanes.take((&destination, &domain), claim, terms, now) {
+            self.start(claim, since, turn, destination, courier);
         }
     }
 
-    fn start(&mut self, claim: Claim, since: Instant, destination: String, courier: &Arc<Courier>) {
+    fn start(
+        &mut self,
+        claim: Claim,
+        since: Instant,
+        turn: Turn,
+        destination: String,
+        courier: &Arc<Courier>,
+    ) {
         let span = tracing::info_span!("delivery", job = %claim.job);
         let job = Job {
             store: self.worker.store.clone(),
@@ -322,42 +322,43 @@ impl Shift<'_> {
             courier: courier.clone(),
             cut: self.cut.clone(),
         };
-        let task = self.running.spawn(job.run(claim.clone(), since).instrument(span));
+        let task = self.running.spawn(job.run(claim.clone(), since, turn).instrument(span));
         self.tasks.insert(task.id(), (destination, claim));
     }
 
-    /// Makes room for the next one of the same destination.
-    fn ended(&mut self, ended: Result<(tokio::task::Id, Option<i64>), tokio::task::JoinError>) {
-        let (id, due) = match ended {
+    /// Makes room for the next ones of the same destination.
+    fn ended(&mut self, ended: Result<(tokio::task::Id, Ran), tokio::task::JoinError>) {
+        let (id, ran) = match ended {
             Ok(ended) => ended,
             Err(failed) => {
                 // The claim is not given back: after its lease it is tried again, and not at once in a circle.
                 error!(%failed, "an attempt ended in a panic");
-                (failed.id(), None)
+                (failed.id(), Ran { due: None, contact: Contact::None })
             }
         };
-        if let Some(due) = due {
-            let wait = wait_until(due, self.worker.world.clock.unix());
-            self.look_at = self.look_at.min(Instant::now() + wait);
+        let now = self.worker.world.clock.unix();
+        if let Some(due) = ran.due {
+            self.look_at = self.look_at.min(Instant::now() + wait_until(due, now));
         }
-        let Some((destination, _)) = self.tasks.remove(&id) else { return };
-        let Some(lane) = self.lanes.get_mut(&destination) else { return };
-        if let Some((claim, since)) = lane.waiting.pop_front() {
-            let courier = self.worker.config.borrow().clone();
-            return self.start(claim, since, destination, &courier);
+        let Some((destination, claim)) = self.tasks.remove(&id) else { return };
+        let courier = self.worker.config.borrow().clone();
+        if self.lanes.ended(&destination, ran.contact, &courier.config.retry, now) == Again::Up {
+            self.revived.push(claim.domain.clone());
+            self.look_at = Instant::now();
         }
-        lane.running -= 1;
-        if lane.running == 0 {
-            self.lanes.remove(&destination);
+        while let Some((next, since, turn)) = self.lanes.next(&destination, courier.terms(&destination), now)
+        {
+            self.start(next, since, turn, destination.clone(), &courier);
         }
-        if self.passed_over.contains(&destination) {
+        self.lanes.leave(&destination, now);
+        if self.passed_over.contains(claim.domain.as_str()) {
             self.look_at = Instant::now();
         }
     }
 
     /// Gives back what waits, and lets what runs come to its end for as long as `grace`.
     async fn finish(mut self, grace: Duration, cut: &watch::Sender<Cut>) {
-        for (claim, _) in self.lanes.drain().flat_map(|(_, lane)| lane.waiting) {
+        for claim in self.lanes.drain() {
             if let Err(error) = self.worker.store.release(claim).await {
                 warn!(%error, "a claim could not be given back; it will be free when its lease ends");
             }

@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 
@@ -105,18 +105,46 @@ pub(crate) struct Parts {
     pub(crate) write_stall: Duration,
 }
 
+/// The same without its stream.
+struct Rest {
+    id: String,
+    peer: SocketAddr,
+    client_is: ClientIs,
+    local: SocketAddr,
+    server_tls: Option<ServerTls>,
+    stop: Stop,
+    permit: Option<Permit>,
+    write_stall: Duration,
+}
+
 impl Conn {
     pub(crate) fn new(parts: Parts) -> Self {
         let local = parts.stream.local_addr().map_or(parts.peer, canonical);
         // Neither matters enough to refuse a connection for it.
         let _ = parts.stream.set_nodelay(true);
         let _ = SockRef::from(&parts.stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+        let Parts { id, peer, client_is, stream, server_tls, stop, permit, write_stall } = parts;
+        let peer = canonical(peer);
+        let rest = Rest { id, peer, client_is, local, server_tls, stop, permit, write_stall };
+        Self::over(Stream::Plain(stream), rest)
+    }
+
+    /// A connection with a process on this machine; it has no addresses.
+    pub(crate) fn with_local(id: String, stream: UnixStream, write_stall: Duration) -> Self {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let (server_tls, stop, permit, client_is) = (None, Stop::never(), None, ClientIs::Known);
+        let rest =
+            Rest { id, peer: nowhere, client_is, local: nowhere, server_tls, stop, permit, write_stall };
+        Self::over(Stream::Local(stream), rest)
+    }
+
+    fn over(stream: Stream, parts: Rest) -> Self {
         Self {
             id: parts.id,
-            peer: canonical(parts.peer),
+            peer: parts.peer,
             client_is: parts.client_is,
-            local,
-            stream: Stream::Plain(parts.stream),
+            local: parts.local,
+            stream,
             tls: None,
             end_point: None,
             compression: None,
@@ -198,7 +226,7 @@ impl Conn {
         match &self.stream {
             Stream::Server(stream) => binding::of_server(stream.get_ref().1, self.end_point.as_ref()),
             Stream::Client(stream) => binding::of_client(stream.get_ref().1),
-            Stream::Plain(_) | Stream::Gone => ChannelBindings::default(),
+            Stream::Plain(_) | Stream::Local(_) | Stream::Gone => ChannelBindings::default(),
         }
     }
 

@@ -6,9 +6,10 @@ use crate::stop::Stop;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use world::{Random, World};
 
 /// How long a connection may take to come about (RFC 5321 §4.5.3.2 leaves it to us; Postfix waits 30 s).
@@ -56,6 +57,13 @@ impl Connector {
         self
     }
 
+    /// From whatever address the system takes.
+    #[must_use]
+    pub fn without_sources(mut self) -> Self {
+        (self.source_v4, self.source_v6) = (None, None);
+        self
+    }
+
     /// The address of ours to connect from, for its family; may be called once for each.
     #[must_use]
     pub fn source(mut self, ip: IpAddr) -> Self {
@@ -79,6 +87,15 @@ impl Connector {
             permit: None,
             write_stall: WRITE_STALL,
         }))
+    }
+
+    /// Connects to a Unix socket.
+    pub async fn connect_local(&self, path: &Path) -> Result<Conn, ConnectError> {
+        let stream = tokio::time::timeout(self.patience, UnixStream::connect(path))
+            .await
+            .map_err(|_| ConnectError::TimedOut(self.patience))?
+            .map_err(ConnectError::Failed)?;
+        Ok(Conn::with_local(self.random.word(ID_LETTERS), stream, WRITE_STALL))
     }
 
     /// The bare stream, for whoever speaks a protocol that is no machine of ours.

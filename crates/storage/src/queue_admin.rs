@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::ids::{JobId, Unix};
 use crate::store::Store;
 use crate::writer::Tx;
-use mail::{Address, Priority, ReversePath};
+use mail::{Address, Domain, Priority, ReversePath};
 use sqlx::Row;
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments};
@@ -111,6 +111,22 @@ impl Store {
                 let hurried = bind(HURRY, &filter).bind(now).execute(&mut tx.connection).await?;
                 tx.effects.rings.queue = true;
                 tx.effects.rings.hurry = true;
+                Ok(hurried.rows_affected())
+            })
+        })
+        .await
+    }
+
+    /// Makes due at `now` what waits for a domain because nobody could be reached there (status 4.4.x, in our own words). Returns
+    /// how many recipients that are.
+    pub async fn hurry_unreached(&self, domain: &Domain, now: Unix) -> Result<u64> {
+        let domain = domain.as_str().to_owned();
+        self.write(0, move |tx| {
+            Box::pin(async move {
+                let sql = "UPDATE job_recipient SET due = ?2 WHERE domain = ?1 AND state = 0 AND lease_until <= ?2 \
+                           AND due > ?2 AND last_host = '' AND last_status LIKE '4.4._'";
+                let hurried = sqlx::query(sql).bind(domain).bind(now).execute(&mut tx.connection).await?;
+                tx.effects.rings.queue = true;
                 Ok(hurried.rows_affected())
             })
         })

@@ -7,13 +7,15 @@ mod house;
 mod owed;
 mod relay;
 mod tls_reports;
+mod turns;
+mod ways;
 mod wishes;
 
 use crate::fake_mx::{DROP, ENOUGH, FakeMx, SILENCE};
 use crate::house::{House, QUEUE_MAX, config, domain};
 use crate::relay::{Begin, Relay};
 use delivery::Exit;
-use delivery::config::{Config, Login, Security, Smarthost};
+use delivery::config::{Config, Login, Protocol, Security, Smarthost};
 use delivery::schedule::Retry;
 use mail::Notify;
 use std::sync::Arc;
@@ -350,7 +352,8 @@ fn by_relay(relay: &Relay, house: &House, host: &str, security: Security, passwo
     let password_file = house.dir.path().join("relay-password");
     std::fs::write(&password_file, password).unwrap();
     let login = Some(Login { user: "me".into(), password_file });
-    let smarthost = Smarthost { host: domain(host), port: relay.address.port(), security, login };
+    let (port, protocol) = (relay.address.port(), Protocol::Smtp);
+    let smarthost = Smarthost { host: domain(host), port, security, login, protocol, socket: None };
     Config { smarthost: Some(smarthost), ca_file: Some(relay.ca.clone()), ..config(1) }
 }
 
