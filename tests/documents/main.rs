@@ -48,6 +48,7 @@ fn every_command_in_the_documents_is_one() {
         "docs/flow.md",
         "docs/sending.md",
         "docs/outgoing.md",
+        "docs/trace.md",
         "docs/queue.md",
         "docs/architecture.md",
         "dist/README.md",

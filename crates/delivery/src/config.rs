@@ -56,6 +56,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// How the way to the hosts that the DNS names is protected.
     pub tls: TlsConfig,
+    /// What becomes of mail that its own domain's DMARC policy would have refused.
+    pub egress_auth: EgressAuth,
     /// How long running attempts may go on when the server stops.
     pub stop_grace: Duration,
     /// Largest message that a failure notice carries whole, in octets; of a larger one only the header goes back.
@@ -86,12 +88,22 @@ impl Default for Config {
             source_addresses: Vec::new(),
             ca_file: None,
             tls: TlsConfig::default(),
+            egress_auth: EgressAuth::Report,
             stop_grace: Duration::from_secs(10),
             notice_max: 1024 * 1024,
             keep_attempts: 14 * DAY,
             suppress: Some(FailingRule { after: 3, within: 30 * 24 * 3600, keep: 30 * 24 * 3600 }),
         }
     }
+}
+
+/// What becomes of mail that its own domain's DMARC policy would have refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EgressAuth {
+    /// It goes out; the log says so.
+    Report,
+    /// It waits until the records are right.
+    Strict,
 }
 
 /// Reads the node.
@@ -150,6 +162,7 @@ pub fn decode(section: &mut Section<'_>) -> Config {
             .check(|path| readable(path))
             .optional(),
         tls: section.child("tls", "How the way to other servers is protected.", tls_config::decode),
+        egress_auth: decode_egress_auth(section, usual.egress_auth),
         stop_grace: section
             .duration("stop-grace", "How long running deliveries may go on when the server stops.")
             .within(Duration::ZERO..=HOUR)
@@ -161,6 +174,12 @@ pub fn decode(section: &mut Section<'_>) -> Config {
         keep_attempts,
         suppress,
     }
+}
+
+fn decode_egress_auth(section: &mut Section<'_>, usual: EgressAuth) -> EgressAuth {
+    const DOC: &str = "What becomes of mail of a domain of ours that would fail the domain's own DMARC policy: it is said in the log, or the mail waits and postmaster is told.";
+    let words = [("report", EgressAuth::Report), ("strict", EgressAuth::Strict)];
+    section.choice("egress-auth", &words, DOC).or(usual)
 }
 
 fn decode_retry(section: &mut Section<'_>) -> Retry {
@@ -305,6 +324,7 @@ mod tests {
         std::fs::write(&secret, "x\n").unwrap();
         let got = read(&format!(
             r#"delivery {{
+                egress-auth "strict"
                 remote #false; port 2525
                 hostname "Out.example.org"
                 smarthost "smtp.relay.example:587" {{ user "me"; password-file "{0}" }}
@@ -350,6 +370,7 @@ mod tests {
             source_addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
             ca_file: Some(secret),
             tls: TlsConfig::default(),
+            egress_auth: EgressAuth::Strict,
             stop_grace: SECOND,
             notice_max: 10 * 1024,
             keep_attempts: DAY,

@@ -10,7 +10,8 @@ use crate::refusal;
 use crate::reports::ReportReader;
 use crate::route::{Resolved, Target};
 use crate::router::Router;
-use mail::dsn::Report;
+use crate::selfcheck::Report;
+use mail::dsn;
 use mail::{Mail, Message, Reply, ReversePath, Status, header, mime, trace};
 use policy::Authorship;
 use policy::Switch;
@@ -40,6 +41,8 @@ struct Inner {
     signer: RwLock<Option<Signer>>,
     /// Whether what is handed on is sealed.
     seals: AtomicBool,
+    /// Whether others would believe what we send, as far as it is known.
+    self_check: RwLock<Arc<Report>>,
     reports: RwLock<Option<ReportReader>>,
     counters: Counters,
     store: Store,
@@ -72,6 +75,7 @@ impl Intake {
                 router,
                 signer,
                 seals: AtomicBool::new(true),
+                self_check: RwLock::default(),
                 reports,
                 counters: Counters::default(),
                 store,
@@ -94,6 +98,16 @@ impl Intake {
     /// Who signs from now on what we and our own senders write; `None`: nobody.
     pub fn set_signer(&self, signer: Option<Signer>) {
         *self.inner.signer.write().unwrap_or_else(PoisonError::into_inner) = signer;
+    }
+
+    /// What a look at our own records has found.
+    pub fn set_self_check(&self, report: Arc<Report>) {
+        *self.inner.self_check.write().unwrap_or_else(PoisonError::into_inner) = report;
+    }
+
+    /// The last look at our own records; empty before the first.
+    pub fn self_check(&self) -> Arc<Report> {
+        self.inner.self_check.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether strangers' mail that an alias sends on is sealed from now on (ARC), where there is a signer.
@@ -291,7 +305,7 @@ impl Intake {
         from: &ReversePath,
         mail: &Mail,
         arrival: &Arrival,
-        reports: Vec<Report>,
+        reports: Vec<dsn::Report>,
     ) -> Result<Option<Mail>, Failed> {
         if reports.is_empty() || from.is_null() {
             return Ok(None);

@@ -1,6 +1,7 @@
 //! One claim on its way: read, scanned, attempted, settled.
 
 use crate::attempt::{Courier, NotifyPassed, Tried, Work};
+use crate::config::EgressAuth;
 use crate::intake::Intake;
 use crate::lanes::{Contact, Turn};
 use crate::link::unreachable;
@@ -12,6 +13,7 @@ use crate::tls_policy::Wish;
 use crate::trail::Trail;
 use crate::work;
 use mail::{Blob, ByMode, Message, Recipient, Reply, Status};
+use policy::author::Author;
 use smtp_proto::{Content, Scan};
 use std::io::Read;
 use std::pin::pin;
@@ -79,9 +81,7 @@ impl Job {
         };
         let mut results: Vec<Option<Tried>> = vec![None; claim.recipients.len()];
         let mut found = Found::default();
-        if let Some(reply) = self.is_too_late(&claim) {
-            results.fill(Some(Tried { fate: Fate::Failed, ..Tried::deferred(reply) }));
-        }
+        self.decide_here(&claim, &message, &mut results).await;
         found.filed = local::file(&self.intake, &claim, &message, &mut results).await;
         if let Turn::Down(reply) = turn {
             results.iter_mut().for_each(|result| {
@@ -138,6 +138,30 @@ impl Job {
         };
         let look = look_at(&message, claim).await.map_err(|error| error.to_string())?;
         Ok(Some((message, look)))
+    }
+
+    /// What is settled before anybody is asked: it is too late, or it is not the time.
+    async fn decide_here(&self, claim: &Claim, message: &Message, results: &mut [Option<Tried>]) {
+        if let Some(reply) = self.is_too_late(claim) {
+            results.fill(Some(Tried { fate: Fate::Failed, ..Tried::deferred(reply) }));
+        } else if let Some(why) = self.withheld(message).await {
+            warn!(mail = claim.mail_id, why, "held back");
+            results.fill(Some(Tried::deferred(unreachable(7, 26, why))));
+        }
+    }
+
+    /// Why a message is not sent now: its author's domain would have it refused (RFC 7489 §6.3), and it is to wait for that.
+    async fn withheld(&self, message: &Message) -> Option<String> {
+        let report = self.intake.self_check();
+        if self.courier.config.egress_auth != EgressAuth::Strict || report.burning.is_empty() {
+            return None;
+        }
+        let message = message.clone();
+        let read = move || mail::header::read(&mut message.reader());
+        let header = tokio::task::spawn_blocking(read).await.ok()?.ok()?;
+        let Author::One(author) = Author::of(&header) else { return None };
+        let why = report.burns(&author)?;
+        Some(format!("the message would fail the DMARC policy of {author}: {why}"))
     }
 
     /// A claim that has waited for its turn may have been lost; nobody may send what somebody else sends.

@@ -31,6 +31,7 @@ pub mod reports;
 pub mod route;
 pub mod router;
 pub mod schedule;
+pub mod selfcheck;
 mod settle;
 pub mod srs;
 pub mod sts;

@@ -2,15 +2,17 @@
 
 use crate::arrival::Arrival;
 use crate::draft::Draft;
-use mail::{Address, Mail};
+use mail::{Address, Mail, header};
 use storage::Acceptance;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// What the log says once the rows are on the disk.
 pub(crate) struct Lines {
     delivered: Vec<(String, Address)>,
     refused: Vec<String>,
     notice: Option<String>,
+    message_id: Option<String>,
+    remote: usize,
     /// Accounts that got it in spite of their quotas.
     granted: Vec<String>,
 }
@@ -24,6 +26,9 @@ impl Lines {
                 .iter()
                 .map(|one| format!("<{}>: {}", one.recipient.address, one.reply))
                 .collect(),
+            message_id: header::find(&draft.header, "Message-ID")
+                .map(|field| String::from_utf8_lossy(&field.unfolded()).trim().to_owned()),
+            remote: draft.remote,
             notice: notice.map(|notice| notice.mail_id.clone()),
             granted: draft.granted().map(str::to_owned).collect(),
         }
@@ -31,6 +36,9 @@ impl Lines {
 
     pub(crate) fn log(self, mail: &Mail, arrival: &Arrival) {
         let id = &arrival.id;
+        let (message_id, remote) = (self.message_id.unwrap_or_default(), self.remote);
+        let to: Vec<String> = mail.envelope.recipients.iter().map(|one| one.address.to_string()).collect();
+        debug!(mail = id, from = %mail.envelope.from, message_id, recipients = to.join(" "), remote, "taken");
         for (account, to) in self.delivered {
             info!(mail = id, %to, account, "delivered");
         }

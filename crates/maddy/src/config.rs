@@ -5,6 +5,7 @@ mod nodes;
 use crate::cli::Trouble;
 use crate::login::Logins;
 use crate::notifications::Said;
+use crate::trace::TraceConfig;
 use ::config::{OptionDoc, Problems, Section, Tree};
 use delivery::Aliases;
 use delivery::reports::ReportsConfig;
@@ -42,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) subaddress: Option<char>,
     pub(crate) aliases: Aliases,
     pub(crate) log: Log,
+    pub(crate) trace: TraceConfig,
     pub(crate) dns: DnsOptions,
     pub(crate) runtime_dir: PathBuf,
     pub(crate) stop_timeout: Duration,
@@ -191,6 +193,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         .within(Duration::ZERO..=Duration::from_secs(600))
         .or(STOP_TIMEOUT);
     let log = section.child("log", "The log, on standard error.", crate::logging::decode);
+    let trace = nodes::trace(section);
     let dns = section.child("dns", "How the DNS is asked.", crate::dns::decode);
     let smtp = section.child("smtp", "The door for mail from other servers.", smtp_in::config::decode);
     let (checks, filters) = nodes::judges(section);
@@ -219,6 +222,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         subaddress,
         aliases,
         log,
+        trace,
         dns,
         checks,
         filters,

@@ -8,6 +8,7 @@ use crate::config::Source;
 use crate::logging::Logging;
 use crate::login::GuessLift;
 use crate::reload::Running;
+use crate::selfcheck::{self, SELF_CHECK};
 use ::config::Problems;
 use serde_json::{Value, json};
 use std::pin::Pin;
@@ -80,6 +81,19 @@ impl Control {
         done.map_err(|why| Kept::Because(why.to_string()))
     }
 
+    /// Looks anew at what others find of us; what waits for that is tried again.
+    async fn self_check(&self) -> Answer {
+        let report = selfcheck::look(&self.running).await;
+        let report = report.ok_or_else(|| Failure::new(Kind::Unavailable, "the DNS takes too long"))?;
+        let was_burning = !self.running.intake().self_check().burning.is_empty();
+        self.running.intake().set_self_check(Arc::new(report.clone()));
+        if was_burning && report.burning.is_empty() {
+            let now = self.context.now();
+            self.context.store.retry_now(None, now).await.map_err(admin::failure)?;
+        }
+        answered(report)
+    }
+
     async fn dkim(&self, arguments: Value) -> Answer {
         let call: DkimCall = serde_json::from_value(arguments)
             .map_err(|error| Failure::new(Kind::BadRequest, error.to_string()))?;
@@ -106,6 +120,7 @@ impl Operations for Control {
                     Ok(json!("the configuration was read again"))
                 }
                 DKIM => self.dkim(arguments).await,
+                SELF_CHECK => self.self_check().await,
                 TLS_LIST => answer_list(self.running.keeper()),
                 TLS_RENEW => {
                     info!(operation = TLS_RENEW, "control");

@@ -12,7 +12,9 @@ use crate::listeners::{BindError, Ground, Listeners};
 use crate::local;
 use crate::metrics::{Counts, View};
 use crate::reload::{self, Running};
+use crate::selfcheck;
 use crate::sts;
+use crate::trace;
 use crate::website::Website;
 use delivery::reports::ReportReader;
 use delivery::{Intake, RouteConfig, Router, Worker};
@@ -145,9 +147,14 @@ impl Daemon {
         let running =
             Arc::new(Running::new(config, ground, doors, listeners, intake, worker.handle(), means.dns));
         running.open(change).await;
+        let noted = means.reloading.as_ref().and_then(|reloading| reloading.logging.take_noted());
         let context = Context { store, world };
         let control = Arc::new(Control::new(context, running.clone(), means.reloading));
-        let tasks = background(&running, worker, control.clone(), socket, &stop);
+        let mut tasks = background(&running, worker, control.clone(), socket, &stop);
+        if let Some((noting, noted)) = noted {
+            let keeping = trace::run(noted, noting, running.clone(), stop.clone());
+            tasks.push(("trace", tokio::spawn(keeping)));
+        }
         Ok(Self { running, control, stopper, tasks })
     }
 
@@ -212,6 +219,7 @@ fn background(
     if running.asks_dns() {
         let watch = sts::watch(running.clone(), running.world().clone(), stop.clone());
         tasks.push(("mta-sts", tokio::spawn(watch)));
+        tasks.push(("self-check", tokio::spawn(selfcheck::watch(running.clone(), stop.clone()))));
         tasks.push(("signing keys", tokio::spawn(keys::watch(running.clone(), stop.clone()))));
         let mut until = stop.clone();
         let reports = running.report_sender().run(async move { until.wait().await });

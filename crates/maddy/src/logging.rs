@@ -7,11 +7,13 @@ pub(crate) use queue::Tail;
 
 use crate::config::{Format, Level, Log};
 use crate::metrics::{Counting, Counts};
+use crate::trace::{self, Noted, Noting};
 use ::config::Section;
 use fields::Fields;
 use queue::Queue;
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc::Receiver;
 use tracing::error;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -26,6 +28,8 @@ pub(crate) struct Logging {
     filter: Handle<Targets, Registry>,
     format: Format,
     counts: Arc<Counts>,
+    noting: Noting,
+    noted: Arc<Mutex<Option<Receiver<Noted>>>>,
 }
 
 impl Logging {
@@ -44,18 +48,27 @@ impl Logging {
         let counts = Arc::new(Counts::default());
         // What is counted does not depend on how much is said.
         let counting = Counting(counts.clone()).with_filter(targets(Level::Info));
+        let (noting, noted) = Noting::new(trace::WAITING_MAX);
         tracing_subscriber::registry()
             .with(lines.with_filter(filter))
             .with(counting)
+            .with(noting.clone().with_filter(about_messages()))
             .try_init()
             .map_err(|error| format!("the log cannot begin: {error}"))?;
         log_panics();
-        Ok((Self { filter: handle, format: log.format, counts }, tail))
+        let noted = Arc::new(Mutex::new(Some(noted)));
+        Ok((Self { filter: handle, format: log.format, counts, noting, noted }, tail))
     }
 
     /// What is counted of all events.
     pub(crate) fn counts(&self) -> &Arc<Counts> {
         &self.counts
+    }
+
+    /// What is told of messages, for whoever keeps it; once.
+    pub(crate) fn take_noted(&self) -> Option<(Noting, Receiver<Noted>)> {
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some((self.noting.clone(), noted))
     }
 
     /// Takes over a new level. Whether the format is the same, which cannot change while the server runs.
@@ -93,6 +106,13 @@ fn log_panics() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         error!(place, "panic: {}", text.unwrap_or("without words"));
     }));
+}
+
+/// What is told of messages, whatever the level of the log; of some modules more than the log usually says.
+fn about_messages() -> Targets {
+    targets(Level::Info)
+        .with_target("delivery::lines", LevelFilter::DEBUG)
+        .with_target("policy::pipeline", LevelFilter::DEBUG)
 }
 
 /// Our own events at the wanted level; of the libraries only what is wrong, unless everything is wanted.

@@ -18,8 +18,10 @@ mod metrics;
 mod notifications;
 mod reload;
 mod run;
+mod selfcheck;
 mod setup;
 mod sts;
+mod trace;
 mod website;
 
 use clap::Parser;

@@ -55,6 +55,7 @@ mod sts_policy;
 #[cfg(test)]
 mod tests;
 mod tls_seen;
+mod trace;
 mod uidset;
 mod upgrade;
 mod verify;
@@ -107,4 +108,5 @@ pub use search::{Candidates, IndexStatus, IndexedText, Search, TERM_MIN};
 pub use store::Store;
 pub use sts_policy::{STS_POLICIES_MAX, STS_REFRESH_MAX, StsPolicyRow};
 pub use tls_seen::{TLS_DOMAINS_MAX, TLS_KINDS_MAX, TlsDue, TlsSeen};
+pub use trace::{TRACE_BATCH_MAX, TRACE_MAILS_MAX, TRACE_NAME_MAX, TRACE_READ_MAX, TraceBounds, TraceEvent};
 pub use uidset::UidSet;

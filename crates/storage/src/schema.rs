@@ -19,6 +19,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0011_transport_security.sql"),
     include_str!("../migrations/0012_header.sql"),
     include_str!("../migrations/0013_report_proof.sql"),
+    include_str!("../migrations/0014_trace.sql"),
 ];
 
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).

@@ -20,6 +20,7 @@ mod reindex;
 mod reports;
 mod rights;
 mod selection;
+mod trace;
 mod upkeep;
 mod verify;
 
@@ -56,6 +57,7 @@ pub(crate) use reports::{
 };
 pub(crate) use rights::{MboxesGrant, MboxesRights, RightsInfo};
 pub(crate) use selection::{By, Selection};
+pub(crate) use trace::{TraceFind, TraceLine, TracedMail};
 pub(crate) use upkeep::{BackupHold, BackupRelease, Mended, Reindex, VerifyRepair};
 pub(crate) use verify::StoreVerify;
 
@@ -165,6 +167,7 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         SuppressedAdd,
         SuppressedList,
         SuppressedRemove,
+        TraceFind,
     ]
 }
 

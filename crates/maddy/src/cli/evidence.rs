@@ -3,7 +3,7 @@
 
 use crate::cli::args::{Asking, CheckCommand, DkimFile, Global, Listed, MailFile, Sender};
 use crate::cli::recording::{Recorded, Recording};
-use crate::cli::{Trouble, dane, output, source, sts};
+use crate::cli::{Trouble, dane, output, selfcheck, source, sts};
 use crate::config;
 use crate::sts::Inspector;
 use delivery::probe::Prober;
@@ -26,7 +26,8 @@ use world::{DnsOptions, Dnssec, Security, World};
 const MESSAGE_MAX: u64 = 256 * 1024 * 1024;
 
 pub(crate) async fn run(command: &CheckCommand, global: &Global) -> Result<(), Trouble> {
-    let scene = Scene::set(command.asking(), global)?;
+    let Some(asking) = command.asking() else { return selfcheck::run(global).await };
+    let scene = Scene::set(asking, global)?;
     let said = match command {
         CheckCommand::Spf(sender) => scene.spf(sender).await?,
         CheckCommand::Dkim(file) => scene.dkim(file).await?,
@@ -37,6 +38,7 @@ pub(crate) async fn run(command: &CheckCommand, global: &Global) -> Result<(), T
         CheckCommand::Dane(host) => dane::check(&host.host, host.port, &scene.prober()?).await?,
         CheckCommand::Arc(file) => scene.arc(file).await?,
         CheckCommand::Dnsbl(listed) => scene.dnsbl(listed).await?,
+        CheckCommand::Egress => return selfcheck::run(global).await,
     };
     said.print(&scene.asked.lookups(), global)
 }

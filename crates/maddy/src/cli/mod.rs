@@ -27,11 +27,13 @@ mod reindex;
 mod reports;
 mod restore;
 mod rights;
+mod selfcheck;
 pub(crate) mod sendmail;
 mod speak;
 mod sts;
 mod suppressed;
 mod tls;
+mod trace;
 mod verify;
 
 pub(crate) use args::{Cli, Command};
@@ -136,6 +138,7 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::Sendmail => Err(Trouble::usage(
             "nothing can stand before `sendmail`: write `maddy sendmail -C FILE …` to name a configuration",
         )),
+        Command::Trace { what } => on_runtime(trace::run(&what, &global)),
         Command::Reports(command) => on_runtime(reports::run(&command, &global)),
     }
 }

@@ -2,8 +2,17 @@
 
 use super::NOTIFICATIONS;
 use crate::notifications::Notifications;
+use crate::trace::TraceConfig;
 use ::config::Section;
 use submission::local::LocalConfig;
+
+pub(super) fn trace(section: &mut Section<'_>) -> TraceConfig {
+    section.child(
+        "trace",
+        "What happens to each message, kept for `maddy trace` (docs/trace.md).",
+        crate::trace::decode,
+    )
+}
 
 /// The judges of what comes from elsewhere: our own checks, and filters.
 pub(super) fn judges(section: &mut Section<'_>) -> (policy::Config, policy::filter::Filters) {

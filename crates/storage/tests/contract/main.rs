@@ -26,5 +26,6 @@ mod random;
 mod reports;
 mod schemas;
 mod search;
+mod trace;
 mod transport;
 mod trouble;

@@ -18,20 +18,24 @@ pub(crate) enum CheckCommand {
     Dane(OneHost),
     /// Is the chain whole of those who handed a message on, and what do they say?
     Arc(DkimFile),
+    /// Would others believe what we send? Our own SPF, DKIM, DMARC, reverse names and HELO, as the running server finds them
+    Egress,
     /// What do lists in the DNS say of an address?
     Dnsbl(Listed),
 }
 
 impl CheckCommand {
-    pub(crate) fn asking(&self) -> &Asking {
-        match self {
+    /// `None` for what the running server looks at.
+    pub(crate) fn asking(&self) -> Option<&Asking> {
+        Some(match self {
+            Self::Egress => return None,
             Self::Spf(sender) => &sender.asking,
             Self::Dkim(file) | Self::Arc(file) => &file.asking,
             Self::Dmarc(mail) => &mail.sender.asking,
             Self::MtaSts(domain) => &domain.asking,
             Self::Dane(host) => &host.asking,
             Self::Dnsbl(listed) => &listed.asking,
-        }
+        })
     }
 }
 
