@@ -1,7 +1,7 @@
 //! The state directory: for one daemon at a time, for nobody else's eyes, and never started on when it is damaged.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use tests::{Setup, assert_like};
 
@@ -53,8 +53,14 @@ fn nobody_else_can_read_what_is_kept() {
     assert!(seen >= 4, "only {seen} files and directories");
 }
 
+/// The one thing that others may use: the socket by which programs of this machine send. It keeps nothing.
+const SENDMAIL: &str = "sendmail.sock";
+
 fn look(path: &Path, seen: &mut usize) {
     let facts = fs::symlink_metadata(path).unwrap();
+    if path.file_name().is_some_and(|name| name == SENDMAIL) && facts.file_type().is_socket() {
+        return;
+    }
     assert_eq!(facts.permissions().mode() & 0o077, 0, "{} is open to others", path.display());
     *seen += 1;
     if facts.is_dir() {
