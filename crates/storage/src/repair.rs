@@ -106,6 +106,9 @@ impl Store {
                         done.push(Repaired { what, rows });
                     }
                 }
+                let jobs: i64 =
+                    sqlx::query_scalar("SELECT count(*) FROM job").fetch_one(&mut tx.connection).await?;
+                tx.queued = jobs.unsigned_abs();
                 tx.effects.loose = true;
                 Ok(done)
             })

@@ -171,12 +171,18 @@ pub(crate) async fn checkpoint(connection: &mut SqliteConnection) -> Result<(i64
 
 /// The last checkpoint: nothing is left in the log. The writer is gone by now. Returns whether it was done.
 pub(crate) async fn finish(mut connection: SqliteConnection) -> bool {
-    let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await;
-    if let Err(error) = &done {
-        tracing::warn!(%error, "the last checkpoint failed");
-    }
+    // That a reader of another process is in the way is said in the row, and is no error.
+    let asked: std::result::Result<(i64, i64, i64), _> =
+        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut connection).await;
+    let done = match asked {
+        Ok((busy, _, _)) => busy == 0,
+        Err(error) => {
+            tracing::warn!(%error, "the last checkpoint failed");
+            false
+        }
+    };
     close(connection).await;
-    done.is_ok()
+    done
 }
 
 pub(crate) async fn close(connection: SqliteConnection) {

@@ -97,7 +97,7 @@ pub async fn back_up(plan: BackupPlan, watcher: Watcher<'_>) -> Result<BackupRep
         flush_dir(&draft)?;
         fs::rename(&draft, plan.to.join(&name))?;
         flush_dir(&plan.to)?;
-        report.removed = tidy::keep(&plan.to, plan.keep.max(1))?;
+        report.removed = tidy::keep(&plan.to, &name, plan.keep.max(1))?;
         drop(locked);
         Ok(report)
     })

@@ -72,9 +72,11 @@ pub(super) fn remove_drafts(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the newest generations, and the bodies that one of them names. Returns the names of those that went.
-pub(super) fn keep(dir: &Path, count: usize) -> Result<Vec<String>> {
-    let (list, damaged) = all(dir)?;
+/// Keeps the newest generations, and the bodies that one of them names. `fresh` stays in any case: a clock that ran ahead
+/// may have made others look newer. Returns the names of those that went.
+pub(super) fn keep(dir: &Path, fresh: &str, count: usize) -> Result<Vec<String>> {
+    let (mut list, damaged) = all(dir)?;
+    list.sort_by_key(|one| one.name == fresh);
     let (old, kept) = list.split_at(list.len().saturating_sub(count));
     for one in old {
         let away = dir.join(format!("{OLD}{}", one.name));
