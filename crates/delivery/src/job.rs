@@ -55,8 +55,8 @@ impl Job {
         if since.elapsed() > RENEWAL && !self.is_still_ours(&claim).await {
             return Ran::NOTHING;
         }
-        if !self.courier.has_one_way() && goes_to_several_domains(&claim) {
-            // Taken for a smarthost that a reload has taken away: it is claimed anew, domain by domain.
+        if self.is_given_back(&claim).await {
+            // Taken for a smarthost that a reload has taken away, it is claimed anew, domain by domain; held meanwhile, it rests.
             if let Err(error) = self.store.release(claim).await {
                 warn!(%error, "a claim could not be given back; it will be free when its lease ends");
             }
@@ -111,6 +111,20 @@ impl Job {
         }
         let due = self.settle(claim, message, results, found).await;
         Ran { due, contact }
+    }
+
+    /// Whether a claim is not for us to attempt any more.
+    async fn is_given_back(&self, claim: &Claim) -> bool {
+        if !self.courier.has_one_way() && goes_to_several_domains(claim) {
+            return true;
+        }
+        match self.store.is_held(claim.job).await {
+            Ok(is_held) => is_held,
+            Err(error) => {
+                warn!(mail = claim.mail_id, %error, "whether the message is held cannot be seen");
+                false
+            }
+        }
     }
 
     /// Nobody is asked now.

@@ -6,7 +6,7 @@ use crate::intake::Intake;
 use crate::schedule::Fate;
 use mail::{Domain, Envelope, Mail, MailParams, Message, Recipient, Reply, Status};
 use policy::Authorship;
-use storage::{Acceptance, Claim, Folder, RecipientId};
+use storage::{Acceptance, Claim, Folder, RecipientId, Space};
 use tracing::info;
 
 /// What is to be written for the recipients that are here, with the outcome of the claim.
@@ -43,7 +43,9 @@ pub(crate) async fn file(
     let arrival =
         Arrival { id: claim.mail_id.clone(), folder: Folder::Inbox, authorship: Authorship::Unproven };
     match intake.draft(&mail, &arrival).await.map_err(|failed| failed.reply(&claim.mail_id)) {
-        Ok(draft) => {
+        Ok(mut draft) => {
+            // It was taken when it came. That a mailbox is full now must neither keep it here for ever nor from the others.
+            draft.acceptance.filings.iter_mut().for_each(|filing| filing.space = Space::Granted);
             let refused = &draft.refused;
             let mut filed = Vec::new();
             for at in places {

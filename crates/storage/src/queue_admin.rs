@@ -256,7 +256,8 @@ async fn edit_recipient(tx: &mut Tx, job: JobId, old: &Address, new: &Address, n
     }
     let kind = if old.needs_utf8() { "utf-8" } else { "rfc822" };
     let sql = "UPDATE job_recipient SET orcpt_kind = coalesce(orcpt_kind, ?4), orcpt = coalesce(orcpt, address), \
-               address = ?2, domain = ?3, due = ?5, attempts = 0 WHERE id = ?1";
+               address = ?2, domain = ?3, attempts = 0, \
+               due = max(?5, coalesce((SELECT release_at FROM job WHERE id = job), 0)) WHERE id = ?1";
     let query = sqlx::query(sql).bind(id).bind(new.to_string()).bind(new.domain().as_str().to_owned());
     query.bind(kind).bind(now).execute(&mut tx.connection).await?;
     tx.effects.rings.queue = true;

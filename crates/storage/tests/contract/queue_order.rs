@@ -90,7 +90,10 @@ async fn places_follow_their_recipients() {
     assert_eq!(places(&bench, &domains).await, [Some(90), Some(30)]);
     let (old, new) = (address("c@y.example"), address("c@x.example"));
     bench.store.edit_job(jobs[2].id, Edit::Recipient { old, new }, NOW + 1).await.unwrap();
-    assert_eq!(places(&bench, &domains).await, [Some(1), None]);
+    assert_eq!(places(&bench, &domains).await, [Some(30), None], "it is not to go before its time");
+    let (old, new) = (address("a@x.example"), address("a@y.example"));
+    bench.store.edit_job(jobs[0].id, Edit::Recipient { old, new }, NOW + 50).await.unwrap();
+    assert_eq!(places(&bench, &domains).await, [Some(30), Some(50)]);
     assert_eq!(bench.store.remove_jobs(QueueFilter::default()).await, Ok(2));
     assert_eq!(places(&bench, &domains).await, [None, None]);
     assert_eq!(bench.store.queue_length().await, Ok(0));
