@@ -62,8 +62,9 @@ impl Job {
             }
             return Ran::NOTHING;
         }
-        if let Turn::Later(until) = turn {
-            return self.put_off(claim, until).await;
+        let overdue = settle::is_overdue(&self.courier.config, &claim, self.courier.world.clock.unix());
+        if let (Turn::Later(until), false) = (&turn, overdue) {
+            return self.put_off(claim, *until).await;
         }
         let (message, look) = match self.read(&claim).await {
             Ok(Some(read)) => read,
@@ -83,10 +84,8 @@ impl Job {
         let mut found = Found::default();
         self.decide_here(&claim, &message, &mut results).await;
         found.filed = local::file(&self.intake, &claim, &message, &mut results).await;
-        if let Turn::Down(reply) = turn {
-            results.iter_mut().for_each(|result| {
-                result.get_or_insert_with(|| Tried::deferred(reply.clone()));
-            });
+        if let Some(reply) = not_asked(turn) {
+            fill(&mut results, &reply);
         }
         let away: Vec<usize> = (0..results.len()).filter(|at| results[*at].is_none()).collect();
         let so_far = (&mut results[..], &mut found.trail);
@@ -100,14 +99,14 @@ impl Job {
                 return Ran::NOTHING;
             }
             Whole::TimeUp => {
-                let reply = unreachable(4, 7, "the attempt took too long".to_owned());
-                results.iter_mut().for_each(|result| {
-                    result.get_or_insert_with(|| Tried::deferred(reply.clone()));
-                });
+                fill(&mut results, &unreachable(4, 7, "the attempt took too long".to_owned()));
             }
         }
-        if let Contact::Paused(until) = contact {
-            found.later = Some(until);
+        match contact {
+            // What is put off without end would never go back to its sender.
+            Contact::Paused(_) if overdue => fill(&mut results, &paused()),
+            Contact::Paused(until) => found.later = Some(until),
+            _ => {}
         }
         let due = self.settle(claim, message, results, found).await;
         Ran { due, contact }
@@ -272,6 +271,26 @@ impl Job {
             config: &self.courier.config,
         };
         settle::settle(&settling, claim, message, results, found).await
+    }
+}
+
+/// What is said to those who are not asked in this turn, if they are not.
+fn not_asked(turn: Turn) -> Option<Reply> {
+    match turn {
+        Turn::Attempt => None,
+        Turn::Down(reply) => Some(reply),
+        Turn::Later(_) => Some(paused()),
+    }
+}
+
+fn paused() -> Reply {
+    unreachable(4, 5, "the other server takes no more mail for the moment".to_owned())
+}
+
+/// Gives everybody who has no result this one.
+fn fill(results: &mut [Option<Tried>], reply: &Reply) {
+    for result in results {
+        result.get_or_insert_with(|| Tried::deferred(reply.clone()));
     }
 }
 

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::intake::Intake;
 use crate::local::Filed;
 use crate::refusal;
-use crate::schedule::{self, Fate, JITTER_STEPS, Past, Told};
+use crate::schedule::{self, Fate, JITTER_STEPS, Past, Retry, Told};
 use crate::trail::Trail;
 use mail::dsn::{Action, Report};
 use mail::{Blob, Message, Notify, Reply, Status};
@@ -95,6 +95,30 @@ fn put_off_untried(claim: &Claim, results: &[Option<Tried>], due: i64) -> Vec<Ou
         .collect()
 }
 
+/// The schedule of this message.
+fn retry_of(config: &Config, claim: &Claim) -> Retry {
+    match claim.params.by {
+        // Ages count from when it may first be tried, this time from when it came.
+        Some(by) => {
+            let waited = claim.released.saturating_sub(claim.arrived);
+            config.retry.clone().in_time(by.seconds.saturating_sub(waited), by.mode)
+        }
+        None => config.retry.clone(),
+    }
+}
+
+fn age(claim: &Claim, now: i64) -> Duration {
+    Duration::from_secs(u64::try_from(now - claim.released).unwrap_or(0))
+}
+
+/// Whether the schedule has something to say of a claim at `now`, tried or not: the sender is to be told, or gets it back.
+pub(crate) fn is_overdue(config: &Config, claim: &Claim, now: i64) -> bool {
+    let (retry, age) = (retry_of(config, claim), age(claim, now));
+    let is_told = |recipient: &JobRecipient| recipient.delay_told.is_some();
+    age >= retry.give_up
+        || retry.delay_notice.is_some_and(|notice| age >= notice) && !claim.recipients.iter().all(is_told)
+}
+
 /// The schedule's word for each result, and what the sender is told.
 fn decide(
     settling: &Settling<'_>,
@@ -105,19 +129,12 @@ fn decide(
     // One jitter for all, so that recipients of one message stay together.
     let jitter = settling.world.random.below(JITTER_STEPS + 1);
     let (mut outcomes, mut reports) = (Vec::new(), Vec::new());
-    let retry = match claim.params.by {
-        // Ages count from when it may first be tried, this time from when it came.
-        Some(by) => {
-            let waited = claim.released.saturating_sub(claim.arrived);
-            settling.config.retry.clone().in_time(by.seconds.saturating_sub(waited), by.mode)
-        }
-        None => settling.config.retry.clone(),
-    };
+    let retry = retry_of(settling.config, claim);
     for (recipient, tried) in claim.recipients.iter().zip(results) {
         let Some(tried) = tried else { continue };
         let past = Past {
             attempts: recipient.attempts.saturating_add(1),
-            age: Duration::from_secs(u64::try_from(now - claim.released).unwrap_or(0)),
+            age: age(claim, now),
             told: if recipient.delay_told.is_some() { Told::Yes } else { Told::NotYet },
         };
         let step = schedule::next(tried.fate, past, &retry, jitter);

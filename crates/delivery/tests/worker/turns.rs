@@ -3,6 +3,7 @@
 use crate::fake_mx::{FakeMx, SILENCE};
 use crate::house::{House, config};
 use delivery::config::Config;
+use delivery::schedule::Retry;
 use std::time::Duration;
 use storage::{AttemptResult, QueueFilter};
 
@@ -129,5 +130,22 @@ async fn no_more_than_the_rate_goes_to_a_destination() {
     house.queue_is(&["0 -", "0 -"]).await;
     pass(&house, 120).await;
     house.queue_is(&[]).await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn who_never_gets_a_turn_goes_back_in_time() {
+    let mx = FakeMx::usual("127.0.0.3:0").await;
+    let mut house = House::build().await;
+    for n in 0..3 {
+        house.send("alice@o.ex", &[&format!("r{n}@f.ex")], TEXT).await;
+    }
+    let usual = config(mx.address.port());
+    let retry = Retry { give_up: Duration::from_secs(7200), delay_notice: None, ..usual.retry.clone() };
+    house.work(Config { rate: Some(policy::Rate::parse("1/1d").unwrap()), retry, ..usual });
+    house.queue_is(&["0 -", "0 -"]).await;
+    pass(&house, 24 * 3600 + 60).await;
+    house.queue_is(&[]).await;
+    assert_eq!((mx.messages().len(), house.notices().await.len()), (2, 1));
     house.stop().await;
 }
