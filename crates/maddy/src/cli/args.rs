@@ -25,7 +25,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// Shown by `maddy` and `maddy --help`. Fits one screen; a test holds it to that and to the commands that there are.
 pub(crate) const HELP: &str = "\
-maddy, the all-in-one mail server: maddy [options] <command>
+maddy, the all-in-one mail server
 
 Server
   quickstart, demo   make a server, with keys, an account and the zone to paste; or one to try out
@@ -53,7 +53,7 @@ Mail
   sendmail       send a message from standard input, as programs do (also under the name sendmail)
   reports        list, show, summary: what others report about our domains (DMARC, TLS)
 
-Options
+Options: maddy [options] <command> [options]
   -c, --config FILE      the configuration [$MADDY_CONFIG, or /etc/maddy/maddy.conf]
   -s, --state-dir DIR    work on this state directory, without a configuration
       --json             print JSON, for programs; -h, --help: after a command too; -V, --version
