@@ -76,6 +76,20 @@ impl Worker {
         self.handle.clone()
     }
 
+    /// What a clock that stood later has put off goes on.
+    async fn heed_earlier_clock(&self) {
+        match self.store.heed_earlier_clock(self.world.clock.unix()).await {
+            Ok(0) => {}
+            Ok(recipients) => {
+                info!(
+                    recipients,
+                    "the clock was set back: what was put off until later than it says is tried"
+                )
+            }
+            Err(error) => error!(%error, "what waits for a time that was taken back cannot be hurried"),
+        }
+    }
+
     /// Works until `stop` is ready. Attempts that run then may go on for the time that `stop-grace` names; what they
     /// have not done by then is given back to the queue.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
@@ -84,6 +98,7 @@ impl Worker {
             Ok(claims) => info!(claims, "the queue goes on where it was left"),
             Err(error) => error!(%error, "the queue cannot be recovered"),
         }
+        self.heed_earlier_clock().await;
         let (cut, cut_signal) = watch::channel(Cut::No);
         let mut shift = Shift {
             worker: &self,
@@ -202,7 +217,7 @@ impl Shift<'_> {
 
     /// Claims as much as there is room for. Gives how long to wait for more.
     async fn fill(&mut self, courier: &Arc<Courier>) -> Duration {
-        self.hold_on_if_the_clock_leapt().await;
+        self.follow_the_clock(courier).await;
         self.forgive_if_wanted(courier);
         self.hurry_what_waited().await;
         loop {
@@ -235,21 +250,27 @@ impl Shift<'_> {
     }
 
     /// Leases end by a clock that can leap: forward by hours when a machine wakes or a clock is set. What is under way is held
-    /// then, before it could be claimed and sent a second time.
-    async fn hold_on_if_the_clock_leapt(&mut self) {
+    /// then, before it could be claimed and sent a second time. When it is set back, nothing waits for the time that was.
+    async fn follow_the_clock(&mut self, courier: &Courier) {
         let now = self.worker.world.clock.unix();
         let (since, then) = std::mem::replace(&mut self.clocks, (Instant::now(), now));
         let leap = now.saturating_sub(then).saturating_sub_unsigned(since.elapsed().as_secs());
-        if leap < LEAP {
+        if leap.abs() < LEAP {
             return;
         }
-        info!(seconds = leap, "the clock leapt forward");
+        info!(seconds = leap, "the clock leapt");
         for claim in self.claims() {
             match self.worker.store.renew(&claim, now, LEASE).await {
                 // Settled meanwhile, or removed: nothing is left to hold.
                 Ok(()) | Err(storage::Error::LeaseLost) => {}
                 Err(error) => warn!(mail = claim.mail_id, %error, "the claim cannot be renewed"),
             }
+        }
+        if leap < 0 {
+            self.lanes.forgive();
+            courier.unreachable.forgive();
+            courier.pace.forgive();
+            self.worker.heed_earlier_clock().await;
         }
     }
 

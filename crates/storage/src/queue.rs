@@ -194,6 +194,23 @@ impl Store {
         .await
     }
 
+    /// What was put off, or taken in, by a clock that stood later than `now` would wait until that time comes again: it is due
+    /// now instead. Returns how many recipients that are. What its sender wanted released later stays
+    /// (RFC 4865), and leases end as they would.
+    pub async fn heed_earlier_clock(&self, now: Unix) -> Result<u64> {
+        self.write(0, move |tx| {
+            Box::pin(async move {
+                let sql = "UPDATE job_recipient SET due = ?1 WHERE state IN (0, 3) AND lease = 0 AND due > ?1 \
+                           AND (last_at > ?1 OR (last_at IS NULL AND EXISTS (SELECT 1 FROM job \
+                           WHERE job.id = job_recipient.job AND arrived > ?1 AND release_at IS NULL)))";
+                let due = sqlx::query(sql).bind(now).execute(&mut tx.connection).await?.rows_affected();
+                tx.effects.rings.queue |= due > 0;
+                Ok(due)
+            })
+        })
+        .await
+    }
+
     /// Writes down what came of a claim, together with the notices about it, in one transaction. Recipients without an
     /// outcome are due again at once. [`Error::LeaseLost`]: nothing was written.
     pub async fn settle(

@@ -434,6 +434,23 @@ async fn a_clock_that_leaps_makes_no_second_attempt() {
     house.stop().await;
 }
 
+/// A clock that ran ahead and was put right: what it put off does not wait for the wrong time to come again.
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_nothing_waiting() {
+    let (mut house, mx, config) = one_host().await;
+    let right = house.world.clock.unix();
+    house.clock.advance(Duration::from_secs(24 * HOUR));
+    mx.rule("RCPT TO:<grey@", &["451 4.7.1 not yet"]);
+    house.send("alice@o.ex", &["grey@e.ex"], TEXT).await;
+    house.work(config);
+    house.queue_is(&["grey@e.ex 1 451 4.7.1"]).await;
+    house.clock.set(right.unsigned_abs());
+    house.send("alice@o.ex", &["b@e.ex"], TEXT).await;
+    house.queue_is(&[]).await;
+    assert_eq!(mx.messages(), [TEXT, TEXT]);
+    house.stop().await;
+}
+
 #[tokio::test]
 async fn what_a_dead_process_held_goes_on() {
     let (mut house, mx, config) = one_host().await;

@@ -52,6 +52,26 @@ async fn claims_are_by_job_and_domain() {
 }
 
 #[tokio::test]
+async fn a_clock_that_goes_back_puts_nothing_off() {
+    let bench = Bench::new().await;
+    for mail in ["tried later", "taken in"] {
+        bench.store.accept(acceptance(mail, &[], &["a@x.example"])).await.unwrap();
+    }
+    let claim = bench.store.claim_due(NOW, 1, LEASE).await.unwrap().remove(0);
+    let outcomes = vec![outcome(&claim.recipients[0], Next::Again { due: NOW + 9000 })];
+    bench.store.settle(claim, outcomes, Vec::new()).await.unwrap();
+    // The attempt was at NOW + 1: a clock that has gone on leaves all as it is.
+    assert_eq!(bench.store.heed_earlier_clock(NOW + 2).await, Ok(0));
+    assert_eq!(bench.store.heed_earlier_clock(NOW).await, Ok(1));
+    assert_eq!(bench.store.claim_due(NOW, 10, LEASE).await.unwrap().len(), 2);
+    // What somebody is at is theirs.
+    assert_eq!(bench.store.heed_earlier_clock(NOW - 100).await, Ok(0));
+    bench.store.recover_queue().await.unwrap();
+    assert_eq!(bench.store.heed_earlier_clock(NOW - 100).await, Ok(2));
+    assert_eq!(bench.store.next_due().await, Ok(Some(NOW - 100)));
+}
+
+#[tokio::test]
 async fn a_claim_of_the_whole_job_has_every_domain() {
     let bench = Bench::new().await;
     let to = ["a@x.example", "b@y.example", "c@x.example"];
