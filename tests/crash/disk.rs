@@ -114,7 +114,12 @@ impl Disk {
     pub(crate) fn apply(&mut self, event: &Event<'_>) {
         self.moment += 1;
         match *event {
-            Event::Start => {}
+            Event::Start | Event::Fault => {}
+            Event::Lost { inode } => {
+                if let Some(&file) = self.by_inode.get(&inode) {
+                    self.files[file].lose();
+                }
+            }
             Event::Open { inode, emptied, path } => self.open(inode, emptied, path),
             Event::Write { inode, at, octets } => {
                 self.change(inode, Change::Write { at, octets: octets.to_vec() });
@@ -137,7 +142,7 @@ impl Disk {
                 self.set(to, target, None);
                 self.set(from, Target::Nothing, Some(to.to_owned()));
             }
-            Event::SyncBegin { inode, number } => self.sync_begins(inode, number),
+            Event::SyncBegin { inode, number, path } => self.sync_begins(inode, number, path),
             Event::SyncEnd { number } => self.sync_ends(number),
         }
     }
@@ -173,13 +178,13 @@ impl Disk {
         self.files[file].waiting.push(change);
     }
 
-    fn sync_begins(&mut self, inode: u64, number: u64) {
+    fn sync_begins(&mut self, inode: u64, number: u64, path: &str) {
         let sync = match (self.directories.get(&inode), self.by_inode.get(&inode)) {
             (Some(path), _) => Sync::Directory { path: path.clone(), moment: self.moment },
             (None, Some(&file)) => {
                 Sync::File { file, changes: self.files[file].settled + self.files[file].waiting.len() }
             }
-            (None, None) => panic!("something was flushed that was never made"),
+            (None, None) => panic!("{path} was flushed and never made"),
         };
         self.syncs.insert(number, sync);
     }
@@ -308,6 +313,20 @@ impl File {
             apply(&mut self.flushed, &change);
         }
         self.settled += count;
+    }
+
+    /// What waits is gone from the cache and not on the disk, but for the length.
+    fn lose(&mut self) {
+        self.settled += self.waiting.len();
+        for change in self.waiting.drain(..) {
+            match change {
+                Change::Length(len) => self.flushed.resize(len as usize, 0),
+                Change::Write { at, octets } => {
+                    let end = (at as usize + octets.len()).max(self.flushed.len());
+                    self.flushed.resize(end, 0);
+                }
+            }
+        }
     }
 
     fn cut(&self, mercy: Mercy, random: &dyn Random, taken: &mut Taken) -> Vec<u8> {

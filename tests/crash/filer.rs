@@ -79,7 +79,9 @@ impl Filer {
         let place = self.pen.place();
         let last = heard.as_ref().and_then(|lines| lines.last().cloned());
         let is_done = last.as_ref().is_some_and(|last| last.starts_with("OK"));
-        let is_trouble = last.is_none_or(|last| last.contains("UNAVAILABLE") || last.contains("BYE"));
+        // SQLite takes a disk that cannot be read for a damaged database.
+        let words = ["UNAVAILABLE", "CORRUPTION", "BYE"];
+        let is_trouble = last.is_none_or(|last| words.iter().any(|word| last.contains(word)));
         assert!(is_done || is_trouble, "{command}: {heard:?}");
         let answered = is_done.then_some(place);
         self.steps.push(Step { asked: Asked { begun, answered }, after: after.clone() });

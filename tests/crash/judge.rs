@@ -8,8 +8,10 @@ use mail::{Blob, Message};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use storage::{
-    AccountId, Columns, Config, Flags, Mailbox, NewMessage, PAGE_MAX, QUEUE_PAGE_MAX, Shape, Store, UidSet,
+    AccountId, Columns, Config, Flags, Mailbox, NewMessage, PAGE_MAX, QUEUE_PAGE_MAX, Shape, Store, Trouble,
+    UidSet,
 };
+use tests::PATIENCE;
 use world::system::without_dns;
 
 /// What is wrong, as sentences.
@@ -38,7 +40,7 @@ struct Found {
 /// All that is wrong with the state directory.
 pub(crate) async fn judge(dir: &Path, ledger: &Ledger, cut: Place) -> Losses {
     let mut judge = Judge { ledger, cut, losses: Vec::new() };
-    match Store::open(Config::new(dir), without_dns()).await {
+    match open(dir).await {
         Err(error) => judge.lost(format!("the store does not open: {error}")),
         Ok(store) => {
             if let Err(error) = judge.look(&store).await {
@@ -49,7 +51,7 @@ pub(crate) async fn judge(dir: &Path, ledger: &Ledger, cut: Place) -> Losses {
     }
     if judge.losses.is_empty() {
         // What the first opening did to it must have done no harm either.
-        match Store::open(Config::new(dir), without_dns()).await {
+        match open(dir).await {
             Err(error) => judge.lost(format!("the store does not open a second time: {error}")),
             Ok(store) => {
                 judge.verify(&store).await;
@@ -58,6 +60,20 @@ pub(crate) async fn judge(dir: &Path, ledger: &Ledger, cut: Place) -> Losses {
         }
     }
     judge.losses
+}
+
+/// Opens the store. A child of this process that another test is about to start holds, until it is another program, a copy of
+/// the lock: it is waited for.
+async fn open(dir: &Path) -> storage::Result<Store> {
+    let begun = std::time::Instant::now();
+    loop {
+        match Store::open(Config::new(dir), without_dns()).await {
+            Err(storage::Error::Trouble(Trouble::InUse)) if begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 impl Judge<'_> {

@@ -11,15 +11,46 @@ pub(crate) type Place = u64;
 
 /// What one call did.
 pub(crate) enum Event<'a> {
-    Write { inode: u64, at: u64, octets: &'a [u8] },
-    Truncate { inode: u64, len: u64 },
-    SyncBegin { inode: u64, number: u64 },
-    SyncEnd { number: u64 },
-    Open { inode: u64, emptied: bool, path: &'a str },
-    Rename { from: &'a str, to: &'a str },
-    Unlink { path: &'a str },
-    Mkdir { inode: u64, path: &'a str },
+    Write {
+        inode: u64,
+        at: u64,
+        octets: &'a [u8],
+    },
+    Truncate {
+        inode: u64,
+        len: u64,
+    },
+    SyncBegin {
+        inode: u64,
+        number: u64,
+        path: &'a str,
+    },
+    SyncEnd {
+        number: u64,
+    },
+    Open {
+        inode: u64,
+        emptied: bool,
+        path: &'a str,
+    },
+    Rename {
+        from: &'a str,
+        to: &'a str,
+    },
+    Unlink {
+        path: &'a str,
+    },
+    Mkdir {
+        inode: u64,
+        path: &'a str,
+    },
     Start,
+    /// A call that was made to fail.
+    Fault,
+    /// What of a file was not flushed never will be, unless it is written again.
+    Lost {
+        inode: u64,
+    },
 }
 
 /// Tells where the log ends at the moment.
@@ -69,7 +100,7 @@ fn event<'a>(head: &[u8], rest: &'a [u8]) -> Event<'a> {
     match kind {
         1 => Event::Write { inode, at: a, octets: rest },
         2 => Event::Truncate { inode, len: a },
-        3 => Event::SyncBegin { inode, number: a },
+        3 => Event::SyncBegin { inode, number: a, path: text() },
         4 => Event::SyncEnd { number: a },
         5 => Event::Open { inode, emptied: a != 0, path: text() },
         6 => {
@@ -79,6 +110,8 @@ fn event<'a>(head: &[u8], rest: &'a [u8]) -> Event<'a> {
         7 => Event::Unlink { path: text() },
         8 => Event::Mkdir { inode, path: text() },
         9 => Event::Start,
+        10 => Event::Fault,
+        11 => Event::Lost { inode },
         _ => panic!("a record of an unknown kind: {kind}"),
     }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a proof fails by panicking")]
 
 mod disk;
+mod faults;
 mod filer;
 mod judge;
 mod ledger;
@@ -14,8 +15,9 @@ mod mails;
 mod scene;
 mod shown;
 mod sink;
+mod soak;
 
-use disk::{Disk, Honesty, Taken, mercy};
+use disk::{Disk, Honesty, Mercy, Taken, mercy};
 use ledger::Ledger;
 use log::{Event, Log, Place};
 use std::path::{Path, PathBuf};
@@ -33,6 +35,8 @@ const CUTS: u64 = 250;
 const CUTS_PER_LOAD: u64 = 1500;
 /// Judges that work side by side.
 const JUDGES: usize = 2;
+/// Rounds of faults or kills for each daemon; more are more daemons.
+const ROUNDS_PER_LOAD: u64 = 100;
 /// One in so many is cut a second time.
 const AGAIN: u64 = 10;
 /// Cuts for each way to lie.
@@ -69,10 +73,7 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn a_power_cut_takes_nothing_that_was_promised() {
-    let seed = number("MADDY_SEED").unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| u64::from(since.subsec_nanos()))
-    });
-    println!("MADDY_SEED={seed}");
+    let seed = seed();
     let mut left = number("MADDY_POWER_CUTS").unwrap_or(CUTS);
     let mut totals = Totals::default();
     for load in 0.. {
@@ -95,11 +96,121 @@ fn a_power_cut_takes_nothing_that_was_promised() {
     assert!(totals.losses.is_empty(), "something was promised and lost");
 }
 
+/// Of a run that nobody asked to be longer, one call in so many is tried.
+const CALLS_APART: usize = 16;
+
+/// After each call that the daemon makes on its directory the power fails: once so that everything is there that was written
+/// (as after the end of the process alone), once so that nothing is that was not flushed, and once by lot.
+#[test]
+fn a_power_cut_after_each_call_in_turn() {
+    let seed = seed();
+    let apart = if number("MADDY_EACH_CALL").is_some() { 1 } else { CALLS_APART };
+    let dir = TempDir::with_prefix("maddy-crash-").unwrap();
+    let file = dir.path().join("log");
+    let ledger = Arc::new(scene::play(&file, scene::SHORT, seed));
+    let log = Log::read(&file);
+    let random = FakeRandom::seeded(seed);
+    let all: Vec<Place> = log.events().map(|(place, _)| place).collect();
+    let begin = random.below(apart as u64) as usize;
+    let points: Vec<Place> = all.iter().copied().skip(begin).step_by(apart).collect();
+    let mut totals = Totals::default();
+    for mercy in [Some(Mercy::Everything), Some(Mercy::Nothing), None] {
+        let trial = Trial { mercy, ..Trial::of(&log, &ledger, Honesty::Flushes) };
+        totals.add(try_cuts(trial, &points, &random));
+    }
+    totals.losses.iter().take(TOLD).for_each(|loss| println!("{loss}"));
+    println!(
+        "{} of {} calls in turn, {} points, {} promises, {} losses",
+        points.len(),
+        all.len(),
+        totals.cuts,
+        ledger.answers().len(),
+        totals.losses.len()
+    );
+    assert!(totals.losses.is_empty(), "something was promised and lost");
+}
+
+/// Rounds of a run that nobody asked to be longer: each fault a few times.
+const FAULTS: u64 = 36;
+/// The same, of kills.
+const KILLS: u64 = 12;
+
+fn seed() -> u64 {
+    let seed = number("MADDY_SEED").unwrap_or_else(|| {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| u64::from(since.subsec_nanos()))
+    });
+    println!("MADDY_SEED={seed}");
+    seed
+}
+
+#[test]
+fn nothing_promised_is_lost_while_things_go_wrong() {
+    blows(faults::Kind::Faults, number("MADDY_FAULTS").unwrap_or(FAULTS));
+}
+
+#[test]
+fn nothing_promised_is_lost_by_kills() {
+    blows(faults::Kind::Kills, number("MADDY_KILLS").unwrap_or(KILLS));
+}
+
+/// Seconds of a run that nobody asked to be longer.
+const SOAK: u64 = 20;
+
+#[test]
+fn a_long_run_stays_flat() {
+    let seconds = number("MADDY_SOAK").unwrap_or(SOAK);
+    let dir = TempDir::with_prefix("maddy-crash-").unwrap();
+    let (looks, story) = soak::soak(&dir.path().join("log"), seed(), seconds);
+    let wrong = soak::growth(&looks, seconds);
+    story.losses.iter().take(TOLD).for_each(|loss| println!("{loss}"));
+    println!(
+        "{seconds} seconds, {} looks, {} calls failed, {} promises, {} losses",
+        looks.len(),
+        story.failures,
+        story.ledger.answers().len(),
+        story.losses.len()
+    );
+    assert!(wrong.is_empty(), "not flat: {wrong:?}");
+    assert!(story.losses.is_empty(), "something was promised and lost");
+}
+
+/// So many rounds; then what is there is judged, and what power cuts on the way would have left.
+fn blows(kind: faults::Kind, rounds: u64) {
+    let seed = seed();
+    let mut totals = Totals::default();
+    let (mut left, mut failures, mut kills, mut promised) = (rounds, 0, 0, 0);
+    while left > 0 && totals.losses.is_empty() {
+        let rounds = left.min(ROUNDS_PER_LOAD);
+        left -= rounds;
+        let dir = TempDir::with_prefix("maddy-crash-").unwrap();
+        let story = faults::play(&dir.path().join("log"), seed.wrapping_add(left), kind, rounds);
+        failures += story.failures;
+        kills += story.kills;
+        promised += story.ledger.answers().len();
+        totals.losses.extend(story.losses);
+        let random = FakeRandom::seeded(seed);
+        // A process that was killed between a call and the note of it leaves a log that lacks the call: no disks of those.
+        if kind != faults::Kind::Kills {
+            let ledger = Arc::new(story.ledger);
+            let points = points(&story.log, &ledger, rounds, &random);
+            totals.add(try_cuts(Trial::of(&story.log, &ledger, Honesty::Flushes), &points, &random));
+        }
+    }
+    totals.losses.iter().take(TOLD).for_each(|loss| println!("{loss}"));
+    println!(
+        "{rounds} rounds, {failures} calls failed, {kills} kills, {promised} promises, {} points of power cuts, {} losses",
+        totals.cuts,
+        totals.losses.len()
+    );
+    assert!(kind == faults::Kind::Kills || failures > 0, "no call failed");
+    assert!(totals.losses.is_empty(), "something was promised and lost");
+}
+
 /// One load and so many cuts of it.
 fn one_load(seed: u64, cuts: u64, totals: &mut Totals) {
     let dir = TempDir::with_prefix("maddy-crash-").unwrap();
     let file = dir.path().join("log");
-    let ledger = Arc::new(scene::play(&file, seed));
+    let ledger = Arc::new(scene::play(&file, scene::LONG, seed));
     let log = Log::read(&file);
     println!(
         "load {seed}: {} messages given over, {} commands of filing clients, {} messages taken and {} refused elsewhere, \
@@ -117,8 +228,13 @@ fn one_load(seed: u64, cuts: u64, totals: &mut Totals) {
     // While the daemon puts things in order after a cut, the power can fail again.
     let recovery = scene::recover(&log, &ledger, &random, &dir.path().join("again"));
     let again = points_of(&recovery.log, cuts / AGAIN, &random);
-    let trial =
-        Trial { log: &recovery.log, ledger: &ledger, disk: recovery.disk, promised: Some(recovery.cut) };
+    let trial = Trial {
+        log: &recovery.log,
+        ledger: &ledger,
+        disk: recovery.disk,
+        promised: Some(recovery.cut),
+        mercy: None,
+    };
     totals.add(try_cuts(trial, &again, &random));
     // A proof that cannot fail shows nothing: a disk that lies must be found out.
     for honesty in [Honesty::KeepsFiles, Honesty::KeepsNames] {
@@ -136,11 +252,13 @@ struct Trial<'a> {
     disk: Disk,
     /// What was promised by this place is to be there; by the cut, if it is not given.
     promised: Option<Place>,
+    /// How much a cut spares; by lot, if it is not given.
+    mercy: Option<Mercy>,
 }
 
 impl<'a> Trial<'a> {
     fn of(log: &'a Log, ledger: &'a Arc<Ledger>, honesty: Honesty) -> Self {
-        Self { log, ledger, disk: Disk::new(honesty), promised: None }
+        Self { log, ledger, disk: Disk::new(honesty), promised: None, mercy: None }
     }
 }
 
@@ -170,7 +288,7 @@ fn try_cuts(trial: Trial<'_>, points: &[Place], random: &FakeRandom) -> Totals {
         disk.apply(&event);
         while let Some((number, cut)) = points.next_if(|(_, cut)| *cut <= place) {
             let dir = space.path().join(number.to_string());
-            let same = (random.below(2) == 0).then(|| mercy(random));
+            let same = trial.mercy.or_else(|| (random.below(2) == 0).then(|| mercy(random)));
             let taken = disk.cut(&dir, same, random);
             totals.taken.writes += taken.writes;
             totals.taken.names += taken.names;

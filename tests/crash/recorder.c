@@ -6,7 +6,12 @@
  *
  * When the file CRASH_KILL appears, the process ends at once, but between two calls: one that was done and not yet written
  * down would otherwise be missing from the log although the next process has seen what it did. If the file has something in
- * it, that is a path below the root, and the process ends when this file or directory is about to be flushed. */
+ * it, that is a path below the root, and the process ends when this file or directory is about to be flushed.
+ *
+ * A file CRASH_FAULT makes calls fail: "KINDS ERRNO FROM COUNT", where KINDS are letters of KIND_LETTERS, so many calls of
+ * these kinds are let pass first, and so many fail then. The recorder takes the file away when it has read it, and writes
+ * down each failure. "- 0 0 0" ends it. "t 0 SECONDS 0" moves the clock of the day. Calls fail below the root only, but for
+ * those that take a connection. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -18,13 +23,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { WRITE = 1, TRUNCATE, SYNC_BEGIN, SYNC_END, OPEN, RENAME, UNLINK, MKDIR, START };
+enum { WRITE = 1, TRUNCATE, SYNC_BEGIN, SYNC_END, OPEN, RENAME, UNLINK, MKDIR, START, FAULT, LOST };
+/* write, flush, open, name, read, accept, open for writing */
+#define KIND_LETTERS "wfonrac"
+enum { ON_WRITE = 1, ON_FLUSH = 2, ON_OPEN = 4, ON_NAME = 8, ON_READ = 16, ON_ACCEPT = 32, ON_CHANGE = 64 };
 enum { PIECES_MAX = 1024 };
 
 struct record {
@@ -46,15 +56,54 @@ static char kill_file[PATH_MAX];
 /* Before the flush of what the process is to end, once there is something in it. */
 static char edge[PATH_MAX];
 static int is_armed, is_at_edge;
+static char fault_file[PATH_MAX];
+/* What is to fail: set by one thread while none is in effect, and read by all. */
+static struct {
+    int kinds, error;
+    long from, count, seen;
+} fault;
+static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
+static long clock_offset;
 
 static void die(const char *what) {
     dprintf(2, "recorder: %s\n", what);
     _exit(86);
 }
 
+static void look_for_fault(void) {
+    if (!fault_file[0]) return;
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, fault_file, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0) return;
+    char text[128] = "", kinds[16] = "";
+    int error = 0;
+    long from = 0, count = 0;
+    ssize_t len = syscall(SYS_read, fd, text, sizeof text - 1);
+    syscall(SYS_close, fd);
+    if (len <= 0 || sscanf(text, "%15s %d %ld %ld", kinds, &error, &from, &count) != 4) die("a fault that says nothing");
+    if (kinds[0] == 't') {
+        __atomic_store_n(&clock_offset, from, __ATOMIC_SEQ_CST);
+    } else {
+        int mask = 0;
+        for (const char *kind = kinds; *kind && *kind != '-'; kind++) {
+            const char *known = strchr(KIND_LETTERS, *kind);
+            if (!known) die("a fault of an unknown kind");
+            mask |= 1 << (known - KIND_LETTERS);
+        }
+        pthread_mutex_lock(&fault_lock);
+        fault.error = error;
+        fault.from = from;
+        fault.count = count;
+        fault.seen = 0;
+        __atomic_store_n(&fault.kinds, mask, __ATOMIC_SEQ_CST);
+        pthread_mutex_unlock(&fault_lock);
+    }
+    syscall(SYS_unlinkat, AT_FDCWD, fault_file, 0);
+}
+
 static void *wait_for_end(void *nothing) {
     (void)nothing;
     for (;; usleep(1000)) {
+        look_for_fault();
         int fd = (int)syscall(SYS_openat, AT_FDCWD, kill_file, O_RDONLY | O_CLOEXEC, 0);
         if (fd < 0) continue;
         ssize_t len = syscall(SYS_read, fd, edge, sizeof edge - 1);
@@ -76,6 +125,8 @@ static void begin(void) {
     if (!dir || !file || !end) return;
     if (strlen(dir) >= sizeof root || strlen(end) >= sizeof kill_file) die("a path is too long");
     strcpy(kill_file, end);
+    const char *faults = getenv("CRASH_FAULT");
+    if (faults && strlen(faults) < sizeof fault_file) strcpy(fault_file, faults);
     strcpy(root, dir);
     root_len = strlen(root);
     log_fd = (int)syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -119,6 +170,21 @@ static void put(uint32_t kind, uint64_t inode, uint64_t a, const struct iovec *p
 static void put_text(uint32_t kind, uint64_t inode, uint64_t a, const char *text, size_t len) {
     struct iovec piece = {(void *)text, len};
     put(kind, inode, a, &piece, 1, len);
+}
+
+/* Whether a call of this kind is to fail now; then errno says how. */
+static int is_spoilt(int kind) {
+    if (!(__atomic_load_n(&fault.kinds, __ATOMIC_SEQ_CST) & kind)) return 0;
+    pthread_mutex_lock(&fault_lock);
+    long number = fault.seen++;
+    int spoilt = (fault.kinds & kind) && number >= fault.from && number < fault.from + fault.count;
+    int error = fault.error;
+    if (number + 1 >= fault.from + fault.count) __atomic_store_n(&fault.kinds, 0, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&fault_lock);
+    if (!spoilt) return 0;
+    put_text(FAULT, (uint64_t)kind, (uint64_t)error, "", 0);
+    errno = error;
+    return 1;
 }
 
 /* The part of a whole path below the root, or NULL. */
@@ -173,7 +239,10 @@ static int is_ours(int fd, uint64_t *inode) {
 
 static int do_open(int dir, const char *path, int flags, mode_t mode) {
     char space[PATH_MAX];
-    const char *name = flags & (O_CREAT | O_TRUNC) ? resolve(dir, path, space) : NULL;
+    const char *ours = resolve(dir, path, space);
+    const char *name = flags & (O_CREAT | O_TRUNC) ? ours : NULL;
+    if (ours && is_spoilt(ON_OPEN)) return -1;
+    if (ours && (flags & (O_ACCMODE | O_CREAT | O_TRUNC)) != O_RDONLY && is_spoilt(ON_CHANGE)) return -1;
     if (!name) return (int)syscall(SYS_openat, dir, path, flags, mode);
     if ((flags & O_TMPFILE) == O_TMPFILE) die("O_TMPFILE");
     enter();
@@ -204,6 +273,7 @@ int creat(const char *path, mode_t mode) { return do_open(AT_FDCWD, path, O_CREA
 static ssize_t write_here(int fd, const struct iovec *pieces, int count) {
     uint64_t inode;
     if (!is_ours(fd, &inode)) return syscall(SYS_writev, fd, pieces, count);
+    if (is_spoilt(ON_WRITE)) return -1;
     enter();
     ssize_t done = syscall(SYS_writev, fd, pieces, count);
     if (done > 0) {
@@ -226,6 +296,11 @@ ssize_t writev(int fd, const struct iovec *pieces, int count) {
 ssize_t pwrite64(int fd, const void *octets, size_t len, off64_t at) {
     uint64_t inode;
     if (!is_ours(fd, &inode)) return syscall(SYS_pwrite64, fd, octets, len, at);
+    if (is_spoilt(ON_WRITE)) {
+        /* A disk that fills up takes the first part. */
+        if (errno != ENOSPC || len < 2 || fault.seen % 2) return -1;
+        len /= 2;
+    }
     enter();
     ssize_t done = syscall(SYS_pwrite64, fd, octets, len, at);
     if (done > 0) put_text(WRITE, inode, (uint64_t)at, octets, (size_t)done);
@@ -237,6 +312,7 @@ ssize_t pwrite(int fd, const void *octets, size_t len, off_t at) { return pwrite
 int ftruncate64(int fd, off64_t len) {
     uint64_t inode;
     if (!is_ours(fd, &inode)) return (int)syscall(SYS_ftruncate, fd, len);
+    if (is_spoilt(ON_WRITE)) return -1;
     enter();
     int outcome = (int)syscall(SYS_ftruncate, fd, len);
     if (!outcome) put_text(TRUNCATE, inode, (uint64_t)len, "", 0);
@@ -254,9 +330,16 @@ static int flush(long call, int fd) {
         __atomic_store_n(&is_at_edge, 1, __ATOMIC_SEQ_CST);
         for (;;) pause();
     }
+    if (is_spoilt(ON_FLUSH)) {
+        /* Linux forgets what it could not write: a later flush says yes and does not write it. */
+        int error = errno;
+        put_text(LOST, inode, 0, "", 0);
+        errno = error;
+        return -1;
+    }
     enter();
     number = __atomic_add_fetch(&flushes, 1, __ATOMIC_SEQ_CST) << 24 | (uint64_t)(getpid() & 0xffffff);
-    put_text(SYNC_BEGIN, inode, number, "", 0);
+    put_text(SYNC_BEGIN, inode, number, path, strlen(path));
     int outcome = (int)syscall(call, fd);
     if (!outcome) put_text(SYNC_END, inode, number, "", 0);
     leave();
@@ -270,6 +353,7 @@ static int do_rename(int from_dir, const char *from, int to_dir, const char *to,
     const char *a = resolve(from_dir, from, space), *b = resolve(to_dir, to, other);
     if (!a && !b) return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
     if (!a || !b || flags) die("a rename that leaves the directory");
+    if (is_spoilt(ON_NAME)) return -1;
     enter();
     pthread_mutex_lock(&names);
     int outcome = (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, 0);
@@ -291,6 +375,7 @@ static int do_unlink(int dir, const char *path, int flags) {
     char space[PATH_MAX];
     const char *name = resolve(dir, path, space);
     if (!name) return (int)syscall(SYS_unlinkat, dir, path, flags);
+    if (is_spoilt(ON_NAME)) return -1;
     enter();
     pthread_mutex_lock(&names);
     int outcome = (int)syscall(SYS_unlinkat, dir, path, flags);
@@ -311,6 +396,7 @@ int mkdirat(int dir, const char *path, mode_t mode) {
     char space[PATH_MAX];
     const char *name = resolve(dir, path, space);
     if (!name) return (int)syscall(SYS_mkdirat, dir, path, mode);
+    if (is_spoilt(ON_NAME)) return -1;
     enter();
     pthread_mutex_lock(&names);
     int outcome = (int)syscall(SYS_mkdirat, dir, path, mode);
@@ -321,6 +407,31 @@ int mkdirat(int dir, const char *path, mode_t mode) {
     return outcome;
 }
 int mkdir(const char *path, mode_t mode) { return mkdirat(AT_FDCWD, path, mode); }
+
+/* Reading is not written down, and fails as it is told. */
+ssize_t read(int fd, void *octets, size_t len) {
+    uint64_t inode;
+    if (__atomic_load_n(&fault.kinds, __ATOMIC_SEQ_CST) & ON_READ && is_ours(fd, &inode) && is_spoilt(ON_READ)) return -1;
+    return syscall(SYS_read, fd, octets, len);
+}
+ssize_t pread64(int fd, void *octets, size_t len, off64_t at) {
+    uint64_t inode;
+    if (__atomic_load_n(&fault.kinds, __ATOMIC_SEQ_CST) & ON_READ && is_ours(fd, &inode) && is_spoilt(ON_READ)) return -1;
+    return syscall(SYS_pread64, fd, octets, len, at);
+}
+ssize_t pread(int fd, void *octets, size_t len, off_t at) { return pread64(fd, octets, len, at); }
+
+int accept4(int fd, struct sockaddr *from, socklen_t *len, int flags) {
+    pthread_once(&once, begin);
+    if (log_fd >= 0 && is_spoilt(ON_ACCEPT)) return -1;
+    return (int)syscall(SYS_accept4, fd, from, len, flags);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int outcome = (int)syscall(SYS_clock_gettime, clock, now);
+    if (!outcome && clock == CLOCK_REALTIME) now->tv_sec += __atomic_load_n(&clock_offset, __ATOMIC_SEQ_CST);
+    return outcome;
+}
 
 /* What the daemon does not do today; if it begins to, the recorder must learn it first. */
 static void refuse(int fd, const char *what) {

@@ -5,7 +5,7 @@ use crate::disk::{Disk, Mercy};
 use crate::filer::filer;
 use crate::judge::ACCOUNTS;
 use crate::ledger::{Asked, Ledger};
-use crate::load::{ALICE, BOB, reader, stranger, submitter};
+use crate::load::{ALICE, reader, stranger, submitter};
 use crate::log::{Log, Pen, Place};
 use crate::sink::Sink;
 use std::net::Ipv4Addr;
@@ -17,12 +17,22 @@ use tests::{Daemon, PASSWORD, Setup, eventually, message};
 use world::Random;
 use world::fake::FakeRandom;
 
-/// How the daemon ends after each stretch of load.
-const ENDS: [End; 3] = [End::Kill, End::Stop, End::Kill];
-/// Octets of the log that are waited for in each stretch of load.
-const OCTETS: Place = 12_000_000;
-/// Most milliseconds from there to its end.
-const FURTHER_MS: u64 = 500;
+/// How much load there is, and how the daemon ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Load {
+    /// After each stretch.
+    ends: &'static [End],
+    /// Octets of the log that are waited for in each stretch.
+    octets: Place,
+    /// Most milliseconds from there to its end.
+    further_ms: u64,
+}
+
+/// Enough for moments by lot.
+pub(crate) const LONG: Load =
+    Load { ends: &[End::Kill, End::Stop, End::Kill], octets: 12_000_000, further_ms: 500 };
+/// Little enough to try every moment.
+pub(crate) const SHORT: Load = Load { ends: &[End::Stop], octets: 3_000_000, further_ms: 1 };
 
 #[derive(Clone, Copy)]
 enum End {
@@ -52,7 +62,13 @@ pub(crate) fn recorded(file: &Path) -> Setup {
     setup.environment("CRASH_ROOT", state);
     setup.environment("CRASH_LOG", file);
     setup.environment("CRASH_KILL", kill_file(file));
+    setup.environment("CRASH_FAULT", fault_file(file));
     setup
+}
+
+/// Where the recorder looks for faults.
+pub(crate) fn fault_file(log: &Path) -> PathBuf {
+    log.with_extension("fault")
 }
 
 fn kill_file(log: &Path) -> PathBuf {
@@ -68,7 +84,7 @@ pub(crate) fn arm(log: &Path, path: &str) {
 }
 
 /// Plays it with the log in `file`; what was promised.
-pub(crate) fn play(file: &Path, seed: u64) -> Ledger {
+pub(crate) fn play(file: &Path, load: Load, seed: u64) -> Ledger {
     let mut setup = recorded(file);
     // Small, so that much is carried over and begun anew.
     setup.option("storage", r#"checkpoint-size "1MiB""#);
@@ -79,11 +95,11 @@ pub(crate) fn play(file: &Path, seed: u64) -> Ledger {
     let mut ledger = Ledger::default();
     let mut maddy = setup.start();
     ledger.accounts = add_accounts(&maddy, &pen);
-    for (stretch, end) in ENDS.into_iter().enumerate() {
+    for (stretch, end) in load.ends.iter().enumerate() {
         let clients = clients(&maddy, &pen, stretch, &random);
-        let goal = pen.place() + OCTETS;
+        let goal = pen.place() + load.octets;
         eventually("there is load", || (pen.place() > goal).then_some(()));
-        thread::sleep(Duration::from_millis(random.below(FURTHER_MS)));
+        thread::sleep(Duration::from_millis(random.below(load.further_ms)));
         match end {
             End::Stop => maddy.stop(),
             End::Kill => kill(&mut maddy, file),
@@ -91,7 +107,7 @@ pub(crate) fn play(file: &Path, seed: u64) -> Ledger {
         for client in clients {
             ledger.join(client.join().unwrap());
         }
-        if stretch + 1 < ENDS.len() {
+        if stretch + 1 < load.ends.len() {
             maddy.start();
         }
     }
@@ -134,7 +150,7 @@ pub(crate) fn recover(log: &Log, ledger: &Ledger, random: &FakeRandom, file: &Pa
 }
 
 /// Kills the daemon between two calls.
-fn kill(maddy: &mut Daemon, log: &Path) {
+pub(crate) fn kill(maddy: &mut Daemon, log: &Path) {
     let file = kill_file(log);
     std::fs::write(&file, "").unwrap();
     eventually("the daemon ends", || (!file.exists()).then_some(()));
@@ -151,14 +167,26 @@ pub(crate) fn add_accounts(maddy: &Daemon, pen: &Pen) -> Vec<(&'static str, Aske
     ACCOUNTS.into_iter().map(add).collect()
 }
 
+/// How many clients there are at a time.
+pub(crate) const CLIENTS: usize = 7;
+
 fn clients(maddy: &Daemon, pen: &Pen, stretch: usize, random: &FakeRandom) -> Vec<JoinHandle<Ledger>> {
-    let mut clients = Vec::new();
-    for n in 0..2 {
-        clients.push(stranger(maddy, pen, format!("in{stretch}s{n}"), random.u64()));
-        clients.push(submitter(maddy, pen, format!("out{stretch}s{n}"), random.u64()));
-        let account = [ALICE, BOB][n];
-        clients.push(filer(maddy, account, pen, &format!("file{stretch}s{n}"), random.u64()));
+    (0..CLIENTS).map(|place| client(place, maddy, pen, &format!("{stretch}s{place}"), random)).collect()
+}
+
+/// The client of a place, with a name that no other had.
+pub(crate) fn client(
+    place: usize,
+    maddy: &Daemon,
+    pen: &Pen,
+    name: &str,
+    random: &FakeRandom,
+) -> JoinHandle<Ledger> {
+    let seed = random.u64();
+    match place {
+        0 | 1 => stranger(maddy, pen, format!("in{name}"), seed),
+        2 | 3 => submitter(maddy, pen, format!("out{name}"), seed),
+        4 | 5 => filer(maddy, ACCOUNTS[place - 4], pen, &format!("file{name}"), seed),
+        _ => reader(maddy, pen, seed),
     }
-    clients.push(reader(maddy, pen, random.u64()));
-    clients
 }

@@ -160,6 +160,18 @@ impl Daemon {
         panic!("the daemon did not end after {signal}");
     }
 
+    /// Whether it ended by itself; then it can be started again.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.as_mut().expect("the daemon was started").try_wait().unwrap()?;
+        self.child = None;
+        Some(status)
+    }
+
+    /// Whether it is there and has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
     /// The number of its process.
     pub fn id(&self) -> u32 {
         self.child.as_ref().expect("the daemon runs").id()
