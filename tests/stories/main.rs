@@ -34,6 +34,7 @@ mod log_lines;
 mod logins;
 mod loops_end;
 mod many_at_once;
+mod metrics;
 mod moving_breaks_off;
 mod moving_in_and_out;
 mod not_in_our_name;

@@ -47,6 +47,7 @@ impl House {
             clock: Arc::new(clock.clone()),
             dns: Arc::new(dns),
             random: Arc::new(FakeRandom::seeded(5)),
+            meter: world::Meter::default(),
         };
         let store = Store::open(storage::Config::new(dir.path().join("state")), world.clone()).await.unwrap();
         let routes = RouteConfig {

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use storage::Claim;
 use tracing::info;
 use world::World;
+use world::meter::{self, Side, TlsLevel};
 
 /// Most connections that one attempt opens. RFC 5321 §5.1 wants at least two addresses tried.
 const CONNECTIONS_MAX: usize = 8;
@@ -209,6 +210,7 @@ impl Attempt<'_> {
                     let softened = self.softened(host, Said::ByUs(reply));
                     info!(mail = self.work.mail_id, domain = %self.work.domain, %host, reply = %softened.reply(),
                         "attempt: no way to this host");
+                    self.courier.world.meter.attempts.add(meter::Way::None, ());
                     self.nobody(softened.reply().clone());
                     continue;
                 }
@@ -293,6 +295,7 @@ impl Attempt<'_> {
         self.keep(Some(place), said.reply());
         info!(mail = self.work.mail_id, domain = %self.work.domain, host = %place.host,
             address = %place, reply = %said.reply(), "attempt: no way through");
+        self.courier.world.meter.attempts.add(meter::Way::None, ());
         if let (Some(provider), Said::ByHost(reply)) = (&self.provider, &said) {
             provider.heard(reply, self.courier.world.clock.unix());
         }
@@ -329,6 +332,7 @@ impl Attempt<'_> {
             Ok(link) => Ok(link),
             Err(OpenError::Handshake { reply, .. }) if !protection.is_demanded() => {
                 info!(mail = self.work.mail_id, host = %place.host, %reply, "TLS failed; once more in clear");
+                courier.world.meter.tls.add(Side::Out, TlsLevel::Failed);
                 self.opened += 1;
                 let protection = &protection.in_clear();
                 let way = link::Way { connector, hello, protection, login, protocol };
@@ -341,6 +345,9 @@ impl Attempt<'_> {
     /// What a connection that did not come about means.
     fn failed(&self, place: &Place, error: OpenError) -> Said {
         let courier = self.courier;
+        if matches!(error, OpenError::Handshake { .. }) {
+            courier.world.meter.tls.add(Side::Out, TlsLevel::Failed);
+        }
         if let OpenError::Unreachable(reply) = &error {
             courier.unreachable.remember(place, reply.clone(), courier.world.clock.unix());
         }

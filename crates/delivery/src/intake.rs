@@ -187,7 +187,7 @@ impl Intake {
         let mut acceptances = vec![draft.acceptance];
         acceptances.extend(notice);
         self.inner.store.accept_all(acceptances).await.map_err(Failed::Store)?;
-        lines.log(mail, arrival);
+        lines.log(mail, arrival, &self.inner.world.meter);
         if accepted.local > 0 {
             let reader = self.inner.reports.read().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(reader) = reader {

@@ -5,6 +5,7 @@ use crate::draft::Draft;
 use mail::{Address, Mail, header};
 use storage::Acceptance;
 use tracing::{debug, info, warn};
+use world::Meter;
 
 /// What the log says once the rows are on the disk.
 pub(crate) struct Lines {
@@ -34,7 +35,8 @@ impl Lines {
         }
     }
 
-    pub(crate) fn log(self, mail: &Mail, arrival: &Arrival) {
+    pub(crate) fn log(self, mail: &Mail, arrival: &Arrival, meter: &Meter) {
+        meter.filed.add_many((), (), self.delivered.len() as u64);
         let id = &arrival.id;
         let (message_id, remote) = (self.message_id.unwrap_or_default(), self.remote);
         let to: Vec<String> = mail.envelope.recipients.iter().map(|one| one.address.to_string()).collect();

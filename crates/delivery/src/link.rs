@@ -13,6 +13,7 @@ use smtp_proto::{Extension, Offers, Secret};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use world::meter;
 
 /// How far the words of the peer are followed before a connection is given up, in events of one set-up.
 const EVENTS_MAX: usize = 16;
@@ -230,6 +231,11 @@ impl Link {
     }
 
     /// How well it is protected, and why so.
+    /// The protection as it is counted.
+    pub(crate) fn counted_tls(&self) -> meter::TlsLevel {
+        self.conn.tls().map_or(meter::TlsLevel::Clear, net::TlsFacts::level)
+    }
+
     pub(crate) fn tls(&self) -> TlsUsed {
         let (level, version) = match self.conn.tls() {
             None => (TlsLevel::Clear, ""),

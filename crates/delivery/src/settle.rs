@@ -13,7 +13,7 @@ use mail::{Blob, Message, Notify, Reply, Status};
 use std::time::Duration;
 use storage::{Acceptance, Claim, JobRecipient, Next, Outcome, RecipientId, Settlement, Store, Verdict};
 use tracing::{error, info, warn};
-use world::World;
+use world::{Meter, World, meter};
 
 /// How often the outcome is offered to a store in trouble, before it is left to the lease.
 const WRITES_MAX: u32 = 8;
@@ -140,6 +140,7 @@ fn decide(
         let step = schedule::next(tried.fate, past, &retry, jitter);
         let next = next_of(step, now);
         log(claim, recipient, &tried, step);
+        count(&settling.world.meter, claim, &tried, step, now);
         if let Some((action, status)) = action(step, claim, recipient, &tried) {
             reports.push(Report {
                 recipient: recipient.recipient.address.clone(),
@@ -250,6 +251,19 @@ fn log(claim: &Claim, recipient: &JobRecipient, tried: &Tried, step: schedule::N
     info!(mail = claim.mail_id, from = %format_args!("<{}>", claim.from), recipient = %recipient.recipient.address,
         host = tried.host, tls = tried.tls.as_ref().map(tracing::field::display), reply = %tried.reply, attempts = recipient.attempts.saturating_add(1),
         again_in_seconds = again, "{fate}");
+}
+
+fn count(meter: &Meter, claim: &Claim, tried: &Tried, step: schedule::Next, now: i64) {
+    let fate = match (tried.fate, step) {
+        (Fate::Delivered, _) => meter::Fate::Sent,
+        (Fate::Deferred, schedule::Next::GiveUp) => meter::Fate::GivenUp,
+        (Fate::Deferred, _) => meter::Fate::Deferred,
+        (Fate::Failed, _) => meter::Fate::Failed,
+    };
+    meter.sent.add(fate, ());
+    if tried.fate == Fate::Delivered {
+        meter.delivery.took(meter::Delivered::Elsewhere, age(claim, now));
+    }
 }
 
 /// What waits for a notice that cannot be made goes on waiting; what is delivered stays delivered.

@@ -8,6 +8,8 @@ use mail::{Domain, Recipient, Reply, TlsUsed};
 use smtp_proto::client::{Outcome, Report};
 use storage::{Attempt, AttemptResult};
 use tracing::info;
+use world::Meter;
+use world::meter::{self, Side};
 
 /// Most entries of one attempt; what comes later is not kept.
 const ENTRIES_MAX: usize = 100;
@@ -103,6 +105,14 @@ pub(crate) fn log(work: &Work<'_>, link: &Link, source: Source, report: &Report)
     info!(mail = work.mail_id, conn = link.id(), domain = %work.domain, host = %link.place.host,
         address = %link.place, tls = %level, version, %why, kept = source == Source::Kept, recipients = report.outcomes.len(),
         accepted, reply = reply.unwrap_or_default(), "attempt");
+}
+
+/// The transaction as a number, and the connection if it is new.
+pub(crate) fn count(meter: &Meter, link: &Link, source: Source) {
+    meter.attempts.add(meter::Way::Through, ());
+    if source != Source::Kept {
+        meter.tls.add(Side::Out, link.counted_tls());
+    }
 }
 
 #[cfg(test)]

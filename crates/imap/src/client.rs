@@ -20,6 +20,7 @@ use storage::{AccountId, ModSeq};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
+use world::meter::ImapVerb;
 
 /// How often a client in IDLE hears something, so that no router between forgets the connection.
 pub(crate) const STILL_HERE: Duration = Duration::from_secs(2 * 60);
@@ -156,6 +157,7 @@ impl Client {
     /// UNAUTHENTICATE (RFC 8437): nothing of the login is left. Its failed logins stay counted.
     pub(crate) fn forget_login(&mut self) {
         self.account = None;
+        self.conn.belongs_to(None);
         self.selected = None;
         self.incoming = None;
         self.conversation = None;
@@ -230,7 +232,9 @@ impl Client {
             Question::Command(_) | Question::AppendEnd if self.review().await == Standing::Lost => {}
             Question::Command(command) => {
                 self.doing = doing(&command);
+                let (begun, verb) = (Instant::now(), command::verb(&command));
                 let response = command::run(self, command).await?;
+                self.measure(verb, begun);
                 self.finish(response).await?;
             }
             Question::Authenticate { mechanism, initial } => {
@@ -246,7 +250,9 @@ impl Client {
             Question::AppendEnd => {
                 let takes = self.incoming.as_ref().is_some_and(Incoming::takes);
                 self.doing = if takes { Doing::Takes } else { Doing::Other };
+                let begun = Instant::now();
                 let response = command::append::end(self).await?;
+                self.measure(ImapVerb::Append, begun);
                 self.finish(response).await?;
                 if self.end == End::AfterAppend {
                     self.go_down();
@@ -287,6 +293,10 @@ impl Client {
         }
         self.session.answer(Answer::Done(response));
         Ok(())
+    }
+
+    fn measure(&self, verb: ImapVerb, begun: Instant) {
+        self.house.world.meter.imap_commands.took(verb, begun.elapsed());
     }
 
     /// Lets output go when much of it waits, so that a large answer is never whole in memory.

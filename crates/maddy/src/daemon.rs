@@ -132,6 +132,7 @@ impl Daemon {
             gate: ground.gate.clone(),
             keeper: ground.keeper.clone(),
             since: world.clock.unix(),
+            state_dir: config.state_dir().to_owned(),
             world: world.clone(),
         };
         let web = Website::new(&config, ground.tls.challenges().clone(), Arc::new(view));

@@ -13,7 +13,7 @@ mod turns;
 pub(crate) use app::Use;
 use auth::{
     Answer, Authenticate, Claim, Denied, Ending, Guesses, Identity, Login, Mechanism, NameMask, Proof,
-    Recent, Scope, ScramFacts, ScramHash, TooMany, Trace, Verdict, Visitor, source_of,
+    Recent, Scope, ScramFacts, ScramHash, Service, TooMany, Trace, Verdict, Visitor, source_of,
 };
 pub(crate) use config::Logins;
 pub(crate) use counts::{GuessInfo, GuessLift};
@@ -24,7 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use storage::{PasswordHash, Store};
 use tracing::{info, warn};
 use turns::{Turn, Turns};
-use world::{Clock, Random, World};
+use world::meter::{self, Door};
+use world::{Clock, Meter, Random, World};
 
 /// The one judge of logins, for all doors together.
 pub(crate) struct Judge {
@@ -32,6 +33,7 @@ pub(crate) struct Judge {
     turns: Turns,
     memory: Arc<Mutex<Memory>>,
     clock: Arc<dyn Clock>,
+    meter: Meter,
     random: Arc<dyn Random>,
     mask: Arc<NameMask>,
     introspection: oauth::Introspection,
@@ -73,6 +75,7 @@ impl Judge {
             turns: Turns::new(),
             memory: Arc::new(Mutex::new(memory)),
             clock: world.clock.clone(),
+            meter: world.meter.clone(),
             random: world.random.clone(),
             mask: Arc::new(NameMask::new(&key)),
             introspection: oauth::Introspection::new(world, key),
@@ -167,6 +170,36 @@ impl Judge {
         done.map_err(|error| Denied::Unavailable(error.to_string())).flatten()
     }
 
+    async fn judge_claim(&self, claim: Claim, visitor: Visitor) -> Verdict {
+        let identity = match claim {
+            Claim::Password(login) => self.judge(login, visitor.from).await?,
+            Claim::Scram { user, proof } => self.settle_scram(user, proof, visitor.from).await?,
+            Claim::Token(claim) => self.judge_token(claim, visitor.from).await?,
+            Claim::Certificate { authorize, key } => {
+                self.judge_certificate(authorize, key, visitor.from).await?
+            }
+        };
+        if identity.scope().covers(visitor.service) {
+            return Ok(identity);
+        }
+        info!(account = %identity, peer = %visitor.from, service = ?visitor.service, "login out of scope");
+        Err(Denied::OutOfScope)
+    }
+
+    fn count(&self, visitor: Visitor, denied: Option<&Denied>) {
+        let door = match visitor.service {
+            Service::Submission => Door::Submission,
+            Service::Imap => Door::Imap,
+        };
+        let result = match denied {
+            None => meter::Login::Good,
+            Some(Denied::WrongCredentials | Denied::OutOfScope) => meter::Login::Failed,
+            Some(Denied::TooManyGuesses(_)) => meter::Login::Blocked,
+            Some(Denied::Unavailable(_)) => meter::Login::Unavailable,
+        };
+        self.meter.logins.add(door, result);
+    }
+
     fn now(&self) -> u64 {
         unix(self.clock.as_ref())
     }
@@ -223,19 +256,9 @@ impl Authenticate for Judge {
 
     fn authenticate<'a>(&'a self, claim: Claim, visitor: Visitor) -> Answer<'a, Verdict> {
         Box::pin(async move {
-            let identity = match claim {
-                Claim::Password(login) => self.judge(login, visitor.from).await?,
-                Claim::Scram { user, proof } => self.settle_scram(user, proof, visitor.from).await?,
-                Claim::Token(claim) => self.judge_token(claim, visitor.from).await?,
-                Claim::Certificate { authorize, key } => {
-                    self.judge_certificate(authorize, key, visitor.from).await?
-                }
-            };
-            if identity.scope().covers(visitor.service) {
-                return Ok(identity);
-            }
-            info!(account = %identity, peer = %visitor.from, service = ?visitor.service, "login out of scope");
-            Err(Denied::OutOfScope)
+            let verdict = self.judge_claim(claim, visitor).await;
+            self.count(visitor, verdict.as_ref().err());
+            verdict
         })
     }
 
@@ -245,7 +268,13 @@ impl Authenticate for Judge {
         hash: ScramHash,
         visitor: Visitor,
     ) -> Answer<'a, Result<ScramFacts, Denied>> {
-        Box::pin(self.scram_facts(user, hash, visitor.from))
+        Box::pin(async move {
+            let facts = self.scram_facts(user, hash, visitor.from).await;
+            if let Err(denied) = &facts {
+                self.count(visitor, Some(denied));
+            }
+            facts
+        })
     }
 
     fn discovery(&self) -> auth::Discovery {

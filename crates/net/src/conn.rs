@@ -1,28 +1,27 @@
 //! One connection: who it is with, what protects it, and what is still to be sent.
 
+mod handshake;
+
 use crate::binding::{self, ChannelBindings};
 use crate::client_certificate::{self, KeyFingerprint};
-use crate::client_tls::ClientTls;
 use crate::compress::Compression;
 use crate::drive::{Closed, Due};
 use crate::limit::{Permit, Refusal};
 use crate::server_tls::ServerTls;
 use crate::stop::Stop;
 use crate::stream::Stream;
-use crate::tls::{self, HANDSHAKE_PATIENCE, TlsError, TlsFacts};
+use crate::tls::TlsFacts;
 use crate::tls_words;
-use rustls::server::Acceptor;
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::io;
-use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::LazyConfigAcceptor;
+use world::Meter;
 
 /// The slowest that a peer may read, in octets a second: what is to be sent has this much more time.
 pub const WRITE_RATE_MIN: u64 = 512;
@@ -66,6 +65,7 @@ pub struct Conn {
     /// What is to be told once the output is sent.
     pub(crate) due: Option<Due>,
     permit: Option<Permit>,
+    meter: Option<Meter>,
 }
 
 /// When the present output began to be sent, and when the peer last took some of it.
@@ -103,6 +103,8 @@ pub(crate) struct Parts {
     pub(crate) stop: Stop,
     pub(crate) permit: Option<Permit>,
     pub(crate) write_stall: Duration,
+    /// What counts the connections that come in.
+    pub(crate) meter: Option<Meter>,
 }
 
 /// The same without its stream.
@@ -115,6 +117,7 @@ struct Rest {
     stop: Stop,
     permit: Option<Permit>,
     write_stall: Duration,
+    meter: Option<Meter>,
 }
 
 impl Conn {
@@ -123,9 +126,9 @@ impl Conn {
         // Neither matters enough to refuse a connection for it.
         let _ = parts.stream.set_nodelay(true);
         let _ = SockRef::from(&parts.stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
-        let Parts { id, peer, client_is, stream, server_tls, stop, permit, write_stall } = parts;
+        let Parts { id, peer, client_is, stream, server_tls, stop, permit, write_stall, meter } = parts;
         let peer = canonical(peer);
-        let rest = Rest { id, peer, client_is, local, server_tls, stop, permit, write_stall };
+        let rest = Rest { id, peer, client_is, local, server_tls, stop, permit, write_stall, meter };
         Self::over(Stream::Plain(stream), rest)
     }
 
@@ -133,8 +136,8 @@ impl Conn {
     pub(crate) fn with_local(id: String, stream: UnixStream, write_stall: Duration) -> Self {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let (server_tls, stop, permit, client_is) = (None, Stop::never(), None, ClientIs::Known);
-        let rest =
-            Rest { id, peer: nowhere, client_is, local: nowhere, server_tls, stop, permit, write_stall };
+        let (peer, local, meter) = (nowhere, nowhere, None);
+        let rest = Rest { id, peer, client_is, local, server_tls, stop, permit, write_stall, meter };
         Self::over(Stream::Local(stream), rest)
     }
 
@@ -159,6 +162,7 @@ impl Conn {
             under_way: None,
             due: None,
             permit: parts.permit,
+            meter: parts.meter,
         }
     }
 
@@ -242,56 +246,17 @@ impl Conn {
         self.tls.is_none() && self.server_tls.is_some()
     }
 
-    /// Begins TLS as the server, after [`crate::Driven::StartTls`]. After an error the connection is of no use.
-    ///
-    /// Octets that came in clear are with the machine, which drops them or ends the connection (RFC 3207 §4.2);
-    /// none are kept here.
-    pub async fn start_tls(&mut self) -> Result<(), TlsError> {
-        let server_tls = self.server_tls.clone().ok_or(TlsError::NotOffered)?;
-        let stream = self.take_plain()?;
-        let shake = async {
-            let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-            if let Some(proof) = server_tls.challenges().handshake(&hello.client_hello()) {
-                // The handshake is all there is to it (RFC 8737 §3).
-                let mut stream = hello.into_stream(proof).await?;
-                let _ = stream.shutdown().await;
-                return Ok(None);
-            }
-            let end_point = server_tls.end_point(&hello.client_hello());
-            Ok::<_, io::Error>(Some((hello.into_stream(server_tls.rustls()).await?, end_point)))
-        };
-        let shaken = timeout(HANDSHAKE_PATIENCE, shake).await.map_err(|_| TlsError::TimedOut)??;
-        let (stream, end_point) = shaken.ok_or(TlsError::Proof)?;
-        self.end_point = end_point;
-        self.tls = Some(Box::new(tls::server_facts(stream.get_ref().1)));
-        self.stream = Stream::Server(Box::new(stream));
-        Ok(())
-    }
-
-    /// Begins TLS as the client. `name` is the host's name (or address): it is sent as SNI, and what an
-    /// authenticated certificate must be for. After an error the connection is of no use.
-    pub async fn start_tls_client(&mut self, with: &ClientTls, name: &str) -> Result<(), TlsError> {
-        let stream = self.take_plain()?;
-        let server = with.server_name(name, self.peer.ip())?;
-        let connect = tokio_rustls::TlsConnector::from(with.rustls()).connect(server.clone(), stream);
-        let stream = timeout(HANDSHAKE_PATIENCE, connect).await.map_err(|_| TlsError::TimedOut)??;
-        self.tls = Some(Box::new(with.facts(stream.get_ref().1, &server)));
-        self.stream = Stream::Client(Box::new(stream));
-        Ok(())
+    /// Who has logged in on it, for the list of sessions; `None`: nobody any more.
+    pub fn belongs_to(&self, account: Option<&str>) {
+        if let Some(permit) = &self.permit {
+            permit.note(|session| session.account = account.map(str::to_owned));
+        }
     }
 
     /// From now on all octets of both sides are compressed by DEFLATE (RFC 4978); output that waits already goes as it is.
     /// Costs some 50 KiB as long as the connection lasts.
     pub fn start_compression(&mut self) {
         self.compression = Some(Box::new(Compression::new()));
-    }
-
-    fn take_plain(&mut self) -> Result<TcpStream, TlsError> {
-        match mem::replace(&mut self.stream, Stream::Gone) {
-            // Output that was queued in clear belongs before the handshake; `drive` has sent it by then.
-            Stream::Plain(stream) if self.pending() == 0 => Ok(stream),
-            _ => Err(TlsError::OutOfOrder),
-        }
     }
 
     /// Sends what waits to be sent. [`Conn::drive`] does it by itself before it waits for input; this is for

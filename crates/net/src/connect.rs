@@ -86,6 +86,7 @@ impl Connector {
             stop: Stop::never(),
             permit: None,
             write_stall: WRITE_STALL,
+            meter: None,
         }))
     }
 

@@ -1,5 +1,6 @@
 //! How many connections may live at once: in all, from one address, from one network.
 
+use crate::roster::{Roster, Session};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -69,6 +70,7 @@ impl Refusal {
 pub struct Gate {
     counts: Mutex<Counts>,
     live: watch::Sender<usize>,
+    roster: Roster,
 }
 
 #[derive(Debug)]
@@ -85,12 +87,14 @@ pub struct Permit {
     gate: Arc<Gate>,
     /// The address that was counted, if it was.
     counted: Option<IpAddr>,
+    /// Under which id it stands in the roster.
+    id: Option<String>,
 }
 
 impl Gate {
     pub fn new(limits: Limits) -> Arc<Self> {
         let counts = Counts { limits, in_all: 0, addresses: HashMap::new(), networks: HashMap::new() };
-        Arc::new(Self { counts: Mutex::new(counts), live: watch::Sender::new(0) })
+        Arc::new(Self { counts: Mutex::new(counts), live: watch::Sender::new(0), roster: Roster::default() })
     }
 
     /// Other limits from now on; nobody who is in is sent away.
@@ -105,7 +109,7 @@ impl Gate {
         let counted = counts.enter(ip.to_canonical())?;
         counts.in_all += 1;
         self.live.send_replace(counts.in_all);
-        Ok(Permit { gate: self.clone(), counted })
+        Ok(Permit { gate: self.clone(), counted, id: None })
     }
 
     /// Asks for entry for somebody whom a proxy will name: counted in all only, until [`Permit::count_as`].
@@ -114,7 +118,7 @@ impl Gate {
         counts.has_room()?;
         counts.in_all += 1;
         self.live.send_replace(counts.in_all);
-        Ok(Permit { gate: self.clone(), counted: None })
+        Ok(Permit { gate: self.clone(), counted: None, id: None })
     }
 
     pub(crate) fn write_stall(&self) -> Duration {
@@ -124,6 +128,11 @@ impl Gate {
     /// Connections that are alive.
     pub fn live(&self) -> usize {
         self.lock().in_all
+    }
+
+    /// Who is connected, the oldest first.
+    pub fn sessions(&self) -> Vec<Session> {
+        self.roster.all()
     }
 
     /// Ends when no connection is alive. There is no time limit here: the caller has one.
@@ -168,17 +177,35 @@ impl Counts {
 }
 
 impl Permit {
+    /// From now on it is known whose connection it is.
+    pub(crate) fn present(&mut self, session: Session) {
+        self.id = Some(session.id.clone());
+        self.gate.roster.enter(session);
+    }
+
+    /// Something has become known of it.
+    pub(crate) fn note(&self, change: impl FnOnce(&mut Session)) {
+        if let Some(id) = &self.id {
+            self.gate.roster.change(id, change);
+        }
+    }
+
     /// From now on the connection counts as one from there. On an error it counts as before, and should end.
     pub(crate) fn count_as(&mut self, ip: IpAddr) -> Result<(), Refusal> {
         let mut counts = self.gate.lock();
         let counted = counts.enter(ip.to_canonical())?;
         counts.leave(std::mem::replace(&mut self.counted, counted));
+        drop(counts);
+        self.note(|session| session.peer = ip.to_canonical());
         Ok(())
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if let Some(id) = &self.id {
+            self.gate.roster.leave(id);
+        }
         let mut counts = self.gate.lock();
         counts.in_all -= 1;
         counts.leave(self.counted);

@@ -3,6 +3,7 @@
 use crate::conn::{ClientIs, Conn, ID_LETTERS, Parts, canonical};
 use crate::limit::{Gate, Permit, Refusal};
 use crate::proxy::{self, Header, ProxyTrust};
+use crate::roster::Session;
 use crate::server_tls::ServerTls;
 use crate::stop::Stop;
 use crate::tls::TlsError;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{Instrument, debug, error, info, info_span, warn};
-use world::{Random, World};
+use world::meter::{Door, Label, TurnedAway};
+use world::{Clock, Meter, Random, World};
 
 /// Connections that the system keeps for us until we accept them.
 pub const BACKLOG: i32 = 1024;
@@ -68,6 +70,8 @@ struct Porter {
     options: ListenOptions,
     gate: Arc<Gate>,
     random: Arc<dyn Random>,
+    clock: Arc<dyn Clock>,
+    meter: Meter,
     stop: Stop,
 }
 
@@ -83,7 +87,8 @@ impl Listener {
     /// Binds and listens (SO_REUSEADDR, so that a restart need not wait for old connections). Needs tokio's reactor.
     pub fn bind(options: ListenOptions, gate: Arc<Gate>, world: &World, stop: Stop) -> io::Result<Self> {
         let socket = bind_socket(options.address, options.family)?;
-        let porter = Porter { options, gate, random: world.random.clone(), stop: stop.clone() };
+        let (random, clock, meter) = (world.random.clone(), world.clock.clone(), world.meter.clone());
+        let porter = Porter { options, gate, random, clock, meter, stop: stop.clone() };
         Ok(Self { socket: TcpListener::from_std(socket)?, stop, porter: Arc::new(porter) })
     }
 
@@ -169,6 +174,7 @@ impl Porter {
             proxy::Comer::Proxy => self.gate.admit_unknown(),
             proxy::Comer::Unwanted => {
                 info!(door = self.options.name, peer = %peer.ip(), "connection refused: it does not come from a proxy");
+                self.meter.turned_away.add(self.door(), TurnedAway::Proxy);
                 return None;
             }
         };
@@ -203,6 +209,7 @@ impl Porter {
                 }
                 Err(error) => {
                     info!(door, proxy = %peer, %error, "connection refused: no PROXY header");
+                    self.meter.turned_away.add(self.door(), TurnedAway::Proxy);
                     return None;
                 }
             }
@@ -215,8 +222,18 @@ impl Porter {
             Tls::None => None,
             Tls::StartTls(tls) | Tls::Implicit(tls) => Some(tls.clone()),
         };
+        let id = self.random.word(ID_LETTERS);
+        self.meter.connections.add(self.door(), ());
+        permit.present(Session {
+            id: id.clone(),
+            door: self.options.name,
+            peer: peer.ip(),
+            since: self.clock.unix(),
+            tls: None,
+            account: None,
+        });
         Some(Conn::new(Parts {
-            id: self.random.word(ID_LETTERS),
+            id,
             peer,
             client_is,
             stream,
@@ -224,12 +241,24 @@ impl Porter {
             stop: self.stop.clone(),
             permit: Some(permit),
             write_stall: self.gate.write_stall(),
+            meter: Some(self.meter.clone()),
         }))
+    }
+
+    /// As what the door is counted.
+    fn door(&self) -> Door {
+        Door::ALL.iter().copied().find(|door| door.word() == self.options.name).unwrap_or(Door::Web)
     }
 
     /// One line into the empty send buffer, and no waiting: a flood of connections must cost us nothing.
     fn refuse(&self, stream: &TcpStream, peer: SocketAddr, refusal: Refusal) {
         debug!(door = self.options.name, peer = %peer.ip(), reason = refusal.as_str(), "connection refused");
+        let reason = match refusal {
+            Refusal::Full => TurnedAway::Full,
+            Refusal::Address => TurnedAway::Address,
+            Refusal::Network => TurnedAway::Network,
+        };
+        self.meter.turned_away.add(self.door(), reason);
         if !matches!(self.options.tls, Tls::Implicit(_)) {
             let _ = SockRef::from(stream).send(self.options.busy);
         }

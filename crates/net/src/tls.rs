@@ -11,6 +11,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, UNIX_EPOCH};
 use world::Clock;
+use world::meter::TlsLevel;
+
+/// What [`TlsFacts::version`] says of TLS 1.3.
+const TLS13: &str = "TLSv1.3";
 
 /// How long a TLS handshake may take.
 pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
@@ -75,6 +79,13 @@ pub struct TlsFacts {
     pub sni: Option<String>,
     /// What is known about the other side's certificate.
     pub peer: Peer,
+}
+
+impl TlsFacts {
+    /// For those who count.
+    pub fn level(&self) -> TlsLevel {
+        if self.version == TLS13 { TlsLevel::Tls13 } else { TlsLevel::Tls12 }
+    }
 }
 
 /// What is known about the certificate of the other side.
@@ -153,7 +164,7 @@ pub(crate) fn server_facts(tls: &ServerConnection) -> TlsFacts {
 
 pub(crate) fn version_name(tls: &CommonState) -> &'static str {
     match tls.protocol_version() {
-        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        Some(ProtocolVersion::TLSv1_3) => TLS13,
         _ => "TLSv1.2",
     }
 }

@@ -51,6 +51,7 @@ impl Case {
             clock: Arc::new(clock.clone()),
             dns: Arc::new(dns.clone()),
             random: Arc::new(FakeRandom::seeded(1)),
+            meter: world::Meter::default(),
         };
         Self {
             name: name.to_owned(),
@@ -91,6 +92,7 @@ impl Case {
             clock: Arc::new(self.clock.clone()),
             dns: Arc::new(self.dns.clone()),
             random: Arc::new(FakeRandom::seeded(1)),
+            meter: world::Meter::default(),
         };
         let config = self.pipeline.config().clone();
         self.pipeline = Pipeline::new(config, hostname(), world).for_domains(&ours());

@@ -70,6 +70,11 @@ pub trait Visit {
     /// The message on its way in.
     fn inbound(&mut self) -> &mut Inbound;
 
+    /// Who has logged in.
+    fn account(&self) -> Option<String> {
+        None
+    }
+
     /// TLS has begun: what was said before it counts no more (RFC 3207 §4.2). [`Inbound`] knows already.
     fn tls_started(&mut self, conn: &Conn);
 
@@ -141,6 +146,7 @@ pub async fn converse(mut conn: Conn, options: Options, idle_timeout: Duration, 
     let mut is_stopping = false;
     let mut is_told_to_go = false;
     let mut busy_at = Instant::now();
+    let mut known = None;
     loop {
         if let Some(mechanisms) = visit.mechanisms() {
             session.set_mechanisms(mechanisms);
@@ -166,11 +172,8 @@ pub async fn converse(mut conn: Conn, options: Options, idle_timeout: Duration, 
         match driven {
             Driven::Ask(question) => {
                 session.answer(visit.answer(question).await);
-                for extension in [Extension::Xclient, Extension::Xforward] {
-                    if !visit.speaker().may_say(extension) {
-                        session.withdraw(extension);
-                    }
-                }
+                conn_account(&conn, &visit, &mut known);
+                withdraw(&mut session, visit.speaker());
                 if let Err(reply) = follow(&mut conn, visit.speaker().connected()) {
                     session.farewell(reply);
                 }
@@ -204,6 +207,24 @@ pub async fn converse(mut conn: Conn, options: Options, idle_timeout: Duration, 
             }
             Driven::Closed(how) => return debug!(%how, "connection over"),
         }
+    }
+}
+
+/// Takes back what the peer may say no more.
+fn withdraw(session: &mut Session, speaker: &Speaker) {
+    for extension in [Extension::Xclient, Extension::Xforward] {
+        if !speaker.may_say(extension) {
+            session.withdraw(extension);
+        }
+    }
+}
+
+/// Has it known who has logged in, once it changes.
+fn conn_account(conn: &Conn, visit: &impl Visit, known: &mut Option<String>) {
+    let account = visit.account();
+    if account != *known {
+        conn.belongs_to(account.as_deref());
+        *known = account;
     }
 }
 

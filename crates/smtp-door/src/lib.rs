@@ -6,6 +6,7 @@
 mod budget;
 pub mod config;
 mod converse;
+pub mod counted;
 mod inbound;
 mod pattern;
 mod rates;

@@ -7,11 +7,12 @@ use crate::visit::Visit;
 use net::Conn;
 use policy::Pipeline;
 use policy::filter::Filters;
-use smtp_door::Ledger;
+use smtp_door::{Ledger, counted};
 use smtp_proto::Extension;
 use std::sync::{Arc, PoisonError, RwLock};
 use storage::Store;
 use tracing::warn;
+use world::meter::{Reason, Refused};
 
 /// What the door needs of the house.
 #[derive(Clone)]
@@ -67,13 +68,18 @@ impl Door {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut options = smtp_door::options(&config.door, &self.deps.door, &conn);
         options.extensions = options.extensions.with(Extension::MtPriority).with(Extension::DeliverBy);
+        let meter = &self.deps.door.world.meter;
         if let Err(reply) = self.ledger.admit(&conn, &options) {
+            let reply = counted::refused_because(meter, Refused::Client, Reason::TooMuch, reply);
             return smtp_door::turn_away(conn, options, reply).await;
         }
         let mark = match early::listen(&config.early_talkers, &conn).await {
             Manners::Good => None,
             Manners::Marked(why) => Some(why),
-            Manners::Refused(reply) => return smtp_door::turn_away(conn, options, reply).await,
+            Manners::Refused(reply) => {
+                let reply = counted::refused_because(meter, Refused::Client, Reason::EarlyTalker, reply);
+                return smtp_door::turn_away(conn, options, reply).await;
+            }
             Manners::Gone => return,
         };
         let idle_timeout = config.door.idle_timeout;

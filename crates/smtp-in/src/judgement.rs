@@ -3,14 +3,15 @@
 use crate::filters::{Found, changed};
 use delivery::owed::Observed;
 use delivery::{Intake, refusal};
-use mail::{Domain, Message, Reply, ReversePath};
+use mail::{ByMode, DeliverBy, Domain, Message, Reply, ReversePath};
 use policy::dmarc::DmarcResult;
 use policy::spf::SpfResult;
 use policy::{Authorship, Facts, Finding, Judgement, Pipeline, Verdict, authres, filter};
 use std::io;
 use std::path::Path;
 use storage::{Folder, SpecialUse};
-use tracing::{error, info};
+use tracing::{Span, error, info};
+use world::meter;
 
 /// A message with the evidence and the verdict.
 pub(crate) struct Judged {
@@ -47,6 +48,17 @@ impl Judged {
     pub(crate) fn trusted(message: Message) -> Self {
         let judgement = Judgement { findings: Vec::new(), verdict: Verdict::Accept, disposition: None };
         Self { message, judgement, client: Client::Believed, fields: Vec::new() }
+    }
+
+    /// The verdict as it is counted.
+    pub(crate) fn label(&self) -> meter::Judged {
+        match self.judgement.verdict {
+            Verdict::Accept => meter::Judged::Accept,
+            Verdict::Mark(_) => meter::Judged::Mark,
+            Verdict::Quarantine(_) => meter::Judged::Quarantine,
+            Verdict::Reject(_) => meter::Judged::Reject,
+            Verdict::Defer(_) => meter::Judged::Defer,
+        }
     }
 
     /// The same with one reason more, for those who read it.
@@ -166,4 +178,14 @@ impl Judged {
 fn not_read(cause: &io::Error) -> Reply {
     error!(%cause, "the message cannot be read for its checks");
     refusal::of_disk(cause)
+}
+
+/// Names the message in the lines that the checks log.
+pub(crate) fn checks(id: &str) -> Span {
+    tracing::info_span!("checks", mail = id)
+}
+
+/// What of a wish for delivery in time (RFC 2852) writes no notices but those of failure.
+pub(crate) fn without_notices(by: Option<DeliverBy>) -> Option<DeliverBy> {
+    by.filter(|by| by.mode == ByMode::Return).map(|by| DeliverBy { trace: false, ..by })
 }

@@ -4,24 +4,24 @@ use crate::config::Config;
 use crate::door::Deps;
 use crate::filters::{Desk, Filtering, Stranger};
 use crate::greylist;
-use crate::judgement::{Judged, judge};
+use crate::judgement::{Judged, checks, judge, without_notices};
 use delivery::route::Sender;
 use delivery::{Accepted, Arrival, Resolved};
 use mail::trace::{Login, Peer};
-use mail::{
-    Address, Blob, ByMode, DeliverBy, Domain, Envelope, Mail, Message, Priority, Recipient, Reply,
-    ReversePath, Status,
-};
+use mail::{Address, Blob, Domain, Envelope, Mail, Message, Priority, Recipient, Reply, ReversePath, Status};
 use net::Conn;
 use policy::milter::Client;
 use policy::{Facts, Pipeline};
-use smtp_door::{Inbound, Ledger, Origin, Speaker, Transaction, lost};
+use smtp_door::{Inbound, Ledger, Origin, Speaker, Transaction, counted, lost};
 use smtp_proto::HelloKind;
 use smtp_proto::server::{Answer, MailFrom, Question};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 use storage::Grey;
-use tracing::{Instrument, Span, debug, info, warn};
+use tracing::{Instrument, debug, info, warn};
+use world::Meter;
+use world::meter::{Door, Reason, Refused};
 
 /// One connection's business.
 pub(crate) struct Visit<'a> {
@@ -143,20 +143,20 @@ impl<'a> Visit<'a> {
         let id = self.inbound.new_id();
         if let Some(reply) = self.lacks_tls(&mail.from) {
             info!(mail = id, from = %mail.from, %reply, "sender refused");
-            return reply;
+            return counted::refused(self.meter(), Refused::Sender, reply);
         }
         if let Some(reply) = self.config.relay_sender(&mail.from).filter(|_| self.is_relayed()) {
             info!(mail = id, from = %mail.from, %reply, "sender refused");
-            return reply;
+            return counted::refused(self.meter(), Refused::Sender, reply);
         }
         let sender = mail.from.address().map(Address::key);
         if let Err(reply) = self.ledger.rates.message(self.speaker.address(), sender.as_deref()) {
             info!(mail = id, from = %mail.from, %reply, "sender put off");
-            return reply;
+            return counted::refused_because(self.meter(), Refused::Sender, Reason::TooMuch, reply);
         }
         if let Err(reply) = self.ask_filters(&id, &mail.from).await {
             info!(mail = id, from = %mail.from, %reply, "sender refused by a filter");
-            return reply;
+            return counted::refused_because(self.meter(), Refused::Sender, Reason::Filter, reply);
         }
         debug!(mail = id, from = %mail.from, "a transaction begins");
         self.grey_name = None;
@@ -219,23 +219,25 @@ impl<'a> Visit<'a> {
         };
         if let Some(reply) = refusal {
             info!(mail = transaction.id, %from, to = %recipient.address, %reply, "recipient refused");
-            return reply;
+            return counted::refused(self.meter(), Refused::Recipient, reply);
         }
         // Only what would be taken is counted: who was asked to come again has used up nothing.
         let mut refusal = self.asked_to_come_again(&recipient).await;
+        let mut reason = Reason::Greylisted;
         if refusal.is_none() {
             let (rates, client) = (&self.ledger.rates, self.speaker.address());
             refusal = rates.recipient(client, key.as_deref(), &recipient.address.key()).err();
+            reason = Reason::TooMuch;
         }
         if let Some(reply) = refusal {
             let id = self.inbound.mail_id();
             info!(mail = id, to = %recipient.address, %reply, "recipient put off");
-            return reply;
+            return counted::refused_because(self.meter(), Refused::Recipient, reason, reply);
         }
         if let Err(reply) = self.filtering.rcpt(&recipient.address.to_string()).await {
             let id = self.inbound.mail_id();
             info!(mail = id, to = %recipient.address, %reply, "recipient refused by a filter");
-            return reply;
+            return counted::refused_because(self.meter(), Refused::Recipient, Reason::Filter, reply);
         }
         self.inbound.add(recipient)
     }
@@ -290,7 +292,12 @@ impl<'a> Visit<'a> {
         reply
     }
 
+    fn meter(&self) -> &Meter {
+        &self.deps.door.world.meter
+    }
+
     async fn message(&mut self) -> Reply {
+        let begun = Instant::now();
         let Some(Transaction { id, envelope, incoming, .. }) = self.inbound.end() else { return lost() };
         // The message counts as on its way in until it is filed.
         let (received, _held) = match incoming {
@@ -299,6 +306,7 @@ impl<'a> Visit<'a> {
                 Ok((received, held)) => (received, held),
                 Err(reply) => {
                     info!(mail = id, from = %envelope.from, result = %reply, "mail in");
+                    counted::message(self.meter(), Door::Smtp, begun, Err(&reply));
                     return reply;
                 }
             },
@@ -311,6 +319,8 @@ impl<'a> Visit<'a> {
             Ok(judged) => self.take(&id, envelope, judged).await,
             Err(reply) => Err(reply),
         };
+        let outcome = taken.as_ref().map(|(_, accepted)| accepted.local);
+        counted::message(self.meter(), Door::Smtp, begun, outcome);
         match taken {
             Ok((octets, accepted)) => {
                 let Accepted { local, remote } = accepted;
@@ -341,6 +351,7 @@ impl<'a> Visit<'a> {
             Some(why) => judged.marked(why),
             None => judged,
         };
+        self.meter().judged.add(judged.label(), ());
         judged.count(&facts, &self.deps.door.intake, self.deps.door.world.clock.unix());
         Ok(judged)
     }
@@ -376,14 +387,4 @@ impl<'a> Visit<'a> {
         let peer = Some(Peer { address: self.speaker.address(), name: name.map(Domain::as_str) });
         self.inbound.received(id, envelope, Origin { hello, peer, greeting, login: Login::Stranger })
     }
-}
-
-/// Names the message in the lines that the checks log.
-fn checks(id: &str) -> Span {
-    tracing::info_span!("checks", mail = id)
-}
-
-/// What of a wish for delivery in time (RFC 2852) writes no notices but those of failure.
-fn without_notices(by: Option<DeliverBy>) -> Option<DeliverBy> {
-    by.filter(|by| by.mode == ByMode::Return).map(|by| DeliverBy { trace: false, ..by })
 }

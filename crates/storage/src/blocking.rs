@@ -6,8 +6,10 @@ use crate::sqlite::{BUSY_WAIT, READER_CACHE_KIB, READER_WAIT};
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use world::Meter;
 
 /// Statements that each connection keeps prepared; more than there are.
 const STATEMENTS_KEPT: usize = 64;
@@ -18,12 +20,14 @@ pub(crate) struct Blocking {
     most: u32,
     room: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
+    meter: Meter,
 }
 
 impl Blocking {
     /// At most `most` connections at a time.
-    pub(crate) fn new(database: PathBuf, most: u32) -> Self {
-        Self { database, most, room: Arc::new(Semaphore::new(most as usize)), idle: Mutex::default() }
+    pub(crate) fn new(database: PathBuf, most: u32, meter: Meter) -> Self {
+        let (room, idle) = (Arc::new(Semaphore::new(most as usize)), Mutex::default());
+        Self { database, most, room, idle, meter }
     }
 
     /// Does `work` where blocking is allowed; it is done to its end even if nobody waits for it any more.
@@ -32,6 +36,7 @@ impl Blocking {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
+        let begun = Instant::now();
         let room = timeout(READER_WAIT, Arc::clone(&self.room).acquire_owned());
         let room = room.await.map_err(|_| Trouble::Busy)?.map_err(|_| Trouble::Closed)?;
         let blocking = Arc::clone(self);
@@ -45,6 +50,7 @@ impl Blocking {
             // One whose work panicked is dropped with it.
             blocking.idle().push(connection);
             drop(room);
+            blocking.meter.store_reads.took((), begun.elapsed());
             outcome
         });
         done.await.map_err(|error| Error::bug(format!("reading: {error}")))?

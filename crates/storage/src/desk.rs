@@ -5,6 +5,7 @@ use crate::package::{Accepted, Package};
 use crate::writer::Tx;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Pieces of work that may wait for the writer; beyond that callers wait for room.
@@ -56,6 +57,8 @@ pub(crate) enum Kind {
 pub(crate) struct Entry {
     pub(crate) kind: Kind,
     pub(crate) octets: u64,
+    /// When it was handed in.
+    pub(crate) since: Instant,
     _room: Room,
 }
 
@@ -81,7 +84,7 @@ impl Desk {
     }
 
     async fn submit(&self, kind: Kind, octets: u64, room: Room) -> Result<()> {
-        let entry = Entry { kind, octets, _room: room };
+        let entry = Entry { kind, octets, since: Instant::now(), _room: room };
         self.entries.send(entry).await.map_err(|_| Trouble::Closed.into())
     }
 

@@ -32,6 +32,7 @@ mod login_key;
 mod mailbox;
 mod mailboxes;
 mod marks;
+mod measure;
 mod message;
 mod moving;
 mod package;

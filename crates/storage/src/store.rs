@@ -80,7 +80,7 @@ impl Store {
         let commits = Arc::new(AtomicU64::new(0));
         let quota = Arc::new(Configured::new(config.quota));
         let readers = sqlite::open_readers(&places, &config).await?;
-        let blocking = Arc::new(Blocking::new(places.database.clone(), config.readers));
+        let blocking = Arc::new(Blocking::new(places.database.clone(), config.readers, world.meter.clone()));
         let wake = Arc::new(Wake::new());
         let hold = Arc::new(Hold::default());
         let shared = Arc::new(Shared {

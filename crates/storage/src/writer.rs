@@ -6,6 +6,7 @@ use crate::desk::{self, Desk, Entry, Inbox, Job, Kind, PackageReply};
 use crate::error::{Error, Result, Trouble};
 use crate::hold::{self, Hold};
 use crate::ids::{AccountId, ModSeq, Unix};
+use crate::measure;
 use crate::package::{self, Accepted, Package};
 use crate::quota::{Configured, Quota};
 use crate::sqlite;
@@ -197,6 +198,7 @@ impl Writer {
             let Some(entry) = waiting.pop_front() else { break };
             octets += entry.octets;
             jobs += 1;
+            done.since.push(entry.since);
             match entry.kind {
                 Kind::Job(job) => self.run_job(job, &mut done).await,
                 Kind::Packages(packages, reply) => done.packages.push((packages, reply)),
@@ -306,10 +308,12 @@ impl Writer {
 
     /// Commits, rings, and answers. Only here is anything promised.
     async fn finish(&mut self, mut done: Batch) {
+        let begun = Instant::now();
         let committed = match done.broken.take() {
             Some(error) => Err(error),
             None => self.execute("COMMIT").await,
         };
+        measure::commit(&self.world.meter, &done.since, begun);
         if let Err(error) = &committed {
             tracing::error!(%error, "a commit failed");
             // If SQLite has rolled back by itself this one fails, and that is well.
@@ -378,6 +382,8 @@ impl Writer {
 /// What became of a batch before its commit.
 #[derive(Default)]
 struct Batch {
+    /// When each piece of work was handed in.
+    since: Vec<Instant>,
     jobs: Vec<Box<dyn Job>>,
     packages: Vec<(Vec<Package>, PackageReply)>,
     stored: Vec<(Vec<Package>, PackageReply, Result<Vec<Accepted>>)>,

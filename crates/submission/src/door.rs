@@ -4,10 +4,11 @@ use crate::config::{Config, InsecureAuth};
 use crate::visit::{Visit, mechanisms};
 use auth::Authenticate;
 use net::Conn;
-use smtp_door::Ledger;
+use smtp_door::{Ledger, counted};
 use smtp_proto::Extension;
 use smtp_proto::server::{AuthOptions, ClearAuth, HoldLimits, Options, Senders, StartTls};
 use std::sync::{Arc, PoisonError, RwLock};
+use world::meter::{Reason, Refused};
 
 /// What the door needs of the house.
 #[derive(Clone)]
@@ -41,6 +42,8 @@ impl Door {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
         let options = self.options(&config, &conn);
         if let Err(reply) = self.ledger.admit(&conn, &options) {
+            let meter = &self.deps.door.world.meter;
+            let reply = counted::refused_because(meter, Refused::Client, Reason::TooMuch, reply);
             return smtp_door::turn_away(conn, options, reply).await;
         }
         let visit = Visit::new(&self.deps, &self.ledger, &conn, &config);

@@ -12,13 +12,15 @@ use mail::trace::{Greeting, Login};
 use mail::{Blob, Mail, Message, Recipient, Reply, Status};
 use net::{ChannelBindings, Conn};
 use policy::authres;
-use smtp_door::{Inbound, Ledger, Origin, Speaker, Transaction, lost};
+use smtp_door::{Inbound, Ledger, Origin, Speaker, Transaction, counted, lost};
 use smtp_proto::Behalf;
 use smtp_proto::server::{Answer, MailFrom, Question};
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use storage::Folder;
 use tracing::{debug, error, info};
+use world::Meter;
+use world::meter::{Door, Reason, Refused};
 
 /// Messages up to this many octets are worked on without another thread: handing them over would take longer.
 const WORK_HERE_MAX: u64 = 64 * 1024;
@@ -78,6 +80,10 @@ impl smtp_door::Visit for Visit<'_> {
         self.login.new_mechanisms()
     }
 
+    fn account(&self) -> Option<String> {
+        self.account_name()
+    }
+
     async fn interrupted(&mut self) -> Reply {
         self.login.ended().await;
         Reply::new(421, Status::transient(7, 0), "The login was taken back; log in again")
@@ -114,30 +120,34 @@ impl<'a> Visit<'a> {
         }
     }
 
+    fn meter(&self) -> &Meter {
+        &self.deps.door.world.meter
+    }
+
     /// The account that is logged in.
-    fn account(&self) -> Option<String> {
+    fn account_name(&self) -> Option<String> {
         self.login.identity().map(|identity| identity.account().to_owned())
     }
 
     async fn mail(&mut self, mail: MailFrom) -> Reply {
-        let Some(account) = self.account() else {
+        let Some(account) = self.account_name() else {
             return Reply::new(530, Status::permanent(7, 0), "Log in first, with AUTH");
         };
         let id = self.inbound.new_id();
         let router = self.deps.door.intake.router();
         if let Err(reply) = identity::authorize(&router, &account, &mail.from).await {
             info!(mail = id, account, from = %mail.from, %reply, "sender refused");
-            return reply;
+            return counted::refused(self.meter(), Refused::Sender, reply);
         }
         if let Err(reply) = self.ledger.rates.message_of(&account) {
             info!(mail = id, account, %reply, "sender put off");
-            return reply;
+            return counted::refused_because(self.meter(), Refused::Sender, Reason::TooMuch, reply);
         }
         self.inbound.begin(id, mail)
     }
 
     async fn rcpt(&mut self, recipient: Recipient) -> Reply {
-        let (Some(transaction), Some(account)) = (self.inbound.transaction(), self.account()) else {
+        let (Some(transaction), Some(account)) = (self.inbound.transaction(), self.account_name()) else {
             return lost();
         };
         let router = self.deps.door.intake.router();
@@ -156,19 +166,23 @@ impl<'a> Visit<'a> {
         };
         if let Some(reply) = refusal {
             info!(mail = transaction.id, account, to = %recipient.address, %reply, "recipient refused");
-            return reply;
+            return counted::refused(self.meter(), Refused::Recipient, reply);
         }
         self.inbound.add(recipient)
     }
 
     async fn end_of_data(&mut self) -> Reply {
-        let (Some(transaction), Some(account)) = (self.inbound.end(), self.account()) else {
+        let (Some(transaction), Some(account)) = (self.inbound.end(), self.account_name()) else {
             return lost();
         };
         let id = transaction.id.clone();
         let from = transaction.envelope.from.clone();
         let recipients = transaction.envelope.recipients.len();
-        match self.take(&account, transaction).await {
+        let begun = Instant::now();
+        let taken = self.take(&account, transaction).await;
+        let outcome = taken.as_ref().map(|(_, accepted)| accepted.local);
+        counted::message(self.meter(), Door::Submission, begun, outcome);
+        match taken {
             Ok((octets, accepted)) => {
                 let Accepted { local, remote } = accepted;
                 info!(mail = id, account, %from, recipients, octets, local, remote, result = "accepted", "mail in");

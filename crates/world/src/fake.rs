@@ -150,6 +150,7 @@ pub fn world(seed: u64) -> World {
         clock: Arc::new(FakeClock::default()),
         dns: Arc::new(FakeResolver::default()),
         random: Arc::new(FakeRandom::seeded(seed)),
+        meter: crate::Meter::default(),
     }
 }
 

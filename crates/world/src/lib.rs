@@ -1,4 +1,4 @@
-//! Time, DNS and randomness: the outside world as three values that are handed in at the top.
+//! Time, DNS and randomness: the outside world as values that are handed in at the top, with the numbers that are counted.
 //!
 //! Floor 1. Only here may code ask the system for them.
 
@@ -7,6 +7,7 @@ pub mod clock;
 pub mod dnssec;
 pub mod fake;
 mod master;
+pub mod meter;
 pub mod name;
 pub mod name_server;
 pub mod random;
@@ -18,6 +19,7 @@ pub mod zone;
 
 pub use clock::Clock;
 pub use dnssec::Dnssec;
+pub use meter::Meter;
 pub use name::DnsName;
 pub use name_server::{DnsOptions, NoDns, SystemResolver};
 pub use random::Random;
@@ -28,10 +30,12 @@ pub use url::Url;
 
 use std::sync::Arc;
 
-/// The three values together. Cloning is cheap.
+/// The values together. Cloning is cheap.
 #[derive(Clone)]
 pub struct World {
     pub clock: Arc<dyn Clock>,
     pub dns: Arc<dyn Resolver>,
     pub random: Arc<dyn Random>,
+    /// What is counted of all that happens with this world.
+    pub meter: Meter,
 }

@@ -1,7 +1,7 @@
 //! The real outside: the system's clock, its random source and the DNS.
 
 use crate::name_server::{DnsOptions, NoDns, SystemResolver};
-use crate::{Clock, Random, World};
+use crate::{Clock, Meter, Random, World};
 use rand::Rng;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -32,10 +32,16 @@ pub fn system(dns: &DnsOptions) -> Result<World, String> {
         clock: Arc::new(SystemClock),
         dns: Arc::new(SystemResolver::new(dns)?),
         random: Arc::new(SystemRandom),
+        meter: Meter::default(),
     })
 }
 
 /// The system's clock and random source, and no DNS at all.
 pub fn without_dns() -> World {
-    World { clock: Arc::new(SystemClock), dns: Arc::new(NoDns), random: Arc::new(SystemRandom) }
+    World {
+        clock: Arc::new(SystemClock),
+        dns: Arc::new(NoDns),
+        random: Arc::new(SystemRandom),
+        meter: Meter::default(),
+    }
 }

@@ -32,6 +32,7 @@ impl Attempt<'_> {
             let report = kept.link.send(transaction, self.work.message).await;
             self.reached = Reached::Somebody;
             trail::log(self.work, &kept.link, source, &report);
+            trail::count(&self.courier.world.meter, &kept.link, source);
             if judge::knows_no_chunks(&report.outcomes) && self.may_go_as_data(kept.link.offers()) {
                 // It may have read the chunk as commands: no reply of this connection can be trusted.
                 self.chunks = Chunks::Forgone;

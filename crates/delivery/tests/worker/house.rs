@@ -66,7 +66,12 @@ impl House {
     /// With a clock that nobody sets.
     pub(crate) async fn build_with(clock: Arc<dyn Clock>) -> Self {
         let dns = FakeResolver::zone(ZONE).unwrap();
-        let world = World { clock, dns: Arc::new(dns), random: Arc::new(FakeRandom::seeded(11)) };
+        let world = World {
+            clock,
+            dns: Arc::new(dns),
+            random: Arc::new(FakeRandom::seeded(11)),
+            meter: world::Meter::default(),
+        };
         let dir = tempfile::tempdir().unwrap();
         let options = storage::Config { queue_max: QUEUE_MAX, ..storage::Config::new(dir.path()) };
         let store = Store::open(options, world.clone()).await.unwrap();

@@ -126,6 +126,7 @@ async fn welcome(client: &mut Client, identity: Identity) -> Response {
         return Response::no("This account has too many connections open.").word("LIMIT");
     };
     info!(account = name, "logged in");
+    client.conn.belongs_to(Some(name));
     client.session.hide_from_account(client.config.hidden_from(name));
     client.message_limit = client.session.offers("MESSAGELIMIT").then_some(client.config.message_limit);
     client.account = Some(Account {

@@ -32,6 +32,42 @@ use crate::view::Target;
 use imap_proto::command::{By, Command};
 use imap_proto::{Code, Response, Set, Untagged};
 use storage::{DELIMITER, ModSeq, Way};
+use world::meter::ImapVerb;
+
+/// As what a command is measured.
+pub(crate) fn verb(command: &Command) -> ImapVerb {
+    match command {
+        Command::Noop | Command::Check => ImapVerb::Noop,
+        Command::Login { .. } => ImapVerb::Login,
+        Command::Select(_) => ImapVerb::Select,
+        Command::Create { .. }
+        | Command::Delete { .. }
+        | Command::Rename { .. }
+        | Command::Subscribe { .. }
+        | Command::Unsubscribe { .. } => ImapVerb::Folder,
+        Command::List(_) | Command::Lsub { .. } => ImapVerb::List,
+        Command::Status { .. } => ImapVerb::Status,
+        Command::GetMetadata(_) | Command::SetMetadata(_) => ImapVerb::Metadata,
+        Command::Acl(_) => ImapVerb::Acl,
+        Command::Notify(_) => ImapVerb::Notify,
+        Command::GetQuota { .. } | Command::GetQuotaRoot { .. } | Command::SetQuota { .. } => ImapVerb::Quota,
+        Command::Close | Command::Unselect => ImapVerb::Close,
+        Command::Expunge(_) => ImapVerb::Expunge,
+        Command::Search(_) | Command::MultiSearch(_) => ImapVerb::Search,
+        Command::Sort(_) | Command::Thread(_) => ImapVerb::Sort,
+        Command::Fetch(_) => ImapVerb::Fetch,
+        Command::Store(_) => ImapVerb::Store,
+        Command::Copy { .. } => ImapVerb::Copy,
+        Command::Move { .. } => ImapVerb::Move,
+        Command::Id(_)
+        | Command::Namespace
+        | Command::Unauthenticate
+        | Command::Enable
+        | Command::UidBatches(_)
+        | Command::CancelUpdate(_)
+        | Command::Idle => ImapVerb::Other,
+    }
+}
 
 /// Carries out a command that the session let through.
 pub(crate) async fn run(client: &mut Client, mut command: Command) -> Outcome {

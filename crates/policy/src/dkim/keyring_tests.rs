@@ -27,6 +27,7 @@ fn scene(every: Option<Duration>) -> Scene {
         clock: Arc::new(clock.clone()),
         dns: Arc::new(dns.clone()),
         random: Arc::new(FakeRandom::seeded(1)),
+        meter: world::Meter::default(),
     };
     let selectors = Selectors { rsa: "r".to_owned(), ed25519: "e".to_owned() };
     let rotation = Rotation { every, keep: 14 * DAY, settle: HOUR, look: HOUR };

@@ -50,6 +50,7 @@ fn scene() -> Scene {
         clock: Arc::new(clock.clone()),
         dns: Arc::new(dns.clone()),
         random: Arc::new(FakeRandom::seeded(1)),
+        meter: world::Meter::default(),
     };
     Scene { world, dns, clock, known: Known::default() }
 }

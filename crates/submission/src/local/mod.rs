@@ -20,10 +20,13 @@ use mail::{
     ReversePath, Status, address_list, header,
 };
 use policy::authres;
+use smtp_door::counted;
 use std::path::PathBuf;
+use std::time::Instant;
 use storage::Folder;
 use tracing::info;
 use world::World;
+use world::meter::Door;
 
 /// Most recipients of one message.
 pub const RECIPIENTS_MAX: usize = 1000;
@@ -84,8 +87,12 @@ impl LocalDesk {
     pub async fn take(&self, user: &LocalUser, order: Order, message: Vec<u8>) -> Result<String, Reply> {
         let id = self.world.random.word(ID_LETTERS);
         let size = message.len();
-        match self.try_take(user, order, message, &id).await {
-            Ok((from, recipients)) => {
+        let begun = Instant::now();
+        let taken = self.try_take(user, order, message, &id).await;
+        let outcome = taken.as_ref().map(|(_, _, local)| *local);
+        counted::message(&self.world.meter, Door::Local, begun, outcome);
+        match taken {
+            Ok((from, recipients, _)) => {
                 info!(mail = id, user = user.name, uid = user.uid, %from, recipients, octets = size, result = "accepted", "mail in");
                 Ok(id)
             }
@@ -96,13 +103,14 @@ impl LocalDesk {
         }
     }
 
+    /// The sender, the number of recipients, and the mailboxes that have it.
     async fn try_take(
         &self,
         user: &LocalUser,
         order: Order,
         message: Vec<u8>,
         id: &str,
-    ) -> Result<(ReversePath, usize), Reply> {
+    ) -> Result<(ReversePath, usize, usize), Reply> {
         if message.len() as u64 > self.size_max {
             let text = format!("The message is larger than the {} octets that are taken here", self.size_max);
             return Err(Reply::new(552, Status::permanent(3, 4), text));
@@ -120,8 +128,8 @@ impl LocalDesk {
         let message = self.signed(received, header, user, id).await?;
         let arrival =
             Arrival { id: id.to_owned(), folder: Folder::Inbox, authorship: policy::Authorship::Own };
-        self.intake.accept(Mail { envelope, message }, arrival).await?;
-        Ok((sender, count))
+        let accepted = self.intake.accept(Mail { envelope, message }, arrival).await?;
+        Ok((sender, count, accepted.local))
     }
 
     /// What completes a name without a domain.
