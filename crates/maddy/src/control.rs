@@ -4,13 +4,16 @@ use crate::admin::{self, Context, DKIM, DkimCall, Effect};
 use crate::cli::{
     GUESSES_LIFT, GUESSES_LIST, RELOAD, STATUS, TLS_LIST, TLS_RENEW, answer_list, answer_renew,
 };
-use crate::config::Source;
+use crate::config::{Config, Source};
 use crate::logging::Logging;
 use crate::login::GuessLift;
 use crate::reload::Running;
 use crate::selfcheck::{self, SELF_CHECK};
 use ::config::Problems;
+use net::LocalListener;
+use nix::unistd::{Group, getegid};
 use serde_json::{Value, json};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use tracing::{debug, error, info};
@@ -53,6 +56,20 @@ impl From<Kept> for Failure {
             Kept::Because(why) => format!("{why}; the old configuration stays"),
         };
         Self::new(Kind::Refused, message)
+    }
+}
+
+/// The group whose members may use the control socket of a service; `maddy install` makes it.
+pub(crate) const GROUP: &str = "maddy";
+
+/// Binds the control socket. It is open to the group only where that is the daemon's own, as in a service: a group of
+/// another name may have members who were never meant to read everybody's mail.
+pub(crate) fn bind(config: &Config) -> io::Result<LocalListener> {
+    match Group::from_name(GROUP) {
+        Ok(Some(group)) if group.gid == getegid() => {
+            LocalListener::bind_for_group(config.socket(), group.gid.as_raw())
+        }
+        _ => LocalListener::bind(config.socket()),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::admin::Context;
 use crate::certificates;
 use crate::cli::STATUS;
 use crate::config::Config;
-use crate::control::{Control, Reloading};
+use crate::control::{self, Control, Reloading};
 use crate::dns::Exchangeable;
 use crate::doors::Doors;
 use crate::keys;
@@ -19,7 +19,8 @@ use crate::website::Website;
 use delivery::reports::ReportReader;
 use delivery::{Intake, RouteConfig, Router, Worker};
 use net::{
-    ClientTls, Connector, Fetcher, Gate, Keeper, KeeperHandle, LocalListener, Roots, ServerTls, Stop, Stopper,
+    ClientTls, Connector, Fetcher, Gate, Inherited, Keeper, KeeperHandle, LocalListener, Roots, ServerTls,
+    Stop, Stopper,
 };
 use policy::Pipeline;
 use policy::dkim::Signer;
@@ -78,6 +79,8 @@ pub(crate) struct Means {
     pub(crate) reloading: Option<Reloading>,
     /// What is counted of the events of this process.
     pub(crate) counts: Arc<Counts>,
+    /// Sockets that the service manager has opened.
+    pub(crate) inherited: Inherited,
 }
 
 /// A daemon that runs.
@@ -115,7 +118,15 @@ impl Daemon {
         let gate = Gate::new(config.limits);
         let keeper = KeeperHandle::default();
         keeper.set(certificates::plan(&config));
-        let ground = Ground { gate, tls, world: world.clone(), stop: stop.clone(), keeper };
+        let inherited = Arc::new(means.inherited);
+        let ground = Ground {
+            gate,
+            tls,
+            world: world.clone(),
+            stop: stop.clone(),
+            keeper,
+            inherited: inherited.clone(),
+        };
         let router = load_router(&config, &store, &world).await.map_err(other)?;
         let intake = Intake::new(Arc::new(router), store.clone(), world.clone());
         intake.set_signer(signer(&config, &world).await?);
@@ -139,7 +150,10 @@ impl Daemon {
         let doors = Doors::new(&config, &store, &intake, &world, pipeline, desk, web).await;
         let listeners = Listeners::default();
         let change = listeners.prepare(&config, &ground).map_err(StartError::Bind)?;
-        let socket = LocalListener::bind(config.socket()).map_err(|error| {
+        for (name, address) in inherited.left() {
+            warn!(name, %address, "the service manager opens this socket, and no `listen` asks for it: nobody is served there");
+        }
+        let socket = control::bind(&config).map_err(|error| {
             other(format!("the control socket {} cannot be made: {error}", config.socket().display()))
         })?;
 

@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use net::{
-    ClientCertificates, Conn, Family, Gate, KeeperHandle, Listen, ListenOptions, ListenTls, Listener,
-    ProxyOptions, ProxyTrust, ServerTls, Stop, Tls,
+    ClientCertificates, Conn, Family, Gate, Inherited, KeeperHandle, Listen, ListenOptions, ListenTls,
+    Listener, ProxyOptions, ProxyTrust, ServerTls, Stop, Tls,
 };
 use std::collections::HashMap;
 use std::io;
@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
-use tracing::info;
+use tracing::{info, warn};
 use world::World;
 
 /// The doors of the house.
@@ -24,7 +24,11 @@ pub(crate) enum DoorName {
 }
 
 impl DoorName {
-    pub(crate) fn name(self) -> &'static str {
+    /// The names of all doors, which sockets of the service manager may bear.
+    const NAMES: [&'static str; 4] =
+        [Self::Smtp.name(), Self::Submission.name(), Self::Imap.name(), Self::Web.name()];
+
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Smtp => "smtp",
             Self::Submission => "submission",
@@ -123,6 +127,8 @@ pub(crate) struct Ground {
     pub(crate) stop: Stop,
     /// Who gets certificates from an authority.
     pub(crate) keeper: KeeperHandle,
+    /// Sockets that the service manager has opened.
+    pub(crate) inherited: Arc<Inherited>,
 }
 
 /// The sockets that listen.
@@ -158,7 +164,12 @@ impl Listeners {
             let error = io::Error::other("it is used in another way so far, which needs a restart to change");
             return Err(BindError { listening: *listening, error });
         }
-        let closing = self.open.keys().filter(|open| !wanted.contains(open)).copied().collect();
+        let closing: Vec<Listening> =
+            self.open.keys().filter(|open| !wanted.contains(open)).copied().collect();
+        for listening in closing.iter().filter(|listening| ground.inherited.holds(listening.address)) {
+            let (door, address) = (listening.door.name(), listening.address);
+            warn!(door, %address, "the service manager goes on to hold this socket: take it from maddy.socket, too");
+        }
         let mut bound = Vec::new();
         for listening in wanted.iter().filter(|listening| !self.open.contains_key(listening)) {
             let proxy = ProxyTrust::new(listening.proxy_in(&proxies));
@@ -244,7 +255,12 @@ fn bind_at(
         proxy: proxy.clone(),
         busy: listening.door.busy(),
     };
-    Listener::bind(options, ground.gate.clone(), &ground.world, ground.stop.clone())
+    let (gate, world, stop) = (ground.gate.clone(), &ground.world, ground.stop.clone());
+    let (doors, handed) = (&DoorName::NAMES, &ground.inherited);
+    match Listener::inherit(handed, doors, options.clone(), gate.clone(), world, stop.clone())? {
+        Some(listener) => Ok(listener),
+        None => Listener::bind(options, gate, world, stop),
+    }
 }
 
 /// A socket that cannot be had.
@@ -265,7 +281,8 @@ impl std::fmt::Display for BindError {
             ),
             io::ErrorKind::PermissionDenied => write!(
                 f,
-                "{address} ({door}) may not be used: ports below 1024 need root or the capability CAP_NET_BIND_SERVICE"
+                "{address} ({door}) may not be used: ports below 1024 need the capability CAP_NET_BIND_SERVICE, or a line \
+                 `ListenStream=` in maddy.socket; `sudo maddy install` sets up either"
             ),
             io::ErrorKind::AddrNotAvailable => {
                 write!(f, "{address} ({door}) is no address of this machine; see `ip address`")

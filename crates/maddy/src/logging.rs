@@ -40,7 +40,7 @@ impl Logging {
         let (filter, handle) = Reloaded::new(targets(log.level));
         let lines = fmt::layer().with_writer(queue).with_target(false);
         let lines = match log.format {
-            Format::Text => lines.fmt_fields(Fields).with_ansi(io::stderr().is_terminal()).boxed(),
+            Format::Text => lines.fmt_fields(Fields).with_ansi(is_coloured()).boxed(),
             Format::Json => {
                 lines.json().flatten_event(true).with_current_span(false).with_span_list(true).boxed()
             }
@@ -76,6 +76,12 @@ impl Logging {
         let _ = self.filter.reload(targets(log.level));
         self.format == log.format
     }
+}
+
+/// Colours are for a terminal that has some, and for people who have not said no (https://no-color.org).
+fn is_coloured() -> bool {
+    let says = |name: &str| std::env::var_os(name).unwrap_or_default();
+    io::stderr().is_terminal() && says("NO_COLOR").is_empty() && says("TERM") != "dumb"
 }
 
 /// Reads the node `log`.

@@ -6,8 +6,10 @@ use crate::control::Reloading;
 use crate::daemon::{Daemon, Means};
 use crate::dns::Exchangeable;
 use crate::logging::Logging;
+use net::{Inherited, Stage, notify_manager};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::geteuid;
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -22,11 +24,13 @@ pub(crate) fn run(source: &Source) -> Result<(), Trouble> {
             "run goes by a configuration: set `state-dir` in it instead of --state-dir",
         ));
     }
+    // Before anything else has descriptors.
+    let inherited = Inherited::from_environment()?;
     let config = source.read()?;
     umask(UMASK);
     take_all_handles();
     let (logging, _tail) = Logging::start(config.log).map_err(Trouble::new)?;
-    on_threads(serve(source.clone(), config, logging))
+    on_threads(serve(source.clone(), config, logging, inherited))
 }
 
 /// Lets this process open as many files and connections as the system allows it; the usual limit is 1024.
@@ -46,17 +50,28 @@ pub(crate) fn on_threads(work: impl Future<Output = Result<(), Trouble>>) -> Res
     result
 }
 
-async fn serve(source: Source, config: Config, logging: Logging) -> Result<(), Trouble> {
+async fn serve(
+    source: Source,
+    config: Config,
+    logging: Logging,
+    inherited: Inherited,
+) -> Result<(), Trouble> {
     let mut signals = Signals::new()?;
     let resolver = SystemResolver::new(&config.dns).map_err(Trouble::new)?;
     let dns = Arc::new(Exchangeable::new(Arc::new(resolver)));
     let world = World { dns: dns.clone(), ..world::system::without_dns() };
     let hostname = config.hostname.to_string();
     let counts = logging.counts().clone();
-    let means = Means { dns: Some(dns), reloading: Some(Reloading { source, logging }), counts };
+    let means = Means { dns: Some(dns), reloading: Some(Reloading { source, logging }), counts, inherited };
     let daemon =
         Daemon::start(config, world, means).await.map_err(|error| Trouble::new(error.to_string()))?;
     info!(version = env!("CARGO_PKG_VERSION"), hostname, "ready");
+    if geteuid().is_root() {
+        warn!(
+            "this server runs as root, which it never needs: `maddy install` makes a service with a user of its own"
+        );
+    }
+    tell_manager(Stage::Ready);
     loop {
         match signals.next().await {
             Order::Reload => {
@@ -64,8 +79,18 @@ async fn serve(source: Source, config: Config, logging: Logging) -> Result<(), T
                     kept.log();
                 }
             }
-            Order::Stop => return stop(daemon, signals).await,
+            Order::Stop => {
+                tell_manager(Stage::Stopping);
+                return stop(daemon, signals).await;
+            }
         }
+    }
+}
+
+/// That it does not hear us keeps no server from serving.
+fn tell_manager(stage: Stage) {
+    if let Err(error) = notify_manager(stage) {
+        warn!(%error, "the service manager cannot be told how far we are");
     }
 }
 

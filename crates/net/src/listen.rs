@@ -1,6 +1,7 @@
 //! Listening sockets, and a task for each session that comes in through them.
 
 use crate::conn::{ClientIs, Conn, ID_LETTERS, Parts, canonical};
+use crate::inherited::Inherited;
 use crate::limit::{Gate, Permit, Refusal};
 use crate::proxy::{self, Header, ProxyTrust};
 use crate::roster::Session;
@@ -87,6 +88,35 @@ impl Listener {
     /// Binds and listens (SO_REUSEADDR, so that a restart need not wait for old connections). Needs tokio's reactor.
     pub fn bind(options: ListenOptions, gate: Arc<Gate>, world: &World, stop: Stop) -> io::Result<Self> {
         let socket = bind_socket(options.address, options.family)?;
+        Self::on(socket, options, gate, world, stop)
+    }
+
+    /// The same on a socket that the service manager has bound to the address, if it has and means it for this door:
+    /// one that it does not call by the name of another of `doors`.
+    pub fn inherit(
+        inherited: &Inherited,
+        doors: &[&str],
+        options: ListenOptions,
+        gate: Arc<Gate>,
+        world: &World,
+        stop: Stop,
+    ) -> io::Result<Option<Self>> {
+        let Some(socket) = inherited.find(options.name, doors, options.address)? else { return Ok(None) };
+        let both = options.family == Family::Both && options.address.ip().is_unspecified();
+        if both && options.address.is_ipv6() && SockRef::from(&socket).only_v6().unwrap_or(false) {
+            let (door, address) = (options.name, options.address);
+            warn!(door, %address, "this socket of the service manager takes no IPv4: set BindIPv6Only=both there");
+        }
+        Self::on(socket, options, gate, world, stop).map(Some)
+    }
+
+    fn on(
+        socket: std::net::TcpListener,
+        options: ListenOptions,
+        gate: Arc<Gate>,
+        world: &World,
+        stop: Stop,
+    ) -> io::Result<Self> {
         let (random, clock, meter) = (world.random.clone(), world.clock.clone(), world.meter.clone());
         let porter = Porter { options, gate, random, clock, meter, stop: stop.clone() };
         Ok(Self { socket: TcpListener::from_std(socket)?, stop, porter: Arc::new(porter) })

@@ -1,4 +1,4 @@
-//! Unix sockets for the control of a running daemon, open to its own user and root only.
+//! Unix sockets for the control of a running daemon, open to its own user and root, and to a group where one is named.
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -8,6 +8,8 @@ use tracing::warn;
 
 /// Rights of the socket file: nobody but its owner may connect.
 const MODE: u32 = 0o600;
+/// Rights of a socket that the members of a group may connect to.
+const MODE_FOR_GROUP: u32 = 0o660;
 /// Rights of a socket that any user of the machine may connect to.
 const MODE_FOR_ALL: u32 = 0o666;
 
@@ -18,21 +20,35 @@ pub struct LocalListener {
     path: PathBuf,
     /// The user who runs the daemon, from the owner of the socket file.
     owner: u32,
+    visitors: Visitors,
+}
+
+/// Whom [`LocalListener::accept`] lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Visitors {
+    OwnerAndRoot,
+    /// Whomever the rights of the socket file let through: they are what the system asks at each connect(2).
+    WhoeverMay,
 }
 
 impl LocalListener {
     /// Binds, in place of whatever socket a dead process left there. The caller must hold the lock of the state
     /// directory, so that no living process is pushed aside. Needs tokio's reactor.
     pub fn bind(path: impl Into<PathBuf>) -> io::Result<Self> {
-        Self::bind_with(path.into(), MODE)
+        Self::bind_with(path.into(), MODE, None)
+    }
+
+    /// The same for the members of a group, too, who may do there what the daemon's own user may.
+    pub fn bind_for_group(path: impl Into<PathBuf>, group: u32) -> io::Result<Self> {
+        Self::bind_with(path.into(), MODE_FOR_GROUP, Some(group))
     }
 
     /// The same for any user of this machine; [`LocalListener::accept_anybody`] says who it is.
     pub fn bind_for_all(path: impl Into<PathBuf>) -> io::Result<Self> {
-        Self::bind_with(path.into(), MODE_FOR_ALL)
+        Self::bind_with(path.into(), MODE_FOR_ALL, None)
     }
 
-    fn bind_with(path: PathBuf, mode: u32) -> io::Result<Self> {
+    fn bind_with(path: PathBuf, mode: u32, group: Option<u32>) -> io::Result<Self> {
         if std::fs::symlink_metadata(&path).is_ok_and(|found| !is_socket(&found)) {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
@@ -46,17 +62,22 @@ impl LocalListener {
             _ => {}
         }
         let socket = UnixListener::bind(&fresh)?;
+        if group.is_some() {
+            std::os::unix::fs::chown(&fresh, None, group)?;
+        }
         std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(mode))?;
         let owner = std::fs::metadata(&fresh)?.uid();
         std::fs::rename(&fresh, &path)?;
-        Ok(Self { socket, path, owner })
+        let visitors = if group.is_some() { Visitors::WhoeverMay } else { Visitors::OwnerAndRoot };
+        Ok(Self { socket, path, owner, visitors })
     }
 
-    /// The next connection of the daemon's own user or of root. Others are closed at once.
+    /// The next connection of the daemon's own user, of root, or of a member of the group. Others are closed at once.
     pub async fn accept(&self) -> io::Result<UnixStream> {
         loop {
             let (stream, _) = self.socket.accept().await?;
             match stream.peer_cred() {
+                Ok(_) if self.visitors == Visitors::WhoeverMay => return Ok(stream),
                 Ok(peer) if peer.uid() == 0 || peer.uid() == self.owner => return Ok(stream),
                 Ok(peer) => warn!(uid = peer.uid(), "another user tried the control socket"),
                 Err(error) => warn!(%error, "the control socket cannot tell who connects"),
@@ -119,6 +140,18 @@ mod tests {
         let (client, server) = tokio::join!(connect_local(&path), listener.accept_anybody());
         assert!(client.is_ok());
         assert_eq!(server.unwrap().1, found.uid());
+    }
+
+    #[tokio::test]
+    async fn a_group_may_come_where_it_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("group.sock");
+        let group = std::fs::metadata(dir.path()).unwrap().gid();
+        let listener = LocalListener::bind_for_group(&path, group).unwrap();
+        let found = std::fs::metadata(&path).unwrap();
+        assert_eq!((found.mode() & 0o777, found.gid()), (MODE_FOR_GROUP, group));
+        let (client, server) = tokio::join!(connect_local(&path), listener.accept());
+        assert!(client.is_ok() && server.is_ok());
     }
 
     #[tokio::test]

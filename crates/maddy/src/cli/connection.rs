@@ -5,7 +5,7 @@ use crate::cli::Trouble;
 use crate::cli::args::Global;
 use crate::config::{Place, Source};
 use mail::Address;
-use nix::unistd::{Gid, Uid, geteuid, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Group, Uid, geteuid, setgid, setgroups, setuid};
 use serde_json::{Value, json};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -193,11 +193,23 @@ fn is_absent(error: &io::Error) -> bool {
 fn unreachable(socket: &Path, error: &CallError) -> Trouble {
     let denied =
         matches!(error, CallError::NotListening(error) if error.kind() == io::ErrorKind::PermissionDenied);
-    let socket = socket.display();
     if denied {
-        return Trouble::new(format!(
-            "{socket} may be used by root and by the daemon's own user only; try sudo"
-        ));
+        return Trouble::new(closed(socket));
     }
-    Trouble::new(format!("the daemon at {socket} cannot be asked: {error}"))
+    Trouble::new(format!("the daemon at {} cannot be asked: {error}", socket.display()))
+}
+
+/// Who may use a socket that we may not.
+fn closed(socket: &Path) -> String {
+    let shown = socket.display();
+    let found = std::fs::symlink_metadata(socket).ok();
+    let group = found.as_ref().filter(|found| found.mode() & 0o020 != 0);
+    let group = group.and_then(|found| Group::from_gid(Gid::from_raw(found.gid())).ok().flatten());
+    match group {
+        Some(Group { name, .. }) => format!(
+            "{shown} may be used by root and by the group {name}: `sudo usermod -aG {name} \"$USER\"`, then log in anew, if you \
+             shall manage this server; once, try sudo"
+        ),
+        None => format!("{shown} may be used by root and by the daemon's own user only; try sudo"),
+    }
 }
