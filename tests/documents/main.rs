@@ -41,6 +41,10 @@ fn every_command_in_the_documents_is_one() {
         "docs/config.md",
         "docs/certificates.md",
         "docs/setup.md",
+        "docs/service.md",
+        "docs/deliverability.md",
+        "docs/troubleshooting.md",
+        "docs/from-postfix-and-dovecot.md",
         "docs/web.md",
         "docs/checks.md",
         "docs/credentials.md",
@@ -56,7 +60,7 @@ fn every_command_in_the_documents_is_one() {
         let text = document(name);
         let blocks = text.split("```").skip(1).step_by(2);
         for line in blocks.flat_map(str::lines) {
-            let command = line.trim_start_matches(['$', ' ']);
+            let command = line.trim_start_matches(['$', ' ']).trim_start_matches("sudo ");
             let Some(rest) = command.strip_prefix("maddy ") else { continue };
             let mut words = rest.split_whitespace();
             // Options that stand before the command take a value each.

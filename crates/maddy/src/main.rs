@@ -9,6 +9,7 @@ mod daemon;
 mod demo;
 mod dns;
 mod doors;
+mod install;
 mod keys;
 mod listeners;
 mod local;

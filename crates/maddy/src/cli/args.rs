@@ -8,17 +8,20 @@ pub(crate) use check::{Asking, CheckCommand, DkimFile, Listed, MailFile, Sender}
 pub(crate) use rights::RightsArgs;
 
 use super::backup::BackupCommand;
+use super::completions::Shell;
 pub(crate) use super::dkim::DkimCommand;
 pub(crate) use super::export::ExportCommand;
 pub(crate) use super::global::Global;
 use super::global::without;
 pub(crate) use super::import::ImportCommand;
 use super::login_args::{AppPasswordCommand, CertificateCommand, GuessesCommand};
+use super::manual::ManArgs;
 pub(crate) use super::queue::QueueCommand;
 pub(crate) use super::reports::ReportsCommand;
 use super::restore::RestoreCommand;
 pub(crate) use super::tls::TlsCommand;
 use super::verify::VerifyCommand;
+use crate::install::{InstallArgs, UninstallArgs};
 use crate::setup::{DnsCommand, DoctorArgs, QuickstartArgs};
 pub(crate) use acct::AcctCommand;
 use clap::{Args, Parser, Subcommand};
@@ -31,7 +34,8 @@ Server
   quickstart, demo   make a server, with keys, an account and the zone to paste; or one to try out
   doctor         everything that is wrong, here and in the DNS, and what to do
   run, reload    serve mail as the configuration says; read the configuration again meanwhile
-  config check   explain what the configuration says, and everything that is wrong with it
+  install, uninstall, completions, man   as a service of systemd; for your shell; the manual
+  config check, hash   what the configuration says, and what is wrong; what is stored of a password
   dns            records: the whole zone; check: compares it with the DNS
   dkim           list, generate, rotate, retire: our signing keys and their DNS records
   check          spf, dkim, dmarc, arc, dnsbl: arriving mail; mta-sts, dane: others; egress: our own
@@ -42,7 +46,6 @@ Accounts
   account        add, list, remove, rename, password, profile: login and mailboxes at once
   creds          create, list, remove, password, verify; app-password, certificate; guesses: logins
   imap-acct      create, list, remove, stat, reindex, appendlimit, quota: mailboxes alone
-  hash           turn a password into what is stored of it
 
 Mail
   imap-mboxes    list, create, remove, rename, rights: mailboxes, and who may use them
@@ -157,6 +160,27 @@ pub(crate) enum Command {
     /// Turn a password into what is stored of it
     #[command(args(without(&["config", "state_dir"])))]
     Hash,
+    /// Make this program a service of systemd, which is never root
+    ///
+    /// Shows what it will do and asks. Done again it changes what has changed, so it updates, too. Mail and configuration are
+    /// never touched.
+    #[command(args(without(&["config", "state_dir"])))]
+    Install(InstallArgs),
+    /// Take away what `maddy install` has put there; the mail stays
+    #[command(args(without(&["config", "state_dir"])))]
+    Uninstall(UninstallArgs),
+    /// Print what a shell needs to complete this command line
+    ///
+    /// bash: maddy completions bash > ~/.local/share/bash-completion/completions/maddy; zsh: into _maddy in a directory of
+    /// $fpath; fish: into ~/.config/fish/completions/maddy.fish. `maddy install` does it for all users.
+    #[command(args(without(&["config", "state_dir", "json"])))]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print a page of the manual, as man(1) reads it: maddy man account | man -l -
+    #[command(args(without(&["config", "state_dir", "json"])))]
+    Man(ManArgs),
     /// Print the version
     Version,
 }
@@ -383,6 +407,28 @@ mod tests {
         let cli = Cli::try_parse_from(["maddy", "run", "--state-dir", "x", "--config", "y"]).unwrap();
         assert_eq!(cli.global.state_dir, Some(PathBuf::from("x")));
         assert_eq!(cli.global.config(), PathBuf::from("y"));
+    }
+
+    /// Only what prints a stream for other programs has no JSON to print.
+    #[test]
+    fn every_command_can_print_json() {
+        fn collect(command: &clap::Command, without: &mut Vec<String>) {
+            for inner in command.get_subcommands() {
+                if inner.has_subcommands() {
+                    collect(inner, without);
+                } else if !inner
+                    .get_arguments()
+                    .any(|option| option.get_id() == "json" && !option.is_hide_set())
+                {
+                    without.push(inner.get_bin_name().unwrap_or_default().to_owned());
+                }
+            }
+        }
+        let mut cli = Cli::command();
+        cli.build();
+        let mut without = Vec::new();
+        collect(&cli, &mut without);
+        assert_eq!(without, ["maddy run", "maddy sendmail", "maddy completions", "maddy man"]);
     }
 
     /// The help is written by hand so that it can be grouped: hold it to the commands that there are.

@@ -5,6 +5,7 @@ pub(crate) mod args;
 pub(crate) mod ask;
 mod backup;
 mod check;
+pub(crate) mod completions;
 mod connection;
 mod dane;
 mod dkim;
@@ -17,6 +18,7 @@ mod import;
 mod login_args;
 mod logins;
 mod mailboxes;
+pub(crate) mod manual;
 mod messages;
 pub(crate) mod output;
 mod profile;
@@ -113,6 +115,10 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::Run => crate::run::run(&source(&global)),
         Command::Demo(demo) => crate::demo::run(&demo, &global),
         Command::Version => output::version(&global),
+        Command::Install(args) => crate::install::install(&args, &global),
+        Command::Uninstall(args) => crate::install::uninstall(&args, &global),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man(args) => manual::run(&args),
         Command::Hash => account::hash(&global),
         Command::Config(ConfigCommand::Check) => check::check(&source(&global), &global),
         Command::Config(ConfigCommand::Options) => check::options_list(&global),

@@ -8,7 +8,7 @@ use crate::config::{Config, Source};
 use crate::daemon::{make_directory, signer};
 use crate::setup::doctor::{Doctor, DoctorArgs, world_of};
 use crate::setup::finding::State;
-use crate::setup::quickstart_config::{Plan, Tls};
+use crate::setup::quickstart_config::{Plan, STATE_DIR, Tls};
 use crate::setup::{Facts, Finding, Place, Wanted, wanted, zone};
 use auth::Secret;
 use clap::{Args, ValueEnum};
@@ -25,7 +25,6 @@ use world::World;
 
 /// Where everything goes if no directory is named.
 const CONFIG: &str = "/etc/maddy/maddy.conf";
-const STATE_DIR: &str = "/var/lib/maddy";
 /// The user whose server it is then (dist/sysusers.d).
 const USER: &str = "maddy";
 /// Letters of a made-up password, in groups: a hundred bits.
@@ -221,7 +220,9 @@ fn hand_over(plan: &Plan, args: &QuickstartArgs) -> Result<(), Trouble> {
         return Ok(());
     }
     let Ok(Some(user)) = User::from_name(USER) else {
-        eprintln!("note: there is no user `{USER}` yet, so root owns {STATE_DIR}; see dist/README.md");
+        eprintln!(
+            "note: there is no user `{USER}` yet, so root owns {STATE_DIR}; `maddy install` makes one and gives it over"
+        );
         return Ok(());
     };
     let mut left = vec![plan.state_dir.clone()];
@@ -251,10 +252,15 @@ impl Made {
         let Self { account, password, file, .. } = self;
         let option =
             if file == Path::new(CONFIG) { String::new() } else { format!(" --config {}", file.display()) };
+        let start = if option.is_empty() && crate::install::is_service() {
+            "systemctl start maddy".to_owned()
+        } else {
+            format!("maddy{option} run")
+        };
         let mut text = format!(
             "Your mail server is ready to start.\n\n  configuration  {}\n  state          {}\n  account        {account}\n  \
              password       {password}   (shown once; `maddy account password` sets another)\n\n\
-             1. Put this into the DNS:\n\n{}\n2. Start it:\n\n     maddy{option} run\n\n\
+             1. Put this into the DNS:\n\n{}\n2. Start it:\n\n     {start}\n\n\
              3. See what is still missing, now and later:\n\n     maddy{option} doctor\n\n",
             file.display(),
             self.config.state_dir().display(),

@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+/// Where the state of a service is.
+pub(crate) const STATE_DIR: &str = "/var/lib/maddy";
+
 /// Where the certificate comes from.
 pub(crate) enum Tls {
     Acme,
@@ -53,7 +56,7 @@ domains {domain}
 
 // Mail, accounts, keys and the queue.
 state-dir {state}
-
+{runtime}
 // Who gets what is written to postmaster and abuse, which every domain must take.
 postmaster {you}
 aliases {{
@@ -64,6 +67,7 @@ aliases {{
             hostname = quote(self.hostname.as_str()),
             domain = quote(domain.as_str()),
             state = path(&self.state_dir),
+            runtime = self.runtime(),
             abuse = quote(&format!("abuse@{domain}")),
         );
         text.push_str(&self.tls_text());
@@ -72,6 +76,15 @@ aliases {{
         }
         text.push_str(&self.doors());
         text
+    }
+
+    /// A state directory of the system is closed to all others, so the sockets go where programs look for them.
+    fn runtime(&self) -> &'static str {
+        if self.state_dir == Path::new(STATE_DIR) {
+            "\n// The sockets, of `maddy` and of `sendmail`.\nruntime-dir \"/run/maddy\"\n"
+        } else {
+            ""
+        }
     }
 
     fn tls_text(&self) -> String {

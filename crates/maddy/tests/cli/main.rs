@@ -6,6 +6,7 @@ mod config_check;
 mod daemon;
 mod demo;
 mod house;
+mod json;
 mod line;
 mod messages;
 mod queue;
