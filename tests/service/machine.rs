@@ -60,9 +60,7 @@ fn play(test: &str, story: &str) -> Option<Heard> {
     Some(on(story))
 }
 
-#[test]
-fn a_service_is_made_and_taken_away_again() {
-    let story = r#"
+const WHOLE_LIFE: &str = r#"
 touch "$HERE/broken"
 $MADDY install --yes || echo "broke off with $?"
 rm "$HERE/broken"; called
@@ -88,7 +86,10 @@ echo "--- purged"; $MADDY uninstall --yes --purge; ls -d /var/lib/maddy /etc/mad
 getent passwd maddy || echo no user
 echo "--- end"
 "#;
-    let Some(heard) = play("a_service_is_made_and_taken_away_again", story) else { return };
+
+#[test]
+fn a_service_is_made_and_taken_away_again() {
+    let Some(heard) = play("a_service_is_made_and_taken_away_again", WHOLE_LIFE) else { return };
     let heard = heard.fine();
     let part = |name: &str| {
         let (_, rest) =

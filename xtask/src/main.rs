@@ -2,6 +2,7 @@
 //! `cargo test` is the gate.
 
 mod arrows;
+mod book;
 mod documents;
 mod lengths;
 mod lines;
@@ -19,7 +20,7 @@ type Problem = String;
 type Check = fn() -> Vec<Problem>;
 
 /// Everything that is checked, by name.
-const CHECKS: [(&str, Check); 7] = [
+const CHECKS: [(&str, Check); 8] = [
     ("arrows between crates", arrows::check),
     ("first lines and left-over words", lines::check),
     ("lengths of files", lengths::check),
@@ -27,6 +28,7 @@ const CHECKS: [(&str, Check); 7] = [
     ("line readers", lines::check_readers),
     ("RFC references", rfc::check),
     ("documents", documents::check),
+    ("the book", book::check),
 ];
 
 fn main() -> ExitCode {
@@ -86,5 +88,10 @@ mod tests {
     #[test]
     fn documents_hold_together() {
         none(super::documents::check());
+    }
+
+    #[test]
+    fn the_book_is_whole() {
+        none(super::book::check());
     }
 }
