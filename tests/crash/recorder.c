@@ -187,6 +187,52 @@ static int is_spoilt(int kind) {
     return 1;
 }
 
+/* Linux forgets what it could not write, and tells it once to each descriptor that was open then: a later flush by any other
+ * of them fails as well, and the one after it says yes and does not write what was forgotten. */
+enum { LOSSES_MAX = 4096, DESCRIPTORS_MAX = 1 << 16 };
+static struct {
+    uint64_t inode;
+    uint32_t count;
+} losses[LOSSES_MAX];
+static uint32_t told[DESCRIPTORS_MAX];
+static pthread_mutex_t loss_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* How often something of a file was lost; a loss more, if there is one. */
+static uint32_t losses_of(uint64_t inode, int more) {
+    for (int i = 0; i < LOSSES_MAX; i++) {
+        if (!losses[i].inode && !more) return 0;
+        if (!losses[i].inode) losses[i].inode = inode;
+        if (losses[i].inode == inode) return losses[i].count += (uint32_t)more;
+    }
+    die("too many files with losses");
+    return 0;
+}
+
+/* What a descriptor that is open from now on was told. */
+static void opened(int fd) {
+    struct stat stat;
+    int error = errno;
+    if (fd < 0 || fd >= DESCRIPTORS_MAX || fstat(fd, &stat)) return;
+    pthread_mutex_lock(&loss_lock);
+    told[fd] = losses_of(stat.st_ino, 0);
+    pthread_mutex_unlock(&loss_lock);
+    errno = error;
+}
+
+/* Whether this flush fails; for the first time, or because another did before. */
+static int is_flush_spoilt(int fd, uint64_t inode) {
+    if (fd >= DESCRIPTORS_MAX) die("a descriptor beyond the table");
+    int spoilt = is_spoilt(ON_FLUSH);
+    pthread_mutex_lock(&loss_lock);
+    uint32_t count = losses_of(inode, spoilt);
+    if (spoilt) put_text(LOST, inode, 0, "", 0);
+    else spoilt = told[fd] < count;
+    told[fd] = count;
+    pthread_mutex_unlock(&loss_lock);
+    if (spoilt) errno = EIO;
+    return spoilt;
+}
+
 /* The part of a whole path below the root, or NULL. */
 static const char *below(const char *path) {
     if (strncmp(path, root, root_len) || (path[root_len] && path[root_len] != '/')) return NULL;
@@ -243,12 +289,17 @@ static int do_open(int dir, const char *path, int flags, mode_t mode) {
     const char *name = flags & (O_CREAT | O_TRUNC) ? ours : NULL;
     if (ours && is_spoilt(ON_OPEN)) return -1;
     if (ours && (flags & (O_ACCMODE | O_CREAT | O_TRUNC)) != O_RDONLY && is_spoilt(ON_CHANGE)) return -1;
-    if (!name) return (int)syscall(SYS_openat, dir, path, flags, mode);
+    if (!name) {
+        int fd = (int)syscall(SYS_openat, dir, path, flags, mode);
+        if (ours) opened(fd);
+        return fd;
+    }
     if ((flags & O_TMPFILE) == O_TMPFILE) die("O_TMPFILE");
     enter();
     pthread_mutex_lock(&names);
     int fd = (int)syscall(SYS_openat, dir, path, flags, mode);
     uint64_t inode;
+    opened(fd);
     if (fd >= 0 && is_ours(fd, &inode)) put_text(OPEN, inode, !!(flags & O_TRUNC), name, strlen(name));
     pthread_mutex_unlock(&names);
     leave();
@@ -330,13 +381,7 @@ static int flush(long call, int fd) {
         __atomic_store_n(&is_at_edge, 1, __ATOMIC_SEQ_CST);
         for (;;) pause();
     }
-    if (is_spoilt(ON_FLUSH)) {
-        /* Linux forgets what it could not write: a later flush says yes and does not write it. */
-        int error = errno;
-        put_text(LOST, inode, 0, "", 0);
-        errno = error;
-        return -1;
-    }
+    if (is_flush_spoilt(fd, inode)) return -1;
     enter();
     number = __atomic_add_fetch(&flushes, 1, __ATOMIC_SEQ_CST) << 24 | (uint64_t)(getpid() & 0xffffff);
     put_text(SYNC_BEGIN, inode, number, path, strlen(path));
