@@ -4,6 +4,7 @@
 //! Only tests use it, so it fails by panicking, with a sentence.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness of tests fails by panicking")]
 
+mod bind;
 mod chat;
 mod daemon;
 mod glob;
@@ -21,6 +22,7 @@ mod smtp;
 mod wait;
 mod web;
 
+pub use bind::{Bind, check_zone};
 pub use chat::Chat;
 pub use daemon::{Daemon, Output, binary};
 pub use glob::{assert_like, is_like};

@@ -183,6 +183,11 @@ fn record(owner: &DnsName, data: Data, ttl: u32) -> Record {
             tlsa.matching.into(),
             tlsa.data,
         )),
+        Data::Caa(caa) => {
+            let length = u8::try_from(caa.tag.len()).unwrap();
+            let octets = [&[caa.flags, length][..], caa.tag.as_bytes(), &caa.value].concat();
+            RData::Unknown { code: RecordType::CAA, rdata: rdata::NULL::with(octets) }
+        }
     };
     Record::from_rdata(name(owner), ttl, data)
 }

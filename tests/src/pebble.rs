@@ -5,7 +5,7 @@ use crate::ports::free_port;
 use crate::setup::Setup;
 use crate::wait::eventually;
 use std::fs::File;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -32,6 +32,11 @@ impl Pebble {
 
     /// An authority that asks the scene's name server, and looks at these ports for proofs.
     pub fn start(setup: &Setup, tls_port: u16, http_port: u16, accounts: Accounts) -> Self {
+        Self::asking(setup, setup.names().at(), tls_port, http_port, accounts)
+    }
+
+    /// The same with another name server.
+    pub fn asking(setup: &Setup, dns: SocketAddr, tls_port: u16, http_port: u16, accounts: Accounts) -> Self {
         let (port, management) = (free_port(), free_port());
         let files = setup.certificate();
         let config = serde_json::json!({ "pebble": {
@@ -51,7 +56,7 @@ impl Pebble {
         let child = Command::new("pebble")
             .arg("-config")
             .arg(path)
-            .args(["-strict", "-dnsserver", &setup.names().at().to_string()])
+            .args(["-strict", "-dnsserver", &dns.to_string()])
             // It takes its time and refuses every seventh number, so that clients learn to live with both.
             .env("PEBBLE_VA_NOSLEEP", "1")
             .env("PEBBLE_WFE_NONCEREJECT", "15")

@@ -31,7 +31,8 @@ pub(crate) fn plan(config: &Config) -> Option<Plan> {
         }
     }
     let files = AcmeFiles::new(&config.state_dir().join(ACME_DIR), options);
-    Some(Plan { options: (**options).clone(), names, files })
+    let update = config.dns_update.clone().filter(|_| options.dns_update);
+    Some(Plan { options: (**options).clone(), names, files, update })
 }
 
 /// What is shown now: the certificates that the configuration names, those of an authority, or one of our own.

@@ -5,13 +5,14 @@ mod nodes;
 use crate::cli::Trouble;
 use crate::login::Logins;
 use crate::notifications::Said;
+use crate::setup::DoctorOptions;
 use crate::trace::TraceConfig;
 use ::config::{OptionDoc, Problems, Section, Tree};
 use delivery::Aliases;
 use delivery::reports::ReportsConfig;
 use mail::{Address, Domain};
 use net::config::{CertificateFiles, decode_tls};
-use net::{Limits, TlsOptions};
+use net::{DnsUpdateOptions, Limits, TlsOptions};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) trace: TraceConfig,
     pub(crate) dns: DnsOptions,
+    /// How our own zones are changed.
+    pub(crate) dns_update: Option<DnsUpdateOptions>,
     pub(crate) runtime_dir: PathBuf,
     pub(crate) stop_timeout: Duration,
     pub(crate) smtp: smtp_in::Config,
@@ -60,6 +63,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) logins: Logins,
     pub(crate) storage: storage::Config,
+    pub(crate) doctor: DoctorOptions,
 }
 
 /// How the log looks.
@@ -194,7 +198,8 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         .or(STOP_TIMEOUT);
     let log = section.child("log", "The log, on standard error.", crate::logging::decode);
     let trace = nodes::trace(section);
-    let dns = section.child("dns", "How the DNS is asked.", crate::dns::decode);
+    let (dns, dns_update) = nodes::dns(section);
+    refuse_missing_update(section, &tls, dns_update.as_ref());
     let smtp = section.child("smtp", "The door for mail from other servers.", smtp_in::config::decode);
     let (checks, filters) = nodes::judges(section);
     let dkim =
@@ -214,6 +219,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     let logins = section.child("logins", "How often passwords may be guessed.", Logins::decode);
     let storage = section
         .child("storage", "The database.", |storage| storage::Config::decode(storage, state_dir.clone()));
+    let doctor = nodes::doctor(section);
     let mut config = Config {
         hostname: hostname?,
         domains: Some(domains).filter(|domains| !domains.is_empty())?,
@@ -224,6 +230,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         log,
         trace,
         dns,
+        dns_update,
         checks,
         filters,
         dkim,
@@ -239,6 +246,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         limits,
         logins,
         storage,
+        doctor,
     };
     if let Some(notifications) = notifications {
         notifications.apply(&mut config, Said::of(section));
@@ -364,6 +372,17 @@ impl Separator {
 impl std::fmt::Display for Separator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.map_or(Ok(()), |c| write!(f, "{c}"))
+    }
+}
+
+/// What one node says of changes to zones, another must make possible.
+fn refuse_missing_update(section: &Section<'_>, tls: &TlsOptions, update: Option<&DnsUpdateOptions>) {
+    if let TlsOptions::Acme(options) = tls
+        && options.dns_update
+        && update.is_none()
+    {
+        let help = "name the name server of your zones: dns { update \"192.0.2.1:53\" { key \"maddy\" secret=\"…\"; }; }";
+        section.problem(section.child_span("tls"), "`acme { dns-update }` needs `dns { update }`", help);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::local;
 use crate::metrics::{Counts, View};
 use crate::reload::{self, Running};
 use crate::selfcheck;
+use crate::setup;
 use crate::sts;
 use crate::trace;
 use crate::website::Website;
@@ -163,9 +164,14 @@ impl Daemon {
             Arc::new(Running::new(config, ground, doors, listeners, intake, worker.handle(), means.dns));
         running.open(change).await;
         let noted = means.reloading.as_ref().and_then(|reloading| reloading.logging.take_noted());
+        let file = means.reloading.as_ref().map(|reloading| reloading.source.config.clone());
         let context = Context { store, world };
         let control = Arc::new(Control::new(context, running.clone(), means.reloading));
         let mut tasks = background(&running, worker, control.clone(), socket, &stop);
+        if let Some(file) = file.filter(|_| running.asks_dns()) {
+            let looking = setup::watch(running.clone(), file, stop.clone());
+            tasks.push(("doctor", tokio::spawn(looking)));
+        }
         if let Some((noting, noted)) = noted {
             let keeping = trace::run(noted, noting, running.clone(), stop.clone());
             tasks.push(("trace", tokio::spawn(keeping)));

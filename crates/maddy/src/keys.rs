@@ -2,13 +2,13 @@
 
 use crate::config::Config;
 use crate::reload::Running;
-use net::Stop;
+use net::{DnsUpdater, Stop};
 use policy::dkim::{KeyChange, KeyError, Keyring, What};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, error, info, warn};
-use world::World;
+use world::{DnsName, World};
 
 /// How long after the start the first look is taken.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -43,7 +43,10 @@ pub(crate) async fn watch(running: Arc<Running>, mut stop: Stop) {
         // What is begun on the disk is finished; the look at the DNS ends by itself.
         for outcome in running.tend_keys().await {
             match outcome {
-                Ok(changes) => reminders.tell(&changes, running.world().clock.unix()),
+                Ok(changes) => {
+                    publish(&config, running.world(), &changes).await;
+                    reminders.tell(&changes, running.world().clock.unix());
+                }
                 Err(error) => error!(%error, "the DKIM keys cannot be looked after"),
             }
         }
@@ -58,6 +61,28 @@ pub(crate) fn log(change: &KeyChange) {
         What::Unanswered(_) => debug!(%domain, selector, "{change}"),
         What::Made(_) | What::Retired => info!(%domain, selector, record, "{change}"),
         What::Seen | What::Signs | What::Retiring => info!(%domain, selector, "{change}"),
+    }
+}
+
+/// Has the name server of our zones publish what has to be published, and revoke what is retired, if it takes changes. The
+/// next look shows what came of it; trouble is logged and tried again then.
+pub(crate) async fn publish(config: &Config, world: &World, changes: &[KeyChange]) {
+    let Some(options) = &config.dns_update else { return };
+    let updater = DnsUpdater::new(options.clone(), world);
+    for change in changes {
+        if !matches!(change.what, What::Missing(_) | What::Made(_) | What::Retired) {
+            continue;
+        }
+        let (record, text) = (&change.record.name, &change.record.text);
+        let done = match DnsName::parse(record) {
+            Ok(name) => updater.set_text(&name, text).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match done {
+            Ok(true) => info!(record, "the name server publishes the record of a DKIM key"),
+            Ok(false) => debug!(record, "the name server has the record of a DKIM key"),
+            Err(error) => warn!(record, error, "the record of a DKIM key cannot be published"),
+        }
     }
 }
 

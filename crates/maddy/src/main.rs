@@ -17,6 +17,7 @@ mod logging;
 mod login;
 mod metrics;
 mod notifications;
+mod postmaster;
 mod reload;
 mod run;
 mod selfcheck;

@@ -14,6 +14,7 @@ pub mod random;
 pub mod record;
 pub mod resolver;
 pub mod system;
+pub mod update;
 pub mod url;
 pub mod zone;
 
@@ -23,7 +24,7 @@ pub use meter::Meter;
 pub use name::DnsName;
 pub use name_server::{DnsOptions, NoDns, SystemResolver};
 pub use random::Random;
-pub use record::{Data, Kind, Mx, Tlsa};
+pub use record::{Caa, Data, Kind, Mx, Tlsa};
 pub use resolver::{DnsError, Proof, Reply, Resolver, Security};
 pub use system::{SystemClock, SystemRandom};
 pub use url::Url;

@@ -1,7 +1,7 @@
 //! Reads zones: a subset of master files (RFC 1035 §5.1), with words for what can go wrong.
 
 use crate::name::{DnsName, unescape};
-use crate::record::{Data, Kind, Tlsa};
+use crate::record::{Caa, Data, Kind, Tlsa};
 use crate::resolver::Security;
 use crate::zone::{Entry, Failure};
 
@@ -200,6 +200,11 @@ impl Reader {
                     data: octets(&digits).ok_or("not hexadecimal")?,
                 }))
             }
+            (Kind::Caa, [flags, tag, value]) => Ok(Data::Caa(Caa {
+                flags: flags.written.parse().map_err(|_| "not a number".to_owned())?,
+                tag: tag.written.clone(),
+                value: value.octets.clone(),
+            })),
             _ => Err(format!("{kind} with {} words", words.len())),
         }
     }

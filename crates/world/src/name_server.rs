@@ -3,7 +3,7 @@
 use crate::anchor::{Anchors, Proven};
 use crate::dnssec::{self, Dnssec};
 use crate::name::DnsName;
-use crate::record::{Data, Kind, Tlsa};
+use crate::record::{Caa, Data, Kind, Tlsa};
 use crate::resolver::{Asking, DnsError, Proof, Records, Reply, Resolver, Security, bogus};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
@@ -245,7 +245,7 @@ fn records(name: &DnsName, kind: Kind, answer: &Lookup) -> Result<Records, DnsEr
     if data.is_empty() { Err(DnsError::NoRecord) } else { Ok(Records { data, owner }) }
 }
 
-fn type_of(kind: Kind) -> RecordType {
+pub(crate) fn type_of(kind: Kind) -> RecordType {
     match kind {
         Kind::A => RecordType::A,
         Kind::Aaaa => RecordType::AAAA,
@@ -256,10 +256,11 @@ fn type_of(kind: Kind) -> RecordType {
         Kind::Tlsa => RecordType::TLSA,
         Kind::Ns => RecordType::NS,
         Kind::Srv => RecordType::SRV,
+        Kind::Caa => RecordType::CAA,
     }
 }
 
-fn read_data(data: &RData) -> Option<Data> {
+pub(crate) fn read_data(data: &RData) -> Option<Data> {
     Some(match data {
         RData::A(ip) => Data::A(ip.0),
         RData::AAAA(ip) => Data::Aaaa(ip.0),
@@ -280,16 +281,19 @@ fn read_data(data: &RData) -> Option<Data> {
             matching: tlsa.matching.into(),
             data: tlsa.cert_data.clone(),
         }),
+        RData::CAA(caa) => {
+            Data::Caa(Caa { flags: caa.flags(), tag: caa.tag.clone(), value: caa.value.clone() })
+        }
         _ => return None,
     })
 }
 
-fn read_name(name: &Name) -> Option<DnsName> {
+pub(crate) fn read_name(name: &Name) -> Option<DnsName> {
     DnsName::from_labels(name.iter()).ok()
 }
 
 /// The name as the resolver takes it. Search domains are never tried.
-fn written(name: &DnsName) -> Result<Name, DnsError> {
+pub(crate) fn written(name: &DnsName) -> Result<Name, DnsError> {
     let mut name = Name::from_labels(name.labels()).map_err(|error| DnsError::Trouble(error.to_string()))?;
     name.set_fqdn(true);
     Ok(name)

@@ -19,11 +19,13 @@ pub enum Kind {
     Ns,
     /// RFC 2782.
     Srv,
+    /// RFC 8659 §4.
+    Caa,
 }
 
 impl Kind {
     /// Every type, with its word.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::A, "A"),
         (Self::Aaaa, "AAAA"),
         (Self::Mx, "MX"),
@@ -33,6 +35,7 @@ impl Kind {
         (Self::Tlsa, "TLSA"),
         (Self::Ns, "NS"),
         (Self::Srv, "SRV"),
+        (Self::Caa, "CAA"),
     ];
 
     /// The word of master files.
@@ -70,6 +73,7 @@ pub enum Data {
         port: u16,
         target: DnsName,
     },
+    Caa(Caa),
 }
 
 impl Data {
@@ -84,6 +88,7 @@ impl Data {
             Self::Tlsa(_) => Kind::Tlsa,
             Self::Ns(_) => Kind::Ns,
             Self::Srv { .. } => Kind::Srv,
+            Self::Caa(_) => Kind::Caa,
         }
     }
 }
@@ -99,6 +104,7 @@ impl fmt::Display for Data {
             Self::Cname(name) | Self::Ptr(name) | Self::Ns(name) => write!(f, "{name}"),
             Self::Tlsa(tlsa) => write!(f, "{tlsa}"),
             Self::Srv { priority, weight, port, target } => write!(f, "{priority} {weight} {port} {target}"),
+            Self::Caa(caa) => write!(f, "{caa}"),
         }
     }
 }
@@ -116,6 +122,22 @@ impl fmt::Display for Tlsa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {} ", self.usage, self.selector, self.matching)?;
         self.data.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+/// Who may make certificates (RFC 8659 §4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caa {
+    /// 128: who does not understand the tag makes no certificate.
+    pub flags: u8,
+    /// `issue`, `issuewild` and others; as it came.
+    pub tag: String,
+    pub value: Vec<u8>,
+}
+
+impl fmt::Display for Caa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} \"{}\"", self.flags, self.tag, String::from_utf8_lossy(&self.value))
     }
 }
 

@@ -55,6 +55,11 @@ fn record(owner: &DnsName, data: Data) -> Record {
             tlsa.matching.into(),
             tlsa.data,
         )),
+        world::Data::Caa(caa) => {
+            let length = u8::try_from(caa.tag.len()).unwrap();
+            let octets = [&[caa.flags, length][..], caa.tag.as_bytes(), &caa.value].concat();
+            RData::Unknown { code: RecordType::CAA, rdata: rdata::NULL::with(octets) }
+        }
     };
     Record::from_rdata(name(owner), 300, data)
 }

@@ -36,7 +36,7 @@ Server
   run, reload    serve mail as the configuration says; read the configuration again meanwhile
   install, uninstall, completions, man   as a service of systemd; for your shell; the manual
   config check, hash   what the configuration says, and what is wrong; what is stored of a password
-  dns            records: the whole zone; check: compares it with the DNS
+  dns            records: the whole zone; check: compares it with the DNS; apply: puts it there
   dkim           list, generate, rotate, retire: our signing keys and their DNS records
   check          spf, dkim, dmarc, arc, dnsbl: arriving mail; mta-sts, dane: others; egress: our own
   tls            list, renew: certificates that come from an authority by themselves

@@ -79,7 +79,9 @@ async fn ask(call: DkimCall, config: &Config, global: &Global) -> Result<DkimAns
             let said = server.ask_daemon(DKIM, &arguments).await?;
             serde_json::from_value(said).map_err(|error| Trouble::new(error.to_string()))?
         } else {
-            dkim_carry_out(call.clone(), &keyring(config)?).await?.0
+            let (answer, changes) = dkim_carry_out(call.clone(), &keyring(config)?).await?;
+            keys::publish(config, &world::system::without_dns(), &changes).await;
+            answer
         });
         Ok(())
     })

@@ -21,6 +21,7 @@ pub(crate) async fn run(command: &DnsCommand, source: &Source, global: &Global) 
             let findings = setup::check(&config, place, *resolver).await?;
             setup::print(&findings, *all, global)
         }
+        DnsCommand::Apply(args) => setup::apply(&config, args, global).await,
     }
 }
 

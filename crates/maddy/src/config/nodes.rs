@@ -2,9 +2,12 @@
 
 use super::NOTIFICATIONS;
 use crate::notifications::Notifications;
+use crate::setup::{DoctorOptions, decode_doctor};
 use crate::trace::TraceConfig;
 use ::config::Section;
+use net::{DnsUpdateOptions, decode_dns_update};
 use submission::local::LocalConfig;
+use world::DnsOptions;
 
 pub(super) fn trace(section: &mut Section<'_>) -> TraceConfig {
     section.child(
@@ -49,4 +52,21 @@ pub(super) fn web(section: &mut Section<'_>) -> web::Config {
         "Pages for mail programs and other servers, proofs for certificates, metrics. Off without `listen`.",
         web::decode,
     )
+}
+
+pub(super) fn doctor(section: &mut Section<'_>) -> DoctorOptions {
+    section.child(
+        "doctor",
+        "How the server looks after itself while it runs: what `maddy doctor` finds, in the log and for postmaster (docs/setup.md).",
+        decode_doctor,
+    )
+}
+
+/// How the DNS is asked, and how our own zones are changed.
+pub(super) fn dns(section: &mut Section<'_>) -> (DnsOptions, Option<DnsUpdateOptions>) {
+    section.child("dns", "How the DNS is asked, and how our own zones are changed.", |dns| {
+        let options = crate::dns::decode(dns);
+        let doc = "Where changes of our zones are asked for: by `maddy dns apply`, for new signing keys, and by certificates with `dns-update`.";
+        (options, dns.child_if_present("update", doc, decode_dns_update).flatten())
+    })
 }

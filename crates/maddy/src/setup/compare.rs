@@ -31,6 +31,7 @@ pub(crate) async fn compare(config: &Config, facts: &Facts, world: &World) -> Ve
         findings.push(eye.tlsrpt(domain).await);
         findings.extend(eye.web(domain).await);
         findings.extend(eye.services(domain).await);
+        findings.extend(eye.caa(domain).await);
     }
     findings
 }
@@ -313,6 +314,42 @@ impl Eye<'_> {
                 Finding::new("srv", &record.name, State::Bad, what, why, add(record))
             }
         }
+    }
+
+    /// Whether our authority may make certificates. Without any record of the kind every authority may (RFC 8659 §3).
+    async fn caa(&self, domain: &Domain) -> Option<Finding> {
+        let record = self.records(domain.as_str(), "CAA").next()?;
+        let (Says::Caa(ours), Some(name)) = (&record.says, DnsName::of(domain)) else { return None };
+        let found = self.world.dns.ask(&name, Kind::Caa, Proof::Usual).await.read(|data| match data {
+            Data::Caa(caa) if caa.tag.eq_ignore_ascii_case("issue") => Some(caa),
+            _ => None,
+        });
+        let allowed = |caa: &world::Caa| {
+            let text = String::from_utf8_lossy(&caa.value).into_owned();
+            text.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(ours))
+        };
+        Some(match found {
+            Err(error @ DnsError::Trouble(_)) => Finding::unknown("caa", domain, &error),
+            Ok(list) if list.iter().any(allowed) => {
+                Finding::good("caa", domain, format!("{ours} may make certificates"))
+            }
+            Ok(list) if !list.is_empty() => {
+                let why = "our authority refuses to renew the certificates";
+                let what = format!("only others than {ours} may make certificates");
+                Finding::new("caa", domain, State::Bad, what, why, add(record))
+            }
+            _ => {
+                let why = "a certificate for your names could come from any authority in the world";
+                Finding::new(
+                    "caa",
+                    domain,
+                    State::Note,
+                    "every authority may make certificates",
+                    why,
+                    add(record),
+                )
+            }
+        })
     }
 
     /// TXT records that begin with a version.

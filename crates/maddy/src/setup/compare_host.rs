@@ -5,6 +5,7 @@ use crate::setup::compare::{add, join};
 use crate::setup::finding::{Finding, State};
 use crate::setup::is_public;
 use crate::setup::records::{Facts, Says, wanted};
+use mail::Domain;
 use std::net::IpAddr;
 use world::{Data, DnsError, DnsName, Kind, Proof, Security, World};
 
@@ -17,10 +18,16 @@ pub(crate) async fn compare(
 ) -> Vec<Finding> {
     let mut findings = vec![address(config, facts, reached)];
     let known = reached.as_deref().unwrap_or_default();
-    for ip in if facts.addresses.is_empty() { known } else { &facts.addresses[..] } {
-        findings.push(ptr(config, *ip, world).await);
+    let mut ours = if facts.addresses.is_empty() { known.to_vec() } else { facts.addresses.clone() };
+    for ip in &config.delivery.source_addresses {
+        if !ours.contains(ip) {
+            ours.push(*ip);
+        }
     }
-    findings.push(dnssec(config, world).await);
+    for ip in ours {
+        findings.push(ptr(config, ip, world).await);
+    }
+    findings.extend(dnssec(config, world).await);
     findings.extend(tlsa(config, facts, world).await);
     findings
 }
@@ -90,11 +97,22 @@ async fn ptr(config: &Config, ip: IpAddr, world: &World) -> Finding {
     }
 }
 
-/// Whether those who validate can believe what the zone of our host says.
-async fn dnssec(config: &Config, world: &World) -> Finding {
-    let host = &config.hostname;
+/// Whether those who validate can believe what the zones of our host and of our domains say. That nothing can be checked
+/// from here is said once.
+async fn dnssec(config: &Config, world: &World) -> Vec<Finding> {
+    let mut findings = vec![dnssec_of(&config.hostname, Kind::A, world).await];
+    for domain in config.domains.iter().filter(|domain| domain.literal().is_none()) {
+        let finding = dnssec_of(domain, Kind::Mx, world).await;
+        if finding.state != State::Note {
+            findings.push(finding);
+        }
+    }
+    findings
+}
+
+async fn dnssec_of(host: &Domain, kind: Kind, world: &World) -> Finding {
     let Some(name) = DnsName::of(host) else { return Finding::good("dnssec", host, "no name of the DNS") };
-    let reply = world.dns.ask(&name, Kind::A, Proof::Wanted).await;
+    let reply = world.dns.ask(&name, kind, Proof::Wanted).await;
     match reply.security {
         Security::Secure => Finding::good("dnssec", host, "its zone is signed, and the signatures are good"),
         Security::Insecure => Finding::good("dnssec", host, "its zone is not signed"),

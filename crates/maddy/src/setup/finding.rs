@@ -5,7 +5,7 @@ use crate::cli::{Trouble, output};
 use serde::Serialize;
 use world::DnsError;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum State {
     Good,
@@ -17,7 +17,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Good => "ok",
             Self::Note => "note",
@@ -63,6 +63,11 @@ impl Finding {
         let why = "nothing can be said of it, and others may have the same trouble";
         Self::new(check, about, State::Unknown, error.to_string(), why, "try again; see `dns { server }`")
     }
+}
+
+/// Whether no name server answers, so that nothing else was asked of the DNS.
+pub(crate) fn is_silent(findings: &[Finding]) -> bool {
+    findings.iter().any(|one| one.check == "resolver" && one.state == State::Bad)
 }
 
 /// Prints findings. An error without words if something is wrong.

@@ -1,12 +1,12 @@
 //! What can be seen on this machine: the daemon, the disk, the database, the queue, rights, the clock.
 
-use crate::admin::{AccountList, QueueList, StoreVerify};
+use crate::admin::{AccountList, JobInfo, QueueList, StoreVerify};
 use crate::certificates;
+use crate::cli::Connection;
 use crate::cli::args::Global;
-use crate::cli::{Connection, Trouble};
 use crate::config::Config;
 use crate::setup::finding::{Finding, State};
-use net::{ClientTls, Connector, FetchLimits, Fetcher, Request, Roots};
+use net::{CertFiles, ClientTls, Connector, FetchLimits, Fetcher, Request, Roots, TlsOptions};
 use nix::sys::statvfs::statvfs;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -83,12 +83,22 @@ fn disk(dir: &Path) -> Finding {
     let free = facts.blocks_available().saturating_mul(facts.fragment_size());
     let all = facts.blocks().saturating_mul(facts.fragment_size()).max(1);
     let share = free as f64 / all as f64;
-    let what = format!("{} MiB free, {:.0} %", free / (1024 * 1024), share * 100.0);
+    // A file system may run out of files before it runs out of room; some have no limit and say nought.
+    let files = match facts.files() {
+        0 => 1.0,
+        all => facts.files_available() as f64 / all as f64,
+    };
+    let what = format!(
+        "{} MiB free, {:.0} %; {:.0} % of its files",
+        free / (1024 * 1024),
+        share * 100.0,
+        files * 100.0
+    );
     let why = "a full disk takes no mail, and lets nobody delete any";
     let fix = "make room, or move the state directory to a larger disk";
-    if free < FREE_MIN || share < SHARE_MIN {
+    if free < FREE_MIN || share.min(files) < SHARE_MIN {
         Finding::new("disk", about, State::Bad, what, why, fix)
-    } else if share < SHARE_LOW {
+    } else if share.min(files) < SHARE_LOW {
         Finding::new("disk", about, State::Note, what, why, fix)
     } else {
         Finding::good("disk", about, what)
@@ -114,6 +124,7 @@ fn rights(config: &Config, file: &Path, repair: Repair) -> Vec<Finding> {
         }
     }
     let mut findings: Vec<Finding> = open.iter().map(|path| closed(path, repair)).collect();
+    findings.extend(keys_of_others(config));
     if is_open(file, 0o022) {
         let why = "whoever can change it has the server do what they like";
         let fix = format!("chmod go-w {}", file.display());
@@ -128,6 +139,19 @@ fn rights(config: &Config, file: &Path, repair: Repair) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Keys that somebody else made and put somewhere: a group may share them, and they are not ours to change.
+fn keys_of_others(config: &Config) -> Vec<Finding> {
+    let TlsOptions::Files(files) = &config.tls else { return Vec::new() };
+    let open = files.iter().filter(|files| is_open(&files.key, 0o007));
+    let one = |files: &CertFiles| {
+        let (about, what) = (files.key.display(), "everybody on this machine may read the key");
+        let why = "who has it can show our certificate, and read what is sent to us";
+        let fix = format!("chmod o-rwx {about}");
+        Finding::new("permissions", &about, State::Bad, what, why, fix)
+    };
+    open.map(one).collect()
 }
 
 fn is_open(path: &Path, bits: u32) -> bool {
@@ -150,10 +174,11 @@ pub(crate) async fn server(config: &Config, depth: Depth, world: &World, global:
     let mut findings = Vec::new();
     let asked = Connection::with(global, async |server| {
         findings.push(running(config, server));
-        findings.push(accounts(server).await?);
-        findings.push(queue(server, world).await?);
+        findings.push(accounts(server.call(AccountList {}).await?.len()));
+        let first = server.call(QueueList { after: None, which: Default::default() }).await?;
+        findings.push(queue(&first, world.clock.unix()));
         if depth == Depth::Full {
-            findings.extend(database(server, config).await?);
+            findings.extend(database(server.call(StoreVerify {}).await?, config));
         }
         Ok(())
     });
@@ -181,41 +206,40 @@ fn running(config: &Config, server: &Connection) -> Finding {
     )
 }
 
-async fn accounts(server: &Connection) -> Result<Finding, Trouble> {
-    let list = server.call(AccountList {}).await?;
-    Ok(match list.len() {
+pub(crate) fn accounts(count: usize) -> Finding {
+    match count {
         0 => {
             let why = "nobody can receive mail, and nobody gets what is written to postmaster";
             let fix = "make one: `maddy account add you@example.org`";
             Finding::new("accounts", "server", State::Note, "there is no account", why, fix)
         }
         n => Finding::good("accounts", "server", format!("{n} accounts")),
-    })
+    }
 }
 
-async fn queue(server: &Connection, world: &World) -> Result<Finding, Trouble> {
-    let first = server.call(QueueList { after: None, which: Default::default() }).await?;
-    let Some(oldest) = first.first() else { return Ok(Finding::good("queue", "server", "nothing waits")) };
-    let age = world.clock.unix() - oldest.arrived;
+/// `first` is the beginning of the queue, the oldest first.
+pub(crate) fn queue(first: &[JobInfo], now: i64) -> Finding {
+    let Some(oldest) = first.first() else { return Finding::good("queue", "server", "nothing waits") };
     let what = format!("the oldest message waits since {}", mail::date::print_iso(oldest.arrived));
-    if age < QUEUE_AGE_MAX {
-        return Ok(Finding::good("queue", "server", what));
+    if now - oldest.arrived < QUEUE_AGE_MAX {
+        return Finding::good("queue", "server", what);
     }
     let why = "somebody waits for an answer";
     let fix = format!("`maddy queue show {}` says what other servers answer", oldest.id);
-    Ok(Finding::new("queue", "server", State::Note, what, why, fix))
+    Finding::new("queue", "server", State::Note, what, why, fix)
 }
 
-async fn database(server: &Connection, config: &Config) -> Result<Vec<Finding>, Trouble> {
+/// `wrong` is what a look at every row and every octet has found.
+pub(crate) fn database(wrong: Vec<String>, config: &Config) -> Vec<Finding> {
     let about = config.state_dir().display();
-    let wrong = server.call(StoreVerify {}).await?;
     if wrong.is_empty() {
-        return Ok(vec![Finding::good("database", about, "every row and every octet is as it should be")]);
+        return vec![Finding::good("database", about, "every row and every octet is as it should be")];
     }
     let why = "mail may be damaged or lost";
-    let fix = "copy the state directory away before anything else, check the disk, then report it";
+    let fix = "copy the state directory away before anything else, check the disk, then `maddy verify --repair`, or \
+               `maddy restore` of a backup";
     let one = |text: String| Finding::new("database", &about, State::Bad, text, why, fix);
-    Ok(wrong.into_iter().take(SENTENCES_MAX).map(one).collect())
+    wrong.into_iter().take(SENTENCES_MAX).map(one).collect()
 }
 
 /// The clock against that of the authority of our certificates, or of Let's Encrypt: a clock that is far off breaks TLS,

@@ -1,24 +1,32 @@
 //! Getting a server into the world, and keeping it there: what belongs into the DNS, what is wrong, and the first
 //! steps.
 
+mod apply;
 mod compare;
 mod compare_host;
+mod daily;
 mod doctor;
 mod finding;
 mod here;
+mod options;
 mod outside;
 mod quickstart;
 mod quickstart_config;
 mod records;
+mod sending;
 
+use apply::ApplyArgs;
+pub(crate) use daily::watch;
 pub(crate) use doctor::{DoctorArgs, run as doctor};
 use finding::Finding;
 pub(crate) use finding::print;
+pub(crate) use options::{DoctorOptions, decode as decode_doctor};
 pub(crate) use quickstart::{QuickstartArgs, run as quickstart};
 pub(crate) use records::Wanted;
 use records::{Facts, wanted, zone};
 
 use crate::cli::Trouble;
+use crate::cli::args::Global;
 use crate::config::Config;
 use clap::{Args, Subcommand};
 use std::net::{IpAddr, SocketAddr};
@@ -47,6 +55,8 @@ pub(crate) enum DnsCommand {
         #[arg(long)]
         all: bool,
     },
+    /// Put the records into our zones, by the name server that `dns { update }` names; shows a plan first
+    Apply(ApplyArgs),
 }
 
 impl Place {
@@ -76,6 +86,11 @@ pub(crate) fn records(config: &Config, place: &Place) -> Result<(Vec<Wanted>, St
     let list = wanted(config, &facts);
     let text = zone(config, &facts, &list);
     Ok((list, text))
+}
+
+/// Puts the records into our zones.
+pub(crate) async fn apply(config: &Config, args: &ApplyArgs, global: &Global) -> Result<(), Trouble> {
+    apply::run(args, config, &world::system::without_dns(), global).await
 }
 
 /// The DNS against what it should say.

@@ -6,7 +6,7 @@ use crate::cli::args::Global;
 use crate::cli::{Trouble, ask, output};
 use crate::config::{Config, Source};
 use crate::daemon::{make_directory, signer};
-use crate::setup::doctor::{Doctor, DoctorArgs, world_of};
+use crate::setup::doctor::{Doctor, world_of};
 use crate::setup::finding::State;
 use crate::setup::quickstart_config::{Plan, STATE_DIR, Tls};
 use crate::setup::{Facts, Finding, Place, Wanted, wanted, zone};
@@ -96,15 +96,8 @@ pub(crate) async fn run(args: &QuickstartArgs, global: &Global) -> Result<(), Tr
     ask::confirm(&plan.question(), args.yes)?;
     let made = make(&plan, args).await?;
     let world = world_of(&made.config, args.resolver)?;
-    let doctor = Doctor { config: &made.config, file: &made.file, world: &world, global };
-    let looks = DoctorArgs {
-        place: args.place.clone(),
-        resolver: args.resolver,
-        all: false,
-        full: false,
-        fix: false,
-    };
-    let findings = doctor.examine_outside(&looks).await?;
+    let doctor = Doctor { config: &made.config, file: &made.file, world: &world };
+    let findings = doctor.examine_outside(&args.place).await?;
     hand_over(&plan, args)?;
     if global.json {
         output::json(&made.json(&findings))

@@ -24,6 +24,10 @@ pub struct AcmeOptions {
     pub challenges: Vec<ChallengeKind>,
     /// The program that writes into the DNS.
     pub hook: Option<PathBuf>,
+    /// Whether the name server of our zones is asked to write into the DNS, as the node `dns` says how.
+    pub dns_update: bool,
+    /// The directory where the web server on port 80 finds the pages of http-01, if that is another program.
+    pub web_root: Option<PathBuf>,
     /// Roots that vouch for the directory, in place of those of the web.
     pub ca_file: Option<PathBuf>,
     pub external: Option<ExternalAccount>,
@@ -158,7 +162,7 @@ pub(crate) fn decode(section: &mut Section<'_>) -> Option<AcmeOptions> {
             "Names beside `hostname` and those of the node `web`; each gets a certificate of its own.",
         )
         .many();
-    let doc = "How a name is proven to be ours; the next is tried where one fails. If not given: \"tls-alpn-01\" \"http-01\", or \"dns-01\" where there is a hook.";
+    let doc = "How a name is proven to be ours; the next is tried where one fails. If not given: \"dns-01\" where there is a hook or `dns-update`, \"http-01\" where there is a `web-root`, else \"tls-alpn-01\" \"http-01\".";
     let challenges: Vec<ChallengeKind> = section.choice("challenges", ChallengeKind::ALL, doc).many();
     let hook = section
         .path(
@@ -166,36 +170,50 @@ pub(crate) fn decode(section: &mut Section<'_>) -> Option<AcmeOptions> {
             "A program for dns-01: called with `add` or `remove`, the name of a TXT record and its text.",
         )
         .optional();
+    let dns_update = section
+        .flag(
+            "dns-update",
+            "For dns-01: the record is made by the name server of `dns { update }`, without a hook.",
+        )
+        .or(false);
+    let web_root = section
+        .path("web-root", "For http-01, where another web server has port 80: its directory, below which `.well-known/acme-challenge` is written.")
+        .optional();
     let ca_file = section
         .path("ca-file", "PEM file of the roots that vouch for the directory, in place of those of the web.")
         .optional();
-    let external = section.child_if_present(
-        "external-account",
-        "An account at the authority to which ours is bound, where it wants one.",
-        |external| {
-            let id = external.text(Arg("id"), "Its id, as the authority gave it out.").required();
-            let key = external
-                .parsed(
-                    "key",
-                    "a key in base64url",
-                    ExternalKey::parse,
-                    "Its key, as the authority gave it out.",
-                )
-                .required();
-            Some(ExternalAccount { id: id?, key: key? })
-        },
-    );
-    let challenges = match (challenges.is_empty(), &hook) {
-        (false, _) => challenges,
-        (true, Some(_)) => vec![ChallengeKind::Dns],
-        (true, None) => vec![ChallengeKind::TlsAlpn, ChallengeKind::Http],
+    let external = decode_external(section);
+    let writes_dns = hook.is_some() || dns_update;
+    if hook.is_some() && dns_update {
+        section.problem(
+            section.child_span("hook"),
+            "`hook` and `dns-update` do not go together",
+            "remove one of them",
+        );
+    }
+    let challenges = match (challenges.is_empty(), writes_dns, &web_root) {
+        (false, ..) => challenges,
+        (true, true, _) => vec![ChallengeKind::Dns],
+        (true, false, Some(_)) => vec![ChallengeKind::Http],
+        (true, false, None) => vec![ChallengeKind::TlsAlpn, ChallengeKind::Http],
     };
     let needs_hook = challenges.contains(&ChallengeKind::Dns) || names.iter().any(AcmeName::is_wildcard);
-    if needs_hook && (hook.is_none() || !challenges.contains(&ChallengeKind::Dns)) {
-        let help = "write `hook \"/path/of/a/program\"`, which puts TXT records into the DNS; wildcards need dns-01 too";
+    if needs_hook && !(writes_dns && challenges.contains(&ChallengeKind::Dns)) {
+        let help = "write `hook \"/path/of/a/program\"`, which puts TXT records into the DNS, or `dns-update`; wildcards need dns-01 too";
         section.problem(section.span(), "dns-01 needs a hook", help);
     }
-    Some(AcmeOptions { directory, contact, names, challenges, hook, ca_file, external: external.flatten() })
+    Some(AcmeOptions { directory, contact, names, challenges, hook, dns_update, web_root, ca_file, external })
+}
+
+fn decode_external(section: &mut Section<'_>) -> Option<ExternalAccount> {
+    let doc = "An account at the authority to which ours is bound, where it wants one.";
+    let external = section.child_if_present("external-account", doc, |external| {
+        let id = external.text(Arg("id"), "Its id, as the authority gave it out.").required();
+        let doc = "Its key, as the authority gave it out.";
+        let key = external.parsed("key", "a key in base64url", ExternalKey::parse, doc).required();
+        Some(ExternalAccount { id: id?, key: key? })
+    });
+    external.flatten()
 }
 
 #[cfg(test)]
@@ -214,6 +232,8 @@ mod tests {
         assert_eq!(options.directory.to_string(), LETS_ENCRYPT);
         assert_eq!(options.challenges, [ChallengeKind::TlsAlpn, ChallengeKind::Http]);
         assert!(options.names.is_empty() && options.external.is_none());
+        assert_eq!(read("dns-update").unwrap().challenges, [ChallengeKind::Dns]);
+        assert_eq!(read("web-root \"/srv/www\"").unwrap().challenges, [ChallengeKind::Http]);
     }
 
     #[test]
@@ -241,6 +261,7 @@ mod tests {
             ("challenges \"dns-01\"", "needs a hook"),
             ("names \"*.example.org\"", "needs a hook"),
             ("names \"*.example.org\"\nhook \"/h\"\nchallenges \"http-01\"", "needs a hook"),
+            ("hook \"/h\"\ndns-update", "do not go together"),
             ("external-account \"x\" key=\"!\"", "base64url"),
             ("external-account \"x\"", "key"),
         ] {

@@ -25,6 +25,8 @@ pub enum AcmeError {
     TimedOut(&'static str),
     /// The challenge cannot be answered by us.
     Hook(String),
+    /// The name server of the zone does not make the record.
+    Zone(String),
     /// No address in the DNS leads to the name, so that nobody can look.
     NotInDns,
     /// What is configured cannot do.
@@ -52,6 +54,7 @@ impl fmt::Display for AcmeError {
             Self::Nonsense(why) => write!(f, "the authority does not keep to the protocol: {why}"),
             Self::TimedOut(what) => write!(f, "{what} took too long"),
             Self::Hook(why) => write!(f, "the hook for the DNS: {why}"),
+            Self::Zone(why) => write!(f, "the record of the proof: {why}"),
             Self::NotInDns => {
                 f.write_str("the name has no address in the DNS, so the authority cannot reach us under it")
             }

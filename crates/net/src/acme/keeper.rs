@@ -5,10 +5,12 @@ use crate::acme::client::Client;
 use crate::acme::config::{AcmeName, AcmeOptions, ChallengeKind};
 use crate::acme::error::AcmeError;
 use crate::acme::files::AcmeFiles;
-use crate::acme::order::{self, Prover};
+use crate::acme::order;
+use crate::acme::proof::Prover;
 use crate::certificate_files::{CertFiles, certificate_facts};
 use crate::client_tls::{ClientTls, Roots};
 use crate::connect::Connector;
+use crate::dns_update::{DnsUpdateOptions, DnsUpdater};
 use crate::fetch::Fetcher;
 use crate::server_tls::ServerTls;
 use crate::stop::Stop;
@@ -39,6 +41,8 @@ pub struct Plan {
     /// Each gets a certificate of its own; the first is shown to those who ask for no name that we know.
     pub names: Vec<AcmeName>,
     pub files: AcmeFiles,
+    /// How our zones are changed, where dns-01 goes that way.
+    pub update: Option<DnsUpdateOptions>,
 }
 
 impl Plan {
@@ -221,7 +225,14 @@ impl Keeper {
             let (files, name) = (plan.files.clone(), name.clone());
             blocking(move || files.request(&name)).await?
         };
-        let prover = Prover { kind, challenges: &self.challenges, hook: plan.options.hook.as_deref() };
+        let updater = plan.update.clone().map(|options| DnsUpdater::new(options, &self.world));
+        let prover = Prover {
+            kind,
+            challenges: &self.challenges,
+            hook: plan.options.hook.as_deref(),
+            updater: updater.as_ref(),
+            web_root: plan.options.web_root.as_deref(),
+        };
         let chain = match order::certificate(&mut client, name, &csr, &prover).await {
             Err(AcmeError::Refused { kind, .. }) if kind == "accountDoesNotExist" => {
                 // It was forgotten there, or never came to be. Our key is as good as ever.

@@ -10,6 +10,7 @@ mod hook;
 mod jose;
 mod keeper;
 mod order;
+mod proof;
 
 pub use challenge::Challenges;
 pub(crate) use config::decode;

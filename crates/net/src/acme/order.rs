@@ -1,15 +1,12 @@
 //! One certificate from the order to the chain (RFC 8555 §7.4, §7.5).
 
-use crate::acme::challenge::{Challenges, Standing};
 use crate::acme::client::{Answer, Client};
-use crate::acme::config::{AcmeName, ChallengeKind};
+use crate::acme::config::AcmeName;
 use crate::acme::error::{AcmeError, shorten};
-use crate::acme::hook::{self, Placed};
 use crate::acme::jose;
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::acme::proof::Prover;
 use serde::Deserialize;
 use serde_json::json;
-use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -53,19 +50,6 @@ struct Challenge {
 struct Reason {
     #[serde(default)]
     detail: String,
-}
-
-/// How proofs are given.
-pub(crate) struct Prover<'a> {
-    pub(crate) kind: ChallengeKind,
-    pub(crate) challenges: &'a Challenges,
-    pub(crate) hook: Option<&'a Path>,
-}
-
-/// A proof that stands until the authority has looked.
-enum Proof {
-    Here(#[expect(dead_code, reason = "its end takes the answer back")] Standing),
-    Dns(Placed),
 }
 
 /// Has a certificate made for a name by the request `csr` (DER). The chain as PEM.
@@ -125,33 +109,11 @@ async fn prove(
     {
         return Err(AcmeError::Nonsense("the token of its challenge is none (RFC 8555 §8.1)".to_owned()));
     }
-    let proof = stand(&client.key().authorization(&challenge.token), &challenge.token, name, prover).await?;
+    let authorized = client.key().authorization(&challenge.token);
+    let proof = prover.stand(&authorized, &challenge.token, name).await?;
     let looked = look(client, &challenge.url, url, word).await;
-    if let Proof::Dns(placed) = proof {
-        placed.remove().await;
-    }
+    proof.remove().await;
     looked
-}
-
-/// Puts the proof where the authority looks.
-async fn stand(
-    authorization: &str,
-    token: &str,
-    name: &AcmeName,
-    prover: &Prover<'_>,
-) -> Result<Proof, AcmeError> {
-    match prover.kind {
-        ChallengeKind::TlsAlpn => {
-            Ok(Proof::Here(prover.challenges.set_handshake(name.base(), authorization)?))
-        }
-        ChallengeKind::Http => Ok(Proof::Here(prover.challenges.set_page(token, authorization.to_owned()))),
-        ChallengeKind::Dns => {
-            let hook = prover.hook.ok_or_else(|| AcmeError::Options("dns-01 needs a hook".to_owned()))?;
-            let text = jose::encode(digest(&SHA256, authorization.as_bytes()).as_ref());
-            let record = format!("_acme-challenge.{}", name.base());
-            Ok(Proof::Dns(hook::place(hook, &record, &text).await?))
-        }
-    }
 }
 
 /// Has the authority look, and waits for what it saw.

@@ -1,0 +1,228 @@
+//! Changes to zones over TCP: the node `update` of `dns`, and who carries it out (RFC 2136). What is written and read is
+//! `world::update`'s.
+
+use crate::connect::Connector;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use config::{Arg, Section};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use world::update::{Algorithm, Asked, Change, Said, UpdateError, UpdateKey};
+use world::{Data, DnsName, Kind, World};
+
+/// Longest time of one question with its answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long records live that stand in a zone for minutes, in seconds.
+const SHORT_TTL: u32 = 60;
+/// Seconds that a record of ours lives, if nothing else is said.
+const TTL: Duration = Duration::from_secs(3600);
+const TTL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long the other name servers of a zone may take to follow.
+const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE_MAX: Duration = Duration::from_secs(600);
+/// Fewest octets of a secret that is one.
+const SECRET_MIN: usize = 16;
+
+/// Checked node `update` of `dns`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsUpdateOptions {
+    /// The primary name server of our zones.
+    pub server: SocketAddr,
+    pub key: UpdateKey,
+    pub ttl: Duration,
+    pub settle: Duration,
+}
+
+/// Reads the node.
+pub fn decode_dns_update(section: &mut Section<'_>) -> Option<DnsUpdateOptions> {
+    let server = section
+        .socket(Arg("server"), "The name server that takes changes of our zones (RFC 2136), with its port.")
+        .required();
+    let key = section.child("key", "The key that it knows, too (TSIG).", |key| {
+        let name = key.parsed(Arg("name"), "a name", dns_name, "The name of the key.").required();
+        let algorithm = key
+            .choice("algorithm", Algorithm::ALL, "How messages are signed with it.")
+            .or(Algorithm::HmacSha256);
+        let secret = key
+            .parsed("secret", "a secret in base64", Secret::parse, "Its secret, as tsig-keygen prints it.")
+            .required();
+        Some(UpdateKey { name: name?.0, algorithm, secret: secret?.0 })
+    });
+    let ttl = section
+        .duration("ttl", "How long others may keep a record of ours.")
+        .within(Duration::from_secs(1)..=TTL_MAX)
+        .or(TTL);
+    let settle = section
+        .duration("settle", "How long the other name servers of a zone may take to follow, before an authority is asked to look (ACME).")
+        .within(Duration::ZERO..=SETTLE_MAX)
+        .or(SETTLE);
+    Some(DnsUpdateOptions { server: server?, key: key?, ttl, settle })
+}
+
+struct Written(DnsName);
+
+fn dns_name(text: &str) -> Result<Written, String> {
+    DnsName::parse(text).map(Written).map_err(|error| error.to_string())
+}
+
+impl std::fmt::Display for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Not to be shown.
+struct Secret(Vec<u8>);
+
+impl Secret {
+    fn parse(text: &str) -> Result<Self, String> {
+        let octets = STANDARD.decode(text.trim()).map_err(|_| "it is no base64".to_owned())?;
+        if octets.len() < SECRET_MIN {
+            return Err(format!("it is shorter than {SECRET_MIN} octets: `tsig-keygen` makes good ones"));
+        }
+        Ok(Self(octets))
+    }
+}
+
+impl std::fmt::Display for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// Changes zones, one question at a time.
+#[derive(Clone)]
+pub struct DnsUpdater {
+    options: DnsUpdateOptions,
+    connector: Connector,
+    world: World,
+}
+
+impl DnsUpdater {
+    pub fn new(options: DnsUpdateOptions, world: &World) -> Self {
+        let connector = Connector::new(world).without_sources().patience(PATIENCE);
+        Self { options, connector, world: world.clone() }
+    }
+
+    pub fn options(&self) -> &DnsUpdateOptions {
+        &self.options
+    }
+
+    /// Where the zone begins that holds a name.
+    pub async fn zone_of(&self, name: &DnsName) -> Result<DnsName, UpdateError> {
+        let said = self.ask_any(name, None).await?;
+        said.zone.ok_or_else(|| UpdateError::Nonsense("it does not say where the zone begins".to_owned()))
+    }
+
+    /// What stands at a name now. No name and no record are the same here: there is nothing.
+    pub async fn ask(&self, name: &DnsName, kind: Kind) -> Result<Said, UpdateError> {
+        self.ask_any(name, Some(kind)).await
+    }
+
+    async fn ask_any(&self, name: &DnsName, kind: Option<Kind>) -> Result<Said, UpdateError> {
+        let (octets, asked) = self.options.key.question(name, kind, self.id(), self.now())?;
+        let (answer, asked) = self.exchange(&octets, asked).await?;
+        asked.answer(name, kind, &answer)
+    }
+
+    /// Has changes made: all, or none. What is to be added and is there already, and what is to be removed and is not, is no
+    /// error (RFC 2136 §3.4.2).
+    pub async fn change(&self, zone: &DnsName, changes: &[Change]) -> Result<(), UpdateError> {
+        let (octets, asked) = self.options.key.changes(zone, changes, self.id(), self.now())?;
+        let (answer, asked) = self.exchange(&octets, asked).await?;
+        asked.done(&answer)
+    }
+
+    /// Has a TXT record stand alone at a name that is ours; whether anything had to be changed.
+    pub async fn set_text(&self, name: &DnsName, text: &str) -> Result<bool, UpdateError> {
+        let there = self.ask(name, Kind::Txt).await?.data;
+        let wanted = world::update::text(text);
+        let is_it = |data: &Data| matches!(data, Data::Txt(strings) if strings.concat() == text.as_bytes());
+        if let [one] = there.as_slice()
+            && is_it(one)
+        {
+            return Ok(false);
+        }
+        let zone = self.zone_of(name).await?;
+        let ttl = u32::try_from(self.options.ttl.as_secs()).unwrap_or(u32::MAX);
+        let removed = there.into_iter().map(|data| Change::Remove { name: name.clone(), data });
+        let added = Change::Add { name: name.clone(), ttl, data: wanted };
+        let changes: Vec<Change> = removed.chain([added]).collect();
+        self.change(&zone, &changes).await?;
+        Ok(true)
+    }
+
+    /// Adds a TXT record for a short time, beside others; gives it to [`DnsUpdater::remove`].
+    pub(crate) async fn place(&self, name: &DnsName, text: &str) -> Result<(DnsName, Change), UpdateError> {
+        let zone = self.zone_of(name).await?;
+        let data = world::update::text(text);
+        let added = Change::Add { name: name.clone(), ttl: SHORT_TTL, data: data.clone() };
+        self.change(&zone, &[added]).await?;
+        Ok((zone, Change::Remove { name: name.clone(), data }))
+    }
+
+    async fn exchange(&self, question: &[u8], asked: Asked) -> Result<(Vec<u8>, Asked), UpdateError> {
+        let trouble =
+            |error: &dyn std::fmt::Display| UpdateError::Trouble(format!("{}: {error}", self.options.server));
+        let length = u16::try_from(question.len()).map_err(|error| trouble(&error))?;
+        let talk = async {
+            let mut stream =
+                self.connector.stream(self.options.server).await.map_err(|error| trouble(&error))?;
+            // RFC 1035 §4.2.2: two octets of length, then the message.
+            stream
+                .write_all(&[&length.to_be_bytes(), question].concat())
+                .await
+                .map_err(|error| trouble(&error))?;
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).await.map_err(|error| trouble(&error))?;
+            let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut answer).await.map_err(|error| trouble(&error))?;
+            Ok(answer)
+        };
+        let answer = tokio::time::timeout(PATIENCE, talk).await;
+        Ok((answer.map_err(|_| trouble(&"it does not answer"))??, asked))
+    }
+
+    fn id(&self) -> u16 {
+        u16::try_from(self.world.random.below(1 << 16)).unwrap_or(0)
+    }
+
+    fn now(&self) -> i64 {
+        self.world.clock.unix()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use config::Tree;
+
+    fn read(text: &str) -> Result<DnsUpdateOptions, String> {
+        let tree = Tree::from_text("test", text, &|_| None);
+        let decoded = tree.decode(|section| section.child("update", "", decode_dns_update));
+        decoded.map(Option::unwrap).map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn the_node_is_read_and_its_secret_not_shown() {
+        let secret = STANDARD.encode(b"sixteen octets!!");
+        let node = |key: &str| format!("update \"192.0.2.1:53\" {{\n{key}\nttl \"5m\"; settle \"0s\"; }}");
+        let options =
+            read(&node(&format!("key \"k.example\" algorithm=\"hmac-sha512\" secret=\"{secret}\""))).unwrap();
+        assert_eq!(options.key.algorithm, Algorithm::HmacSha512);
+        assert_eq!((options.ttl, options.settle), (Duration::from_secs(300), Duration::ZERO));
+        assert!(!format!("{options:?}").contains("115"), "{options:?}");
+        for (key, want) in [
+            ("key \"k\" secret=\"!\"", "base64"),
+            ("key \"k\" secret=\"c2hvcnQ=\"", "shorter"),
+            ("key \"k\"", "secret"),
+            ("key \"k\" algorithm=\"hmac-md5\" secret=\"x\"", "algorithm"),
+        ] {
+            let problems = read(&node(key)).unwrap_err();
+            assert!(problems.contains(want), "{key}: {problems}");
+        }
+        let told = read(&node("key \"k\" secret=\"c2hvcnQ=\"")).unwrap_err();
+        assert!(!told.contains("shortc2"), "{told}");
+    }
+}
