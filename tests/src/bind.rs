@@ -34,7 +34,7 @@ impl Bind {
         );
         for (zone, records) in zones {
             let begin = format!(
-                "$TTL 60\n@ SOA ns.{zone}. root.{zone}. 1 3600 600 86400 60\n@ NS ns.{zone}.\nns A 127.0.0.1\n"
+                "$TTL 60\n@ SOA ns.{zone}. root.{zone}. 1 3600 600 86400 1\n@ NS ns.{zone}.\nns A 127.0.0.1\n"
             );
             std::fs::write(dir.path().join(zone), format!("{begin}{records}\n")).unwrap();
             config.push_str(&format!(
@@ -57,7 +57,7 @@ impl Bind {
         let bind = Self { child, at, dir, algorithm };
         eventually("the name server answers", || {
             assert!(!bind.log().contains("exiting"), "{}", bind.log());
-            (TcpStream::connect(at).is_ok() && bind.log().contains("running")).then_some(())
+            (TcpStream::connect(at).is_ok() && bind.log().contains("all zones loaded")).then_some(())
         });
         bind
     }

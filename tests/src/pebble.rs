@@ -74,6 +74,13 @@ impl Pebble {
         format!("directory \"https://localhost:{}/dir\"\nca-file {:?}", self.port, self.ca)
     }
 
+    /// Its directory, as it tells it.
+    pub fn directory(&self) -> String {
+        let url = format!("https://localhost:{}/dir", self.port);
+        let said = Command::new("curl").args(["-sS", "--cacert"]).arg(&self.ca).arg(url).output().unwrap();
+        Output::of(said).ok()
+    }
+
     /// The root that vouches for its certificates, as PEM.
     pub fn root(&self) -> String {
         let url = format!("https://localhost:{}/roots/0", self.management);

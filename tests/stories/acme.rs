@@ -171,3 +171,111 @@ fn what_an_authority_refuses_is_told_and_mail_goes_on() {
     let given = wait_for(&daemon, "mx.example.org", &root);
     assert_eq!(key(&own), key(&given));
 }
+
+#[test]
+fn the_authority_says_when_it_wants_a_renewal() {
+    let mut setup = Setup::new();
+    setup.zone("mx.example.org A 127.0.0.1");
+    let pebble = Pebble::start(&setup, setup.ports().imaps, tests::free_port(), Accounts::Open);
+    // Pebble's directory, behind a web server that adds what newer authorities have.
+    let port = tests::free_port();
+    let front = tests::Web::start([127, 0, 0, 1].into(), port, &setup.certificate());
+    let place = format!("https://localhost:{port}/renewal-info");
+    let mut directory: serde_json::Value = serde_json::from_str(&pebble.directory()).unwrap();
+    directory["renewalInfo"] = place.clone().into();
+    front.page("localhost/dir", tests::Page::of("200 OK", "application/json", &directory.to_string()));
+    let root = root(&setup, &pebble);
+    setup.tls(&format!("acme {{\ndirectory \"https://localhost:{port}/dir\"\nca-file {:?}\n}}", setup.ca()));
+    let daemon = setup.start();
+    wait_for(&daemon, "mx.example.org", &root);
+
+    // It was asked about the certificate by its name there, and had nothing to say.
+    let asked = eventually("the authority is asked", || {
+        front.asked().into_iter().find(|place| place.starts_with("localhost/renewal-info/"))
+    });
+    let (key, number) = asked.rsplit('/').next().unwrap().split_once('.').unwrap();
+    assert!(key.len() >= 20 && number.len() >= 8, "{asked}");
+    // From now on it wants it soon; a restart asks anew.
+    let begin = "2027-01-02T03:04:05Z";
+    let window =
+        format!("{{\"suggestedWindow\":{{\"start\":\"{begin}\",\"end\":\"2027-01-02T03:04:06Z\"}}}}");
+    front.page(&asked, tests::Page::of("200 OK", "application/json", &window));
+    daemon.cli(&["reload"]).ok();
+    eventually("the renewal is in the window", || {
+        let list: serde_json::Value =
+            serde_json::from_str(&daemon.cli(&["tls", "list", "--json"]).ok()).unwrap();
+        let next = list[0]["next"].as_i64()?;
+        (mail::date::print_iso(next) == begin).then_some(())
+    });
+}
+
+#[test]
+fn a_new_key_is_used_when_the_dns_has_shown_it() {
+    let mut setup = Setup::new();
+    let zone = "mx.example.org A 127.0.0.1\n";
+    setup.zone(zone);
+    let pebble = Pebble::start(&setup, setup.ports().imaps, tests::free_port(), Accounts::Open);
+    let root = root(&setup, &pebble);
+    setup.tls(&format!("acme {{\n{}\nkey-rollover settle=\"1s\"\n}}", pebble.options()));
+    let daemon = setup.start();
+    let first = wait_for(&daemon, "mx.example.org", &root);
+    let pinned = |daemon: &Daemon| -> Vec<String> {
+        let zone = daemon.cli(&["dns", "records", "--address", "192.0.2.1"]).ok();
+        let lines = zone.lines().filter(|line| line.starts_with("_25._tcp.mx.example.org."));
+        lines.map(|line| line.replace(". IN TLSA", " TLSA")).collect()
+    };
+    let old = pinned(&daemon);
+    assert_eq!(old.len(), 1);
+    daemon.setup.names().set(&format!("{zone}{}", old[0]));
+
+    // The next key is made, and its record belongs beside that of the old one.
+    let said = daemon.cli(&["tls", "rollover", "mx.example.org"]).ok();
+    let both = pinned(&daemon);
+    assert_eq!((both.len(), &both[0]), (2, &old[0]));
+    assert!(said.contains(&both[1].replace(" TLSA", ". IN TLSA")), "{said}");
+    // Asked for again it is the same. Another certificate comes with the old key, for nobody knows the new one.
+    assert_eq!(daemon.cli(&["tls", "rollover"]).ok(), said);
+    daemon.cli(&["tls", "renew"]).ok();
+    let second = eventually("the certificate is another", || {
+        let text = shown(daemon.ports().imaps, "mx.example.org", Some(&root));
+        (!text.is_empty() && line(&text, "serial") != line(&first, "serial")).then_some(text)
+    });
+    assert_eq!(key(&first), key(&second));
+
+    daemon.setup.names().set(&format!("{zone}{}", both.join("\n")));
+    daemon.wait_log("*the next key may be used*");
+    let third = eventually("the key is another", || {
+        let text = shown(daemon.ports().imaps, "mx.example.org", Some(&root));
+        (!text.is_empty() && key(&text) != key(&first)).then_some(text)
+    });
+    assert!(line(&third, "issuer").contains("Pebble"), "{third}");
+    daemon.wait_log("*the new key is in use*");
+    eventually("only the new key is pinned", || (pinned(&daemon) == both[1..]).then_some(()));
+    assert!(daemon.cli(&["tls", "rollover", "who.example.org"]).fails().contains("who.example.org"));
+}
+
+#[test]
+fn another_web_server_shows_the_proof() {
+    let mut setup = Setup::new();
+    setup.zone("mx.example.org A 127.0.0.1");
+    let (port, www) = (tests::free_port(), setup.dir().join("www"));
+    std::fs::create_dir(&www).unwrap();
+    let mut server = Command::new("python3")
+        .args(["-m", "http.server", "--bind", "127.0.0.1", "--directory"])
+        .arg(&www)
+        .arg(port.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the web server answers", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    let pebble = Pebble::start(&setup, tests::free_port(), port, Accounts::Open);
+    let root = root(&setup, &pebble);
+    setup.tls(&format!("acme {{\n{}\nweb-root {www:?}\n}}", pebble.options()));
+    let daemon = setup.start();
+    wait_for(&daemon, "mx.example.org", &root);
+    let _ = server.kill();
+    let _ = server.wait();
+    assert_eq!(std::fs::read_dir(www.join(".well-known/acme-challenge")).unwrap().count(), 0);
+}

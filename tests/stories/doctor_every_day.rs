@@ -2,7 +2,7 @@
 
 use tests::{Daemon, Setup, field};
 
-const GOOD: &str = "mx.example.org A 127.0.0.1\nexample.org TXT \"v=spf1 mx -all\"\n_dmarc.example.org TXT \"v=DMARC1; p=none\"\n";
+const GOOD: &str = "mx.example.org A 127.0.0.1\nexample.org TXT \"v=spf1 a:mx.example.org -all\"\n_dmarc.example.org TXT \"v=DMARC1; p=none\"\n";
 const MX: &str = "example.org MX 10 mx.example.org\n";
 
 /// The letters of the doctor, the oldest first.
@@ -23,11 +23,19 @@ fn another_look(maddy: &Daemon) {
     tests::eventually("the doctor looks again", || (looks(&maddy.log()) >= before + 2).then_some(()));
 }
 
+fn get(port: u16) -> String {
+    let url = format!("http://127.0.0.1:{port}/status");
+    tests::Output::of(std::process::Command::new("curl").args(["-sS", &url]).output().unwrap()).ok()
+}
+
 #[test]
 fn postmaster_is_told_what_has_changed() {
     let mut setup = Setup::named("mx.example.org", &["example.org"]);
     setup.account("alice@example.org");
-    setup.config("doctor { every \"1s\"; }");
+    let private = tests::free_port();
+    setup.config(&format!(
+        "doctor {{ every \"1s\"; }}\nweb {{ listen \"127.0.0.1:{private}\" private=#true; }}"
+    ));
     setup.names().set(GOOD);
     let mut maddy = setup.start();
     maddy.wait_log("*the doctor has found something*mx*example.org*");
@@ -46,13 +54,17 @@ fn postmaster_is_told_what_has_changed() {
     assert_eq!(letters(&maddy, 1).len(), 1);
 
     // One thing is mended and another broken.
-    maddy.setup.names().set(&format!("{MX}{}", GOOD.replace("v=spf1 mx", "v=spf1 ip4:192.0.2.1")));
+    maddy.setup.names().set(&format!("{MX}{}", GOOD.replace("a:mx.example.org", "ip4:192.0.2.1")));
     maddy.wait_log("*what the doctor had found is gone*mx*example.org*");
     let second = letters(&maddy, 2).remove(1);
     assert!(second.contains("1 new, 1 gone"), "{second}");
     let (new, gone) = second.split_once("Gone:").unwrap();
     assert!(new.contains("WRONG spf (example.org): ") && !new.contains("dkim"), "{second}");
     assert!(gone.contains("  mx (example.org)\r\n") && gone.contains("are as they were"), "{second}");
+
+    // The page of the private listener knows it, too.
+    let page = get(private);
+    assert!(page.contains("found by the doctor on") && page.contains("WRONG spf (example.org)"), "{page}");
 
     // A restart tells nothing twice.
     maddy.stop();

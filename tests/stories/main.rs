@@ -52,6 +52,7 @@ mod reload_keeps_connections;
 mod reports_arrive;
 mod restart_with_full_queue;
 mod search_index;
+mod shared_port;
 mod sharing;
 mod signed_on_the_way_out;
 mod small_internet;

@@ -318,3 +318,47 @@ fn faults_of_the_machine_are_found_and_repaired_where_that_is_possible() {
     }
     scene.child = None;
 }
+
+/// A clock that shows a day of 2020.
+struct Past;
+
+impl world::Clock for Past {
+    fn now(&self) -> std::time::SystemTime {
+        std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_590_000_000)
+    }
+}
+
+#[test]
+fn faults_of_certificates_are_found() {
+    let scene = Scene::new();
+    scene.quickstart(&[]).ok();
+    let old = scene.dir.path().join("old");
+    let files = net::demo_ca(&old, &["other.example.org".to_owned()], &Past).unwrap().leaf;
+    let text = std::fs::read_to_string(scene.config()).unwrap();
+    let node = format!("certificate {:?} key={:?}", files.chain, files.key);
+    std::fs::write(scene.config(), text.replace("    self-signed\n", &format!("    {node}\n"))).unwrap();
+    let open = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open(&files.key, 0o644);
+    open(&scene.config(), 0o666);
+    scene.names.set("mail.example.org A 127.0.0.3");
+    let output = scene.run(&["--json", "doctor", "--address", "127.0.0.3"]);
+    let found: Vec<Value> = serde_json::from_str(&output.stdout).unwrap();
+    let is_told = |check: &str, about: &str, what: &str| {
+        found.iter().any(|one| {
+            one["check"] == check
+                && one["state"] == "bad"
+                && one["about"].as_str().unwrap().ends_with(about)
+                && one["what"].as_str().unwrap().contains(what)
+        })
+    };
+    for (check, about, what) in [
+        ("certificate", "localhost.pem", "it has ended on 2021-06-2"),
+        ("certificate-name", "mail.example.org", "no certificate is for it"),
+        ("permissions", "localhost.key", "everybody on this machine may read the key"),
+        ("permissions", "maddy.conf", "others may change the configuration"),
+    ] {
+        assert!(is_told(check, about, what), "{check}\n{found:#?}");
+    }
+}

@@ -61,6 +61,7 @@ fn with_a_certificate_for_each_name() {
         config.contains(&format!("<port>{imaps}</port>\n      <socketType>SSL</socketType>")),
         "{config}"
     );
+    valid_autoconfig(&daemon, &config);
     let question =
         "<Autodiscover><Request><EMailAddress>a@example.org</EMailAddress></Request></Autodiscover>";
     let url = "https://autodiscover.example.org/autodiscover/autodiscover.xml";
@@ -72,9 +73,25 @@ fn with_a_certificate_for_each_name() {
         ports.curl(&roots, &["-o", "/dev/null", "-w", "%{http_code}", "https://mx.example.org/x"]).ok();
     assert_eq!(missing, "404");
 
-    // The profile of the command line is that of the page, and the code leads there.
-    let profile = daemon.cli(&["account", "profile", "a@example.org"]).ok();
-    assert_eq!(profile, get("https://mx.example.org/profile.mobileconfig?address=a@example.org").ok());
+    // The profile of the command line is that of the page, both signed with the certificate, and the code leads there.
+    let page = daemon.setup.dir().join("page.mobileconfig");
+    let url = "https://mx.example.org/profile.mobileconfig?address=a@example.org";
+    ports.curl(&roots, &["-o", page.to_str().unwrap(), url]).ok();
+    let profile = signed(&page, &roots);
+    let printed = daemon.setup.dir().join("printed.mobileconfig");
+    let said = Command::new(tests::binary())
+        .arg("--config")
+        .arg(daemon.setup.config_file())
+        .args(["account", "profile", "a@example.org"])
+        .output()
+        .unwrap();
+    std::fs::write(&printed, &said.stdout).unwrap();
+    assert_eq!(signed(&printed, &roots), profile);
+    let mut spoilt = std::fs::read(&page).unwrap();
+    let at = spoilt.windows(15).position(|window| window == b"a@example.org</").unwrap();
+    spoilt[at] = b'b';
+    std::fs::write(&page, spoilt).unwrap();
+    assert!(!verify(&page, &roots).status.success());
     let code = daemon.cli(&["account", "profile", "a@example.org", "--qr"]).ok();
     assert!(code.ends_with("https://mx.example.org/profile.mobileconfig?address=a@example.org\n"), "{code}");
     assert!(daemon.cli(&["account", "profile", "a@example.com"]).fails().contains("not in `domains`"));
@@ -89,6 +106,46 @@ fn with_a_certificate_for_each_name() {
             child.wait_with_output()
         });
     assert_eq!(Output::of(read.unwrap()).ok().trim(), imaps.to_string());
+}
+
+/// What Thunderbird wants of the file, as a grammar (RELAX NG).
+const AUTOCONFIG: &str = r#"<grammar xmlns="http://relaxng.org/ns/structure/1.0" datatypeLibrary="http://www.w3.org/2001/XMLSchema-datatypes">
+<start><element name="clientConfig"><attribute name="version"><value>1.1</value></attribute>
+<element name="emailProvider"><attribute name="id"><text/></attribute>
+<oneOrMore><element name="domain"><text/></element></oneOrMore>
+<element name="displayName"><text/></element><element name="displayShortName"><text/></element>
+<oneOrMore><element name="incomingServer"><attribute name="type"><choice><value>imap</value><value>pop3</value></choice></attribute><ref name="server"/></element></oneOrMore>
+<oneOrMore><element name="outgoingServer"><attribute name="type"><value>smtp</value></attribute><ref name="server"/></element></oneOrMore>
+</element></element></start>
+<define name="server"><element name="hostname"><text/></element><element name="port"><data type="unsignedShort"/></element>
+<element name="socketType"><choice><value>SSL</value><value>STARTTLS</value></choice></element>
+<oneOrMore><element name="authentication"><choice><value>password-cleartext</value><value>password-encrypted</value><value>OAuth2</value></choice></element></oneOrMore>
+<element name="username"><text/></element></define></grammar>"#;
+
+fn valid_autoconfig(daemon: &Daemon, document: &str) {
+    let (grammar, file) =
+        (daemon.setup.dir().join("autoconfig.rng"), daemon.setup.dir().join("autoconfig.xml"));
+    std::fs::write(&grammar, AUTOCONFIG).unwrap();
+    std::fs::write(&file, document).unwrap();
+    let said =
+        Command::new("xmllint").arg("--noout").arg("--relaxng").arg(grammar).arg(file).output().unwrap();
+    Output::of(said).ok();
+}
+
+/// What OpenSSL says of something signed. A certificate of a server is not one for mail.
+fn verify(file: &Path, roots: &Path) -> Output {
+    let mut command = Command::new("openssl");
+    command
+        .args(["cms", "-verify", "-binary", "-inform", "DER", "-purpose", "any", "-in"])
+        .arg(file)
+        .arg("-CAfile")
+        .arg(roots);
+    Output::of(command.output().unwrap())
+}
+
+/// What was signed, if it is.
+fn signed(file: &Path, roots: &Path) -> String {
+    verify(file, roots).ok()
 }
 
 fn ask(port: u16, text: &str) -> String {
@@ -122,6 +179,11 @@ fn what_happens_is_counted_for_those_who_run_the_server() {
     setup.option("log", "level \"error\"");
     let daemon = setup.start();
     assert!(get(ports.private, "/health").starts_with("HTTP/1.1 200 OK\r\n"));
+    let status = get(ports.private, "/status");
+    assert!(
+        status.contains("<tr><th>works</th><td>yes</td></tr>") && status.contains("wait to go out"),
+        "{status}"
+    );
     let mut smtp = daemon.smtp();
     smtp.deliver(
         "bob@example.com",

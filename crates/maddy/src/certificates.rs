@@ -52,6 +52,21 @@ pub(crate) fn shown(config: &Config, world: &World) -> Result<Vec<CertFiles>, St
     }
 }
 
+/// The files of the certificate that is for the name of our host, if others may believe in it.
+pub(crate) fn of_hostname(config: &Config) -> Option<CertFiles> {
+    let is_ours = |files: &CertFiles| {
+        net::certificate_facts(&files.chain).is_ok_and(|facts| facts.covers(config.hostname.as_str()))
+    };
+    match &config.tls {
+        TlsOptions::SelfSigned => None,
+        TlsOptions::Files(files) => files.iter().find(|files| is_ours(files)).cloned(),
+        TlsOptions::Acme(_) => {
+            let plan = plan(config)?;
+            plan.names.iter().map(|name| plan.files.of(name)).find(is_ours)
+        }
+    }
+}
+
 /// The names of the certificates that others believe in.
 pub(crate) fn believed_names(config: &Config) -> Result<Vec<String>, net::TlsError> {
     let names_of = |files: &CertFiles| net::certificate_names(&files.chain);

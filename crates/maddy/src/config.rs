@@ -199,7 +199,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     let log = section.child("log", "The log, on standard error.", crate::logging::decode);
     let trace = nodes::trace(section);
     let (dns, dns_update) = nodes::dns(section);
-    refuse_missing_update(section, &tls, dns_update.as_ref());
+    nodes::refuse_missing_update(section, &tls, dns_update.as_ref());
     let smtp = section.child("smtp", "The door for mail from other servers.", smtp_in::config::decode);
     let (checks, filters) = nodes::judges(section);
     let dkim =
@@ -372,17 +372,6 @@ impl Separator {
 impl std::fmt::Display for Separator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.map_or(Ok(()), |c| write!(f, "{c}"))
-    }
-}
-
-/// What one node says of changes to zones, another must make possible.
-fn refuse_missing_update(section: &Section<'_>, tls: &TlsOptions, update: Option<&DnsUpdateOptions>) {
-    if let TlsOptions::Acme(options) = tls
-        && options.dns_update
-        && update.is_none()
-    {
-        let help = "name the name server of your zones: dns { update \"192.0.2.1:53\" { key \"maddy\" secret=\"…\"; }; }";
-        section.problem(section.child_span("tls"), "`acme { dns-update }` needs `dns { update }`", help);
     }
 }
 

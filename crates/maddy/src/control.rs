@@ -2,7 +2,8 @@
 
 use crate::admin::{self, Context, DKIM, DkimCall, Effect};
 use crate::cli::{
-    GUESSES_LIFT, GUESSES_LIST, RELOAD, STATUS, TLS_LIST, TLS_RENEW, answer_list, answer_renew,
+    GUESSES_LIFT, GUESSES_LIST, RELOAD, STATUS, TLS_LIST, TLS_RENEW, TLS_ROLLOVER, answer_list, answer_renew,
+    answer_rollover,
 };
 use crate::config::{Config, Source};
 use crate::logging::Logging;
@@ -142,6 +143,10 @@ impl Operations for Control {
                 TLS_RENEW => {
                     info!(operation = TLS_RENEW, "control");
                     answer_renew(self.running.keeper(), &arguments)
+                }
+                TLS_ROLLOVER => {
+                    info!(operation = TLS_ROLLOVER, "control");
+                    answer_rollover(self.running.keeper().clone(), &arguments).await
                 }
                 GUESSES_LIST => answered(self.running.judge().guesses().await?),
                 GUESSES_LIFT => {

@@ -147,7 +147,7 @@ impl Daemon {
             state_dir: config.state_dir().to_owned(),
             world: world.clone(),
         };
-        let web = Website::new(&config, ground.tls.challenges().clone(), Arc::new(view));
+        let web = Website::new(&config, ground.tls.clone(), Arc::new(view));
         let doors = Doors::new(&config, &store, &intake, &world, pipeline, desk, web).await;
         let listeners = Listeners::default();
         let change = listeners.prepare(&config, &ground).map_err(StartError::Bind)?;

@@ -10,6 +10,7 @@ use policy::Pipeline;
 use smtp_in::Desk;
 use std::sync::{Arc, PoisonError, RwLock};
 use storage::Store;
+use tracing::debug;
 use world::World;
 
 /// The doors through which new connections go. Connections keep the options they came with.
@@ -106,10 +107,25 @@ impl Doors {
                 })
             }
             DoorName::Web => {
-                let door = self.web.door();
+                let doors = (self.web.door(), self.imap.clone(), self.submission.clone());
                 Arc::new(move |conn| {
-                    let door = door.clone();
-                    Box::pin(async move { door.serve(conn).await })
+                    let (web, reading, submission) = doors.clone();
+                    Box::pin(async move {
+                        // Only a listener that is shared offers any.
+                        match conn.protocol() {
+                            Some(b"imap") => {
+                                debug!("a reader, on the port of the web");
+                                let door =
+                                    reading.read().unwrap_or_else(PoisonError::into_inner).door.clone();
+                                door.serve(conn).await;
+                            }
+                            Some(b"smtp") => {
+                                debug!("a sender, on the port of the web");
+                                submission.serve(conn).await;
+                            }
+                            _ => web.serve(conn).await,
+                        }
+                    })
                 })
             }
             DoorName::Imap => {

@@ -55,6 +55,10 @@ pub(crate) enum TlsStart {
     AtOnce,
 }
 
+/// The protocols of a listener that the web shares with mail programs (ALPN). The name of submission is not registered; it
+/// is the one that programs and other servers use.
+const SHARED: [&str; 3] = ["http/1.1", "imap", "smtp"];
+
 /// A socket that should listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Listening {
@@ -62,6 +66,7 @@ pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
     pub(crate) tls: TlsStart,
     certificates: ClientCertificates,
+    sharing: web::Sharing,
     /// Whether `[::]` takes IPv4 too: not where IPv4 with the same port is bound beside it.
     both: bool,
 }
@@ -86,25 +91,25 @@ fn proxies(config: &Config) -> HashMap<(DoorName, SocketAddr), ProxyOptions> {
 /// All sockets that a configuration asks for.
 pub(crate) fn wanted(config: &Config) -> Vec<Listening> {
     let mut list = Vec::new();
-    let mut add = |door, listen: &Listen| {
+    let mut add = |door, listen: &Listen, sharing| {
         let tls = match listen.tls {
             ListenTls::StartTls => TlsStart::OnRequest,
             ListenTls::Implicit => TlsStart::AtOnce,
         };
         let certificates = listen.certificates;
-        list.push(Listening { door, address: listen.address, tls, certificates, both: true });
+        list.push(Listening { door, address: listen.address, tls, certificates, sharing, both: true });
     };
     for entrance in &config.smtp.door.listen {
-        add(DoorName::Smtp, &entrance.listen);
+        add(DoorName::Smtp, &entrance.listen, web::Sharing::Alone);
     }
     for entrance in &config.submission.door.listen {
-        add(DoorName::Submission, &entrance.listen);
+        add(DoorName::Submission, &entrance.listen, web::Sharing::Alone);
     }
     for entrance in &config.imap.listen {
-        add(DoorName::Imap, &entrance.listen);
+        add(DoorName::Imap, &entrance.listen, web::Sharing::Alone);
     }
     for entrance in &config.web.listen {
-        add(DoorName::Web, &entrance.listen);
+        add(DoorName::Web, &entrance.listen, entrance.sharing);
     }
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let v4: Vec<u16> =
@@ -242,7 +247,10 @@ fn bind_at(
     proxy: &ProxyTrust,
     ground: &Ground,
 ) -> io::Result<Listener> {
-    let tls = ground.tls.asking(listening.certificates);
+    let tls = match listening.sharing {
+        web::Sharing::Alone => ground.tls.asking(listening.certificates),
+        web::Sharing::WithMail => ground.tls.asking(listening.certificates).offering(&SHARED),
+    };
     let tls = match listening.tls {
         TlsStart::OnRequest => Tls::StartTls(tls),
         TlsStart::AtOnce => Tls::Implicit(tls),

@@ -22,6 +22,7 @@ mod reload;
 mod run;
 mod selfcheck;
 mod setup;
+mod status;
 mod sts;
 mod trace;
 mod website;

@@ -180,6 +180,10 @@ impl Insight for View {
         Box::pin(async { text(&self.families().await) })
     }
 
+    fn status(&self) -> Answering<'_, String> {
+        Box::pin(crate::status::page(self))
+    }
+
     /// The database answers.
     fn health(&self) -> Answering<'_, Result<(), String>> {
         Box::pin(async move {

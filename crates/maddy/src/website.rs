@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use mail::Address;
-use net::{Challenges, Listen, ListenTls};
+use net::{Listen, ListenTls, ServerTls};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use web::{Insight, Service, Site};
@@ -10,17 +10,17 @@ use web::{Insight, Service, Site};
 /// The door, and what it needs to be told anew.
 pub(crate) struct Website {
     door: Arc<web::Door>,
-    challenges: Challenges,
+    tls: ServerTls,
 }
 
 impl Website {
-    pub(crate) fn new(config: &Config, challenges: Challenges, insight: Arc<dyn Insight>) -> Self {
-        let door = web::Door::new(config.web.clone(), site(config, &challenges), insight);
-        Self { door: Arc::new(door), challenges }
+    pub(crate) fn new(config: &Config, tls: ServerTls, insight: Arc<dyn Insight>) -> Self {
+        let door = web::Door::new(config.web.clone(), site(config, Some(&tls)), insight);
+        Self { door: Arc::new(door), tls }
     }
 
     pub(crate) fn change(&self, config: &Config) {
-        self.door.reconfigure(config.web.clone(), site(config, &self.challenges));
+        self.door.reconfigure(config.web.clone(), site(config, Some(&self.tls)));
     }
 
     pub(crate) fn door(&self) -> Arc<web::Door> {
@@ -28,8 +28,8 @@ impl Website {
     }
 }
 
-/// What the pages tell.
-pub(crate) fn site(config: &Config, challenges: &Challenges) -> Site {
+/// What the pages tell. Without `tls` no proofs stand there, and nothing is signed.
+pub(crate) fn site(config: &Config, tls: Option<&ServerTls>) -> Site {
     let imap = config.imap.listen.iter().map(|entrance| &entrance.listen);
     let submission = config.submission.door.listen.iter().map(|entrance| &entrance.listen);
     Site {
@@ -38,13 +38,14 @@ pub(crate) fn site(config: &Config, challenges: &Challenges) -> Site {
         imap: services(imap),
         submission: services(submission),
         sts: config.web.sts.clone(),
-        challenges: challenges.clone(),
+        challenges: tls.map(|tls| tls.challenges().clone()).unwrap_or_default(),
+        tls: tls.cloned(),
     }
 }
 
 /// The profile of an address for devices of Apple, and where they find it.
 pub(crate) fn profile(config: &Config, address: &Address) -> Option<(String, String)> {
-    let site = site(config, &Challenges::default());
+    let site = site(config, None);
     Some((web::profile(&site, address)?, web::profile_url(&site, address)))
 }
 

@@ -241,6 +241,12 @@ impl Conn {
         client_certificate::fingerprint(leaf)
     }
 
+    /// The protocol that the client has named in its hello, of those that were offered ([`ServerTls::offering`]).
+    pub fn protocol(&self) -> Option<&[u8]> {
+        let Stream::Server(stream) = &self.stream else { return None };
+        stream.get_ref().1.alpn_protocol()
+    }
+
     /// Whether [`Conn::start_tls`] can be promised: we are the server, in clear, and have certificates.
     pub fn offers_tls(&self) -> bool {
         self.tls.is_none() && self.server_tls.is_some()
@@ -322,7 +328,6 @@ impl Conn {
     }
 
     /// Sends what waits, ends TLS and our side, and waits shortly for the peer to end its own.
-    ///
     /// Without that wait, input that nobody read would make the system reset the connection, and our last words
     /// could be lost with it.
     pub async fn close(&mut self) {

@@ -4,6 +4,7 @@ use crate::acme::Challenges;
 use crate::binding;
 use crate::certificate_files::{read_certificate, read_facts};
 use crate::client_certificate::{AnyCertificate, ClientCertificates};
+use crate::cms;
 use crate::stop::Stop;
 use crate::tls::{TlsClock, TlsError, provider};
 use arc_swap::ArcSwap;
@@ -44,6 +45,8 @@ pub struct ServerTls {
 /// A certificate, and what clients that saw it can bind their logins to.
 struct Shown {
     key: Arc<CertifiedKey>,
+    /// Whether somebody else vouches for it.
+    is_vouched: bool,
     end_point: Option<Arc<[u8]>>,
 }
 
@@ -180,6 +183,27 @@ impl ServerTls {
         }
     }
 
+    /// The same for a listener of several protocols, each of which a client may name in its hello (ALPN, RFC 7301). Who names
+    /// none is taken as well; who names others only is not.
+    #[must_use]
+    pub fn offering(&self, protocols: &[&str]) -> Self {
+        let with = |config: &Arc<ServerConfig>| {
+            let mut config = ServerConfig::clone(config);
+            config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+            Arc::new(config)
+        };
+        Self { config: with(&self.config), asking: with(&self.asking), ..self.clone() }
+    }
+
+    /// `content` signed with the key of the certificate for `name`, with both inside (CMS, DER). `None` where nobody vouches
+    /// for that certificate, or its key is of a kind that is not used for this.
+    pub fn sign(&self, name: &str, content: &[u8]) -> Option<Vec<u8>> {
+        let table = self.shelf.table.load();
+        let now = i64::try_from(self.clock.unix().as_secs()).ok()?;
+        let vouched = |shown: &&Arc<Shown>| shown.is_vouched;
+        table.find(name)?.iter().filter(vouched).find_map(|shown| cms::sign(&shown.key, content, now))
+    }
+
     /// What a client of this hello can bind to, besides the keys of its connection.
     pub(crate) fn end_point(&self, hello: &ClientHello<'_>) -> Option<Arc<[u8]>> {
         self.shelf.table.load().choose(hello)?.end_point.clone()
@@ -191,7 +215,11 @@ impl ServerTls {
             let key = Arc::new(read_certificate(files)?);
             let facts = read_facts(&key.cert[0], &files.chain)?;
             self.warn_of_end(facts.not_after, &files.chain);
-            let shown = Arc::new(Shown { end_point: binding::end_point(&key.cert[0]), key });
+            let shown = Arc::new(Shown {
+                end_point: binding::end_point(&key.cert[0]),
+                is_vouched: !facts.is_self_signed,
+                key,
+            });
             if table.default.is_empty() || table.default_names_same(&facts.names) {
                 table.default.push(shown.clone());
             }
@@ -215,6 +243,13 @@ impl ServerTls {
             warn!(file = %chain.display(), days, "the certificate expires soon");
         }
     }
+}
+
+/// The same as [`ServerTls::sign`] with files, for whoever shows no certificates.
+pub fn sign_with(files: &CertFiles, content: &[u8], clock: &dyn Clock) -> Option<Vec<u8>> {
+    let key = read_certificate(files).ok()?;
+    let facts = read_facts(key.cert.first()?, &files.chain).ok()?;
+    (!facts.is_self_signed).then(|| cms::sign(&key, content, clock.unix())).flatten()
 }
 
 impl Table {

@@ -24,6 +24,15 @@ pub struct Config {
 pub struct Entrance {
     pub listen: Listen,
     pub shows: Shows,
+    pub sharing: Sharing,
+}
+
+/// Whether a listener is for mail programs, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sharing {
+    Alone,
+    /// Who names `imap` or `smtp` in the TLS handshake (ALPN) gets the door of readers, or of our own senders.
+    WithMail,
 }
 
 /// What is to be seen on a listener.
@@ -86,17 +95,29 @@ pub fn decode(section: &mut Section<'_>) -> Config {
         if private && plain {
             listen.problem(listen.span(), "`private` and `plain` do not go together", "remove one of them");
         }
-        (private, plain)
+        let doc = "Mail programs that name \"imap\" or \"smtp\" in the TLS handshake (ALPN) reach mailboxes and submission here, too: a way where a firewall lets nothing but the web pass.";
+        let share = listen.flag("share", doc).or(false);
+        if share && private {
+            listen.problem(listen.span(), "`private` and `share` do not go together", "remove one of them");
+        }
+        (private, plain, share)
     });
-    let listen = listen.into_iter().map(|(listen, (private, plain))| {
+    let listen = listen.into_iter().map(|(listen, (private, plain, share))| {
         let shows = match (private, plain, listen.tls) {
             (true, ..) => Shows::Private,
             (false, false, ListenTls::StartTls) => Shows::WayToTls,
             (false, ..) => Shows::Pages,
         };
-        Entrance { listen, shows }
+        let sharing = if share { Sharing::WithMail } else { Sharing::Alone };
+        Entrance { listen, shows, sharing }
     });
-    let listen = listen.collect();
+    let listen: Vec<Entrance> = listen.collect();
+    let in_clear =
+        |one: &&Entrance| one.sharing == Sharing::WithMail && one.listen.tls != ListenTls::Implicit;
+    if listen.iter().any(|one| in_clear(&one)) {
+        let help = "write `tls=#true` beside it";
+        section.problem(section.child_span("listen"), "`share` needs TLS from the first octet", help);
+    }
     let sts = section.child("mta-sts", "The MTA-STS policy of all domains.", decode_sts);
     Config { listen, sts }
 }
@@ -151,5 +172,9 @@ mod tests {
         assert_eq!(read("").unwrap(), Config { listen: Vec::new(), sts: StsOptions::default() });
         let both = read("listen \"127.0.0.1:1\" private=#true plain=#true").unwrap_err();
         assert!(both.contains("do not go together"), "{both}");
+        let shared = read("listen \"127.0.0.1:1\" tls=#true share=#true").unwrap();
+        assert_eq!(shared.listen[0].sharing, Sharing::WithMail);
+        let clear = read("listen \"127.0.0.1:1\" share=#true").unwrap_err();
+        assert!(clear.contains("needs TLS"), "{clear}");
     }
 }

@@ -39,6 +39,8 @@ pub type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Insight: Send + Sync {
     /// All metrics as Prometheus reads them.
     fn metrics(&self) -> Answering<'_, String>;
+    /// How it stands, as a page for people.
+    fn status(&self) -> Answering<'_, String>;
     /// Nothing if the server works; why not otherwise.
     fn health(&self) -> Answering<'_, Result<(), String>>;
 }
@@ -133,6 +135,7 @@ impl Door {
             Found::Metrics => {
                 Page::new("text/plain; version=0.0.4; charset=utf-8", self.insight.metrics().await)
             }
+            Found::Status => Page::new("text/html; charset=utf-8", self.insight.status().await),
             Found::Health => match self.insight.health().await {
                 Ok(()) => Page::text("ok\n"),
                 Err(why) => Page::status(503, &why),

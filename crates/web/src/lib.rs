@@ -11,7 +11,7 @@ mod server;
 mod site;
 
 pub use client::{CallError, call, hand_over};
-pub use config::{Config, Entrance, Shows, StsMode, StsOptions, decode};
+pub use config::{Config, Entrance, Sharing, Shows, StsMode, StsOptions, decode};
 pub use door::{Answering, BUSY, Door, Insight};
 pub use failure::{Failure, Kind};
 pub use local::{LocalService, ORDER_MAX, serve_local};

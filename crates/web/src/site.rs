@@ -3,7 +3,7 @@
 use crate::config::{Shows, StsOptions};
 use crate::pages::{autoconfig, autodiscover, front, mta_sts, profile};
 use mail::Domain;
-use net::{Challenges, ListenTls};
+use net::{Challenges, ListenTls, ServerTls};
 
 /// Where an authority of certificates looks for its proof (RFC 8555 §8.3).
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -25,6 +25,8 @@ pub struct Site {
     pub submission: Vec<Service>,
     pub sts: StsOptions,
     pub challenges: Challenges,
+    /// What signs profiles, if there is anything.
+    pub tls: Option<ServerTls>,
 }
 
 /// A question, as far as it matters.
@@ -46,7 +48,7 @@ pub struct Ask<'a> {
 pub struct Page {
     pub status: u16,
     pub media_type: &'static str,
-    pub body: String,
+    pub body: Vec<u8>,
     /// Where to ask instead.
     pub location: Option<String>,
     /// The name under which it is to be kept.
@@ -61,15 +63,17 @@ pub enum Found {
     Page(Page),
     Metrics,
     Health,
+    Status,
 }
 
 impl Page {
-    pub(crate) fn new(media_type: &'static str, body: String) -> Self {
-        Self { status: 200, media_type, body, location: None, file: None, allow: None }
+    pub(crate) fn new(media_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status: 200, media_type, body: body.into(), location: None, file: None, allow: None }
     }
 
     pub(crate) fn text(body: impl Into<String>) -> Self {
-        Self::new("text/plain; charset=utf-8", body.into())
+        let body: String = body.into();
+        Self::new("text/plain; charset=utf-8", body)
     }
 
     pub(crate) fn status(status: u16, words: &str) -> Self {
@@ -178,7 +182,7 @@ fn private(ask: &Ask<'_>) -> Found {
         (false, _) => Found::Page(Page::wrong_method("GET, HEAD")),
         (true, "/metrics") => Found::Metrics,
         (true, "/health") => Found::Health,
-        (true, "/") => Found::Page(Page::text("/metrics\n/health\n")),
+        (true, "/" | "/status") => Found::Status,
         _ => Found::Page(Page::not_found()),
     }
 }

@@ -15,6 +15,13 @@ fn site() -> Site {
         submission: vec![Service { port: 465, tls: ListenTls::Implicit }],
         sts: StsOptions { mode: StsMode::Enforce, ..StsOptions::default() },
         challenges: Challenges::default(),
+        tls: None,
+    }
+}
+
+impl Page {
+    fn said(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
     }
 }
 
@@ -66,7 +73,7 @@ fn only_what_is_there_is_found_and_only_where_it_is() {
 fn the_policy_is_as_senders_read_it() {
     let policy = page("GET https://mta-sts.example.org/.well-known/mta-sts.txt");
     assert_eq!(policy.media_type, "text/plain");
-    assert_eq!(policy.body, "version: STSv1\r\nmode: enforce\r\nmx: mx.example.org\r\nmax_age: 604800\r\n");
+    assert_eq!(policy.said(), "version: STSv1\r\nmode: enforce\r\nmx: mx.example.org\r\nmax_age: 604800\r\n");
     let (site, id) = (site(), crate::policy_id);
     let first = id(&site.sts, &site.hostname);
     assert_eq!(first, id(&site.sts, &site.hostname));
@@ -77,8 +84,9 @@ fn the_policy_is_as_senders_read_it() {
 
 #[test]
 fn thunderbird_is_told_all_servers() {
-    let text =
-        page("GET https://autoconfig.example.org/mail/config-v1.1.xml?emailaddress=a%40example.net").body;
+    let text = page("GET https://autoconfig.example.org/mail/config-v1.1.xml?emailaddress=a%40example.net")
+        .said()
+        .to_owned();
     for want in [
         "<emailProvider id=\"example.net\">",
         "<hostname>mx.example.org</hostname>",
@@ -106,10 +114,11 @@ fn outlook_is_told_by_its_own_question() {
     };
     let answer = ask("a&amp;b@example.org");
     assert_eq!(answer.status, 200);
-    assert!(answer.body.contains("<LoginName>a&amp;b@example.org</LoginName>"), "{}", answer.body);
+    assert!(answer.said().contains("<LoginName>a&amp;b@example.org</LoginName>"), "{}", answer.said());
     assert!(
         answer
-            .body
+            .said()
+            .to_owned()
             .contains("<Type>SMTP</Type>\n        <Server>mx.example.org</Server>\n        <Port>465</Port>")
     );
     assert_eq!(ask("a@example.com").status, 404);
@@ -121,16 +130,16 @@ fn outlook_is_told_by_its_own_question() {
 fn a_profile_has_the_form_of_a_property_list() {
     let answer = page("GET https://mx.example.org/profile.mobileconfig?address=o'x%40example.org");
     assert_eq!((answer.status, answer.file), (200, Some("mail.mobileconfig")));
-    let opened = answer.body.matches("<dict>").count();
-    assert_eq!((opened, opened), (2, answer.body.matches("</dict>").count()));
+    let opened = answer.said().matches("<dict>").count();
+    assert_eq!((opened, opened), (2, answer.said().matches("</dict>").count()));
     for want in [
         "<key>IncomingMailServerPortNumber</key><integer>993</integer>",
         "<key>OutgoingMailServerUseSSL</key><true/>",
         "<key>EmailAddress</key><string>o&apos;x@example.org</string>",
     ] {
-        assert!(answer.body.contains(want), "{want}\n{}", answer.body);
+        assert!(answer.said().contains(want), "{want}\n{}", answer.said());
     }
-    assert!(!answer.body.contains("o'x"));
+    assert!(!answer.said().contains("o'x"));
     for (line, want) in [
         ("GET https://mx.example.org/profile.mobileconfig", 400),
         ("GET https://mx.example.org/profile.mobileconfig?address=a@example.com", 404),
@@ -172,6 +181,7 @@ fn metrics_and_health_are_private_and_nothing_else_is() {
     };
     assert_eq!(site.find(&ask("/metrics")), Found::Metrics);
     assert_eq!(site.find(&ask("/health")), Found::Health);
+    assert_eq!(site.find(&ask("/status")), Found::Status);
     let Found::Page(page) = site.find(&ask("/.well-known/mta-sts.txt")) else { panic!("not a page") };
     assert_eq!(page.status, 404);
 }

@@ -39,7 +39,7 @@ Server
   dns            records: the whole zone; check: compares it with the DNS; apply: puts it there
   dkim           list, generate, rotate, retire: our signing keys and their DNS records
   check          spf, dkim, dmarc, arc, dnsbl: arriving mail; mta-sts, dane: others; egress: our own
-  tls            list, renew: certificates that come from an authority by themselves
+  tls            list, renew, rollover: certificates that come from an authority by themselves
   backup, restore, verify   the whole state, while the server runs; --repair
 
 Accounts

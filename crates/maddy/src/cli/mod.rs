@@ -42,7 +42,7 @@ pub(crate) use args::{Cli, Command};
 pub(crate) use connection::{Connection, RELOAD, STATUS};
 pub(crate) use guesses::{GUESSES_LIFT, GUESSES_LIST};
 pub(crate) use speak::speak;
-pub(crate) use tls::{TLS_LIST, TLS_RENEW, answer_list, answer_renew};
+pub(crate) use tls::{TLS_LIST, TLS_RENEW, TLS_ROLLOVER, answer_list, answer_renew, answer_rollover};
 
 use crate::config::Source;
 use args::{ConfigCommand, Global};

@@ -1,6 +1,7 @@
 //! `account profile`: what sets up a mail program of Apple.
 
 use crate::admin::address_name;
+use crate::certificates;
 use crate::cli::args::Global;
 use crate::cli::{Trouble, output};
 use crate::config::Source;
@@ -30,7 +31,15 @@ pub(crate) fn print(typed: &str, qr: bool, global: &Global) -> Result<(), Troubl
         return output::json(&json!({ "account": address.to_string(), "profile": profile, "url": url }));
     }
     if !qr {
-        return output::octets(profile.as_bytes());
+        let clock = world::SystemClock;
+        let signed = certificates::of_hostname(&config)
+            .and_then(|files| net::sign_with(&files, profile.as_bytes(), &clock));
+        if signed.is_none() {
+            eprintln!(
+                "note: it is not signed, for want of a certificate that others believe in and of which this user may read the key"
+            );
+        }
+        return output::octets(signed.as_deref().unwrap_or(profile.as_bytes()));
     }
     if !config.web.listen.iter().any(|entrance| entrance.shows == web::Shows::Pages) {
         return Err(Trouble::new(

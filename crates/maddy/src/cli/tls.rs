@@ -11,6 +11,7 @@ use web::{Answer, Failure, Kind};
 /// The daemon's operations: without one nobody asks an authority.
 pub(crate) const TLS_LIST: &str = "tls-list";
 pub(crate) const TLS_RENEW: &str = "tls-renew";
+pub(crate) const TLS_ROLLOVER: &str = "tls-rollover";
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum TlsCommand {
@@ -18,6 +19,11 @@ pub(crate) enum TlsCommand {
     List,
     /// Have a new certificate asked for now
     Renew {
+        /// The name it is for; all, if not given
+        name: Option<String>,
+    },
+    /// Make the key that takes the place of the present one; it is used when the DNS has shown its TLSA record for a while
+    Rollover {
         /// The name it is for; all, if not given
         name: Option<String>,
     },
@@ -59,6 +65,32 @@ pub(crate) fn answer_renew(keeper: &KeeperHandle, arguments: &Value) -> Answer {
     ))
 }
 
+/// The next key of a name, by the record that pins it.
+#[derive(Serialize, Deserialize)]
+struct NextKey {
+    name: String,
+    /// A line of a zone file.
+    record: String,
+}
+
+pub(crate) async fn answer_rollover(keeper: KeeperHandle, arguments: &Value) -> Answer {
+    let name = arguments.get("name").and_then(Value::as_str).map(str::to_owned);
+    let broken = |error: &dyn std::fmt::Display| Failure::new(Kind::Unavailable, error.to_string());
+    let wanted = name.clone();
+    let made = tokio::task::spawn_blocking(move || keeper.prepare_next_key(wanted.as_deref())).await;
+    let Some(made) = made.map_err(|error| broken(&error))?.map_err(|error| broken(&error))? else {
+        let what = name.map_or("no certificate".to_owned(), |name| format!("no certificate for {name}"));
+        let what = format!("{what} comes from an authority; `maddy tls list` shows those that do");
+        return Err(Failure::new(Kind::NotFound, what));
+    };
+    let line = |(name, digest): (net::AcmeName, [u8; 32])| {
+        let hex: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
+        NextKey { record: format!("_25._tcp.{}. IN TLSA 3 1 1 {hex}", name.base()), name: name.to_string() }
+    };
+    let lines: Vec<NextKey> = made.into_iter().map(line).collect();
+    serde_json::to_value(lines).map_err(|error| broken(&error))
+}
+
 pub(crate) async fn run(command: &TlsCommand, global: &Global) -> Result<(), Trouble> {
     Connection::with(global, async |server| match command {
         TlsCommand::List => {
@@ -73,6 +105,21 @@ pub(crate) async fn run(command: &TlsCommand, global: &Global) -> Result<(), Tro
             let sentence =
                 format!("a new certificate is asked for: {what}; `maddy tls list` shows what becomes of it");
             output::done(global, &json!({ "asked": name }), &sentence)
+        }
+        TlsCommand::Rollover { name } => {
+            let answer = server.ask_daemon(TLS_ROLLOVER, &json!({ "name": name })).await?;
+            let list: Vec<NextKey> =
+                serde_json::from_value(answer).map_err(|error| Trouble::new(error.to_string()))?;
+            if global.json {
+                return output::json(&list);
+            }
+            for one in &list {
+                output::line(&one.record)?;
+            }
+            output::line(
+                "If the zone has TLSA records, put those of mail hosts beside the present ones (`maddy dns apply` does it). Each key is \
+                 used when the DNS has shown its record for a while; the old record may go after that.",
+            )
         }
     })
     .await

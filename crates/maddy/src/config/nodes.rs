@@ -5,7 +5,7 @@ use crate::notifications::Notifications;
 use crate::setup::{DoctorOptions, decode_doctor};
 use crate::trace::TraceConfig;
 use ::config::Section;
-use net::{DnsUpdateOptions, decode_dns_update};
+use net::{DnsUpdateOptions, TlsOptions, decode_dns_update};
 use submission::local::LocalConfig;
 use world::DnsOptions;
 
@@ -69,4 +69,19 @@ pub(super) fn dns(section: &mut Section<'_>) -> (DnsOptions, Option<DnsUpdateOpt
         let doc = "Where changes of our zones are asked for: by `maddy dns apply`, for new signing keys, and by certificates with `dns-update`.";
         (options, dns.child_if_present("update", doc, decode_dns_update).flatten())
     })
+}
+
+/// What one node says of changes to zones, another must make possible.
+pub(super) fn refuse_missing_update(
+    section: &Section<'_>,
+    tls: &TlsOptions,
+    update: Option<&DnsUpdateOptions>,
+) {
+    if let TlsOptions::Acme(options) = tls
+        && options.dns_update
+        && update.is_none()
+    {
+        let help = "name the name server of your zones: dns { update \"192.0.2.1:53\" { key \"maddy\" secret=\"…\"; }; }";
+        section.problem(section.child_span("tls"), "`acme { dns-update }` needs `dns { update }`", help);
+    }
 }

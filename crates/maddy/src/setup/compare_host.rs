@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::setup::compare::{add, join};
 use crate::setup::finding::{Finding, State};
 use crate::setup::is_public;
-use crate::setup::records::{Facts, Says, wanted};
+use crate::setup::records::{Facts, Says, Wanted, wanted};
 use mail::Domain;
 use std::net::IpAddr;
 use world::{Data, DnsError, DnsName, Kind, Proof, Security, World};
@@ -151,7 +151,8 @@ async fn is_root_proven(world: &World) -> bool {
 /// A TLSA record that does not fit keeps mail away; one that is missing harms nobody.
 async fn tlsa(config: &Config, facts: &Facts, world: &World) -> Option<Finding> {
     let list = wanted(config, facts);
-    let record = list.iter().find(|record| matches!(record.says, Says::Tlsa(_)))?;
+    let mut pinned = list.iter().filter(|record| matches!(record.says, Says::Tlsa(_)));
+    let (record, next) = (pinned.next()?, pinned.next());
     let name = DnsName::parse(&record.name).ok()?;
     let reply = world.dns.tlsa(&name).await;
     let security = reply.security;
@@ -170,7 +171,12 @@ async fn tlsa(config: &Config, facts: &Facts, world: &World) -> Option<Finding> 
         Ok(all) => {
             let is_ours = |tlsa: &world::Tlsa| Says::Tlsa(hex(&tlsa.data)) == record.says;
             let pins_keys = |tlsa: &world::Tlsa| (tlsa.usage, tlsa.selector, tlsa.matching) == (3, 1, 1);
-            if all.iter().any(|tlsa| pins_keys(tlsa) && is_ours(tlsa)) {
+            let lacks = |next: &&Wanted| !all.iter().any(|tlsa| Says::Tlsa(hex(&tlsa.data)) == next.says);
+            if let Some(next) = next.filter(lacks) {
+                let why = "the next key is not used before its record has been seen for a while";
+                let what = "the record of the next key is not there yet";
+                Finding::new("tlsa", &record.name, State::Note, what, why, add(next))
+            } else if all.iter().any(|tlsa| pins_keys(tlsa) && is_ours(tlsa)) {
                 Finding::good("tlsa", &record.name, "it pins the key of our certificate")
             } else if all.iter().all(pins_keys) {
                 let what = "none of the records fits the key of our certificate";

@@ -59,7 +59,7 @@ pub(crate) async fn watch(running: Arc<Running>, file: PathBuf, mut stop: Stop) 
     let begun = running.world().clock.unix();
     loop {
         let config = running.config();
-        let memory = recall(&config);
+        let memory = recall(config.state_dir());
         let pause = config.doctor.every.map(|every| due(&running, every, begun, memory.at));
         let wait = match pause {
             Some(pause) if pause.is_zero() => {
@@ -253,8 +253,15 @@ fn key(finding: &Finding) -> Key {
     }
 }
 
-fn recall(config: &Config) -> Memory {
-    let path = config.state_dir().join(FILE);
+/// When the doctor of the server looked last, in seconds since 1970, and what it knows of. Blocks on the disk.
+pub(crate) fn last_look(state_dir: &Path) -> Option<(i64, Vec<String>)> {
+    let Memory { at, told, .. } = recall(state_dir);
+    let line = |key: &Key| format!("{} {} ({})", key.state, key.check, key.about);
+    (at > 0).then(|| (at, told.iter().map(line).collect()))
+}
+
+fn recall(state_dir: &Path) -> Memory {
+    let path = state_dir.join(FILE);
     let read = || -> io::Result<Memory> {
         if fs::metadata(&path)?.len() > FILE_MAX {
             return Err(io::Error::other("it is too large"));
@@ -342,7 +349,9 @@ mod tests {
         let told = vec![key(&found("mx", "o.ex", State::Bad))];
         write(&path, &Memory { at: 5, database: 3, told: told.clone() }).unwrap();
         write(&path, &Memory { at: 6, database: 3, told: told.clone() }).unwrap();
-        let memory: Memory = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(last_look(dir.path()).unwrap(), (6, vec!["WRONG mx (o.ex)".to_owned()]));
+        assert_eq!(last_look(&dir.path().join("nowhere")), None);
+        let memory = recall(dir.path());
         assert_eq!((memory.at, memory.database, memory.told), (6, 3, told));
     }
 }

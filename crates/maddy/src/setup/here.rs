@@ -131,6 +131,12 @@ fn rights(config: &Config, file: &Path, repair: Repair) -> Vec<Finding> {
         let what = "others may change the configuration";
         findings.push(Finding::new("permissions", file.display(), State::Bad, what, why, fix));
     }
+    if config.dns_update.is_some() && is_open(file, 0o004) {
+        let why = "whoever has the secret of the key for `dns { update }` can change your zones";
+        let fix = format!("chmod o-r {}; the user of the server must still read it", file.display());
+        let what = "everybody on this machine may read the configuration, with the secret in it";
+        findings.push(Finding::new("permissions", file.display(), State::Note, what, why, fix));
+    }
     if findings.is_empty() {
         findings.push(Finding::good(
             "permissions",

@@ -16,7 +16,7 @@ mod records;
 mod sending;
 
 use apply::ApplyArgs;
-pub(crate) use daily::watch;
+pub(crate) use daily::{last_look, watch};
 pub(crate) use doctor::{DoctorArgs, run as doctor};
 use finding::Finding;
 pub(crate) use finding::print;

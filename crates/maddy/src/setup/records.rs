@@ -5,7 +5,7 @@ use crate::cli::Trouble;
 use crate::config::Config;
 use crate::website;
 use mail::Domain;
-use net::{Challenges, ListenTls, TlsOptions};
+use net::{ListenTls, TlsOptions};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -122,8 +122,8 @@ pub(crate) struct Facts {
     pub(crate) addresses: Vec<IpAddr>,
     /// The public halves of the keys that sign, by domain.
     dkim: Vec<(Domain, policy::dkim::DnsRecord)>,
-    /// Of the key of our host's certificate, if others may rely on it.
-    tlsa: Option<String>,
+    /// Of the key of our host's certificate, if others may rely on it, and of the one that will take its place.
+    tlsa: Vec<String>,
 }
 
 impl Facts {
@@ -133,8 +133,9 @@ impl Facts {
         let signs = config.dkim.signing.is_on();
         let dkim = keys.into_iter().filter_map(|(domain, record)| Some((domain, record?)));
         let dkim = dkim.filter(|_| signs).collect();
-        let tlsa = key_file(config).and_then(|path| net::key_digest(&path).ok());
-        let tlsa = tlsa.map(|digest| digest.iter().map(|octet| format!("{octet:02x}")).collect());
+        let digests = key_files(config).into_iter().filter_map(|path| net::key_digest(&path).ok());
+        let tlsa =
+            digests.map(|digest| digest.iter().map(|octet| format!("{octet:02x}")).collect()).collect();
         Ok(Self { addresses, dkim, tlsa })
     }
 
@@ -146,14 +147,17 @@ impl Facts {
     }
 }
 
-/// The key whose certificate our host shows. One that an authority's certificates keep, or that came with files.
-fn key_file(config: &Config) -> Option<PathBuf> {
+/// The key whose certificate our host shows, one that an authority's certificates keep or that came with files; behind it the
+/// one that will take its place, if there is one.
+fn key_files(config: &Config) -> Vec<PathBuf> {
     match &config.tls {
-        TlsOptions::SelfSigned => None,
-        TlsOptions::Files(files) => files.first().map(|files| files.key.clone()),
+        TlsOptions::SelfSigned => Vec::new(),
+        TlsOptions::Files(files) => files.first().map(|files| files.key.clone()).into_iter().collect(),
         TlsOptions::Acme(_) => {
-            let plan = certificates::plan(config)?;
-            plan.names.first().map(|name| plan.files.of(name).key)
+            let Some(plan) = certificates::plan(config) else { return Vec::new() };
+            let Some(name) = plan.names.first() else { return Vec::new() };
+            let next = plan.files.next_key(name);
+            std::iter::once(plan.files.of(name).key).chain(Some(next).filter(|next| next.exists())).collect()
         }
     }
 }
@@ -180,7 +184,7 @@ fn of_host(config: &Config, facts: &Facts) -> Vec<Wanted> {
     }
     let spf = Says::Txt("v=spf1 a -all".to_owned());
     list.push(Wanted::new(host.as_str(), Need::Should, spf, "who may call itself by this name"));
-    if let Some(digest) = &facts.tlsa {
+    for digest in &facts.tlsa {
         let purpose = "pins the key of the certificate (DANE); only of use where the zone is signed (DNSSEC)";
         list.push(Wanted::new(format!("_25._tcp.{host}"), Need::May, Says::Tlsa(digest.clone()), purpose));
     }
@@ -247,7 +251,7 @@ fn of_web(config: &Config, domain: &Domain) -> Vec<Wanted> {
 
 /// RFC 6186 §3, RFC 8314 §5.1.
 fn services(config: &Config, domain: &Domain) -> Vec<Wanted> {
-    let site = website::site(config, &Challenges::default());
+    let site = website::site(config, None);
     let of = |name: &'static str, services: &[web::Service], tls: ListenTls| {
         services.iter().find(|service| service.tls == tls).map(|service| {
             let says = Says::Srv { port: service.port, target: config.hostname.clone() };

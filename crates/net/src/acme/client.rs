@@ -26,6 +26,7 @@ struct Directory {
     new_nonce: String,
     new_account: String,
     new_order: String,
+    renewal_info: Option<String>,
     #[serde(default)]
     meta: Meta,
 }
@@ -126,6 +127,11 @@ impl Client {
             .ok_or_else(|| AcmeError::Nonsense("it does not say where our account is".to_owned()))?;
         self.account = Some(name.clone());
         Ok(name)
+    }
+
+    /// Whether it says when it wants certificates to be renewed (RFC 9773 §4.1).
+    pub(crate) fn suggests_renewals(&self) -> bool {
+        self.directory.renewal_info.is_some()
     }
 
     /// A new order; its answer holds the place of the order.

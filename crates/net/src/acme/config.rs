@@ -5,6 +5,7 @@ use config::{Arg, Section};
 use mail::{Address, Domain};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 use world::url::{Scheme, Url};
 
 /// The authority that is asked if no other is named.
@@ -31,6 +32,22 @@ pub struct AcmeOptions {
     /// Roots that vouch for the directory, in place of those of the web.
     pub ca_file: Option<PathBuf>,
     pub external: Option<ExternalAccount>,
+    pub rollover: KeyRollover,
+}
+
+/// When the keys of certificates change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyRollover {
+    /// Age at which the next key is made; `None`: only when somebody asks for it.
+    pub every: Option<Duration>,
+    /// How long the DNS must have shown the digest of the next key, where it pins any.
+    pub settle: Duration,
+}
+
+impl Default for KeyRollover {
+    fn default() -> Self {
+        Self { every: None, settle: Duration::from_secs(2 * 24 * 3600) }
+    }
 }
 
 /// How a name is proven to be ours (RFC 8555 §8, RFC 8737).
@@ -183,6 +200,8 @@ pub(crate) fn decode(section: &mut Section<'_>) -> Option<AcmeOptions> {
         .path("ca-file", "PEM file of the roots that vouch for the directory, in place of those of the web.")
         .optional();
     let external = decode_external(section);
+    let doc = "When the key of a certificate is replaced. The next key is used when the DNS shows its TLSA record, where it shows any.";
+    let rollover = section.child("key-rollover", doc, decode_rollover);
     let writes_dns = hook.is_some() || dns_update;
     if hook.is_some() && dns_update {
         section.problem(
@@ -202,7 +221,28 @@ pub(crate) fn decode(section: &mut Section<'_>) -> Option<AcmeOptions> {
         let help = "write `hook \"/path/of/a/program\"`, which puts TXT records into the DNS, or `dns-update`; wildcards need dns-01 too";
         section.problem(section.span(), "dns-01 needs a hook", help);
     }
-    Some(AcmeOptions { directory, contact, names, challenges, hook, dns_update, web_root, ca_file, external })
+    Some(AcmeOptions {
+        directory,
+        contact,
+        names,
+        challenges,
+        hook,
+        dns_update,
+        web_root,
+        ca_file,
+        external,
+        rollover,
+    })
+}
+
+fn decode_rollover(section: &mut Section<'_>) -> KeyRollover {
+    let usual = KeyRollover::default();
+    let day = Duration::from_secs(24 * 3600);
+    let doc = "Age at which the next key is made; \"0s\": only when `maddy tls rollover` asks for it.";
+    let every = section.duration("every", doc).within(Duration::ZERO..=3650 * day).or(Duration::ZERO);
+    let doc = "How long the DNS must have shown the record of the next key: longer than others may keep the old one.";
+    let settle = section.duration("settle", doc).within(Duration::ZERO..=30 * day).or(usual.settle);
+    KeyRollover { every: Some(every).filter(|every| !every.is_zero()), settle }
 }
 
 fn decode_external(section: &mut Section<'_>) -> Option<ExternalAccount> {

@@ -1,7 +1,8 @@
 //! What is kept of ACME in the state directory: the account, the keys, the certificates.
 //!
 //! `acme/keys/<name>.key` is made once and used for every certificate of the name, so that its TLSA record (3 1 1) stays
-//! true. Accounts and certificates stand in a directory for each authority, so that a test with one does not touch
+//! true, until another takes its place: `<name>.next.key` is made, its digest published, and it is used when it has been seen in
+//! the DNS for a while (`<name>.next.seen`). Accounts and certificates stand in a directory for each authority, so that a test with one does not touch
 //! what another gave.
 
 use crate::acme::config::{AcmeName, AcmeOptions};
@@ -16,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use tracing::info;
+use std::time::UNIX_EPOCH;
+use tracing::{info, warn};
 use world::Clock;
 
 /// Letters of the digest that tells directories of one host apart.
@@ -30,6 +32,13 @@ pub struct AcmeFiles {
     keys: PathBuf,
     authority: PathBuf,
     fallback: PathBuf,
+}
+
+/// Which key of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    Current,
+    Next,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,6 +79,7 @@ impl AcmeFiles {
     /// Whether there is a certificate that can be shown.
     pub(crate) fn has(&self, name: &AcmeName) -> bool {
         let files = self.of(name);
+        self.end_rollover(name, &files);
         files.chain.exists() && examine(&files).is_empty()
     }
 
@@ -102,10 +112,72 @@ impl AcmeFiles {
         }
     }
 
-    /// What is asked of the authority: a certificate for the name and its key (RFC 8555 §7.4).
-    pub(crate) fn request(&self, name: &AcmeName) -> Result<Vec<u8>, TlsError> {
+    /// The key that will take the place of the present one, there or not.
+    pub fn next_key(&self, name: &AcmeName) -> PathBuf {
+        self.of(name).key.with_extension("next.key")
+    }
+
+    fn next_seen(&self, name: &AcmeName) -> PathBuf {
+        self.of(name).key.with_extension("next.seen")
+    }
+
+    /// Makes the key that will take the place of the present one; whether there was none.
+    pub(crate) fn prepare_next(&self, name: &AcmeName) -> Result<bool, TlsError> {
+        let path = self.next_key(name);
+        if path.exists() {
+            return Ok(false);
+        }
+        // What was seen of an older one says nothing of this one.
+        self.forget_seen(name);
+        let key = KeyPair::generate().map_err(|error| TlsError::Make(error.to_string()))?;
+        store(&path, &key.serialize_pem())?;
+        Ok(true)
+    }
+
+    /// Since when the DNS shows the digest of the next key, in seconds since 1970.
+    pub(crate) fn seen(&self, name: &AcmeName) -> Option<i64> {
+        fs::read_to_string(self.next_seen(name)).ok()?.trim().parse().ok()
+    }
+
+    pub(crate) fn set_seen(&self, name: &AcmeName, since: i64) -> Result<(), TlsError> {
+        store(&self.next_seen(name), &format!("{since}\n"))
+    }
+
+    pub(crate) fn forget_seen(&self, name: &AcmeName) {
+        let _ = fs::remove_file(self.next_seen(name));
+    }
+
+    /// When the present key was made, as its file says, in seconds since 1970.
+    pub(crate) fn made(&self, name: &AcmeName) -> Option<i64> {
+        let made = fs::metadata(self.of(name).key).ok()?.modified().ok()?;
+        i64::try_from(made.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
+    }
+
+    /// The next key takes the place of the present one, where the certificate is for it already: also what a crash has
+    /// left half done.
+    fn end_rollover(&self, name: &AcmeName, files: &CertFiles) {
+        let next = CertFiles { chain: files.chain.clone(), key: self.next_key(name) };
+        if !next.key.exists()
+            || !files.chain.exists()
+            || examine(files).is_empty()
+            || !examine(&next).is_empty()
+        {
+            return;
+        }
+        let done = fs::rename(&next.key, &files.key).and_then(|()| fs::File::open(&self.keys)?.sync_all());
+        match done {
+            Ok(()) => {
+                self.forget_seen(name);
+                info!(%name, "the new key is in use; the digest of the old one may leave the DNS");
+            }
+            Err(error) => warn!(%name, %error, "the new key cannot take the place of the old one"),
+        }
+    }
+
+    /// What is asked of the authority: a certificate for the name and one of its keys (RFC 8555 §7.4).
+    pub(crate) fn request(&self, name: &AcmeName, which: Which) -> Result<Vec<u8>, TlsError> {
         self.key(name)?;
-        let path = self.of(name).key;
+        let path = self.key_file(name, which);
         let bad = |error: &dyn std::fmt::Display| TlsError::File(path.clone(), error.to_string());
         let pem = fs::read_to_string(&path).map_err(|error| bad(&error))?;
         let key = KeyPair::from_pem(&pem).map_err(|error| bad(&error))?;
@@ -116,10 +188,18 @@ impl AcmeFiles {
         Ok(request.der().to_vec())
     }
 
-    /// Keeps a chain, if it is a certificate for the name and its key. What was there before stays on an error.
-    pub(crate) fn keep(&self, name: &AcmeName, chain: &str) -> Result<(), TlsError> {
+    fn key_file(&self, name: &AcmeName, which: Which) -> PathBuf {
+        match which {
+            Which::Current => self.of(name).key,
+            Which::Next => self.next_key(name),
+        }
+    }
+
+    /// Keeps a chain, if it is a certificate for the name and the key. What was there before stays on an error.
+    pub(crate) fn keep(&self, name: &AcmeName, chain: &str, which: Which) -> Result<(), TlsError> {
         let files = self.of(name);
-        let part = CertFiles { chain: files.chain.with_extension("pem.new"), key: files.key.clone() };
+        let key = self.key_file(name, which);
+        let part = CertFiles { chain: files.chain.with_extension("pem.new"), key };
         store(&part.chain, chain)?;
         let checked = match examine(&part).into_iter().next() {
             Some(error) => Err(error),
@@ -131,6 +211,7 @@ impl AcmeFiles {
             Err(error) => Err(error),
         };
         let _ = fs::remove_file(&part.chain);
+        self.end_rollover(name, &files);
         result
     }
 

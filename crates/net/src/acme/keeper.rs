@@ -5,9 +5,11 @@ use crate::acme::client::Client;
 use crate::acme::config::{AcmeName, AcmeOptions, ChallengeKind};
 use crate::acme::error::AcmeError;
 use crate::acme::files::AcmeFiles;
+use crate::acme::look::Looks;
 use crate::acme::order;
 use crate::acme::proof::Prover;
-use crate::certificate_files::{CertFiles, certificate_facts};
+use crate::acme::renewal_info;
+use crate::certificate_files::{CertFiles, certificate_facts, key_digest};
 use crate::client_tls::{ClientTls, Roots};
 use crate::connect::Connector;
 use crate::dns_update::{DnsUpdateOptions, DnsUpdater};
@@ -52,6 +54,9 @@ impl Plan {
     }
 }
 
+/// Names, each with the digest of a key as TLSA records of the kind 3 1 1 hold it.
+pub type KeyDigests = Vec<(AcmeName, [u8; 32])>;
+
 /// How it stands with one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameState {
@@ -77,13 +82,14 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct Inner {
-    plan: Option<Plan>,
-    states: BTreeMap<AcmeName, NameState>,
+pub(super) struct Inner {
+    pub(super) plan: Option<Plan>,
+    pub(super) states: BTreeMap<AcmeName, NameState>,
+    looks: BTreeMap<AcmeName, Looks>,
 }
 
 impl KeeperHandle {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,6 +97,7 @@ impl KeeperHandle {
     pub fn set(&self, plan: Option<Plan>) {
         let mut inner = self.inner();
         inner.states.clear();
+        inner.looks.clear();
         inner.plan = plan;
         drop(inner);
         self.0.bell.notify_one();
@@ -118,6 +125,20 @@ impl KeeperHandle {
         found
     }
 
+    /// Makes the next key of one name, or of all, if there is none yet. The digest of each, or `None` if there is no such
+    /// name. Blocks on the disk.
+    pub fn prepare_next_key(&self, name: Option<&str>) -> Result<Option<KeyDigests>, TlsError> {
+        let Some(plan) = self.plan() else { return Ok(None) };
+        let mut made = Vec::new();
+        for one in plan.names.iter().filter(|one| name.is_none_or(|name| one.as_str() == name)) {
+            plan.files.prepare_next(one)?;
+            made.push((one.clone(), key_digest(&plan.files.next_key(one))?));
+        }
+        self.inner().looks.clear();
+        self.0.bell.notify_one();
+        Ok(Some(made).filter(|made| !made.is_empty()))
+    }
+
     fn plan(&self) -> Option<Plan> {
         self.inner().plan.clone()
     }
@@ -125,15 +146,16 @@ impl KeeperHandle {
 
 /// Does the work.
 pub struct Keeper {
-    handle: KeeperHandle,
+    pub(super) handle: KeeperHandle,
     tls: ServerTls,
     challenges: Challenges,
-    world: World,
+    pub(super) world: World,
 }
 
 /// What is to be done next.
 enum Next {
     Now(Box<Plan>, AcmeName),
+    Look(Box<Plan>, AcmeName, Looks),
     Later(Duration),
 }
 
@@ -149,6 +171,17 @@ impl Keeper {
         loop {
             let pause = match self.next() {
                 Next::Later(pause) => pause,
+                Next::Look(plan, name, looks) => {
+                    let looks = tokio::select! {
+                        () = stop.wait() => return,
+                        looks = self.look(&plan, &name, looks) => looks,
+                    };
+                    // What was asked for meanwhile is looked at anew.
+                    if let Some(known) = self.handle.inner().looks.get_mut(&name) {
+                        *known = looks;
+                    }
+                    continue;
+                }
                 Next::Now(plan, name) => {
                     let result = tokio::select! {
                         () = stop.wait() => return,
@@ -171,23 +204,26 @@ impl Keeper {
         let now = self.world.clock.unix();
         let mut inner = self.handle.inner();
         let Some(plan) = inner.plan.clone() else { return Next::Later(SLEEP_MAX) };
-        let states = &mut inner.states;
-        let mut first: Option<(i64, &AcmeName)> = None;
+        let Inner { states, looks, .. } = &mut *inner;
+        let mut first: Option<(i64, &AcmeName, Option<Looks>)> = None;
         for name in &plan.names {
             let state = states.entry(name.clone()).or_insert_with(|| self.begin(&plan, name));
-            if first.is_none_or(|(due, _)| state.next < due) {
-                first = Some((state.next, name));
+            // What has no certificate yet is not looked at in between.
+            let look = state.until.map(|_| *looks.entry(name.clone()).or_default());
+            let look = look.filter(|look| look.first() < state.next);
+            let due = look.map_or(state.next, Looks::first);
+            if first.is_none_or(|(earliest, ..)| due < earliest) {
+                first = Some((due, name, look));
             }
         }
-        match first {
-            Some((due, name)) if due <= now => {
-                let name = name.clone();
-                Next::Now(Box::new(plan), name)
-            }
-            Some((due, _)) => {
-                Next::Later(Duration::from_secs(u64::try_from(due - now).unwrap_or(0)).min(SLEEP_MAX))
-            }
-            None => Next::Later(SLEEP_MAX),
+        let Some((due, name, look)) = first else { return Next::Later(SLEEP_MAX) };
+        if due > now {
+            return Next::Later(Duration::from_secs(u64::try_from(due - now).unwrap_or(0)).min(SLEEP_MAX));
+        }
+        let name = name.clone();
+        match look {
+            Some(look) => Next::Look(Box::new(plan), name, look),
+            None => Next::Now(Box::new(plan), name),
         }
     }
 
@@ -221,9 +257,10 @@ impl Keeper {
         }
         info!(%name, directory = %plan.options.directory, challenge = %kind, "asking for a certificate");
         let mut client = self.client(plan).await?;
-        let csr = {
+        let which = self.which(plan, name);
+        let (csr, replaced) = {
             let (files, name) = (plan.files.clone(), name.clone());
-            blocking(move || files.request(&name)).await?
+            blocking(move || Ok((files.request(&name, which)?, renewal_info::id(&files.of(&name))))).await?
         };
         let updater = plan.update.clone().map(|options| DnsUpdater::new(options, &self.world));
         let prover = Prover {
@@ -233,16 +270,16 @@ impl Keeper {
             updater: updater.as_ref(),
             web_root: plan.options.web_root.as_deref(),
         };
-        let chain = match order::certificate(&mut client, name, &csr, &prover).await {
+        let chain = match order::certificate(&mut client, name, &csr, replaced.as_deref(), &prover).await {
             Err(AcmeError::Refused { kind, .. }) if kind == "accountDoesNotExist" => {
                 // It was forgotten there, or never came to be. Our key is as good as ever.
                 self.register(plan, &mut client).await?;
-                order::certificate(&mut client, name, &csr, &prover).await?
+                order::certificate(&mut client, name, &csr, replaced.as_deref(), &prover).await?
             }
             other => other?,
         };
         let (files, name) = (plan.files.clone(), name.clone());
-        blocking(move || files.keep(&name, &chain)).await
+        blocking(move || files.keep(&name, &chain, which)).await
     }
 
     /// Whether anybody can reach us under the name. An authority counts looks that fail.
@@ -257,9 +294,7 @@ impl Keeper {
 
     async fn client(&self, plan: &Plan) -> Result<Client, AcmeError> {
         let options = &plan.options;
-        let roots = options.ca_file.clone().map_or(Roots::WebPki, Roots::File);
-        let tls = ClientTls::authenticated(&roots, self.world.clock.clone())?;
-        let fetcher = Fetcher::new(self.world.dns.clone(), Connector::new(&self.world), tls);
+        let fetcher = self.fetcher(plan)?;
         let (files, kept) = (plan.files.clone(), options.clone());
         let (key, account) =
             tokio::task::spawn_blocking(move || files.account(&kept)).await.map_err(broken)??;
@@ -269,6 +304,13 @@ impl Keeper {
             self.register(plan, &mut client).await?;
         }
         Ok(client)
+    }
+
+    /// Who asks the authority.
+    pub(super) fn fetcher(&self, plan: &Plan) -> Result<Fetcher, AcmeError> {
+        let roots = plan.options.ca_file.clone().map_or(Roots::WebPki, Roots::File);
+        let tls = ClientTls::authenticated(&roots, self.world.clock.clone())?;
+        Ok(Fetcher::new(self.world.dns.clone(), Connector::new(&self.world), tls))
     }
 
     async fn register(&self, plan: &Plan, client: &mut Client) -> Result<(), AcmeError> {
@@ -288,6 +330,7 @@ impl Keeper {
             let until = state.until.map(mail::date::print_iso);
             info!(%name, until, "there is a new certificate");
             self.show();
+            self.handle.inner().looks.remove(name);
             self.put(plan, state);
             return;
         };
@@ -343,7 +386,7 @@ fn choose(options: &AcmeOptions, name: &AcmeName, failures: u32) -> ChallengeKin
     ways[usize::try_from(failures).unwrap_or(0) % ways.len()]
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, TlsError> + Send + 'static,
 ) -> Result<T, AcmeError> {
     Ok(tokio::task::spawn_blocking(work).await.map_err(broken)??)

@@ -9,12 +9,14 @@ mod files;
 mod hook;
 mod jose;
 mod keeper;
+mod look;
 mod order;
 mod proof;
+mod renewal_info;
 
 pub use challenge::Challenges;
 pub(crate) use config::decode;
-pub use config::{AcmeName, AcmeOptions, ChallengeKind, ExternalAccount};
+pub use config::{AcmeName, AcmeOptions, ChallengeKind, ExternalAccount, KeyRollover};
 pub use error::AcmeError;
 pub use files::AcmeFiles;
 pub use keeper::{Keeper, KeeperHandle, NameState, Plan};

@@ -57,10 +57,10 @@ pub(crate) async fn certificate(
     client: &mut Client,
     name: &AcmeName,
     csr: &[u8],
+    replaced: Option<&str>,
     prover: &Prover<'_>,
 ) -> Result<String, AcmeError> {
-    let payload = json!({ "identifiers": [{ "type": "dns", "value": name.as_str() }] });
-    let answer = client.order(&payload).await?;
+    let answer = place_order(client, name, replaced).await?;
     let place = answer
         .location
         .clone()
@@ -84,6 +84,27 @@ pub(crate) async fn certificate(
     };
     let chain = client.post(&url, None).await?.body;
     String::from_utf8(chain).map_err(|_| AcmeError::Nonsense("its certificate is no PEM".to_owned()))
+}
+
+/// An order, with the certificate that the new one takes the place of, where the authority wants to know (RFC 9773 §5). It may
+/// not know that certificate, or have another in its place already: then it is an order like any other.
+async fn place_order(
+    client: &mut Client,
+    name: &AcmeName,
+    replaced: Option<&str>,
+) -> Result<Answer, AcmeError> {
+    let mut payload = json!({ "identifiers": [{ "type": "dns", "value": name.as_str() }] });
+    if let Some(replaced) = replaced.filter(|_| client.suggests_renewals()) {
+        payload["replaces"] = json!(replaced);
+        match client.order(&payload).await {
+            Err(AcmeError::Refused { retry_after: None, .. }) => {}
+            other => return other,
+        }
+        if let Some(members) = payload.as_object_mut() {
+            members.remove("replaces");
+        }
+    }
+    client.order(&payload).await
 }
 
 async fn prove(

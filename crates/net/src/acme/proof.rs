@@ -7,9 +7,9 @@ use crate::acme::hook::{self, Placed};
 use crate::acme::jose;
 use crate::dns_update::DnsUpdater;
 use aws_lc_rs::digest::{SHA256, digest};
-use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tracing::warn;
 use world::DnsName;
@@ -52,12 +52,10 @@ impl<'a> Prover<'a> {
             ChallengeKind::Http => match self.web_root {
                 None => Ok(Proof::Here(self.challenges.set_page(token, authorization.to_owned()))),
                 Some(root) => {
-                    let path = root.join(WEB_PLACE).join(token);
                     let failed = |error: io::Error| {
-                        AcmeError::Options(format!("`web-root`: {}: {error}", path.display()))
+                        AcmeError::Options(format!("`web-root`: {}: {error}", root.display()))
                     };
-                    write(&path, authorization).map_err(failed)?;
-                    Ok(Proof::File(path))
+                    Ok(Proof::File(write(root, token, authorization).map_err(failed)?))
                 }
             },
             ChallengeKind::Dns => {
@@ -101,14 +99,22 @@ impl Proof<'_> {
     }
 }
 
-/// A file that a web server can read, whoever it is.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(dir) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
+/// A file that a web server can read, whoever it is: what this process takes away from new files (umask) it must not take
+/// away here.
+fn write(root: &Path, token: &str, text: &str) -> io::Result<PathBuf> {
+    let mut dir = root.to_owned();
+    for part in WEB_PLACE.split('/') {
+        dir.push(part);
+        match fs::create_dir(&dir) {
+            Ok(()) => fs::set_permissions(&dir, Permissions::from_mode(0o755))?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
     }
-    let _ = fs::remove_file(path);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
-    io::Write::write_all(&mut file, text.as_bytes())?;
-    // What the process takes away from new files, it must not take away here.
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+    let path = dir.join(token);
+    let _ = fs::remove_file(&path);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+    file.write_all(text.as_bytes())?;
+    fs::set_permissions(&path, Permissions::from_mode(0o644))?;
+    Ok(path)
 }

@@ -9,13 +9,24 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// What devices take for a profile.
 const MEDIA_TYPE: &str = "application/x-apple-aspen-config; charset=utf-8";
 
+/// The same where it is signed, and so no text.
+const SIGNED_TYPE: &str = "application/x-apple-aspen-config";
+
 pub(crate) fn page(site: &Site, query: &str) -> Page {
     let asked = query::value(query, "address").map(|text| Address::parse(&text));
     let Some(Ok(address)) = asked else {
         return Page::status(400, "Ask for /profile.mobileconfig?address=you@example.org");
     };
     match (site.domain_of(&address), document(site, &address)) {
-        (Some(_), Some(text)) => Page { file: Some("mail.mobileconfig"), ..Page::new(MEDIA_TYPE, text) },
+        (Some(_), Some(text)) => {
+            // Devices show who has signed it, and warn of a profile that nobody has.
+            let signed = site.tls.as_ref().and_then(|tls| tls.sign(site.hostname.as_str(), text.as_bytes()));
+            let page = match signed {
+                Some(signed) => Page::new(SIGNED_TYPE, signed),
+                None => Page::new(MEDIA_TYPE, text),
+            };
+            Page { file: Some("mail.mobileconfig"), ..page }
+        }
         _ => Page::status(404, "That address is not ours."),
     }
 }
