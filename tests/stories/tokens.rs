@@ -24,6 +24,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
             said = {"active": True, "username": token[5:] + "@example.org", "scope": "mail send", "aud": "us", "exp": int(time.time()) + 600}
         elif token.startswith("read-"):
             said = {"active": True, "username": token[5:] + "@example.org", "scope": "mail", "aud": "us"}
+        elif token.startswith("brief-"):
+            said = {"active": True, "username": token[6:] + "@example.org", "scope": "mail send", "aud": "us", "exp": int(time.time()) + 4}
         elif token.startswith("other-"):
             said = {"active": True, "username": token[6:] + "@example.org", "scope": "mail send", "aud": "them"}
         body = json.dumps(said).encode()
@@ -191,6 +193,27 @@ fn a_bad_token_is_explained_counted_and_forgotten() {
         assert!(!log.contains(token), "{token} is in the log");
     }
     maddy.wait_log("*token refused*it is somebody else's*");
+}
+
+/// Whoever is in by a token is out when it ends, on both doors; who is in by another one stays.
+#[test]
+fn sessions_end_with_their_token() {
+    let server = Server::start();
+    let maddy = scene(&server).start();
+    let mut stays = imap(&maddy, 2);
+    stays.say(&format!("a AUTHENTICATE OAUTHBEARER {}", bearer("", "good-alice")));
+    stays.expect("a OK*");
+    let mut reads = imap(&maddy, 2);
+    reads.say(&format!("a AUTHENTICATE OAUTHBEARER {}", bearer("", "brief-alice")));
+    reads.expect("a OK*");
+    let mut sends = submission(&maddy, 2);
+    sends.command(&format!("AUTH XOAUTH2 {}", xoauth2("bob@example.org", "brief-bob")), "235*");
+    // Nothing is said to either of them meanwhile.
+    reads.expect("* BYE The login was taken back*");
+    assert!(sends.reply().starts_with("421 4.7.0"));
+    maddy.wait_log("*what the login was proven by stands no more*");
+    stays.say("c NOOP");
+    stays.expect("c OK*");
 }
 
 #[test]

@@ -83,8 +83,9 @@ pub enum Proof {
     AppPassword(i64),
     /// The client certificate that was registered under this number.
     Certificate(i64),
-    /// A token of an authorization server, which may take it back at any time; here only the account can go.
-    Token,
+    /// A token of an authorization server, good until then (seconds since 1970), if it said so. It may take the token back
+    /// before that, of which nobody tells us; the account can go.
+    Token { until: Option<i64> },
     /// Something that cannot be taken back.
     Given,
 }

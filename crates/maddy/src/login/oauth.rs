@@ -350,7 +350,7 @@ impl Judge {
                 said
             }
         };
-        let Said::Yes { account, scope, .. } = said else {
+        let Said::Yes { account, scope, until } = said else {
             return Err(self.token_refused(&user, from, is_new, "it is not good").await);
         };
         if claim.user.as_ref().is_some_and(|wanted| *wanted != account) {
@@ -364,7 +364,7 @@ impl Judge {
             return Err(self.token_refused(&user, from, is_new, "its owner has no account here").await);
         }
         lock(&self.memory).guesses.right(&user, from, self.now());
-        Ok(Identity::new(account, scope, Proof::Token))
+        Ok(Identity::new(account, scope, Proof::Token { until }))
     }
 
     /// What comes again is no new guess.

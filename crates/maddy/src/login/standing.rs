@@ -12,12 +12,14 @@ use world::Clock;
 
 /// How long to wait before asking the store again that could not answer.
 const RETRY: Duration = Duration::from_secs(10);
+/// Longest sleep before looking at the clock again, which may have been set.
+const SLEEP_MAX: Duration = Duration::from_secs(600);
 
 /// What has become of it.
 enum Standing {
     Good,
     Gone,
-    /// It ends by itself after this time.
+    /// It ends by itself, and not before this time has gone.
     Until(Duration),
 }
 
@@ -84,13 +86,22 @@ async fn look(store: &Store, clock: &dyn Clock, identity: &Identity) -> storage:
         None => Standing::Good,
         Some(until) => match u64::try_from(until - clock.unix()) {
             Ok(0) | Err(_) => Standing::Gone,
-            Ok(seconds) => Standing::Until(Duration::from_secs(seconds)),
+            Ok(seconds) => Standing::Until(Duration::from_secs(seconds).min(SLEEP_MAX)),
         },
     };
     let or_gone = |stands: bool| if stands { Standing::Good } else { Standing::Gone };
     Ok(match identity.proof() {
         Proof::Given => Standing::Good,
-        Proof::Token => or_gone(is_here(store, identity.account()).await?),
+        Proof::Token { until } => match left(*until) {
+            Standing::Gone => Standing::Gone,
+            ends => {
+                if is_here(store, identity.account()).await? {
+                    ends
+                } else {
+                    Standing::Gone
+                }
+            }
+        },
         Proof::Password(trace) => {
             let found = store.credential(identity.account()).await?;
             or_gone(found.is_some_and(|found| Trace::of(found.password.as_str()) == *trace))
