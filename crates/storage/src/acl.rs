@@ -21,7 +21,7 @@ const ANYONE: i64 = 0;
 /// Whom an entry concerns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Grantee {
-    /// Every account of this server.
+    /// Every account of the owner's domain. What is taken away is taken from accounts of other domains as well.
     Anyone,
     /// An account by its name.
     Account(String),
@@ -56,16 +56,61 @@ pub struct Reached {
     pub rights: Rights,
 }
 
+/// The domain of an account's name; empty for a name without one. Like [`domain_of`].
+macro_rules! domain {
+    ($name:literal) => {
+        concat!(
+            "coalesce(substr(",
+            $name,
+            ", nullif(length(rtrim(",
+            $name,
+            ", replace(",
+            $name,
+            ", '@', ''))), 0) + 1), '')"
+        )
+    };
+}
+
+/// What the entry of reader `?1` grants in a mailbox `m`.
+macro_rules! granted {
+    () => {
+        "(SELECT g.rights FROM acl g WHERE g.mailbox = m.id AND g.grantee = ?1 AND g.negative = 0)"
+    };
+}
+
+/// What that of anyone grants, which means the accounts of the owner's domain.
+macro_rules! granted_to_anyone {
+    () => {
+        concat!(
+            "(SELECT g.rights FROM acl g, account r, account w WHERE g.mailbox = m.id AND g.grantee = 0 AND g.negative = 0 \
+             AND r.id = ?1 AND w.id = m.account AND ",
+            domain!("r.name"),
+            " = ",
+            domain!("w.name"),
+            ")"
+        )
+    };
+}
+
+/// What both take away.
+macro_rules! taken {
+    () => {
+        "(coalesce((SELECT g.rights FROM acl g WHERE g.mailbox = m.id AND g.grantee = ?1 AND g.negative = 1), 0) \
+         | coalesce((SELECT g.rights FROM acl g WHERE g.mailbox = m.id AND g.grantee = 0 AND g.negative = 1), 0))"
+    };
+}
+
 /// The four columns that decide for reader `?1` about a mailbox `m`: whether it is the reader's, what the reader's own entry
 /// grants, what that of anyone, and what both take away.
 macro_rules! rights_columns {
     () => {
-        "m.account = ?1, \
-         (SELECT g.rights FROM acl g WHERE g.mailbox = m.id AND g.grantee = ?1 AND g.negative = 0), \
-         (SELECT g.rights FROM acl g WHERE g.mailbox = m.id AND g.grantee = 0 AND g.negative = 0), \
-         coalesce((SELECT g.rights FROM acl g WHERE g.mailbox = m.id AND g.grantee = ?1 AND g.negative = 1), 0) \
-             | coalesce((SELECT g.rights FROM acl g WHERE g.mailbox = m.id AND g.grantee = 0 AND g.negative = 1), 0)"
+        concat!("m.account = ?1, ", granted!(), ", ", granted_to_anyone!(), ", ", taken!())
     };
+}
+
+/// The domain of an account's name, within which mailboxes are shared with anyone; empty for a name without one.
+pub fn domain_of(account: &str) -> &str {
+    account.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
 /// A statement over mailboxes `m` and their owners `o`, as [`read`] takes it; `?1` is the reader.
@@ -163,14 +208,22 @@ impl Store {
     /// Mailboxes of others that the reader may see, by their owner's name and their own: at most [`SHARED_MAX`]. What
     /// they are for is their owner's affair and is not told.
     pub async fn shared_with(&self, reader: AccountId) -> Result<Vec<Reached>> {
-        let sql = reached_sql!(
-            "WHERE m.id IN (SELECT mailbox FROM acl WHERE grantee IN (0, ?1) AND negative = 0) AND m.account <> ?1 \
-             ORDER BY o.name, m.name LIMIT ?2"
+        // The rights are asked before the list is cut: what may not be seen takes no place in it.
+        let sql = concat!(
+            reached_sql!(
+                "WHERE m.id IN (SELECT mailbox FROM acl WHERE grantee IN (0, ?1) AND negative = 0) AND m.account <> ?1 AND "
+            ),
+            "((coalesce(",
+            granted!(),
+            ", 0) | coalesce(",
+            granted_to_anyone!(),
+            ", 0)) & ~",
+            taken!(),
+            " & ?3) = ?3 ORDER BY o.name, m.name LIMIT ?2"
         );
         let query = sqlx::query(sql).bind(reader.0).bind(SHARED_MAX.cast_signed());
-        let rows = query.fetch_all(self.readers()).await?;
+        let rows = query.bind(Rights::LOOKUP.bits()).fetch_all(self.readers()).await?;
         let mut shared = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
-        shared.retain(|one| one.rights.contains(Rights::LOOKUP));
         shared.iter_mut().for_each(|one| one.mailbox.special_use = None);
         Ok(shared)
     }

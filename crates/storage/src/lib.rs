@@ -64,7 +64,7 @@ mod wake;
 mod writer;
 
 pub use accept::{Acceptance, Filing, Folder, NewJob, RECIPIENTS_MAX};
-pub use acl::{GRANTS_MAX, Grant, GrantChange, Grantee, Reached, SHARED_MAX};
+pub use acl::{GRANTS_MAX, Grant, GrantChange, Grantee, Reached, SHARED_MAX, domain_of};
 pub use annotation::{
     ANNOTATION_MAX, ANNOTATIONS_MAX, ANNOTATIONS_OCTETS_MAX, Annotated, Annotation, Annotations, Changed,
 };

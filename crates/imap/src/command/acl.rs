@@ -7,9 +7,9 @@ use crate::refusal;
 use imap_proto::command::Acl;
 use imap_proto::response::AclTold;
 use imap_proto::{Response, Untagged};
-use storage::{Error, Grant, GrantChange, Grantee, Mailbox, Rights, Sign};
+use storage::{Error, Grant, GrantChange, Grantee, Mailbox, Rights, Sign, domain_of};
 
-/// Stands for every account (RFC 4314 §2).
+/// Stands for every account of the owner's domain (RFC 4314 §2).
 const ANYONE: &str = "anyone";
 /// Any of these lets somebody ask for the rights (RFC 4314 §4, MYRIGHTS).
 const ASKING: Rights = Rights::LOOKUP
@@ -72,11 +72,28 @@ async fn change(
 ) -> Result<Response, Response> {
     let (to, sign) = read(identifier)?;
     let reached = administered(client, name).await?;
+    may_be_named(client, &reached, &to).await?;
     match client.house.store.grant(reached.mailbox.id, to, sign, change).await {
         Ok(()) => Ok(Response::ok(done)),
-        Err(Error::NoSuchAccount(_)) => Err(Response::no("There is no such account.").word("NONEXISTENT")),
+        Err(Error::NoSuchAccount(_)) => Err(nobody()),
         Err(error) => Err(refusal::response(&error)),
     }
+}
+
+/// Accounts of other domains are named by administrators alone: who shares is not told whether there are any. Those that are
+/// in the list can be seen there, and changed.
+async fn may_be_named(client: &Client, reached: &Reached, to: &Grantee) -> Result<(), Response> {
+    let Grantee::Account(name) = to else { return Ok(()) };
+    if domain_of(name) == domain_of(&reached.owner) {
+        return Ok(());
+    }
+    let grants = client.house.store.grants(reached.mailbox.id).await;
+    let grants = grants.map_err(|error| refusal::response(&error))?;
+    if grants.iter().any(|grant| grant.to == *to) { Ok(()) } else { Err(nobody()) }
+}
+
+fn nobody() -> Response {
+    Response::no("There is no such account in the domain of the mailbox's owner.").word("NONEXISTENT")
 }
 
 async fn get(client: &mut Client, name: &str) -> Result<Response, Response> {

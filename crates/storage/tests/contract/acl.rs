@@ -242,3 +242,37 @@ async fn names_that_are_taken_now_are_changed() {
     assert!(!listing.mailboxes.iter().any(|mailbox| mailbox.name.starts_with("Other Users/")));
     assert_eq!(listing.subscribed_only, [""; 0], "{listing:?}");
 }
+
+/// Other domains on the same server are other people's: anyone is whoever has the owner's domain.
+#[tokio::test]
+async fn anyone_means_the_own_domain() {
+    let bench = Bench::new().await;
+    for (owner, reader, want) in [
+        ("o@a.example", "r@a.example", "lr"),
+        ("o@a.example", "r@b.example", ""),
+        ("o@a.example", "r@sub.a.example", ""),
+        ("o@a.example", "a.example", ""),
+        ("o@a.example", "plain", ""),
+        ("plain", "simple", "lr"),
+        ("plain", "r@plain", ""),
+        ("\"x@b.example\"@a.example", "r@a.example", "lr"),
+        ("\"x@b.example\"@a.example", "r@b.example", ""),
+    ] {
+        let inbox = bench.inbox(owner).await;
+        grant(&bench, inbox, Grantee::Anyone, "lr").await;
+        assert_eq!(held(&bench, reader, inbox).await, want, "{reader} in the mailbox of {owner}");
+        let reader_id = bench.account(reader).await;
+        let shared = bench.store.shared_with(reader_id).await.unwrap();
+        assert_eq!(shared.iter().any(|one| one.owner == owner), want == "lr", "{reader} of {owner}");
+        assert_eq!(domain_of(owner) == domain_of(reader), want == "lr", "{reader} and {owner}");
+    }
+    // Whoever is named may be of any domain; what is taken from anyone is taken from those too.
+    let inbox = bench.inbox("o@a.example").await;
+    grant(&bench, inbox, account("r@b.example"), "lrs").await;
+    assert_eq!(held(&bench, "r@b.example", inbox).await, "lrs");
+    grant(&bench, inbox, Grantee::Anyone, "-s").await;
+    assert_eq!(held(&bench, "r@b.example", inbox).await, "lr");
+    grant(&bench, inbox, Grantee::Anyone, "-l").await;
+    let reader = bench.account("r@b.example").await;
+    assert!(bench.store.shared_with(reader).await.unwrap().is_empty());
+}
