@@ -1,7 +1,7 @@
 //! TLS towards other servers: opportunistic, or with a certificate that proves who they are.
 
 use crate::dane::{self, DaneVerifier};
-use crate::tls::{Peer, TlsClock, TlsError, TlsFacts, cipher_name, provider, version_name};
+use crate::tls::{Peer, TlsClock, TlsError, TlsFacts, TlsFault, cipher_name, provider, version_name};
 use crate::tls_words;
 use mail::Domain;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,6 +12,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootC
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use world::{Clock, Tlsa};
 
 /// Who may vouch for certificates.
@@ -34,6 +35,8 @@ pub struct ClientTls {
     verifier: Arc<WebPkiServerVerifier>,
     clock: Arc<TlsClock>,
     demand: Demand,
+    /// For one connection that takes any certificate: whether the peer has shown that it has the certificate's key.
+    signed: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +72,9 @@ impl ClientTls {
             .map_err(|error| unfit(&error))?;
         let config = match demand {
             Demand::Authenticated => configure(verifier.clone(), &clock)?,
-            Demand::Encrypted | Demand::Dane => configure(Arc::new(AnyCertificate), &clock)?,
+            Demand::Encrypted | Demand::Dane => configure(Arc::new(AnyCertificate::default()), &clock)?,
         };
-        Ok(Self { config, verifier, clock, demand })
+        Ok(Self { config, verifier, clock, demand, signed: Arc::default() })
     }
 
     /// The same clock and roots, for a host with TLSA records: takes only a certificate that one of them names.
@@ -83,7 +86,18 @@ impl ClientTls {
         let also = (beside == BesideDane::TrustedRoot).then(|| self.verifier.clone());
         let config = configure(Arc::new(DaneVerifier::new(dane::usable(records), names, also)), &self.clock)?;
         let (verifier, clock) = (self.verifier.clone(), self.clock.clone());
-        Ok(Self { config, verifier, clock, demand: Demand::Dane })
+        Ok(Self { config, verifier, clock, demand: Demand::Dane, signed: Arc::default() })
+    }
+
+    /// The same for one connection alone, of which the facts can then be told.
+    pub(crate) fn for_one(&self) -> Self {
+        if self.demand != Demand::Encrypted {
+            return self.clone();
+        }
+        let signed = Arc::new(AtomicBool::new(false));
+        let mut config = ClientConfig::clone(&self.config);
+        config.dangerous().set_certificate_verifier(Arc::new(AnyCertificate { signed: signed.clone() }));
+        Self { config: Arc::new(config), signed, ..self.clone() }
     }
 
     pub(crate) fn rustls(&self) -> Arc<ClientConfig> {
@@ -119,6 +133,11 @@ impl ClientTls {
     fn judge(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> Peer {
         let Some((leaf, others)) = chain.split_first() else { return Peer::None };
         match self.verifier.verify_server_cert(leaf, others, name, &[], self.clock.unix()) {
+            // Anybody can show the certificate of somebody else.
+            Ok(_) if !self.signed.load(Ordering::Acquire) => {
+                let text = "its handshake is not signed with the certificate's key".to_owned();
+                Peer::Unverified { fault: TlsFault::Untrusted, text }
+            }
             Ok(_) => Peer::Verified,
             Err(error) => Peer::Unverified { fault: tls_words::fault(&error), text: tls_words::of(&error) },
         }
@@ -167,10 +186,19 @@ fn read_roots(roots: &Roots) -> Result<RootCertStore, TlsError> {
     Ok(store)
 }
 
-/// Takes what comes. Signatures are not checked either: a key that rustls finds too weak, or a certificate that is
-/// too old for it, still keeps out those who only listen.
-#[derive(Debug)]
-struct AnyCertificate;
+/// Takes what comes, without a good signature too: a key that rustls finds too weak, or a certificate that is too old for it,
+/// still keeps out those who only listen. It is noted whether there was a good one.
+#[derive(Debug, Default)]
+struct AnyCertificate {
+    signed: Arc<AtomicBool>,
+}
+
+impl AnyCertificate {
+    fn note(&self, checked: Result<HandshakeSignatureValid, Error>) -> HandshakeSignatureValid {
+        self.signed.store(checked.is_ok(), Ordering::Release);
+        HandshakeSignatureValid::assertion()
+    }
+}
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
@@ -186,20 +214,22 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn verify_tls12_signature(
         &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
+        let algorithms = &provider().signature_verification_algorithms;
+        Ok(self.note(rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)))
     }
 
     fn verify_tls13_signature(
         &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
+        let algorithms = &provider().signature_verification_algorithms;
+        Ok(self.note(rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

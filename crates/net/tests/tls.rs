@@ -378,3 +378,61 @@ async fn a_new_certificate_is_what_is_bound_to_even_by_who_was_here() {
     assert_eq!(to.channel_bindings(), from.channel_bindings());
     assert_ne!(to.channel_bindings().server_end_point, before.server_end_point);
 }
+
+/// One who shows the certificate of another signs with a key of his own: the mail goes, and nobody says that he was verified.
+#[tokio::test]
+async fn a_certificate_without_its_key_proves_nothing() {
+    use rustls::crypto::aws_lc_rs::default_provider;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::server::{ClientHello, ResolvesServerCert};
+    use rustls::sign::CertifiedKey;
+    use std::sync::Arc;
+
+    #[derive(Debug)]
+    struct Shown(Arc<CertifiedKey>);
+
+    impl ResolvesServerCert for Shown {
+        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            Some(self.0.clone())
+        }
+    }
+
+    let scene = Scene::new();
+    let own = scene.certificate("a", &["mx.example.org"]);
+    let other = scene.certificate("b", &["mx.example.org"]);
+    let client = ClientTls::opportunistic(&scene.roots("a"), scene.world.clock.clone()).unwrap();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for (key, is_verified) in [(&own.key, true), (&other.key, false), (&own.key, true)] {
+            let provider = Arc::new(default_provider());
+            let chain = CertificateDer::pem_file_iter(&own.chain).unwrap().map(Result::unwrap).collect();
+            let key = PrivateKeyDer::from_pem_file(key).unwrap();
+            let key = provider.key_provider.load_private_key(key).unwrap();
+            let config = rustls::ServerConfig::builder_with_provider(provider)
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(Shown(Arc::new(CertifiedKey::new(chain, key)))));
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let at = listener.local_addr().unwrap();
+            let serving = std::thread::spawn(move || {
+                let mut stream = listener.accept().unwrap().0;
+                let mut tls = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+                let _ = tls.complete_io(&mut stream);
+                stream
+            });
+            let mut conn = Connector::new(&scene.world).connect(at).await.unwrap();
+            conn.start_tls_client(&client, "mx.example.org").await.unwrap();
+            let peer = &conn.tls().unwrap().peer;
+            match peer {
+                Peer::Verified => assert!(is_verified, "{version:?}"),
+                Peer::Unverified { text, .. } => {
+                    assert!(!is_verified && text.contains("not signed with"), "{version:?}: {text}");
+                }
+                Peer::None | Peer::Dane => panic!("{version:?}: {peer:?}"),
+            }
+            drop(conn);
+            serving.join().unwrap();
+        }
+    }
+}

@@ -60,6 +60,7 @@ impl Conn {
     /// authenticated certificate must be for. After an error the connection is of no use.
     pub async fn start_tls_client(&mut self, with: &ClientTls, name: &str) -> Result<(), TlsError> {
         let stream = self.take_plain()?;
+        let with = with.for_one();
         let server = with.server_name(name, self.peer.ip())?;
         let connect = tokio_rustls::TlsConnector::from(with.rustls()).connect(server.clone(), stream);
         let stream = timeout(HANDSHAKE_PATIENCE, connect).await.map_err(|_| TlsError::TimedOut)??;
