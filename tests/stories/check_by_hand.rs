@@ -163,3 +163,95 @@ fn a_policy_that_is_true_passes() {
     let said = check("example.org", &[]);
     assert!(is_like(&said, "fail\n*other.example.org*"), "{said}");
 }
+
+/// What `maddy check` said.
+fn asked(at: &str, arguments: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new(tests::binary());
+    command.arg("check").args(arguments).args(["--resolver", at]).env_clear();
+    command.output().unwrap()
+}
+
+const RECORDS: &str = "a.example TXT \"v=spf1 ip4:192.0.2.1 -all\"\n_dmarc.a.example TXT \"v=DMARC1; p=reject\"\n\
+    s._domainkey.slow.example SERVFAIL\n2.0.0.127.bl.example A 127.0.0.2\n_dmarc.slow.example SERVFAIL\n";
+
+/// Files by their names, with what DKIM, ARC and DMARC say of them.
+fn odd_files() -> Vec<(&'static str, Vec<u8>, [&'static str; 3])> {
+    let signature = |domain: &str, more: &str| {
+        format!("DKIM-Signature: v=1; a=rsa-sha256; d={domain}; s=s; h=from; bh=AAAA; b=AAAA{more}\n")
+    };
+    let signed =
+        |signatures: &[String]| format!("{}From: b@a.example\n\nx", signatures.concat()).into_bytes();
+    let odd = || "DKIM-Signature: x\n".to_owned();
+    let noise: Vec<u8> = (0..100_000u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
+    let two = b"From: b@a.example\r\nFrom: c@a.example\r\n\r\nx".to_vec();
+    vec![
+        ("empty", Vec::new(), ["none", "none", "permerror"]),
+        ("noise", noise, ["none", "none", "permerror"]),
+        ("plain", b"From: b@a.example\n\nhello\n".to_vec(), ["none", "none", "pass"]),
+        ("two authors", two, ["none", "none", "permerror"]),
+        ("nobody", b"From: =?utf-8?q?x\n\nx".to_vec(), ["none", "none", "permerror"]),
+        ("another", b"From: b@other.example\n\nx".to_vec(), ["none", "none", "none"]),
+        ("slow", b"From: b@slow.example\n\nx".to_vec(), ["none", "none", "temperror"]),
+        ("odd", signed(&[odd()]), ["neutral", "none", "pass"]),
+        ("no key", signed(&[odd(), signature("a.example", "")]), ["permerror", "none", "pass"]),
+        (
+            "no answer",
+            signed(&[signature("a.example", ""), signature("slow.example", "")]),
+            ["temperror", "none", "pass"],
+        ),
+        ("expired", signed(&[odd(), signature("a.example", "; x=1")]), ["fail", "none", "pass"]),
+        ("half a chain", signed(&["ARC-Seal: i=1; cv=none\n".to_owned()]), ["none", "fail", "pass"]),
+    ]
+}
+
+/// Files that are no messages, and messages that hold anything: each has a result with its reasons.
+#[test]
+fn any_file_has_a_result() {
+    let setup = Setup::new();
+    let dir = tempfile::tempdir().unwrap();
+    let at = setup.names().at().to_string();
+    setup.names().set(RECORDS);
+    let sender = ["--ip", "192.0.2.1", "--from", "b@a.example"];
+    for (name, text, wants) in odd_files() {
+        let file = dir.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        let mores = [&[][..], &[], &sender];
+        for ((what, want), more) in ["dkim", "arc", "dmarc"].into_iter().zip(wants).zip(mores) {
+            let arguments = [&[what, file], more].concat();
+            let output = asked(&at, &arguments);
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(said.lines().next(), Some(want), "{what} of {name}: {said}");
+            assert!(said.lines().count() > 1, "{what} of {name} says no reason: {said}");
+            let output = asked(&at, &[&arguments[..], &["--json"]].concat());
+            let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(json["result"], want, "{what} of {name}");
+        }
+    }
+    let listed = asked(&at, &["dnsbl", "127.0.0.2", "--list", "bl.example", "--list", "bl.example"]);
+    let said = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert_like(&said, "listed\n+1 client: 127.0.0.2 is listed by bl.example*\nasked*");
+}
+
+#[test]
+fn what_cannot_be_checked_is_said_in_a_sentence() {
+    for (arguments, want) in [
+        (
+            &["dkim", "/nowhere/at/all"][..],
+            "maddy: the message /nowhere/at/all cannot be read: No such file*",
+        ),
+        (&["arc", "/"], "maddy: the message / cannot be read: *"),
+        (&["dmarc", "/dev/null", "--ip", "192.0.2.1"], "*--from*"),
+        (&["dmarc", "/dev/null", "--ip", "192.0.2.1", "--from", "b"], "maddy: b is no address: *"),
+        (&["dnsbl", "1.2.3", "--list", "bl.example"], "*'1.2.3'*"),
+        (&["dnsbl", "192.0.2.1"], "maddy: there are no lists: give --list, or *"),
+        (&["dnsbl", "192.0.2.1", "--list", "b l"], "maddy: b l is no zone: *"),
+        (&["mta-sts", "a b"], "maddy: a b is no domain: *"),
+        (&["dane", "x y"], "maddy: x y is no host: *"),
+    ] {
+        let output = asked("127.0.0.1:1", arguments);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{arguments:?}");
+        assert_like(&String::from_utf8_lossy(&output.stderr), want);
+    }
+}

@@ -57,6 +57,7 @@ mod sharing;
 mod signed_on_the_way_out;
 mod small_internet;
 mod smuggling_refused;
+mod spf_by_hand;
 mod starttls_injection;
 mod state_is_guarded;
 mod stopping_says_goodbye;

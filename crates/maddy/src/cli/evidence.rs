@@ -3,7 +3,7 @@
 
 use crate::cli::args::{Asking, CheckCommand, DkimFile, Global, Listed, MailFile, Sender};
 use crate::cli::recording::{Recorded, Recording};
-use crate::cli::{Trouble, dane, output, selfcheck, source, sts};
+use crate::cli::{Trouble, dane, output, selfcheck, source, spf, sts};
 use crate::config;
 use crate::sts::Inspector;
 use delivery::probe::Prober;
@@ -13,7 +13,6 @@ use policy::arc;
 use policy::author::Author;
 use policy::dkim::{self, DkimResult};
 use policy::dnslist::{self, List, Listing, Subjects};
-use policy::spf::{self, Question};
 use policy::{Config, Facts, Finding, Pipeline, Switch};
 use serde_json::{Value, json};
 use std::io::{self, Read};
@@ -29,7 +28,7 @@ pub(crate) async fn run(command: &CheckCommand, global: &Global) -> Result<(), T
     let Some(asking) = command.asking() else { return selfcheck::run(global).await };
     let scene = Scene::set(asking, global)?;
     let said = match command {
-        CheckCommand::Spf(sender) => scene.spf(sender).await?,
+        CheckCommand::Spf(sender) => spf::check(sender, &scene.hostname, &scene.world).await?,
         CheckCommand::Dkim(file) => scene.dkim(file).await?,
         CheckCommand::Dmarc(mail) => scene.dmarc(mail).await?,
         CheckCommand::MtaSts(domain) => {
@@ -148,28 +147,6 @@ impl Scene {
             .map_err(|error| Trouble::new(error.to_string()))
     }
 
-    async fn spf(&self, sender: &Sender) -> Result<Said, Trouble> {
-        let helo = sender.helo.as_deref();
-        let outcome = match sender.reverse_path()? {
-            ReversePath::Address(from) => {
-                let helo = helo.unwrap_or(from.domain().as_str());
-                let question = Question::mail_from(sender.ip, &from, helo, &self.hostname);
-                spf::check_host(&question, &self.world).await
-            }
-            ReversePath::Null => {
-                let helo = helo.ok_or_else(|| {
-                    Trouble::usage("the null sender has no domain to ask about: give --helo (RFC 7208 §2.4)")
-                })?;
-                let question = Question::helo(sender.ip, helo, &self.hostname);
-                spf::check_host(&question, &self.world).await
-            }
-        };
-        let mut reasons = vec![outcome.reason];
-        reasons.extend(outcome.explanation.iter().map(|text| format!("the domain explains: {text}")));
-        let more = json!({ "explanation": outcome.explanation });
-        Ok(Said { result: outcome.result.word(), reasons, more })
-    }
-
     async fn dkim(&self, file: &DkimFile) -> Result<Said, Trouble> {
         let message = read_message(&file.file)?;
         let author = author_of(&message)?;
@@ -276,7 +253,10 @@ impl Scene {
         let lists = if listed.list.is_empty() {
             self.checks().lists
         } else {
-            listed.list.iter().map(|zone| list_named(zone)).collect::<Result<Vec<_>, _>>()?
+            let mut zones = listed.list.clone();
+            zones.sort();
+            zones.dedup();
+            zones.iter().map(|zone| list_named(zone)).collect::<Result<Vec<_>, _>>()?
         };
         if lists.is_empty() {
             return Err(Trouble::usage(
@@ -339,14 +319,18 @@ impl Sender {
 }
 
 fn reverse_path(from: Option<&str>) -> Result<ReversePath, Trouble> {
-    let text = from.unwrap_or_default();
-    match text.trim_start_matches('<').trim_end_matches('>') {
+    match bare(from.unwrap_or_default()) {
         "" => Ok(ReversePath::Null),
         text => match Address::parse(text) {
             Ok(address) => Ok(ReversePath::Address(address)),
             Err(error) => Err(Trouble::usage(format!("{text} is no address: {error}"))),
         },
     }
+}
+
+/// An address without the brackets around it.
+pub(crate) fn bare(path: &str) -> &str {
+    path.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(path)
 }
 
 fn about_signature(one: &dkim::Outcome) -> String {
@@ -361,15 +345,18 @@ fn about_signature(one: &dkim::Outcome) -> String {
     )
 }
 
-/// One good signature is enough; where there is none, a second look may find one if the DNS gave no answer.
+/// One good signature is enough; where there is none, a second look may find one if the DNS gave no answer. Else what says
+/// most of the message: that it was changed, before that a key or a signature is of no use.
 fn best(outcomes: &[dkim::Outcome]) -> &'static str {
-    let has = |result| outcomes.iter().any(|one| one.result == result);
-    match outcomes.first() {
-        None => "none",
-        Some(_) if has(DkimResult::Pass) => DkimResult::Pass.word(),
-        Some(_) if has(DkimResult::TempError) => DkimResult::TempError.word(),
-        Some(first) => first.result.word(),
-    }
+    let rank = |one: &&dkim::Outcome| match one.result {
+        DkimResult::Pass => 0,
+        DkimResult::TempError => 1,
+        DkimResult::Fail => 2,
+        DkimResult::Policy => 3,
+        DkimResult::PermError => 4,
+        DkimResult::Neutral => 5,
+    };
+    outcomes.iter().min_by_key(rank).map_or("none", |one| one.result.word())
 }
 
 fn author_of(message: &Message) -> Result<Author, Trouble> {
@@ -380,7 +367,8 @@ fn author_of(message: &Message) -> Result<Author, Trouble> {
 /// then all of them are taken for CR LF, as they travelled.
 fn read_message(path: &Path) -> Result<Message, Trouble> {
     let mut octets = Vec::new();
-    let trouble = |error: io::Error| Trouble::new(format!("{}: {error}", path.display()));
+    let trouble =
+        |error: io::Error| Trouble::new(format!("the message {} cannot be read: {error}", path.display()));
     if path == Path::new("-") {
         io::stdin().lock().take(MESSAGE_MAX).read_to_end(&mut octets).map_err(trouble)?;
     } else {

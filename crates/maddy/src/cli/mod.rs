@@ -32,6 +32,7 @@ mod rights;
 mod selfcheck;
 pub(crate) mod sendmail;
 mod speak;
+mod spf;
 mod sts;
 mod suppressed;
 mod tls;

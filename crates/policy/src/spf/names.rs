@@ -8,11 +8,12 @@ const NAME_MAX: usize = 253;
 /// Longest label (RFC 1035 §2.3.4).
 const LABEL_MAX: usize = 63;
 
-/// A name that can be asked for: at least two labels, each of lawful length (RFC 7208 §4.3).
+/// A name that can be asked for: at least two labels, each of lawful length (RFC 7208 §4.3), and no address in brackets.
 pub(super) fn is_well_formed(name: &str) -> bool {
     let lawful = |label: &str| (1..=LABEL_MAX).contains(&label.len());
     name.len() <= NAME_MAX
         && name.contains('.')
+        && !name.starts_with('[')
         && name.bytes().all(|b| b.is_ascii_graphic())
         && name.split('.').all(lawful)
 }

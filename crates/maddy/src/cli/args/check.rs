@@ -42,8 +42,8 @@ impl CheckCommand {
 /// How the DNS is asked.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Asking {
-    /// The name server to ask; those of the configuration or of the system, if not given
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// The name server to ask, on port 53 if none is given; those of the configuration or of the system, if not given
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = name_server)]
     pub(crate) resolver: Option<SocketAddr>,
     /// Prove every answer with DNSSEC; what is bogus counts as no answer
     #[arg(long)]
@@ -51,6 +51,16 @@ pub(crate) struct Asking {
     /// The same, with the DNSKEY and DS records of a file in place of the keys of the root
     #[arg(long, value_name = "FILE")]
     pub(crate) trust_anchor: Option<PathBuf>,
+}
+
+/// An address, with a port or without.
+fn name_server(text: &str) -> Result<SocketAddr, String> {
+    let with_port = text.parse::<SocketAddr>().ok();
+    let bare = || Some(SocketAddr::new(text.trim_matches(['[', ']']).parse().ok()?, 53));
+    with_port.or_else(bare).ok_or_else(|| {
+        "this must be an address with or without a port, like 192.0.2.53, 127.0.0.1:5353 or [::1]:53"
+            .to_owned()
+    })
 }
 
 #[derive(Clone, Debug, Args)]
