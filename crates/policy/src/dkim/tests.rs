@@ -72,6 +72,34 @@ async fn the_example_of_rfc_8463_verifies() {
     assert!(got.iter().all(|line| line.starts_with("fail")), "{got:?}");
 }
 
+/// The simple forms: whatever is changed, be it a blank, breaks the signature.
+#[tokio::test]
+async fn the_example_of_rfc_6376_verifies() {
+    let zone = include_str!("../../testdata/dkim/rfc6376.zone");
+    let text = include_str!("../../testdata/dkim/rfc6376.eml");
+    let whole = "d=example.com s=brisbane:";
+    assert_eq!(verified(&message(text), zone).await, [format!("pass {whole} the signature is good")]);
+    // What stands in front or is not named may change.
+    let handed_on = format!("Received: by another\n{}", text.replace("\n\nHi.", "\nX-Seen: yes\n\nHi."));
+    assert_eq!(verified(&message(&handed_on), zone).await, [format!("pass {whole} the signature is good")]);
+    // Blank lines at the end are not hashed.
+    let longer = format!("{text}\n\n");
+    assert_eq!(verified(&message(&longer), zone).await, [format!("pass {whole} the signature is good")]);
+    for (from, to, why) in [
+        ("game. Are", "game.  Are", "the body is not what was signed"),
+        ("Joe.\n", "Joe. \n", "the body is not what was signed"),
+        ("Subject: Is", "Subject:  Is", "the header is not what was signed"),
+        ("Subject: Is", "subject: Is", "the header is not what was signed"),
+        ("      by submitserver", "     by submitserver", "the header is not what was signed"),
+        ("To: Suzie Q", "To: Eve", "the header is not what was signed"),
+        ("      c=simple", "     c=simple", "the header is not what was signed"),
+    ] {
+        let changed = text.replace(from, to);
+        assert_ne!(changed, text);
+        assert_eq!(verified(&message(&changed), zone).await, [format!("fail {whole} {why}")], "{to}");
+    }
+}
+
 /// One directory of keys for all tests: making RSA keys takes its time.
 struct Keys {
     dir: tempfile::TempDir,
