@@ -127,6 +127,7 @@ impl Daemon {
             stop: stop.clone(),
             keeper,
             inherited: inherited.clone(),
+            harms: sts::Harms::default(),
         };
         let router = load_router(&config, &store, &world).await.map_err(other)?;
         let intake = Intake::new(Arc::new(router), store.clone(), world.clone());
@@ -143,6 +144,7 @@ impl Daemon {
             store: store.clone(),
             gate: ground.gate.clone(),
             keeper: ground.keeper.clone(),
+            harms: ground.harms.clone(),
             since: world.clock.unix(),
             state_dir: config.state_dir().to_owned(),
             world: world.clone(),

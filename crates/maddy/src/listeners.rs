@@ -1,6 +1,7 @@
 //! The listening sockets: which there should be, and getting from those that are to those that should be.
 
 use crate::config::Config;
+use crate::sts::Harms;
 use net::{
     ClientCertificates, Conn, Family, Gate, Inherited, KeeperHandle, Listen, ListenOptions, ListenTls,
     Listener, ProxyOptions, ProxyTrust, ServerTls, Stop, Tls,
@@ -134,6 +135,8 @@ pub(crate) struct Ground {
     pub(crate) keeper: KeeperHandle,
     /// Sockets that the service manager has opened.
     pub(crate) inherited: Arc<Inherited>,
+    /// What is wrong with the MTA-STS policies of our domains.
+    pub(crate) harms: Harms,
 }
 
 /// The sockets that listen.

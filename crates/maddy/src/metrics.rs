@@ -1,6 +1,7 @@
 //! What has happened since the start, as the rooms of the server count it, and how it stands now; in the text form that
 //! Prometheus reads (docs/metrics.md).
 
+use crate::sts::Harms;
 use net::{Gate, KeeperHandle};
 use nix::sys::statvfs::statvfs;
 use std::collections::BTreeMap;
@@ -59,6 +60,7 @@ pub(crate) struct View {
     pub(crate) store: Store,
     pub(crate) gate: Arc<Gate>,
     pub(crate) keeper: KeeperHandle,
+    pub(crate) harms: Harms,
     pub(crate) world: World,
     /// Seconds since 1970.
     pub(crate) since: i64,
@@ -87,6 +89,7 @@ impl View {
         }));
         families.extend(self.disk());
         families.push(self.certificates());
+        families.push(self.harms.family());
         let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         let samples = vec![Sample { suffix: "", labels: version, value: 1.0 }];
         families.push(Family { name: "maddy_info", help: "The version.", kind: Kind::Gauge, samples });

@@ -10,6 +10,7 @@ use crate::keys;
 use crate::listeners::{Change, Ground, Listeners};
 use crate::logging::Logging;
 use crate::login::Judge;
+use crate::sts::Harms;
 use delivery::Intake;
 use delivery::owed::ReportSender;
 use delivery::tls_report::{Reporter, TlsReportSender};
@@ -225,6 +226,11 @@ impl Running {
 
     pub(crate) fn tls(&self) -> ServerTls {
         self.ground.tls.clone()
+    }
+
+    /// What is known of the MTA-STS policies of our domains.
+    pub(crate) fn harms(&self) -> &Harms {
+        &self.ground.harms
     }
 
     pub(crate) fn keeper(&self) -> &KeeperHandle {

@@ -8,9 +8,11 @@ use delivery::sts;
 use mail::Domain;
 use net::{ClientTls, Connector, Fetcher, Roots, Stop};
 use policy::mtasts::{self, Harm, Reality, StsPolicy, Warning};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::{debug, error, warn};
+use world::meter::{Family, Kind, Sample};
 use world::{DnsError, World};
 
 /// How long after the start the first look is taken: the doors are open by then.
@@ -31,6 +33,62 @@ pub(crate) enum Found {
     NoPolicy { id: String, why: String },
     /// A policy, and what of it is not true.
     Policy { id: String, policy: StsPolicy, warnings: Vec<Warning> },
+}
+
+impl Found {
+    /// How bad it is, for the metrics; `None` while it cannot be found out.
+    fn harm(&self) -> Option<u8> {
+        match self {
+            Self::Unknown(_) => None,
+            Self::NoRecord => Some(0),
+            Self::NoPolicy { .. } => Some(2),
+            Self::Policy { warnings, .. } => {
+                let all = warnings.iter().map(|warning| match warning.harm {
+                    Harm::NoMail => 3,
+                    Harm::HostUnused => 2,
+                    Harm::Later => 1,
+                });
+                Some(all.max().unwrap_or(0))
+            }
+        }
+    }
+}
+
+/// What was wrong with the policies of our domains at the last look. Cloning is cheap.
+#[derive(Clone, Default)]
+pub(crate) struct Harms(Arc<Mutex<BTreeMap<String, u8>>>);
+
+impl Harms {
+    fn note(&self, domain: &Domain, found: &Found) {
+        if let Some(harm) = found.harm() {
+            self.lock().insert(domain.to_string(), harm);
+        }
+    }
+
+    /// Domains that are not ours any more are forgotten.
+    fn keep(&self, domains: &[Domain]) {
+        self.lock().retain(|known, _| domains.iter().any(|domain| domain.as_str() == known));
+    }
+
+    /// For the metrics, domain by domain.
+    pub(crate) fn family(&self) -> Family {
+        let sample = |(domain, harm): (&String, &u8)| Sample {
+            suffix: "",
+            labels: vec![("domain", domain.clone())],
+            value: f64::from(*harm),
+        };
+        Family {
+            name: "maddy_mta_sts_harm",
+            help: "What was wrong with the MTA-STS policy of a domain at the last look: 0 nothing, 1 it needs a change before it can be \
+                   enforced, 2 none is found or a mail host is missing in it, 3 it locks senders out.",
+            kind: Kind::Gauge,
+            samples: self.lock().iter().map(sample).collect(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Looks at policies.
@@ -112,9 +170,13 @@ pub(crate) async fn watch(running: Arc<Running>, world: World, mut stop: Stop) {
         for domain in &config.domains {
             tokio::select! {
                 () = stop.wait() => return,
-                found = inspector.inspect(domain) => tell(domain, &found),
+                found = inspector.inspect(domain) => {
+                    running.harms().note(domain, &found);
+                    tell(domain, &found);
+                }
             }
         }
+        running.harms().keep(&config.domains);
     }
 }
 
@@ -163,6 +225,38 @@ mod tests {
                 inspector.judge(&domain, "1".to_owned(), policy).await
             }
         }
+    }
+
+    #[tokio::test]
+    async fn harm_is_a_number() {
+        let domain = Domain::parse("example.org").unwrap();
+        let harms = Harms::default();
+        let shown = || {
+            let out = crate::metrics::text(&[harms.family()]);
+            out.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(shown(), "");
+        let policy =
+            |mode: &str, mx: &str| format!("version: STSv1\nmode: {mode}\nmax_age: 604800\nmx: {mx}\n");
+        let zone = "example.org MX 10 mx.example.org\n";
+        for (policy, harm) in [
+            (policy("enforce", "mx.example.org"), 0),
+            (policy("enforce", "other.example.org"), 3),
+            (policy("none", "other.example.org"), 0),
+        ] {
+            harms.note(&domain, &look(zone, &policy).await);
+            assert_eq!(shown(), format!("maddy_mta_sts_harm{{domain=\"example.org\"}} {harm}"), "{policy}");
+        }
+        harms.note(&domain, &look("_mta-sts.example.org TXT \"v=STSv1; id=7;\"\n", "").await);
+        assert_eq!(shown(), "maddy_mta_sts_harm{domain=\"example.org\"} 2");
+        harms.note(&domain, &look("_mta-sts.example.org TIMEOUT\n", "").await);
+        assert_eq!(
+            shown(),
+            "maddy_mta_sts_harm{domain=\"example.org\"} 2",
+            "what is unknown changes nothing"
+        );
+        harms.keep(&[]);
+        assert_eq!(shown(), "");
     }
 
     #[tokio::test]
