@@ -10,6 +10,7 @@ pub mod config;
 pub mod dane;
 mod draft;
 mod equip;
+mod failures;
 pub mod intake;
 mod job;
 mod judge;

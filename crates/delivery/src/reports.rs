@@ -37,6 +37,8 @@ pub struct ReportsConfig {
     pub unproven: Unproven,
     /// Whether domains that mailed us get the reports that they ask for.
     pub sending: Sending,
+    /// Whether domains that ask for it hear of each message that failed DMARC.
+    pub failures: Sending,
     /// Who tells of connections, in TLS reports: a name, and where people can ask.
     pub organization: Option<String>,
     pub contact: Option<Address>,
@@ -59,6 +61,7 @@ impl Default for ReportsConfig {
             keep: KEEP,
             unproven: Unproven::Ignored,
             sending: Sending::On,
+            failures: Sending::Off,
             organization: None,
             contact: None,
         }
@@ -100,6 +103,14 @@ impl ReportsConfig {
                     "Whether domains whose mail came here, or to which mail went, get the DMARC and TLS reports that they ask for.",
                 )
                 .or(usual.sending),
+            failures: section
+                .choice(
+                    "failures",
+                    &[("send", Sending::On), ("never", Sending::Off)],
+                    "Whether domains that ask for it (`ruf`) are told at once of a message in their name that failed DMARC, with a \
+                     few fields of its header: 10 in an hour at most for a domain, and no two that are alike.",
+                )
+                .or(usual.failures),
             organization: section
                 .text("organization", "Who reports, in TLS reports; default: the server's hostname.")
                 .optional(),

@@ -135,6 +135,7 @@ impl Daemon {
         intake.set_sealing(config.dkim.seal);
         intake.set_reports(Some(report_reader(&config, &store, &world)));
         intake.counters().set(config.reports.sending);
+        intake.counters().set_failures(config.reports.failures);
         intake.counters().tls().set(config.reports.sending, reload::reporter(&config));
         let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone())
             .for_domains(&config.domains);

@@ -121,6 +121,7 @@ impl Running {
         self.intake.set_sealing(new.dkim.seal);
         self.intake.set_reports(Some(report_reader(&new, self.store(), self.world())));
         self.intake.counters().set(new.reports.sending);
+        self.intake.counters().set_failures(new.reports.failures);
         self.intake.counters().tls().set(new.reports.sending, reporter(&new));
         self.ground.gate.set(new.limits);
         self.doors.change(&new);

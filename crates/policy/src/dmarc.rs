@@ -5,13 +5,15 @@
 //! all identifiers of a message. Evidence first: [`Evidence::gather`] asks the DNS; [`judge`] is arithmetic.
 
 mod align;
+mod external;
 mod record;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 pub use align::{Identifiers, Unanswered, judge};
-pub use record::{Alignment, Policy, Psd, Record};
+pub use external::{Consent, ReportKind, consent};
+pub use record::{Alignment, FailureOptions, Policy, Psd, Record};
 pub use walk::{Applicable, Evidence};
 
 use mail::Domain;

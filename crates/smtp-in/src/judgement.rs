@@ -129,11 +129,14 @@ impl Judged {
         if facts.client().is_none() {
             return;
         }
+        let router = intake.router();
         let observed = Observed {
             facts,
             findings: &self.judgement.findings,
             verdict: &self.judgement.verdict,
+            disposition: self.judgement.disposition.as_ref(),
             message: &self.message,
+            hostname: router.hostname(),
         };
         intake.counters().observe(observed, now);
     }

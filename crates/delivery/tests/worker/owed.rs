@@ -31,9 +31,29 @@ async fn arrives(house: &House, pipeline: &Pipeline, from: &str, subject: &str) 
         helo: "client.ex".to_owned(),
         mail_from: ReversePath::Address(address(from)),
     };
-    let policy::Judgement { findings, verdict, .. } = pipeline.judge(&facts, &message).await.unwrap();
-    let observed = Observed { facts: &facts, findings: &findings, verdict: &verdict, message: &message };
+    let policy::Judgement { findings, verdict, disposition } =
+        pipeline.judge(&facts, &message).await.unwrap();
+    let router = house.intake.router();
+    let observed = Observed {
+        facts: &facts,
+        findings: &findings,
+        verdict: &verdict,
+        disposition: disposition.as_ref(),
+        message: &message,
+        hostname: router.hostname(),
+    };
     house.intake.counters().observe(observed, house.clock.unix());
+}
+
+fn sender(house: &House) -> ReportSender {
+    let (intake, store, world) = (house.intake.clone(), house.store.clone(), house.world.clone());
+    ReportSender { intake, store, world, domain: domain("o.ex") }
+}
+
+async fn waiting(house: &House) -> Vec<String> {
+    let mut waiting = house.queue().await;
+    waiting.sort();
+    waiting
 }
 
 /// The report in a message.
@@ -53,12 +73,7 @@ async fn a_domain_hears_once_a_day_of_mail_in_its_name() {
     house.world.dns = Arc::new(FakeResolver::zone(&format!("{ZONE}{RECORDS}")).unwrap());
     house.intake.counters().set(Sending::On);
     let pipeline = Pipeline::new(policy::Config::default(), domain("mx.o.ex"), house.world.clone());
-    let sender = ReportSender {
-        intake: house.intake.clone(),
-        store: house.store.clone(),
-        world: house.world.clone(),
-        domain: domain("o.ex"),
-    };
+    let sender = sender(&house);
     arrives(&house, &pipeline, "a@s.ex", "one").await;
     arrives(&house, &pipeline, "b@s.ex", "two").await;
     arrives(&house, &pipeline, "c@sub.s.ex", "below").await;
@@ -106,7 +121,89 @@ async fn nothing_is_counted_where_none_are_sent() {
     let pipeline = Pipeline::new(policy::Config::default(), domain("mx.o.ex"), house.world.clone());
     arrives(&house, &pipeline, "a@s.ex", "one").await;
     house.clock.advance(Duration::from_secs(24 * 3600));
-    let (intake, store, world) = (house.intake.clone(), house.store.clone(), house.world.clone());
-    ReportSender { intake, store, world, domain: domain("o.ex") }.turn().await;
+    sender(&house).turn().await;
     assert!(house.queue().await.is_empty());
+}
+
+/// What was done is told with its reason where it is not what the policy asks for, and the reader may name another address.
+#[tokio::test]
+async fn a_report_says_why_less_was_done() {
+    const RECORDS: &str = "
+        s.ex MX 10 mx1.e.ex
+        mx1.e.ex A 127.0.0.2
+        _dmarc.s.ex TXT \"v=DMARC1; p=reject; t=y; rua=mailto:d@old.ex\"
+        s.ex._report._dmarc.old.ex TXT \"v=DMARC1; rua=mailto:new@old.ex,mailto:other@victim.ex\"
+        old.ex MX 10 mx1.e.ex
+    ";
+    let mx = FakeMx::usual("127.0.0.2:0").await;
+    let mut house = House::build().await;
+    house.world.dns = Arc::new(FakeResolver::zone(&format!("{ZONE}{RECORDS}")).unwrap());
+    house.intake.counters().set(Sending::On);
+    // By default, and where failures go to Junk at most.
+    let usual = Pipeline::new(policy::Config::default(), domain("mx.o.ex"), house.world.clone());
+    let mut mild = policy::Config::default();
+    mild.rules.dmarc.set(policy::DmarcCase::Quarantine, policy::Action::Mark);
+    let mild = Pipeline::new(mild, domain("mx.o.ex"), house.world.clone());
+    arrives(&house, &usual, "a@s.ex", "one").await;
+    arrives(&house, &mild, "a@s.ex", "two").await;
+    house.clock.advance(Duration::from_secs(24 * 3600));
+    sender(&house).turn().await;
+    assert_eq!(waiting(&house).await, ["<> new@old.ex 0 -"]);
+    house.work(config(mx.address.port()));
+    house.queue_is(&[]).await;
+    let report = read(&mx.messages()[0]);
+    let mut rows: Vec<String> =
+        report.rows.iter().map(|row| format!("{} {} {}", row.disposition, row.reason, row.count)).collect();
+    rows.sort();
+    assert_eq!(rows, ["none local_policy 1", "quarantine policy_test_mode 1"]);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn failures_are_told_where_the_configuration_says_so() {
+    const RECORDS: &str = "
+        s.ex MX 10 mx1.e.ex
+        mx1.e.ex A 127.0.0.2
+        _dmarc.s.ex TXT \"v=DMARC1; p=reject; ruf=mailto:now@s.ex,mailto:x@f.ex\"
+    ";
+    let mx = FakeMx::usual("127.0.0.2:0").await;
+    let mut house = House::build().await;
+    house.world.dns = Arc::new(FakeResolver::zone(&format!("{ZONE}{RECORDS}")).unwrap());
+    house.intake.counters().set(Sending::On);
+    let pipeline = Pipeline::new(policy::Config::default(), domain("mx.o.ex"), house.world.clone());
+    arrives(&house, &pipeline, "a@s.ex", "one").await;
+    sender(&house).turn().await;
+    assert!(waiting(&house).await.is_empty(), "they are off by default");
+
+    house.intake.counters().set_failures(Sending::On);
+    arrives(&house, &pipeline, "a@s.ex", "one").await;
+    arrives(&house, &pipeline, "b@s.ex", "two").await;
+    sender(&house).turn().await;
+    // The two are alike, and f.ex has not agreed.
+    assert_eq!(waiting(&house).await, ["<> now@s.ex 0 -"]);
+    house.work(config(mx.address.port()));
+    house.queue_is(&[]).await;
+    let message = &mx.messages()[0];
+    for wanted in [
+        "Subject: DMARC failure report\r\n about s.ex\r\n",
+        "Reported-Domain: s.ex\r\n",
+        "From: <a@s.ex>\r\n",
+    ] {
+        assert!(message.contains(wanted), "{wanted} is not in\n{message}");
+    }
+    assert!(!message.contains("hello") && !message.contains("Subject: one"), "{message}");
+
+    // Not more than so many in an hour.
+    for n in 0..30 {
+        arrives(&house, &pipeline, &format!("a@n{n}.s.ex"), "x").await;
+    }
+    sender(&house).turn().await;
+    house.queue_is(&[]).await;
+    assert_eq!(mx.messages().len(), 10);
+    house.clock.advance(Duration::from_secs(3600));
+    arrives(&house, &pipeline, "a@s.ex", "later").await;
+    sender(&house).turn().await;
+    house.queue_is(&[]).await;
+    assert_eq!(mx.messages().len(), 11);
+    house.stop().await;
 }

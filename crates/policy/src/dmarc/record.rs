@@ -64,6 +64,30 @@ pub enum Psd {
     Unsaid,
 }
 
+/// Of which failures of DMARC a domain wants to hear at once (RFC 9989, `fo`). `d` and `s` ask for reports of other kinds
+/// (RFC 6651, RFC 6652), which are not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureOptions {
+    /// `0`, the default: neither DKIM nor SPF vouched for the author.
+    All,
+    /// `1`: one of them did not.
+    Any,
+    Never,
+}
+
+impl FailureOptions {
+    /// What cannot be read is left out; nothing at all is the default.
+    fn read(list: Option<&str>) -> Self {
+        let words = || list.unwrap_or_default().split(':').map(|one| one.trim_matches(is_blank));
+        let has = |wanted: &str| words().any(|one| one.eq_ignore_ascii_case(wanted));
+        match () {
+            () if has("1") => Self::Any,
+            () if !has("0") && (has("d") || has("s")) => Self::Never,
+            () => Self::All,
+        }
+    }
+}
+
 /// A record, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -82,6 +106,8 @@ pub struct Record {
     pub rua: Vec<String>,
     /// Where failure reports go: URIs as written.
     pub ruf: Vec<String>,
+    /// Of which failures.
+    pub fo: FailureOptions,
 }
 
 impl Record {
@@ -125,12 +151,13 @@ impl Record {
             testing: flag("t", "y"),
             rua,
             ruf: addresses(tag("ruf")),
+            fo: FailureOptions::read(tag("fo")),
         })
     }
 }
 
 /// URIs of a list. A size limit (`!10m`, RFC 7489 §6.2) stays with its URI.
-fn addresses(list: Option<&str>) -> Vec<String> {
+pub(super) fn addresses(list: Option<&str>) -> Vec<String> {
     let is_uri = |text: &&str| {
         let (scheme, rest) = text.split_once(':').unwrap_or(("", ""));
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -9,7 +9,7 @@
 //! The result is followed by what the domain wants now, where the record stands, and `testing` where what it
 //! published is more.
 
-use super::{Evidence, Identifiers, Outcome, Policy, Record, Unanswered, judge};
+use super::{Evidence, FailureOptions, Identifiers, Outcome, Policy, Record, Unanswered, judge};
 use crate::author::Author;
 use mail::Domain;
 use world::fake;
@@ -138,4 +138,16 @@ fn records_are_read_as_far_as_they_go() {
             .unwrap();
     assert_eq!(record.rua, ["mailto:a@b.example", "https://c.example/x"]);
     assert_eq!(record.ruf, ["mailto:d@e"]);
+    for (list, want) in [
+        ("", FailureOptions::All),
+        ("fo=0", FailureOptions::All),
+        ("fo=1", FailureOptions::Any),
+        ("fo= 0 : 1 ", FailureOptions::Any),
+        ("fo=d:s", FailureOptions::Never),
+        ("fo=D", FailureOptions::Never),
+        ("fo=0:d", FailureOptions::All),
+        ("fo=x", FailureOptions::All),
+    ] {
+        assert_eq!(Record::parse(&format!("v=DMARC1; p=none; {list}")).unwrap().fo, want, "{list}");
+    }
 }

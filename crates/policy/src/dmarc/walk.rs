@@ -67,6 +67,11 @@ impl Evidence {
     }
 }
 
+/// The organizational domain of a name by itself. The error is DNS trouble.
+pub(super) async fn organizational(domain: &Domain, dns: &dyn Resolver) -> Result<Domain, String> {
+    Walker { dns, known: BTreeMap::new() }.organizational(domain).await
+}
+
 /// Asks for records, each only once.
 struct Walker<'a> {
     dns: &'a dyn Resolver,
@@ -149,7 +154,7 @@ impl Walker<'_> {
 }
 
 /// `v=DMARC1` at the beginning, which is what tells a DMARC record from others.
-fn has_version(text: &str) -> bool {
+pub(super) fn has_version(text: &str) -> bool {
     let (name, rest) = text.split_once('=').unwrap_or(("", ""));
     let value = rest.split(';').next().unwrap_or("");
     name.trim() == "v" && value.trim() == "DMARC1"

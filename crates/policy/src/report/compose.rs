@@ -18,6 +18,9 @@ pub struct Seen {
     pub spf: String,
     /// Why less was done than the policy asks for; empty if not.
     pub reason: String,
+    /// More about that, for people.
+    #[serde(default)]
+    pub comment: String,
     pub header_from: String,
     /// The domain of MAIL FROM; empty for the null path.
     pub envelope_from: String,
@@ -93,7 +96,7 @@ pub fn xml(report: &Owed<'_>) -> String {
             out.leaf("begin", &report.begin.to_string());
             out.leaf("end", &report.end.to_string());
         });
-        out.leaf("generator", "maddy");
+        out.leaf("generator", concat!("maddy ", env!("CARGO_PKG_VERSION")));
     });
     out.within("policy_published", |out| {
         out.leaf("domain", report.domain);
@@ -128,7 +131,12 @@ fn row(out: &mut Writer, seen: &Seen, count: u64) {
             out.leaf("dkim", &seen.dkim);
             out.leaf("spf", &seen.spf);
             if !seen.reason.is_empty() {
-                out.within("reason", |out| out.leaf("type", &seen.reason));
+                out.within("reason", |out| {
+                    out.leaf("type", &seen.reason);
+                    if !seen.comment.is_empty() {
+                        out.leaf("comment", &seen.comment);
+                    }
+                });
             }
         });
     });

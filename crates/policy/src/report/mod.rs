@@ -5,12 +5,14 @@
 
 mod aggregate;
 pub mod compose;
+mod failure;
 mod tls;
 mod unpack;
 mod xml;
 
 pub use aggregate::{Aggregate, Row};
 pub use compose::{Owed, PublishedPolicy, Seen, destination, xml};
+pub use failure::{FailedMessage, Known};
 pub use tls::{TlsFailure, TlsPolicy, TlsReport};
 pub use unpack::{PACKED_MAX, UNPACKED_MAX};
 

@@ -240,6 +240,7 @@ fn what_we_write_can_be_read() {
         disposition: "quarantine".to_owned(),
         dkim: "fail".to_owned(),
         spf: "fail".to_owned(),
+        comment: String::new(),
         reason: "local_policy".to_owned(),
         header_from: "a.example".to_owned(),
         envelope_from: "<&\u{7}\">".to_owned(),
@@ -289,4 +290,14 @@ fn destinations() {
         let got = destination(uri).map(|(address, limit)| (address.to_string(), limit));
         assert_eq!(got, want.map(|(address, limit)| (address.to_owned(), limit)), "{uri}");
     }
+}
+
+/// What was counted before comments were told is still a report.
+#[test]
+fn what_was_counted_by_an_older_version_is_read() {
+    let old = r#"{"source":"192.0.2.1","disposition":"none","dkim":"fail","spf":"fail","reason":"local_policy",
+        "header_from":"a.example","envelope_from":"","signatures":[],"spf_result":null}"#;
+    let seen: Seen = compose::from_text(old).expect("it is read");
+    assert_eq!((seen.reason.as_str(), seen.comment.as_str()), ("local_policy", ""));
+    assert_eq!(compose::from_text(&compose::to_text(&seen)), Some(seen));
 }
