@@ -66,3 +66,13 @@ pub fn parts<const N: usize>(data: &[u8]) -> [Vec<u8>; N] {
     }
     parts
 }
+
+/// A directory for what must lie on a disk to be read; one for each process.
+pub fn scratch() -> &'static std::path::Path {
+    static SCRATCH: std::sync::OnceLock<std::path::PathBuf> = std::sync::OnceLock::new();
+    SCRATCH.get_or_init(|| {
+        let place = std::env::temp_dir().join(format!("maddy-fuzz-{}", std::process::id()));
+        std::fs::create_dir_all(&place).expect("there is room for temporary files");
+        place
+    })
+}
