@@ -75,7 +75,16 @@ pub(super) async fn organizational(domain: &Domain, dns: &dyn Resolver) -> Resul
 /// Asks for records, each only once.
 struct Walker<'a> {
     dns: &'a dyn Resolver,
-    known: BTreeMap<String, Result<Option<Record>, String>>,
+    known: BTreeMap<String, Result<At, String>>,
+}
+
+/// What stands at a name.
+#[derive(Clone)]
+enum At {
+    Nothing,
+    /// A record that asks for nothing that can be understood.
+    Unusable,
+    Record(Box<Record>),
 }
 
 /// Records on the way up, the longest name first.
@@ -83,7 +92,7 @@ type Found = Vec<(Domain, Record)>;
 
 impl Walker<'_> {
     /// The one DMARC record of a name. Several are as good as none.
-    async fn record_at(&mut self, domain: &str) -> Result<Option<Record>, String> {
+    async fn record_at(&mut self, domain: &str) -> Result<At, String> {
         if let Some(known) = self.known.get(domain) {
             return known.clone();
         }
@@ -93,12 +102,14 @@ impl Walker<'_> {
                 let is_dmarc = |text: &&String| has_version(text);
                 let mut records = texts.iter().filter(is_dmarc);
                 match (records.next(), records.next()) {
-                    (Some(only), None) => Ok(Record::parse(only)),
-                    _ => Ok(None),
+                    (Some(only), None) => {
+                        Ok(Record::parse(only).map_or(At::Unusable, |record| At::Record(Box::new(record))))
+                    }
+                    _ => Ok(At::Nothing),
                 }
             }
             Ok(Err(DnsError::Trouble(text))) => Err(format!("{name} TXT: {text}")),
-            Ok(Err(_)) => Ok(None),
+            Ok(Err(_)) => Ok(At::Nothing),
             Err(_) => Err(format!("{name} TXT: no answer in time")),
         };
         self.known.insert(domain.to_owned(), found.clone());
@@ -107,12 +118,11 @@ impl Walker<'_> {
 
     async fn walk(&mut self, start: &Domain) -> Result<Found, String> {
         let mut found = Found::new();
-        for (at, name) in names_up(start).into_iter().enumerate() {
-            let Some(record) = self.record_at(name).await? else { continue };
+        for name in names_up(start) {
+            let At::Record(record) = self.record_at(name).await? else { continue };
             let Ok(domain) = Domain::parse(name) else { continue };
-            // A suffix domain that sends mail itself does not end its own walk.
-            let stops = record.psd == Psd::No || (record.psd == Psd::Yes && at > 0);
-            found.push((domain, record));
+            let stops = record.psd != Psd::Unsaid;
+            found.push((domain, *record));
             if stops {
                 break;
             }
@@ -129,8 +139,13 @@ impl Walker<'_> {
         if author.literal().is_some() {
             return Ok(None);
         }
-        if let Some(record) = self.record_at(author.as_str()).await? {
-            return Ok(Some(Applicable { at: author.clone(), policy: record.p, record }));
+        match self.record_at(author.as_str()).await? {
+            At::Record(record) => {
+                return Ok(Some(Applicable { at: author.clone(), policy: record.p, record: *record }));
+            }
+            // Who has a record of his own is not judged by that of another.
+            At::Unusable => return Ok(None),
+            At::Nothing => {}
         }
         let found = self.walk(author).await?;
         let organizational = organizational_of(author, &found);
