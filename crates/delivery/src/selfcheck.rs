@@ -265,7 +265,7 @@ impl Inspector {
                     any = true;
                     point(State::Good, format!("{} shows the key that signs", key.name), String::new());
                 }
-                Published::Wrong(why) => {
+                Published::Absent(why) | Published::Wrong(why) => {
                     let help = format!("publish {}", key.zone_line());
                     point(State::Bad, format!("{}: {why}", key.name), help);
                 }

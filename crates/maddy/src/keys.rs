@@ -57,7 +57,7 @@ pub(crate) async fn watch(running: Arc<Running>, mut stop: Stop) {
 pub(crate) fn log(change: &KeyChange) {
     let (domain, selector, record) = (&change.domain, &change.selector, change.record.zone_line());
     match &change.what {
-        What::Missing(_) => warn!(%domain, selector, record, "{change}"),
+        What::Missing(_) | What::Contradicted(_) => warn!(%domain, selector, record, "{change}"),
         What::Unanswered(_) => debug!(%domain, selector, "{change}"),
         What::Made(_) | What::Retired => info!(%domain, selector, record, "{change}"),
         What::Seen | What::Signs | What::Retiring => info!(%domain, selector, "{change}"),
@@ -113,5 +113,5 @@ impl Reminders {
 /// Whether another signer is needed after these changes.
 pub(crate) fn move_signing(outcomes: &[Result<Vec<KeyChange>, KeyError>]) -> bool {
     let mut changes = outcomes.iter().flatten().flatten();
-    changes.any(|change| change.what == What::Signs)
+    changes.any(|change| matches!(change.what, What::Signs | What::Contradicted(_)))
 }

@@ -25,6 +25,8 @@ pub enum What {
     Unanswered(String),
     /// The DNS shows the record.
     Seen,
+    /// It signs no more, for the DNS shows something else in the place of its record.
+    Contradicted(String),
     /// It signs from now on.
     Signs,
     /// It signs no more, and stays published.
@@ -52,6 +54,10 @@ impl fmt::Display for KeyChange {
                 write!(f, "the DNS does not say whether the DKIM record is there: {why}")
             }
             What::Seen => f.write_str("the DNS shows the record of the new DKIM key"),
+            What::Contradicted(shown) => write!(
+                f,
+                "a DKIM key signs no more until the DNS shows its record, which is another one there: {shown}"
+            ),
             What::Signs => f.write_str("the DKIM key signs from now on"),
             What::Retiring => f.write_str("the DKIM key signs no more; its record must stay for a while"),
             What::Retired => f.write_str(

@@ -78,8 +78,9 @@ pub(super) fn open(
     let mut all = BTreeMap::new();
     for domain in domains.iter().filter(|domain| domain.literal().is_none()) {
         let mut ring = Ring::load(dir, domain, selectors, clock.unix())?;
-        ring.save(dir)?;
+        // A key that signs must be there before the file says that it does: one that is named and not there is a lost one.
         let mut keys = ring.materialize(dir)?;
+        ring.save(dir)?;
         let signs = |key: &Key| {
             ring.entries.iter().any(|one| one.selector == key.selector && one.stage == Stage::Signing)
         };
@@ -199,7 +200,7 @@ impl Keyring {
             let mut ring = keyring.load(&domain)?;
             let old = ring.clone();
             let told = keyring.age(&mut ring)?;
-            if ring != old {
+            if ring != old || ring.has_mourned {
                 keyring.keep(&mut ring)?;
             }
             Ok((keyring.told(&ring, told)?, ring))
@@ -246,9 +247,12 @@ impl Keyring {
     async fn look(&self, ring: Ring, haste: Haste) -> Result<Vec<KeyChange>, KeyError> {
         let (keyring, read) = (self.clone(), ring.clone());
         let records = blocking(move || {
-            let waiting = read.entries.iter().filter(|one| matches!(one.stage, Stage::Waiting | Stage::Seen));
+            let of_use = read
+                .entries
+                .iter()
+                .filter(|one| matches!(one.stage, Stage::Waiting | Stage::Seen | Stage::Signing));
             let mut records = Vec::new();
-            for entry in waiting {
+            for entry in of_use {
                 let key = Key::open(&keyring.dir, &read.domain, &entry.selector, entry.kind)?;
                 records.push((entry.selector.clone(), key.record(&read.domain)));
             }
@@ -274,14 +278,23 @@ impl Keyring {
         for (selector, published) in shown {
             let Some(at) = ring.entries.iter().position(|entry| entry.selector == selector) else { continue };
             match published {
+                // A key that signs without a record is as good as none, and right as soon as somebody publishes it: the
+                // server's look at itself tells of that.
+                Published::Right | Published::Absent(_) | Published::Unknown(_)
+                    if ring.entries[at].stage == Stage::Signing => {}
                 Published::Unknown(why) => told.push((selector, What::Unanswered(why))),
-                Published::Wrong(why) => {
+                Published::Right => told.extend(self.is_shown(&mut ring, at, haste)),
+                // Signatures that are wrong: after a restore of another time, say, or with a key that was made anew.
+                Published::Wrong(why) if ring.entries[at].stage == Stage::Signing => {
+                    (ring.entries[at].stage, ring.entries[at].since) = (Stage::Waiting, now);
+                    told.push((selector, What::Contradicted(why)));
+                }
+                Published::Absent(why) | Published::Wrong(why) => {
                     if ring.entries[at].stage == Stage::Seen {
                         (ring.entries[at].stage, ring.entries[at].since) = (Stage::Waiting, now);
                     }
                     told.push((selector, What::Missing(why)));
                 }
-                Published::Right => told.extend(self.is_shown(&mut ring, at, haste)),
             }
         }
         if ring != old {

@@ -96,6 +96,7 @@ fn words(changes: &[KeyChange]) -> String {
             What::Unanswered(why) => format!("unanswered ({why})"),
             What::Seen => "seen".to_owned(),
             What::Signs => "signs".to_owned(),
+            What::Contradicted(why) => format!("contradicted ({why})"),
             What::Retiring => "retiring".to_owned(),
             What::Retired => format!("retired {}", change.record.text),
         };
@@ -255,6 +256,53 @@ fn a_crash_between_two_steps_loses_nothing() {
     assert!(error.contains("example.org.keys"), "{error}");
     assert_eq!(std::fs::read(&file).unwrap(), b"r rsa sign");
     drop(scene.dir);
+}
+
+/// Whoever signs with another key than the DNS shows has mail refused that would pass unsigned.
+#[test]
+fn a_lost_key_is_not_made_anew_under_its_name() {
+    let scene = scene(None);
+    assert_eq!(scene.signs(), "r e");
+    scene.publish_all_but(&[]);
+    std::fs::remove_file(scene.keyring.dir.join("example.org.r.pem")).unwrap();
+    assert_eq!(scene.stages(), "r retired, e signing, r-20260101 waiting");
+    assert_eq!(scene.signs(), "e", "the other kind goes on");
+    assert_eq!(scene.stages(), "r retired, e signing, r-20260101 waiting");
+    let got = scene.tend();
+    assert!(got.starts_with("r-20260101 missing"), "{got}");
+    // It is the same key on another day.
+    scene.clock.advance(3 * DAY);
+    scene.publish_all_but(&[]);
+    assert_eq!(scene.tend(), "r-20260101 seen");
+    scene.clock.advance(HOUR);
+    assert_eq!(scene.tend(), "r-20260101 signs");
+    assert_eq!(scene.signs(), "r-20260101 e");
+    // Lost while the server runs: the next look sees it, and what it makes is remembered.
+    std::fs::remove_file(scene.keyring.dir.join("example.org.e.pem")).unwrap();
+    let got = scene.tend();
+    assert!(got.starts_with("e-20260104 missing"), "{got}");
+    scene.clock.advance(DAY);
+    assert!(scene.stages().ends_with("r-20260101 signing, e-20260104 waiting"), "{}", scene.stages());
+}
+
+#[test]
+fn a_key_that_the_dns_contradicts_signs_no_more() {
+    let scene = scene(None);
+    assert_eq!(scene.signs(), "r e");
+    let records = |zone: &str| scene.dns.set(zone).unwrap();
+    // Nothing published yet: it signs, and nobody is hurt.
+    assert_eq!(scene.tend(), "");
+    records("r._domainkey.example.org TIMEOUT");
+    assert_eq!(scene.tend(), "");
+    // A state of another time, or keys made anew: the records are those of others.
+    records("r._domainkey.example.org TXT \"v=DKIM1; k=rsa; p=AAAA\"");
+    assert_eq!(scene.tend(), "r contradicted (the record there has another key)");
+    assert_eq!(scene.signs(), "e");
+    scene.publish_all_but(&[]);
+    assert_eq!(scene.tend(), "r seen");
+    scene.clock.advance(HOUR);
+    assert_eq!(scene.tend(), "r signs");
+    assert_eq!(scene.signs(), "r e");
 }
 
 #[test]

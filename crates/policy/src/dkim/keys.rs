@@ -143,6 +143,11 @@ impl Key {
         Ok(key)
     }
 
+    /// Whether its file is there, whatever is in it; where that cannot be seen, it is taken to be.
+    pub(super) fn is_there(dir: &Path, domain: &Domain, selector: &str) -> bool {
+        path_of(dir, domain, selector).try_exists().unwrap_or(true)
+    }
+
     /// Reads the key of a domain and selector; `None` if there is none.
     pub(super) fn read(dir: &Path, domain: &Domain, selector: &str) -> Result<Option<Self>, KeyError> {
         let path = path_of(dir, domain, selector);

@@ -9,6 +9,8 @@ use world::{DnsError, Resolver};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Published {
     Right,
+    /// Nothing stands there, in words.
+    Absent(String),
     /// Something else, in words.
     Wrong(String),
     /// There is no answer.
@@ -20,7 +22,7 @@ pub async fn published(dns: &dyn Resolver, record: &DnsRecord) -> Published {
     let texts = match tokio::time::timeout(KEY_TIME_MAX, dns.txt(&record.name)).await {
         Ok(Ok(texts)) => texts,
         Ok(Err(DnsError::Trouble(why))) => return Published::Unknown(why),
-        Ok(Err(_)) => return Published::Wrong("there is no record at this name".to_owned()),
+        Ok(Err(_)) => return Published::Absent("there is no record at this name".to_owned()),
         Err(_) => return Published::Unknown("no answer in time".to_owned()),
     };
     let [text] = texts.as_slice() else {

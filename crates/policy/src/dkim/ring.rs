@@ -80,6 +80,8 @@ pub(super) struct Entry {
 pub(super) struct Ring {
     pub(super) domain: Domain,
     pub(super) entries: Vec<Entry>,
+    /// Lost keys were given up, and the file does not say so yet.
+    pub(super) has_mourned: bool,
 }
 
 impl Ring {
@@ -99,16 +101,38 @@ impl Ring {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(KeyError::File(path, error)),
         };
-        let mut ring = Self { domain: domain.clone(), entries };
+        let mut ring = Self { domain: domain.clone(), entries, has_mourned: false };
+        ring.mourn(dir, selectors, now)?;
         for kind in KeyKind::ALL {
             let base = selectors.of(kind);
             if ring.of_kind(kind).all(|entry| !descends(&entry.selector, base)) {
-                let has_signer = ring.of_kind(kind).any(|entry| entry.stage == Stage::Signing);
+                let has_signer =
+                    ring.of_kind(kind).any(|entry| matches!(entry.stage, Stage::Signing | Stage::Waiting));
                 let stage = if has_signer { Stage::Waiting } else { Stage::Signing };
                 ring.entries.push(Entry { selector: base.to_owned(), kind, stage, since: now });
             }
         }
         Ok(ring)
+    }
+
+    /// Keys whose files are lost sign no more, and nobody signs again under their names: others have their records. Where one
+    /// signed, another waits in its place.
+    fn mourn(&mut self, dir: &Path, selectors: &Selectors, now: i64) -> Result<(), KeyError> {
+        let is_lost = |entry: &Entry| {
+            matches!(entry.stage, Stage::Signing | Stage::Retiring)
+                && !Key::is_there(dir, &self.domain, &entry.selector)
+        };
+        let lost: Vec<usize> = (0..self.entries.len()).filter(|at| is_lost(&self.entries[*at])).collect();
+        self.has_mourned = !lost.is_empty();
+        for at in lost {
+            let Entry { kind, stage, .. } = self.entries[at].clone();
+            (self.entries[at].stage, self.entries[at].since) = (Stage::Retired, now);
+            let has_other = self.of_kind(kind).any(|one| matches!(one.stage, Stage::Waiting | Stage::Seen));
+            if stage == Stage::Signing && !has_other {
+                self.add(kind, Stage::Waiting, selectors, now)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn of_kind(&self, kind: KeyKind) -> impl Iterator<Item = &Entry> {
@@ -129,7 +153,9 @@ impl Ring {
         }
         super::keys::make_dir(dir)
             .and_then(|()| write_new(&path, text.as_bytes()))
-            .map_err(|error| KeyError::File(path, error))
+            .map_err(|error| KeyError::File(path, error))?;
+        self.has_mourned = false;
+        Ok(())
     }
 
     /// A key of its own name, which no key of this domain ever had.
