@@ -91,7 +91,9 @@ async fn a_policy_in_use_is_fetched_before_it_expires() {
     for name in ["kept.test", "gone.test"] {
         house.store.keep_sts_policy(kept(name, now)).await.unwrap();
     }
-    let tls = delivery::tls_config::TlsConfig { policy_port: house.port, ..Default::default() };
+    let private_networks = vec![config::Network::parse("127.0.0.0/8").unwrap()];
+    let tls =
+        delivery::tls_config::TlsConfig { policy_port: house.port, private_networks, ..Default::default() };
     let config = Config { ca_file: Some(house.ca.clone()), tls, ..Config::default() };
     let worker = Worker::new(config, house.intake.clone(), house.store.clone(), house.world.clone()).unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -198,7 +198,7 @@ fn build(rows: &[Row<'_>]) -> Internet {
     setup.option(
         "delivery",
         &format!(
-            "tls {{ policy-port {web_port}; destination \"*.partner.open\"; \
+            "tls {{ policy-port {web_port}; private-networks \"127.0.0.0/8\"; destination \"*.partner.open\"; \
              destination \"strict.open\" minimum=\"encrypted\"; }}"
         ),
     );

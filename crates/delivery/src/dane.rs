@@ -1,6 +1,7 @@
 //! What the signed DNS says of a mail host: its addresses, and its TLSA records (RFC 7672 §2.2).
 
 use crate::mx::ADDRESSES_MAX;
+use crate::proven::{Doubt, Validation};
 use mail::Domain;
 use std::net::IpAddr;
 use world::{Data, DnsError, DnsName, Kind, Proof, Reply, Resolver, Security, Tlsa};
@@ -25,7 +26,7 @@ pub struct HostFacts {
 }
 
 /// Looks a host up, for TLS at `port`.
-pub async fn look_up(host: &Domain, port: u16, dns: &dyn Resolver) -> HostFacts {
+pub async fn look_up(host: &Domain, port: u16, dns: &dyn Resolver, validation: &Validation) -> HostFacts {
     if let Some(ip) = host.literal() {
         return HostFacts { addresses: Ok(vec![ip]), tlsa: Found::None };
     }
@@ -41,7 +42,7 @@ pub async fn look_up(host: &Domain, port: u16, dns: &dyn Resolver) -> HostFacts 
     let answers: Vec<&Reply> = [&six, &four].into_iter().filter(is_answer).collect();
     let found: Vec<&Reply> = answers.iter().copied().filter(|reply| reply.answer.is_ok()).collect();
     if found.is_empty() && answers.len() < 2 {
-        return unproven(host, &name, port, dns).await;
+        return unproven(host, &name, dns, validation).await;
     }
     let security = found.iter().map(|reply| reply.security).reduce(Security::lesser);
     let owner = found.iter().find_map(|reply| Some(reply.answer.as_ref().ok()?.owner.clone()));
@@ -75,19 +76,15 @@ fn read_ips(reply: &Reply) -> Vec<IpAddr> {
     records.iter().filter_map(read).collect()
 }
 
-/// A host whose addresses cannot be proven. Validation fails now and then for zones that are not signed at all, and for
-/// everything behind a name server that drops signatures: so it only counts where there seem to be TLSA records.
-async fn unproven(host: &Domain, name: &DnsName, port: u16, dns: &dyn Resolver) -> HostFacts {
+/// A host whose addresses cannot be proven: where they should be, it is left alone (RFC 7672 §2.1.2).
+async fn unproven(host: &Domain, name: &DnsName, dns: &dyn Resolver, validation: &Validation) -> HostFacts {
     let addresses = dns.addresses(host).await.map(|mut found| {
         found.truncate(ADDRESSES_MAX);
         found
     });
-    let tlsa = match name.below(&format!("_{port}._tcp")) {
-        Err(_) => Found::None,
-        Ok(at) => match dns.ask(&at, Kind::Tlsa, Proof::Usual).await.answer {
-            Err(DnsError::NoName | DnsError::NoRecord) => Found::None,
-            Ok(_) | Err(DnsError::Trouble(_)) => Found::Unknown,
-        },
+    let tlsa = match validation.doubt(name, dns).await {
+        Doubt::Harmless => Found::None,
+        Doubt::Serious => Found::Unknown,
     };
     HostFacts { addresses, tlsa }
 }
@@ -120,7 +117,8 @@ mod tests {
     use super::*;
 
     const ZONE: &str = "
-        good.ex                SECURE
+        ex                     SECURE
+        open.ex                INSECURE
         mx.good.ex             A 192.0.2.1
         mx.good.ex             AAAA 2001:db8::1
         _25._tcp.mx.good.ex    TLSA 3 1 1 00ff
@@ -143,7 +141,9 @@ mod tests {
         mx.bad.ex              A 192.0.2.6
         _25._tcp.mx.bad.ex     TLSA 3 1 1 08
         plain.bad.ex           A 192.0.2.7
-        half.ex                SECURE
+        odd.open.ex            BOGUS
+        odd.open.ex            A 192.0.2.10
+        _25._tcp.odd.open.ex   TLSA 3 1 1 10
         mx.half.ex             A 192.0.2.8
         _25._tcp.mx.half.ex    BOGUS
         _25._tcp.mx.half.ex    TLSA 3 1 1 09
@@ -164,13 +164,18 @@ mod tests {
             ("away.good.ex", 25, "192.0.2.5; away.good.ex 3 1 1 06"),
             ("mx.open.ex", 25, "192.0.2.5; none"),
             ("mx.bad.ex", 25, "192.0.2.6; unknown"),
-            ("plain.bad.ex", 25, "192.0.2.7; none"),
+            // Not even where there seem to be no records: who forges the one can hide the other.
+            ("plain.bad.ex", 25, "192.0.2.7; unknown"),
+            // Validation fails for a zone that is proven to be unsigned.
+            ("odd.open.ex", 25, "192.0.2.10; none"),
             ("mx.half.ex", 25, "192.0.2.8; unknown"),
             ("gone.good.ex", 25, "the name has no such record; none"),
             ("nowhere.ex", 25, "the name does not exist; none"),
             ("[192.0.2.9]", 25, "192.0.2.9; none"),
         ] {
-            let facts = look_up(&Domain::parse(host).unwrap(), port, world.dns.as_ref()).await;
+            let facts =
+                look_up(&Domain::parse(host).unwrap(), port, world.dns.as_ref(), &Validation::default())
+                    .await;
             let addresses = match facts.addresses {
                 Ok(found) => found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
                 Err(error) => error.to_string(),

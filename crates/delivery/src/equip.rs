@@ -6,6 +6,7 @@ use crate::intake::Intake;
 use crate::pace::Pace;
 use crate::pool::Pool;
 use crate::protect::TlsChoice;
+use crate::proven::Validation;
 use crate::sts::StsPolicies;
 use crate::unreachable::Unreachable;
 use crate::ways::Ways;
@@ -20,6 +21,7 @@ pub(crate) fn courier(
     intake: &Intake,
     store: &Store,
     world: &World,
+    validation: &Arc<Validation>,
 ) -> Result<Courier, TlsError> {
     let roots = config.ca_file.clone().map_or(Roots::WebPki, Roots::WebPkiAndFile);
     let tls = TlsChoice {
@@ -31,7 +33,8 @@ pub(crate) fn courier(
         connector = connector.source(*ip);
     }
     let sts = config.tls.mta_sts.then(|| {
-        let fetcher = Fetcher::new(world.dns.clone(), connector.clone(), tls.authenticated.clone());
+        let fetcher = Fetcher::new(world.dns.clone(), connector.clone(), tls.authenticated.clone())
+            .within(config.tls.reach(config.tls.policy_port));
         Arc::new(StsPolicies::new(store.clone(), world.clone(), fetcher, config.tls.policy_port))
     });
     let us = intake.router().hostname().clone();
@@ -47,6 +50,7 @@ pub(crate) fn courier(
         hello,
         us,
         pool: Pool::default(),
+        validation: validation.clone(),
         unreachable,
         pace,
         ways,

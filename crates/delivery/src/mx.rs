@@ -1,9 +1,10 @@
 //! Which hosts take the mail of a domain, and in what order (RFC 5321 §5.1, RFC 7505).
 
+use crate::proven::{Doubt, Validation};
 use crate::tls_policy::Known;
 use mail::{Domain, Reply, Status};
 use std::net::IpAddr;
-use world::{Data, DnsError, DnsName, Kind, Mx, Proof, Random, Resolver, Security};
+use world::{Data, DnsError, DnsName, Kind, Mx, Proof, Random, Resolver, Security, World};
 
 /// Most hosts of one domain that an attempt looks at.
 pub const HOSTS_MAX: usize = 10;
@@ -43,12 +44,13 @@ impl Hop {
 pub async fn hosts(
     domain: &Domain,
     us: &Domain,
-    dns: &dyn Resolver,
-    random: &dyn Random,
+    world: &World,
     ask: Ask,
+    validation: &Validation,
 ) -> Result<Hop, Reply> {
     let Some(name) = DnsName::of(domain) else { return Ok(Hop::certain(domain.clone())) };
-    let (reply, known) = look(&name, dns, ask).await;
+    let random = world.random.as_ref();
+    let (reply, known) = look(&name, world.dns.as_ref(), ask, validation).await;
     match reply {
         Ok((records, owner)) => {
             let names = [Some(domain.clone()), owner.to_domain().filter(|owner| owner != domain)];
@@ -71,8 +73,13 @@ pub async fn hosts(
 }
 
 /// The MX records, where they stand, and how far they are proven. What cannot be proven is asked for once more without
-/// proof: whether that is good enough is decided host by host, by their TLSA records.
-async fn look(name: &DnsName, dns: &dyn Resolver, ask: Ask) -> (Result<(Vec<Mx>, DnsName), DnsError>, Known) {
+/// proof where there can be none (RFC 7672 §2.2.1).
+async fn look(
+    name: &DnsName,
+    dns: &dyn Resolver,
+    ask: Ask,
+    validation: &Validation,
+) -> (Result<(Vec<Mx>, DnsName), DnsError>, Known) {
     let mut known = Known::Open;
     let mut answer = None;
     if ask == Ask::Proven {
@@ -81,6 +88,8 @@ async fn look(name: &DnsName, dns: &dyn Resolver, ask: Ask) -> (Result<(Vec<Mx>,
         if is_answer && reply.security != Security::Bogus {
             known = if reply.security == Security::Secure { Known::Proven } else { Known::Open };
             answer = Some(reply.answer);
+        } else if validation.doubt(name, dns).await == Doubt::Serious {
+            return (reply.answer.and_then(|_| Err(unproven())), known);
         }
     }
     let answer = match answer {
@@ -96,6 +105,11 @@ async fn look(name: &DnsName, dns: &dyn Resolver, ask: Ask) -> (Result<(Vec<Mx>,
         Ok((found, records.owner))
     });
     (read, known)
+}
+
+/// Records that should be signed and are not.
+fn unproven() -> DnsError {
+    DnsError::Trouble("the DNSSEC signatures are wrong or missing".to_owned())
 }
 
 fn read_mx(data: Data) -> Option<Mx> {
@@ -208,7 +222,7 @@ mod tests {
 
     async fn ask(world: &world::World, domain: &str) -> String {
         let (domain, us) = (Domain::parse(domain).unwrap(), Domain::parse("us.ex").unwrap());
-        match hosts(&domain, &us, world.dns.as_ref(), world.random.as_ref(), Ask::Plain).await {
+        match hosts(&domain, &us, world, Ask::Plain, &Validation::default()).await {
             Err(reply) => format!("{} {}", reply.code, reply.status.unwrap()),
             Ok(hop) => hop.hosts.iter().map(Domain::to_string).collect::<Vec<_>>().join(" "),
         }
@@ -240,7 +254,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_proven_of_the_hosts() {
         const SIGNED: &str = "
-            good.ex   SECURE
+            ex        SECURE
+            open.ex   INSECURE
             good.ex   MX 10 mx.open.ex
             alias.good.ex CNAME good.ex
             bare.good.ex A 192.0.2.1
@@ -248,6 +263,8 @@ mod tests {
             bad.ex    BOGUS
             bad.ex    MX 10 mx.open.ex
             bad.ex    A 192.0.2.1
+            odd.open.ex BOGUS
+            odd.open.ex MX 10 mx.open.ex
         ";
         let world = world::fake::world_with(1, SIGNED).unwrap();
         let us = Domain::parse("us.ex").unwrap();
@@ -257,13 +274,19 @@ mod tests {
             ("alias.good.ex", Ask::Proven, "mx.open.ex Proven alias.good.ex good.ex"),
             ("bare.good.ex", Ask::Proven, "bare.good.ex Certain bare.good.ex"),
             ("open.ex", Ask::Proven, "mx.open.ex Open open.ex"),
-            ("bad.ex", Ask::Proven, "mx.open.ex Open bad.ex"),
+            ("bad.ex", Ask::Proven, "451 4.4.3"),
+            ("bad.ex", Ask::Plain, "mx.open.ex Open bad.ex"),
+            // Validation fails for a zone that is not signed at all.
+            ("odd.open.ex", Ask::Proven, "mx.open.ex Open odd.open.ex"),
             ("[192.0.2.5]", Ask::Proven, "[192.0.2.5] Certain [192.0.2.5]"),
         ] {
             let name = Domain::parse(domain).unwrap();
-            let hop = hosts(&name, &us, world.dns.as_ref(), world.random.as_ref(), ask).await.unwrap();
+            let hop = hosts(&name, &us, &world, ask, &Validation::default()).await;
             let words = |list: &[Domain]| list.iter().map(Domain::to_string).collect::<Vec<_>>().join(" ");
-            let got = format!("{} {:?} {}", words(&hop.hosts), hop.known, words(&hop.names));
+            let got = match hop {
+                Ok(hop) => format!("{} {:?} {}", words(&hop.hosts), hop.known, words(&hop.names)),
+                Err(reply) => format!("{} {}", reply.code, reply.status.unwrap()),
+            };
             assert_eq!(got, want, "{domain} {ask:?}");
         }
     }

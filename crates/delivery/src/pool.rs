@@ -5,9 +5,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// Most transactions over one connection.
 pub(crate) const USES_MAX: u32 = 100;
+/// Oldest connection that is used once more. What a host must show is judged when a connection is made: after this time a policy
+/// or a TLSA record that has appeared since holds for the next message.
+const LIFE_MAX: Duration = Duration::from_secs(60);
 /// Most idle connections in all.
 const IDLE_MAX: usize = 50;
 /// Most idle connections to one destination.
@@ -20,6 +24,18 @@ const FAREWELL_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Kept {
     pub link: Box<Link>,
     pub uses: u32,
+    since: Instant,
+}
+
+impl Kept {
+    /// A connection that was just made.
+    pub(crate) fn fresh(link: Link) -> Self {
+        Self { link: Box::new(link), uses: 0, since: Instant::now() }
+    }
+
+    fn is_old(&self) -> bool {
+        self.since.elapsed() >= LIFE_MAX
+    }
 }
 
 /// Idle connections by destination. Cloning is cheap; clones share them.
@@ -38,6 +54,16 @@ struct Shelf {
 impl Pool {
     /// The connection to this destination that was used last, if there is one.
     pub(crate) fn take(&self, destination: &str) -> Option<Kept> {
+        loop {
+            let mut kept = self.take_any(destination)?;
+            if !kept.is_old() {
+                return Some(kept);
+            }
+            tokio::spawn(async move { kept.link.quit().await });
+        }
+    }
+
+    fn take_any(&self, destination: &str) -> Option<Kept> {
         let mut shelf = self.lock();
         let links = shelf.idle.get_mut(destination)?;
         let kept = links.pop().map(|(_, kept)| kept);
@@ -50,8 +76,8 @@ impl Pool {
 
     /// Keeps a connection for a while, then says QUIT. One too many is ended at once.
     pub(crate) fn put(&self, destination: &str, kept: Kept, stay: Duration) {
-        let placed =
-            if stay.is_zero() || kept.uses >= USES_MAX { Err(kept) } else { self.shelve(destination, kept) };
+        let is_done = stay.is_zero() || kept.uses >= USES_MAX || kept.is_old();
+        let placed = if is_done { Err(kept) } else { self.shelve(destination, kept) };
         let (pool, destination) = (self.clone(), destination.to_owned());
         match placed {
             Ok(number) => {

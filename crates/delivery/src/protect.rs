@@ -5,13 +5,13 @@ use crate::attempt::Courier;
 use crate::config::{Security, Smarthost};
 use crate::dane::{self, Found};
 use crate::mx::{self, Ask, Hop};
-use crate::sts::Looked;
+use crate::sts::{Looked, Lost};
 use crate::tell::Told;
 use crate::tls_policy::{
     self, Demand, Inputs, Known, Minimum, Names, Proof, Refusal, Sts, Tlsa, Trusted, Wish,
 };
 use crate::work::{Work, no_tls};
-use mail::{Domain, Reply, TlsWhy};
+use mail::{Domain, Reply, Status, TlsWhy};
 use net::dane::usable;
 use net::{BesideDane, ClientTls};
 use policy::mtasts::{HostPattern, Mode, StsPolicy};
@@ -109,10 +109,10 @@ impl Courier {
             true => Ask::Proven,
             false => Ask::Plain,
         };
-        let hop = mx::hosts(work.domain, &self.us, world.dns.as_ref(), world.random.as_ref(), ask).await?;
+        let hop = mx::hosts(work.domain, &self.us, world, ask, &self.validation).await?;
         let (minimum, trusted) = self.config.tls.of(work.domain);
         let looked = match &self.sts {
-            Some(sts) if work.wish != Wish::NotRequired => sts.look(work.domain).await,
+            Some(sts) if work.wish != Wish::NotRequired => sts.look(work.domain).await.map_err(unreadable)?,
             _ => Looked::default(),
         };
         if let Some(trouble) = &looked.trouble {
@@ -129,7 +129,7 @@ impl Courier {
         let wants_dane = self.config.tls.dane && work.wish != Wish::NotRequired;
         let (addresses, found) = match wants_dane {
             true => {
-                let facts = dane::look_up(host, way.port, self.world.dns.as_ref()).await;
+                let facts = dane::look_up(host, way.port, self.world.dns.as_ref(), &self.validation).await;
                 (mx::understand(host, facts.addresses), facts.tlsa)
             }
             false => (mx::addresses(host, self.world.dns.as_ref()).await, Found::None),
@@ -205,6 +205,12 @@ impl Courier {
         };
         Ok(Protection { start: Start::OnOffer, proof, tls, name, why, told: None })
     }
+}
+
+/// A policy is kept, and what it demands is not known.
+fn unreadable(lost: Lost) -> Reply {
+    let text = format!("The MTA-STS policy that is kept for {} cannot be read: {}", lost.domain, lost.why);
+    Reply::new(451, Status::transient(7, 5), text)
 }
 
 fn tls_name(host: &Domain) -> String {

@@ -41,6 +41,17 @@ pub enum StsTrouble {
     Invalid(String),
 }
 
+impl StsTrouble {
+    /// What others are told of it: in words of ours, for what their servers and those on the way said is nobody else's business.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Fetch(_) => "the policy could not be fetched",
+            Self::Certificate(_) => "the certificate of the web server is not good for its name",
+            Self::Invalid(_) => "the policy makes no sense",
+        }
+    }
+}
+
 impl fmt::Display for StsTrouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -78,6 +89,9 @@ pub async fn fetch(fetcher: &Fetcher, domain: &Domain, port: u16) -> Result<(Sts
     Ok((policy, String::from_utf8_lossy(&response.body).into_owned()))
 }
 
+/// A policy, as it is kept and as it is understood.
+type Fetched = Result<(StsPolicyRow, StsPolicy), StsTrouble>;
+
 /// A policy that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
@@ -92,6 +106,30 @@ pub(crate) struct Looked {
     pub policy: Option<Arc<Held>>,
     /// There should be one, or a newer one.
     pub trouble: Option<StsTrouble>,
+}
+
+/// A policy is kept that still holds, and cannot be read: what it demands is not known.
+#[derive(Clone, Debug)]
+pub(crate) struct Lost {
+    pub domain: Domain,
+    pub why: String,
+}
+
+/// What is kept of a domain's policy.
+enum Kept {
+    Nothing,
+    Row(StsPolicyRow, StsPolicy),
+    /// It is there, but makes no sense any more; with the id that it had.
+    Damaged(String),
+}
+
+impl Kept {
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::Row(row, _) => Some(&row.version),
+            Self::Nothing | Self::Damaged(_) => None,
+        }
+    }
 }
 
 /// All policies that are known.
@@ -111,39 +149,54 @@ impl StsPolicies {
         Self { store, world, fetcher, port, failures: Mutex::default(), fetching: Mutex::default() }
     }
 
-    /// The policy that holds for a domain now; a newer one is fetched if its record names one.
-    pub(crate) async fn look(&self, domain: &Domain) -> Looked {
+    /// The policy that holds for a domain now; a newer one is fetched if its record names one, and so is one that was damaged.
+    /// Where one is kept and cannot be had, nothing may be sent: it would be sent without the protection.
+    pub(crate) async fn look(&self, domain: &Domain) -> Result<Looked, Lost> {
         if domain.literal().is_some() {
-            return Looked::default();
+            return Ok(Looked::default());
         }
         let announced = match self.world.dns.txt(&mtasts::record_name(domain)).await {
             Ok(texts) => mtasts::record_id(&texts),
             Err(DnsError::NoName | DnsError::NoRecord | DnsError::Trouble(_)) => None,
         };
-        let kept = self.kept(domain).await;
-        let newer = announced.filter(|id| kept.as_ref().is_none_or(|kept| kept.version != *id));
-        let Some(id) = newer else { return self.held(kept, None).await };
-        match self.renew(domain, &id).await {
-            Ok(row) => self.held(Some(row), None).await,
-            Err(trouble) => self.held(kept, Some(trouble)).await,
+        let kept = self.kept(domain).await?;
+        let wanted = match &kept {
+            Kept::Damaged(id) => Some(announced.unwrap_or_else(|| id.clone())),
+            kept => announced.filter(|id| kept.id() != Some(id)),
+        };
+        let Some(id) = wanted else { return Ok(self.held(kept, None).await) };
+        match (self.renew(domain, &id).await?, kept) {
+            (Ok((row, policy)), _) => Ok(self.held(Kept::Row(row, policy), None).await),
+            (Err(trouble), Kept::Damaged(_)) => {
+                let why = format!("it is damaged, and cannot be fetched: {trouble}");
+                Err(Lost { domain: domain.clone(), why })
+            }
+            (Err(trouble), kept) => Ok(self.held(kept, Some(trouble)).await),
         }
     }
 
-    async fn held(&self, row: Option<StsPolicyRow>, trouble: Option<StsTrouble>) -> Looked {
-        let Some(row) = row else { return Looked { policy: None, trouble } };
+    async fn held(&self, kept: Kept, trouble: Option<StsTrouble>) -> Looked {
+        let Kept::Row(row, policy) = kept else { return Looked { policy: None, trouble } };
         self.note_use(&row).await;
-        let policy = StsPolicy::parse(row.policy.as_bytes()).ok().filter(|policy| policy.mode != Mode::None);
+        let policy = Some(policy).filter(|policy| policy.mode != Mode::None);
         let policy = policy.map(|policy| Arc::new(Held { policy, text: row.policy }));
         Looked { policy, trouble }
     }
 
     /// What is kept and has not expired.
-    async fn kept(&self, domain: &Domain) -> Option<StsPolicyRow> {
-        match self.store.sts_policy(domain.as_str()).await {
-            Ok(row) => row.filter(|row| row.expires > self.world.clock.unix()),
+    async fn kept(&self, domain: &Domain) -> Result<Kept, Lost> {
+        let row = self.store.sts_policy(domain.as_str()).await.map_err(|error| {
+            warn!(%domain, %error, "the MTA-STS policy that is kept cannot be read");
+            Lost { domain: domain.clone(), why: error.to_string() }
+        })?;
+        let Some(row) = row.filter(|row| row.expires > self.world.clock.unix()) else {
+            return Ok(Kept::Nothing);
+        };
+        match StsPolicy::parse(row.policy.as_bytes()) {
+            Ok(policy) => Ok(Kept::Row(row, policy)),
             Err(error) => {
-                warn!(%domain, %error, "the MTA-STS policy that is kept cannot be read");
-                None
+                warn!(%domain, %error, "the MTA-STS policy that is kept is damaged; it is fetched anew");
+                Ok(Kept::Damaged(row.version))
             }
         }
     }
@@ -159,16 +212,17 @@ impl StsPolicies {
     }
 
     /// Fetches the policy that a record names by `id`, unless that has just failed or somebody else has done it.
-    async fn renew(&self, domain: &Domain, id: &str) -> Result<StsPolicyRow, StsTrouble> {
+    async fn renew(&self, domain: &Domain, id: &str) -> Result<Fetched, Lost> {
         let turn = lock(&self.fetching).entry(domain.clone()).or_default().clone();
         let done = {
             let _turn = turn.lock().await;
             match self.kept(domain).await {
-                Some(kept) if kept.version == id => Ok(kept),
-                _ => match self.recent_failure(domain, id) {
-                    Some(trouble) => Err(trouble),
-                    None => self.fetch_and_keep(domain, id).await,
+                Ok(Kept::Row(row, policy)) if row.version == id => Ok(Ok((row, policy))),
+                Ok(_) => match self.recent_failure(domain, id) {
+                    Some(trouble) => Ok(Err(trouble)),
+                    None => Ok(self.fetch_and_keep(domain, id).await),
                 },
+                Err(lost) => Err(lost),
             }
         };
         let mut fetching = lock(&self.fetching);
@@ -179,7 +233,7 @@ impl StsPolicies {
         done
     }
 
-    async fn fetch_and_keep(&self, domain: &Domain, id: &str) -> Result<StsPolicyRow, StsTrouble> {
+    async fn fetch_and_keep(&self, domain: &Domain, id: &str) -> Fetched {
         let fetched = fetch(&self.fetcher, domain, self.port).await;
         let now = self.world.clock.unix();
         let (policy, text) = match fetched {
@@ -204,7 +258,7 @@ impl StsPolicies {
         if let Err(error) = self.store.keep_sts_policy(row.clone()).await {
             warn!(%domain, %error, "an MTA-STS policy cannot be kept");
         }
-        Ok(row)
+        Ok((row, policy))
     }
 
     fn recent_failure(&self, domain: &Domain, id: &str) -> Option<StsTrouble> {

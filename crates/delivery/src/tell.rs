@@ -74,7 +74,7 @@ impl Courier {
             Ok(link) => {
                 told.known.map(|(kind, reason)| (kind, reason.to_owned())).or_else(|| of_link(link, told))
             }
-            Err(OpenError::Handshake { reply, fault }) => Some(of_fault(*fault, &reply.text)),
+            Err(OpenError::Handshake { fault, .. }) => Some(of_fault(*fault)),
             Err(OpenError::NoTls(_)) => Some((FailureKind::StarttlsNotSupported, String::new())),
             Err(OpenError::Unreachable(_) | OpenError::Refused(_) | OpenError::Unfit(_)) => return,
         };
@@ -120,7 +120,7 @@ impl Courier {
             StsTrouble::Invalid(_) => FailureKind::StsPolicyInvalid,
         };
         let applied = Arc::new(Applied::sts(work.domain, "", Vec::new()));
-        let (host, reason) = (String::new(), trouble.to_string());
+        let (host, reason) = (String::new(), trouble.reason().to_owned());
         let failure = Failure { kind, host, sending: None, receiving: None, reason };
         self.seen.count(work.domain, &applied, Some(failure), self.world.clock.unix());
     }
@@ -131,17 +131,18 @@ fn of_link(link: &Link, told: &Told) -> Option<(FailureKind, String)> {
     if link.tls().level == TlsLevel::Clear {
         return Some((FailureKind::StarttlsNotSupported, String::new()));
     }
-    let (fault, text) = link.fault()?;
-    told.applied.wants_certificate().then(|| of_fault(fault, text))
+    let fault = link.fault()?;
+    told.applied.wants_certificate().then(|| of_fault(fault))
 }
 
-fn of_fault(fault: TlsFault, text: &str) -> (FailureKind, String) {
-    let kind = match fault {
-        TlsFault::Name => FailureKind::CertificateHostMismatch,
-        TlsFault::Expired => FailureKind::CertificateExpired,
-        TlsFault::Untrusted => FailureKind::CertificateNotTrusted,
-        TlsFault::Tlsa => return (FailureKind::ValidationFailure, TLSA_MISMATCH.to_owned()),
-        TlsFault::Other => FailureKind::ValidationFailure,
+/// The kind says it all; what the other side said is not repeated to whoever gets the report.
+fn of_fault(fault: TlsFault) -> (FailureKind, String) {
+    let (kind, reason) = match fault {
+        TlsFault::Name => (FailureKind::CertificateHostMismatch, ""),
+        TlsFault::Expired => (FailureKind::CertificateExpired, ""),
+        TlsFault::Untrusted => (FailureKind::CertificateNotTrusted, ""),
+        TlsFault::Tlsa => (FailureKind::ValidationFailure, TLSA_MISMATCH),
+        TlsFault::Other => (FailureKind::ValidationFailure, "the TLS handshake failed"),
     };
-    (kind, text.to_owned())
+    (kind, reason.to_owned())
 }

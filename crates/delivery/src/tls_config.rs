@@ -1,8 +1,9 @@
 //! The `delivery { tls { … } }` node: how the way to other servers is protected, for all and for single destinations.
 
 use crate::tls_policy::Minimum;
-use config::{Arg, Section};
+use config::{Arg, Network, Section};
 use mail::Domain;
+use net::Reach;
 use policy::mtasts::HostPattern;
 use std::fmt;
 
@@ -17,12 +18,21 @@ pub struct TlsConfig {
     pub mta_sts: bool,
     /// Where the web servers with the policies listen.
     pub policy_port: u16,
+    /// Networks besides the public Internet in which web servers of others may be asked.
+    pub private_networks: Vec<Network>,
     pub destinations: Vec<Destination>,
 }
 
 impl Default for TlsConfig {
     fn default() -> Self {
-        Self { minimum: Minimum::None, dane: true, mta_sts: true, policy_port: 443, destinations: Vec::new() }
+        Self {
+            minimum: Minimum::None,
+            dane: true,
+            mta_sts: true,
+            policy_port: 443,
+            private_networks: Vec::new(),
+            destinations: Vec::new(),
+        }
     }
 }
 
@@ -71,6 +81,11 @@ impl fmt::Display for Domains {
 }
 
 impl TlsConfig {
+    /// Where web servers of others may be asked at this port.
+    pub fn reach(&self, port: u16) -> Reach {
+        Reach { also: self.private_networks.clone(), port }
+    }
+
     /// What holds for a destination: the entry that fits most closely, or what holds for all.
     pub fn of(&self, domain: &Domain) -> (Minimum, &[HostPattern]) {
         let fits = self.destinations.iter().filter_map(|destination| {
@@ -108,6 +123,14 @@ pub fn decode(section: &mut Section<'_>) -> TlsConfig {
             .count("policy-port", "Port of the web servers that publish MTA-STS policies.")
             .within(1..=u16::MAX)
             .or(usual.policy_port),
+        private_networks: section
+            .parsed(
+                "private-networks",
+                "an address or a network",
+                Network::parse,
+                "Networks besides the public Internet in which others may have the web servers with their policies, and those for TLS reports; may repeat.",
+            )
+            .many(),
         destinations: section.each("destination", "What holds for some destinations.", decode_destination),
     }
 }
@@ -156,7 +179,7 @@ mod tests {
         let config = read(
             r#"tls {
                 minimum "encrypted"
-                dane #false; mta-sts #false; policy-port 8443
+                dane #false; mta-sts #false; policy-port 8443; private-networks "10.0.0.0/8"
                 destination "bank.example" "*.gov.example" { mx "*.mail.example" }
                 destination "*.example" minimum="none"
                 destination "old.gov.example" minimum="encrypted"

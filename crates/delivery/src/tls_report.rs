@@ -8,12 +8,12 @@ use mail::mime::decode::to_base64;
 use mail::{
     Address, Blob, Domain, Envelope, Mail, MailParams, Message, Notify, Recipient, ReversePath, date,
 };
-use net::{FetchLimits, Fetcher, Request, Url};
+use net::{FetchError, FetchLimits, Fetcher, Reach, Request, Url};
 use policy::report::compose::{from_text, gzip};
 use policy::tlsrpt::{self, Applied, Counted, Destination, Failure, Owed};
 use std::collections::HashSet;
 use std::time::Duration;
-use storage::{Folder, Store, TlsDue, TlsSeen};
+use storage::{Store, TlsDue, TlsSeen};
 use tracing::{debug, info, warn};
 use world::url::Host;
 use world::{DnsError, World};
@@ -43,6 +43,8 @@ pub struct Reporter {
     pub organization: Option<String>,
     /// Where people can ask; without it, the postmaster of the domain.
     pub contact: Option<Address>,
+    /// Where reports may be sent by POST.
+    pub reach: Reach,
 }
 
 /// Sends what is owed.
@@ -186,7 +188,8 @@ impl TlsReportSender {
         };
         let limits = FetchLimits { time: POST_TIME_MAX, octets: ANSWER_MAX };
         let request = Request::post(parsed, GZIP, ready.file.clone());
-        match self.fetcher.fetch(&request, limits).await {
+        // A public name may lead to machines of our own network as well.
+        match self.fetcher.within(ready.reporter.reach.clone()).fetch(&request, limits).await {
             Ok(response) if (200..300).contains(&response.status) => {
                 info!(%domain, url, "a TLS report was sent");
                 Fate::Done
@@ -194,6 +197,10 @@ impl TlsReportSender {
             Ok(response) => {
                 info!(%domain, url, status = response.status, "a TLS report was refused");
                 if (400..500).contains(&response.status) { Fate::Done } else { Fate::Later }
+            }
+            Err(FetchError::OutOfReach) => {
+                info!(%domain, url, "a TLS report is not sent: no public web server has this address");
+                Fate::Done
             }
             Err(error) => {
                 info!(%domain, url, %error, "a TLS report could not be sent");
@@ -212,8 +219,7 @@ impl TlsReportSender {
         }
         let envelope =
             Envelope { from: ReversePath::Null, params: MailParams::default(), recipients: vec![recipient] };
-        let arrival =
-            Arrival { id: mail_id.clone(), folder: Folder::Inbox, authorship: policy::Authorship::Own };
+        let arrival = Arrival::own(mail_id.as_str());
         let domain = ready.domain;
         match self.intake.accept(Mail { envelope, message }, arrival).await {
             Ok(_) => {

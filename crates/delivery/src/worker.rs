@@ -6,6 +6,7 @@ use crate::equip::courier;
 use crate::intake::Intake;
 use crate::job::{Cut, Job, LEASE, Ran};
 use crate::lanes::{Again, Contact, Lanes, Turn};
+use crate::proven::Validation;
 use crate::sts::REFRESH_PERIOD;
 use mail::Domain;
 use net::TlsError;
@@ -50,12 +51,14 @@ pub struct Handle {
     intake: Intake,
     store: Store,
     world: World,
+    /// What was proven counts for all options.
+    validation: Arc<Validation>,
 }
 
 impl Handle {
     /// New options, for attempts from now on. On an error the old ones stay.
     pub fn set_config(&self, config: Config) -> Result<(), TlsError> {
-        let courier = courier(config, &self.intake, &self.store, &self.world)?;
+        let courier = courier(config, &self.intake, &self.store, &self.world, &self.validation)?;
         self.courier.send_replace(Arc::new(courier));
         Ok(())
     }
@@ -64,10 +67,16 @@ impl Handle {
 impl Worker {
     /// A worker that sends under these options. Fails if `ca-file` cannot be used.
     pub fn new(config: Config, intake: Intake, store: Store, world: World) -> Result<Self, TlsError> {
-        let courier = courier(config, &intake, &store, &world)?;
+        let validation = Arc::new(Validation::default());
+        let courier = courier(config, &intake, &store, &world, &validation)?;
         let (sender, receiver) = watch::channel(Arc::new(courier));
-        let handle =
-            Handle { courier: sender, intake: intake.clone(), store: store.clone(), world: world.clone() };
+        let handle = Handle {
+            courier: sender,
+            intake: intake.clone(),
+            store: store.clone(),
+            world: world.clone(),
+            validation,
+        };
         Ok(Self { intake, store, world, config: receiver, handle })
     }
 

@@ -117,6 +117,7 @@ impl Running {
             place.set(resolver);
         }
         self.store().set_configured_quota(new.storage.quota);
+        self.store().set_configured_sending(new.storage.sending);
         self.intake.set_signer(signer);
         self.intake.set_sealing(new.dkim.seal);
         self.intake.set_reports(Some(report_reader(&new, self.store(), self.world())));
@@ -277,11 +278,15 @@ fn refuse_what_needs_a_restart(old: &Config, new: &Config) -> Result<(), Refused
     }
 }
 
+/// Where reports are sent by POST.
+const HTTPS: u16 = 443;
+
 /// Who tells others how connections to them fared.
 pub(crate) fn reporter(config: &Config) -> Reporter {
     Reporter {
         domain: config.domains.first().unwrap_or(&config.hostname).clone(),
         organization: config.reports.organization.clone(),
         contact: config.reports.contact.clone(),
+        reach: config.delivery.tls.reach(HTTPS),
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::client_tls::ClientTls;
 use crate::connect::{ConnectError, Connector};
+use crate::public::Reach;
 use crate::tls::TlsError;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -126,6 +127,8 @@ pub enum FetchError {
     Dns(DnsError),
     Connect(ConnectError),
     Tls(TlsError),
+    /// The name leads to no address that may be asked, or the port is not one of theirs.
+    OutOfReach,
     /// What came is no HTTP, or ended too early.
     Broken(String),
     /// The answer is longer than this many octets.
@@ -140,6 +143,7 @@ impl fmt::Display for FetchError {
             Self::Dns(error) => error.fmt(f),
             Self::Connect(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
+            Self::OutOfReach => f.write_str("it is not on the public Internet, or at another port"),
             Self::TooLong(octets) => write!(f, "the answer is longer than {octets} octets"),
             Self::TimedOut(after) => write!(f, "no answer within {} s", after.as_secs_f32()),
         }
@@ -154,12 +158,20 @@ pub struct Fetcher {
     resolver: Arc<dyn Resolver>,
     connector: Connector,
     tls: ClientTls,
+    /// `None`: every address may be asked.
+    reach: Option<Reach>,
 }
 
 impl Fetcher {
     /// `tls` must be [`ClientTls::authenticated`]: what `https` says is only worth its certificate.
     pub fn new(resolver: Arc<dyn Resolver>, connector: Connector, tls: ClientTls) -> Self {
-        Self { resolver, connector, tls }
+        Self { resolver, connector, tls, reach: None }
+    }
+
+    /// For names that strangers choose: only these addresses and ports are asked.
+    #[must_use]
+    pub fn within(&self, reach: Reach) -> Self {
+        Self { reach: Some(reach), ..self.clone() }
     }
 
     /// Asks, and gives whatever was answered, redirects included: they are never followed.
@@ -202,8 +214,12 @@ impl Fetcher {
             }
             Host::Name(name) => self.resolver.addresses(name).await.map_err(FetchError::Dns)?,
         };
+        let is_allowed = |ip: &IpAddr| self.reach.as_ref().is_none_or(|reach| reach.allows(*ip, url.port()));
         let mut last = FetchError::Dns(DnsError::NoRecord);
-        for ip in addresses.into_iter().take(ADDRESSES_MAX) {
+        if !addresses.is_empty() && !addresses.iter().any(is_allowed) {
+            return Err(FetchError::OutOfReach);
+        }
+        for ip in addresses.into_iter().filter(is_allowed).take(ADDRESSES_MAX) {
             match self.connector.stream(SocketAddr::new(ip, url.port())).await {
                 Ok(stream) => return Ok((ip, stream)),
                 Err(error) => last = FetchError::Connect(error),

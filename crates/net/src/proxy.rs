@@ -141,6 +141,15 @@ async fn read(stream: &mut TcpStream) -> Result<Header, Trouble> {
     }
 }
 
+/// What a whole header says, for tests of whoever writes one.
+#[cfg(test)]
+pub(crate) fn read_all(octets: &[u8]) -> Option<Header> {
+    match take(octets) {
+        Taken::Whole(header, length) if length == octets.len() => Some(header),
+        _ => None,
+    }
+}
+
 fn take(octets: &[u8]) -> Taken {
     let begun = octets.len().min(SIGNATURE.len());
     if octets[..begun] == SIGNATURE[..begun] && !octets.is_empty() {

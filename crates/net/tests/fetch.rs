@@ -192,3 +192,23 @@ async fn a_certificate_has_to_fit() {
         assert!(matches!(error, FetchError::Tls(_)), "{host}: {error}");
     }
 }
+
+/// A name that somebody else has chosen leads nowhere but to the public Internet.
+#[tokio::test]
+async fn names_of_strangers_do_not_lead_inside() {
+    let (address, task) = clear("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let world = outside("inside.ex A 127.0.0.1\nmixed.ex A 10.0.0.1\nmixed.ex A 127.0.0.1\nnone.ex TXT x\n");
+    let fetcher = fetcher(&world, &Roots::WebPki);
+    let ask = async |host: &str, also: &[&str]| {
+        let also = also.iter().map(|network| config::Network::parse(network).unwrap()).collect();
+        let url = Url::parse(&format!("http://{host}:{}/", address.port())).unwrap();
+        fetcher.within(net::Reach { also, port: address.port() }).fetch(&Request::get(url), LIMITS).await
+    };
+    for host in ["inside.ex", "mixed.ex", "localhost", "127.0.0.1", "[::1]"] {
+        let error = ask(host, &["192.0.2.0/24"]).await.unwrap_err();
+        assert!(matches!(error, FetchError::OutOfReach), "{host}: {error}");
+    }
+    assert!(matches!(ask("none.ex", &[]).await, Err(FetchError::Dns(_))));
+    assert_eq!(ask("mixed.ex", &["127.0.0.0/8"]).await.unwrap().status, 200);
+    assert!(task.await.unwrap().starts_with("GET / "));
+}

@@ -262,7 +262,7 @@ mod tests {
             let reply = dns.tlsa(&DnsName::parse(name).unwrap()).await;
             format!("{}: {:?}", reply.security, reply.answer.map(|records| records.data.len()))
         };
-        assert_eq!(tlsa("a.forged.signed.example").await, "unchecked: Err(NoName)");
+        assert!(tlsa("a.forged.signed.example").await.starts_with("bogus: Err(Trouble"));
         assert!(tlsa("_25._tcp.mx.forged.signed.example").await.starts_with("bogus: Err(Trouble"));
         assert_eq!(tlsa("_25._tcp.signed.example").await, "secure: Ok(1)");
         let half = dns.families(&DnsName::parse("half.signed.example").unwrap(), Proof::Wanted).await;

@@ -214,23 +214,9 @@ pub trait Resolver: Send + Sync {
         })
     }
 
-    /// The TLSA records of a name, proven (RFC 7672 §2.2).
-    ///
-    /// Validation fails now and then for a zone that is not signed at all. A bogus answer therefore only counts where an
-    /// unproven look-up finds TLSA records; where it finds none, there are none, [`Security::Unchecked`].
+    /// The TLSA records of a name, proven (RFC 7672 §2.2). A bogus answer is none: whether it counts is the asker's business.
     fn tlsa<'a>(&'a self, name: &'a DnsName) -> Asking<'a, Reply> {
-        Box::pin(async move {
-            let reply = self.ask(name, Kind::Tlsa, Proof::Wanted).await;
-            if reply.security != Security::Bogus {
-                return reply;
-            }
-            match self.ask(name, Kind::Tlsa, Proof::Usual).await.answer {
-                Err(error @ (DnsError::NoName | DnsError::NoRecord)) => {
-                    Reply::failed(error, Security::Unchecked)
-                }
-                _ => reply,
-            }
-        })
+        self.ask(name, Kind::Tlsa, Proof::Wanted)
     }
 
     /// Names of an address (PTR), without those that are no domain names.

@@ -5,6 +5,7 @@ mod fake_mx;
 mod hosts;
 mod house;
 mod owed;
+mod policies;
 mod relay;
 mod tls_reports;
 mod turns;
@@ -353,7 +354,15 @@ fn by_relay(relay: &Relay, house: &House, host: &str, security: Security, passwo
     std::fs::write(&password_file, password).unwrap();
     let login = Some(Login { user: "me".into(), password_file });
     let (port, protocol) = (relay.address.port(), Protocol::Smtp);
-    let smarthost = Smarthost { host: domain(host), port, security, login, protocol, socket: None };
+    let smarthost = Smarthost {
+        host: domain(host),
+        port,
+        security,
+        login,
+        protocol,
+        socket: None,
+        tells: delivery::config::Tells::Nobody,
+    };
     Config { smarthost: Some(smarthost), ca_file: Some(relay.ca.clone()), ..config(1) }
 }
 

@@ -24,7 +24,9 @@ fn sender(house: &House) -> TlsReportSender {
 
 fn count(house: &House, sending: Sending) {
     let organization = Some("Ours & Company".to_owned());
-    let reporter = Reporter { domain: domain("o.ex"), organization, contact: Some(address("ask@o.ex")) };
+    let reach = net::Reach { also: Vec::new(), port: 443 };
+    let contact = Some(address("ask@o.ex"));
+    let reporter = Reporter { domain: domain("o.ex"), organization, contact, reach };
     house.intake.counters().tls().set(sending, reporter);
 }
 
