@@ -44,6 +44,7 @@ impl Writer<'_> {
             to,
             now: self.world.clock.unix(),
             arrival: Some(about.arrived),
+            deliver_by: about.params.by.map(|by| about.arrived.saturating_add(by.seconds)),
             message_id: &self.world.random.word(MESSAGE_ID_LETTERS),
             envid: about.params.envid.as_deref(),
             queue_id: Some(about.mail_id),

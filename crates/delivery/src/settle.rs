@@ -8,8 +8,9 @@ use crate::local::Filed;
 use crate::refusal;
 use crate::schedule::{self, Fate, JITTER_STEPS, Past, Retry, Told};
 use crate::trail::Trail;
+use crate::work::ByPassed;
 use mail::dsn::{Action, Report};
-use mail::{Blob, Message, Notify, Reply, Status};
+use mail::{Blob, ByMode, Message, Notify, Reply, Status};
 use std::time::Duration;
 use storage::{Acceptance, Claim, JobRecipient, Next, Outcome, RecipientId, Settlement, Store, Verdict};
 use tracing::{error, info, warn};
@@ -190,8 +191,8 @@ fn action(
         schedule::Next::Done if tried.notify == NotifyPassed::Here => {
             notify.on_success().then(|| (Action::Delivered, tried.reply.status_or_general()))
         }
-        // RFC 2852 §4.1.4: whoever wants the way told.
-        schedule::Next::Done if notify != Notify::Never && claim.params.by.is_some_and(|by| by.trace) => {
+        // RFC 2852 §4.1.4: whoever wants the way told, and where nobody further on will tell that it is late.
+        schedule::Next::Done if notify != Notify::Never && tells_of_relay(claim, tried) => {
             Some((Action::Relayed, tried.reply.status_or_general()))
         }
         schedule::Next::Done if notify.on_success() && tried.notify.is_ours() => {
@@ -210,6 +211,12 @@ fn action(
         }
         _ => None,
     }
+}
+
+/// Whether the sender wants to hear that the message went on, for the sake of its time (RFC 2852 §4.1.4).
+fn tells_of_relay(claim: &Claim, tried: &Tried) -> bool {
+    let is_lost = |mode| mode == ByMode::Notify && tried.by == ByPassed::No;
+    claim.params.by.is_some_and(|by| by.trace || is_lost(by.mode))
 }
 
 /// What hosts have said of addresses, where that counts. Only words about the address itself count: a refusal of the sender or of the

@@ -114,6 +114,8 @@ pub struct Notice<'a> {
     pub now: i64,
     /// When the message came to us.
     pub arrival: Option<i64>,
+    /// By when it was to be delivered, where its sender had said so (RFC 2852 §5).
+    pub deliver_by: Option<i64>,
     /// The unique left side of the notice's own Message-ID; also its boundary, so it must not be guessable.
     pub message_id: &'a str,
     pub envid: Option<&'a str>,
@@ -249,8 +251,9 @@ fn status_part(notice: &Notice<'_>, utf8: bool) -> String {
         exact_field(&mut out, "Original-Envelope-Id", envid);
     }
     field(&mut out, "Reporting-MTA", &format!("dns; {}", notice.reporting_mta));
-    if let Some(at) = notice.arrival {
-        field(&mut out, "Arrival-Date", &date::print(at));
+    let dates = [("Arrival-Date", notice.arrival), ("Deliver-By-Date", notice.deliver_by)];
+    for (name, at) in dates.into_iter().filter_map(|(name, at)| Some((name, at?))) {
+        field(&mut out, name, &date::print(at));
     }
     for report in notice.recipients {
         out.push_str("\r\n");

@@ -49,6 +49,7 @@ fn compose_to(
         to: &to,
         now: 1_795_159_860,
         arrival: Some(1_795_159_800),
+        deliver_by: Some(1_795_160_400),
         message_id: "abcdefghijkl",
         envid: Some("QQ 314"),
         queue_id: Some("mnopqrstuvwx"),
@@ -107,6 +108,7 @@ fn a_failure_in_full() {
         Original-Envelope-Id: QQ 314\r\n\
         Reporting-MTA: dns; mx.here.test\r\n\
         Arrival-Date: Fri, 20 Nov 2026 07:30:00 +0000\r\n\
+        Deliver-By-Date: Fri, 20 Nov 2026 07:40:00 +0000\r\n\
         \r\n\
         Final-Recipient: rfc822; bob@there.test\r\n\
         Action: failed\r\n\

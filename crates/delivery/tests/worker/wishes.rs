@@ -8,7 +8,7 @@ use mail::{
     Blob, ByMode, DeliverBy, Envelope, Mail, MailParams, Message, Notify, Priority, Recipient, Release,
     ReversePath,
 };
-use storage::{FailingRule, Folder, QueueFilter};
+use storage::{FailingRule, QueueFilter};
 use world::Clock;
 
 const TEXT: &str = "Subject: hello\r\n\r\ntext\r\n";
@@ -18,7 +18,7 @@ async fn send(house: &House, to: &[&str], params: MailParams) -> String {
     let envelope = Envelope { from: ReversePath::Address(address("alice@o.ex")), params, recipients };
     let message = Message::new(Blob::from_bytes(TEXT.as_bytes()));
     let id = house.world.random.word(12);
-    let arrival = Arrival { id: id.clone(), folder: Folder::Inbox, authorship: policy::Authorship::Own };
+    let arrival = Arrival::own(id.as_str());
     house.intake.accept(Mail { envelope, message }, arrival).await.unwrap();
     id
 }
@@ -148,7 +148,10 @@ async fn who_promises_no_time_does_not_get_what_must_be_in_time() {
     house.queue_is(&[]).await;
     let mut notices = house.notices().await;
     notices.sort();
-    assert_eq!(notices, ["return@e.ex failed 5.3.3", "trace@e.ex relayed 2.0.0"]);
+    assert_eq!(
+        notices,
+        ["notify@e.ex relayed 2.0.0", "return@e.ex failed 5.3.3", "trace@e.ex relayed 2.0.0"]
+    );
     assert_eq!(mx.messages().len(), 2);
     house.stop().await;
 }
@@ -223,8 +226,7 @@ async fn success_of_what_is_filed_here_is_told() {
     let envelope =
         Envelope { from: ReversePath::Address(address("alice@o.ex")), params, recipients: vec![recipient] };
     let message = Message::new(Blob::from_bytes(TEXT.as_bytes()));
-    let arrival =
-        Arrival { id: "later".to_owned(), folder: Folder::Inbox, authorship: policy::Authorship::Own };
+    let arrival = Arrival::own("later");
     house.intake.accept(Mail { envelope, message }, arrival).await.unwrap();
     assert!(house.inbox().await.is_empty());
     house.clock.advance(std::time::Duration::from_secs(60));
