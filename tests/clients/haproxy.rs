@@ -30,6 +30,10 @@ impl Haproxy {
                 "listen {name}\n bind 127.0.0.1:{port}\n server maddy 127.0.0.1:{to} {send}\n"
             ));
         }
+        Self::run(dir, &text)
+    }
+
+    fn run(dir: TempDir, text: &str) -> Self {
         let file = dir.path().join("haproxy.cfg");
         fs::write(&file, text).unwrap();
         let child = Command::new("haproxy")
@@ -41,6 +45,48 @@ impl Haproxy {
             .spawn()
             .unwrap();
         Self { _dir: dir, child }
+    }
+}
+
+impl Haproxy {
+    /// Listens on 127.0.0.1 for connections that begin with a header, and passes on to `to` with one of its own.
+    fn between(port: u16, to: u16) -> Self {
+        let dir = TempDir::with_prefix("maddy-haproxy-").unwrap();
+        let text = format!(
+            "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
+             listen one\n bind 127.0.0.1:{port} accept-proxy\n server maddy 127.0.0.1:{to} send-proxy-v2\n"
+        );
+        Self::run(dir, &text)
+    }
+}
+
+/// HAProxy understands what we say of a client to a next host.
+#[test]
+fn haproxy_hears_who_the_client_is() {
+    if is_missing("haproxy_hears_who_the_client_is", "haproxy") {
+        return;
+    }
+    for version in ["proxy-v1", "proxy-v2"] {
+        let (port, listener) = (free_port(), free_port());
+        let mut behind = Setup::named("mx.other.test", &["other.test"]);
+        behind.account("bob@other.test");
+        behind.option(
+            "smtp",
+            &format!("listen \"127.0.0.1:{listener}\" {{ proxy {{ from \"127.0.0.1\"; }}; }}"),
+        );
+        let mut front = Setup::new();
+        front.config("aliases { \"out@example.org\" \"bob@other.test\"; }");
+        let to = format!("to \"127.0.0.1:{port}\" tls=\"none\" client=\"{version}\"");
+        front.option("delivery", &format!("route \"behind\" {{ recipients \"other.test\"; {to}; }}"));
+        let (front, behind) = (front.start(), behind.start());
+        let _haproxy = Haproxy::between(port, listener);
+        let mut client = Smtp::begin(Chat::connect_from(7, front.ports().smtp));
+        let text = message("eve@far.test", "out@example.org", "Through", "x");
+        client.deliver("eve@far.test", &["out@example.org"], &text);
+        let mut bob = behind.imap("bob@other.test");
+        bob.wait_messages("INBOX", 1);
+        let received = tests::field(&bob.text(1), "Received").unwrap();
+        assert!(received.contains("[127.0.0.7]"), "{version}: {received}");
     }
 }
 

@@ -142,6 +142,7 @@ virtual_mailbox_base = {dir}/mail
 virtual_mailbox_maps = inline:{{ bob@postfix.test=bob/, carol@postfix.test=carol/ }}
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
+smtpd_authorized_xclient_hosts = 127.0.0.0/8
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {chain}
 smtpd_tls_key_file = {key}
@@ -191,7 +192,10 @@ postlog unix-dgram n - n - 1 postlogd
 }
 
 fn start() -> (Daemon, Postfix) {
-    let setup = scene();
+    start_with(scene())
+}
+
+fn start_with(setup: Setup) -> (Daemon, Postfix) {
     setup.zone("postfix.test MX 10 mx.postfix.test");
     setup.zone(&format!("mx.postfix.test A {ADDRESS}"));
     let postfix = Postfix::start(&setup);
@@ -233,6 +237,34 @@ fn mail_goes_out_to_postfix_over_tls() {
         log.contains(" bdat=1 ").then_some(log)
     });
     assert!(!log.contains(" data="), "{log}");
+}
+
+/// Behind us, Postfix judges and logs the client that brought a message to us, over TLS and with a login.
+#[test]
+fn postfix_hears_by_xclient_who_the_client_is() {
+    if is_impossible("postfix_hears_by_xclient_who_the_client_is") {
+        return;
+    }
+    let mut setup = scene();
+    setup.option("smtp", "xclient-from \"127.0.0.1\"");
+    setup.config("aliases { \"out@example.org\" \"carol@postfix.test\"; }");
+    let port = setup.ports().remote;
+    let to = format!("to \"mx.postfix.test:{port}\" tls=\"opportunistic\" client=\"xclient\"");
+    setup.option("delivery", &format!("route \"behind\" {{ recipients \"postfix.test\"; {to}; }}"));
+    let (maddy, postfix) = start_with(setup);
+    let mut relay = maddy.smtp();
+    relay.command("XCLIENT ADDR=192.0.2.1 PORT=4711 HELO=far.test PROTO=ESMTP", "220*");
+    relay.command("EHLO far.test", "250*");
+    let text = tests::message("eve@remote.test", "out@example.org", "from afar", "x");
+    relay.deliver("eve@remote.test", &["out@example.org"], &text);
+    let mail = postfix.wait_mails("carol", 1).remove(0);
+    assert!(mail.contains("from far.test (unknown [192.0.2.1])"), "{mail}");
+    assert!(postfix.log().contains("client=unknown[192.0.2.1]"), "{}", postfix.log());
+
+    let text = tests::message("alice@example.org", "bob@postfix.test", "ours", "x");
+    sender(&maddy).deliver("alice@example.org", &["bob@postfix.test"], &text);
+    postfix.wait_mails("bob", 1);
+    assert!(postfix.log().contains("sasl_username=alice@example.org"), "{}", postfix.log());
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 mod sending;
 
-use crate::config::{Config, Protocol};
+use crate::config::{Config, Protocol, Tells};
 use crate::judge::{Said, Source};
 use crate::lanes::{Contact, Terms};
-use crate::link::{self, Link, OpenError, Place, credentials, unreachable};
+use crate::link::{self, Link, OpenError, Place, SpeaksFor, credentials, unreachable};
 use crate::mx;
 use crate::pace::{self, Pace};
 use crate::pool::{Kept, Pool};
 use crate::protect::{Plan, Protection, TlsChoice, Way};
+use crate::proven::Validation;
 use crate::route::Exit;
 use crate::schedule::Fate;
 use crate::sts::StsPolicies;
@@ -18,9 +19,11 @@ use crate::tls_seen::TlsCounters;
 use crate::trail::{Stop, Trail};
 use crate::unreachable::Unreachable;
 use crate::ways::{self as route, Ways};
+use crate::work::ByPassed;
 use crate::work::{Chunks, no_tls};
 pub(crate) use crate::work::{NotifyPassed, Tried, Work};
 use mail::{Domain, Recipient, Reply};
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use storage::Claim;
@@ -44,6 +47,8 @@ pub(crate) struct Courier {
     /// The name of this server in the DNS.
     pub us: Domain,
     pub pool: Pool,
+    /// Whether signatures of the DNS arrive.
+    pub validation: Arc<Validation>,
     pub unreachable: Unreachable,
     pub pace: Pace,
     pub ways: Ways,
@@ -67,6 +72,10 @@ impl Courier {
             Wish::Usual => {}
             Wish::Required => destination.push_str(" REQUIRETLS"),
             Wish::NotRequired => destination.push_str(" TLS-REQUIRED-NO"),
+        }
+        if let Some(next) = way.next.filter(|next| next.tells != Tells::Nobody) {
+            // A connection speaks for one client.
+            let _ = write!(destination, " {:?} {:?}", next.tells, work.client);
         }
         let mut attempt = Attempt {
             courier: self,
@@ -258,7 +267,7 @@ impl Attempt<'_> {
                     link.quit().await;
                     self.note(place, Said::ByUs(mx::loops(self.work.domain)));
                 }
-                Ok(link) => self.use_link(Kept { link: Box::new(link), uses: 0 }, Source::Fresh).await,
+                Ok(link) => self.use_link(Kept::fresh(link), Source::Fresh).await,
                 Err(said) => {
                     let said = self.softened(&place.host, said);
                     self.note(place, said);
@@ -322,8 +331,13 @@ impl Attempt<'_> {
         let login = credentials(self.way.next).await.map_err(Said::ByUs)?;
         let (connector, hello, login) = (self.way.connector, &courier.hello, login.as_ref());
         let protocol = self.way.next.map_or(Protocol::Smtp, |next| next.protocol);
+        let speaks_for = SpeaksFor {
+            tells: self.way.next.map_or(Tells::Nobody, |next| next.tells),
+            client: self.work.client,
+        };
         self.opened += 1;
-        let opened = Link::open(&link::Way { connector, hello, protection, login, protocol }, place).await;
+        let way = link::Way { connector, hello, protection, login, protocol, speaks_for };
+        let opened = Link::open(&way, place).await;
         if !matches!(opened, Err(OpenError::Unreachable(_))) {
             self.reached = Reached::Somebody;
         }
@@ -335,7 +349,7 @@ impl Attempt<'_> {
                 courier.world.meter.tls.add(Side::Out, TlsLevel::Failed);
                 self.opened += 1;
                 let protection = &protection.in_clear();
-                let way = link::Way { connector, hello, protection, login, protocol };
+                let way = link::Way { connector, hello, protection, login, protocol, speaks_for };
                 Link::open(&way, place).await.map_err(OpenError::said)
             }
             Err(error) => Err(self.failed(place, error)),
@@ -376,6 +390,7 @@ impl Attempt<'_> {
                 host: host.clone(),
                 reply: reply.clone(),
                 notify: NotifyPassed::No,
+                by: ByPassed::No,
                 tls: None,
             });
         }

@@ -232,6 +232,7 @@ impl Job {
             content: look.content,
             wish: look.wish,
             is_told: look.is_told,
+            client: claim.client.as_ref(),
         };
         let mut attempt = pin!(courier.attempt(&work, recipients, results, trail));
         let mut cut = self.cut.clone();

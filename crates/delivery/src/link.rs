@@ -1,10 +1,10 @@
 //! One connection to a mail host, ready for transactions: greeting, EHLO, TLS and login are behind it.
 
-use crate::config::Smarthost;
+use crate::config::{Smarthost, Tells};
 use crate::judge::Said;
 use crate::protect::{Protection, Start};
-use mail::{Domain, Message, Reply, Status, TlsLevel, TlsUsed, TlsWhy};
-use net::{Conn, Connector, Driven, Peer, TlsFault};
+use mail::{Client, Domain, Message, Reply, Status, TlsLevel, TlsUsed, TlsWhy};
+use net::{Conn, Connector, Driven, Peer, ProxiedClient, TlsFault};
 use smtp_proto::client::{
     Connection, Credentials, Event, Loss, Next, Options, Outcome, Protocol, Question, Report, Session, Stage,
     Timeouts, Transaction,
@@ -28,6 +28,15 @@ pub(crate) struct Way<'a> {
     pub protection: &'a Protection,
     pub login: Option<&'a Credentials>,
     pub protocol: Protocol,
+    pub speaks_for: SpeaksFor<'a>,
+}
+
+/// For whom we speak, and how the peer hears of it.
+#[derive(Clone, Copy)]
+pub(crate) struct SpeaksFor<'a> {
+    pub tells: Tells,
+    /// `None`: for ourselves.
+    pub client: Option<&'a Client>,
 }
 
 /// A host and one of its addresses.
@@ -96,6 +105,15 @@ impl Link {
         let mut conn = conn.map_err(|error| {
             OpenError::Unreachable(unreachable(4, 1, format!("{} at {place}: {error}", place.host)))
         })?;
+        if let Tells::Proxy(version) = way.speaks_for.tells {
+            let proxied = way.speaks_for.client.map(|client| ProxiedClient {
+                client: SocketAddr::new(client.address, client.port),
+                here: client.here,
+            });
+            conn.speak_for(version, proxied)
+                .await
+                .map_err(|closed| OpenError::Unfit(unreachable(4, 2, format!("{}: {closed}", place.host))))?;
+        }
         if way.protection.start == Start::AtOnce {
             handshake(&mut conn, way.protection, place).await?;
         }
@@ -115,6 +133,7 @@ impl Link {
     async fn set_up(&mut self, way: &Way<'_>) -> Result<(), OpenError> {
         let mut tls_refused = false;
         let mut logged_in = false;
+        let mut to_name = way.speaks_for.client.filter(|_| way.speaks_for.tells == Tells::Xclient);
         for _ in 0..EVENTS_MAX {
             let event = self.event(way).await?;
             match event {
@@ -136,6 +155,12 @@ impl Link {
                     self.quit().await;
                     return Err(OpenError::Unfit(not_logged_in(&self.place, &reply)));
                 }
+                Event::Refused { at: Stage::Xclient, reply } => {
+                    // It is about the trust between us, and not about the message.
+                    self.quit().await;
+                    let text = format!("{} does not take XCLIENT from us: {reply}", self.place.host);
+                    return Err(OpenError::Unfit(unreachable(7, 0, text)));
+                }
                 Event::Refused { reply, .. } => {
                     self.quit().await;
                     return Err(OpenError::Refused(reply));
@@ -148,6 +173,15 @@ impl Link {
             if self.conn.tls().is_none() && !tls_refused && self.wants_tls(way).await? {
                 self.session.next(Next::StartTls);
                 self.tls_asked = true;
+                continue;
+            }
+            // Before a login, which would be forgotten with it.
+            if let Some(client) = to_name.take() {
+                if !self.session.takes_xclient() {
+                    self.quit().await;
+                    return Err(OpenError::Unfit(no_xclient(&self.place)));
+                }
+                self.session.next(Next::Xclient(client.clone()));
                 continue;
             }
             match way.login.filter(|_| !logged_in) {
@@ -223,9 +257,9 @@ impl Link {
     }
 
     /// Why its certificate proves nothing, if it does not.
-    pub(crate) fn fault(&self) -> Option<(TlsFault, &str)> {
+    pub(crate) fn fault(&self) -> Option<TlsFault> {
         match &self.conn.tls()?.peer {
-            Peer::Unverified { fault, text } => Some((*fault, text)),
+            Peer::Unverified { fault, .. } => Some(*fault),
             Peer::None | Peer::Verified | Peer::Dane => None,
         }
     }
@@ -322,6 +356,13 @@ async fn octets(message: &Message, offset: u64, most: usize) -> std::io::Result<
 /// A reply of ours, for a peer that said nothing useful.
 pub(crate) fn unreachable(subject: u16, detail: u16, text: String) -> Reply {
     Reply::new(451, Status::transient(subject, detail), text)
+}
+
+/// A next host that would take the client's mail for ours.
+fn no_xclient(place: &Place) -> Reply {
+    tracing::warn!(host = %place.host, "the next host does not offer XCLIENT, so mail that others brought waits: have it trust \
+        this server (smtpd_authorized_xclient_hosts of Postfix), or leave out client=\"xclient\"");
+    unreachable(7, 0, format!("{} does not offer the XCLIENT that is set for it", place.host))
 }
 
 fn not_logged_in(place: &Place, reply: &Reply) -> Reply {

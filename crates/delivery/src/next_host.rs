@@ -2,6 +2,7 @@
 
 use config::{Arg, Section};
 use mail::Domain;
+use net::ProxyVersion;
 pub use smtp_proto::client::Protocol;
 use std::fmt;
 use std::net::IpAddr;
@@ -17,6 +18,27 @@ pub struct Smarthost {
     pub protocol: Protocol,
     /// A Unix socket instead of host and port.
     pub socket: Option<PathBuf>,
+    pub tells: Tells,
+}
+
+/// How it hears who brought a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tells {
+    #[default]
+    Nobody,
+    /// By XCLIENT, which it must offer.
+    Xclient,
+    /// By a PROXY header in front of the connection.
+    Proxy(ProxyVersion),
+}
+
+impl Tells {
+    const WORDS: [(&'static str, Self); 4] = [
+        ("none", Self::Nobody),
+        ("xclient", Self::Xclient),
+        ("proxy-v1", Self::Proxy(ProxyVersion::V1)),
+        ("proxy-v2", Self::Proxy(ProxyVersion::V2)),
+    ];
 }
 
 impl Smarthost {
@@ -178,6 +200,13 @@ fn decode_host(section: &mut Section<'_>, offered: Offered) -> Option<Smarthost>
         .check(|path| readable(path))
         .optional();
     let login = decode_login(section, user, password_file, security);
+    let tells = section
+        .choice(
+            "client",
+            &Tells::WORDS,
+            "How it hears who brought a message: XCLIENT, or a PROXY header; it must trust this server in that.",
+        )
+        .or(Tells::Nobody);
     if matches!(server, Some(At::Socket(_))) && security != Security::None {
         section.problem(section.span(), "there is no TLS on a Unix socket", "leave `tls` out");
     }
@@ -190,7 +219,7 @@ fn decode_host(section: &mut Section<'_>, offered: Offered) -> Option<Smarthost>
         At::Host(server) => (server.host, server.port.unwrap_or(usual_port), None),
         At::Socket(path) => (Domain::from_ip(IpAddr::from([127, 0, 0, 1])), 0, Some(path)),
     };
-    Some(Smarthost { host, port, security, login, protocol, socket })
+    Some(Smarthost { host, port, security, login, protocol, socket, tells })
 }
 
 fn decode_login(
@@ -256,8 +285,18 @@ mod tests {
             ("\"[IPv6:2001:db8::1]\"", "[IPv6:2001:db8::1] 587 Required"),
         ] {
             let smarthost = read(&format!("smarthost {text}")).unwrap().unwrap();
+            assert_eq!(smarthost.tells, Tells::Nobody);
             let got = format!("{} {} {:?}", smarthost.host, smarthost.port, smarthost.security);
             assert_eq!(got, want, "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_next_host_hears() {
+        for (word, want) in Tells::WORDS {
+            let smarthost = read(&format!("smarthost \"relay.example\" client=\"{word}\"")).unwrap().unwrap();
+            assert_eq!(smarthost.tells, want);
+        }
+        assert!(read("smarthost \"relay.example\" client=\"proxy\"").is_err());
     }
 }

@@ -1,10 +1,11 @@
 //! One look at a mail host as a delivery would take it, without mail: what the signed DNS says, and what the host shows.
 
-use crate::config::Protocol;
+use crate::config::{Protocol, Tells};
 use crate::dane::{self, Found, HostFacts};
-use crate::link::{Link, Place, Way};
+use crate::link::{Link, Place, SpeaksFor, Way};
 use crate::mx;
 use crate::protect::{Protection, Start};
+use crate::proven::Validation;
 use crate::tls_policy::Proof;
 use mail::{Domain, TlsUsed, TlsWhy};
 use net::dane::usable;
@@ -49,7 +50,7 @@ impl Prober {
 
     /// Looks at a host, and says EHLO, STARTTLS and QUIT at each of its addresses.
     pub async fn look(&self, host: &Domain, port: u16) -> Result<Probe, TlsError> {
-        let facts = dane::look_up(host, port, self.world.dns.as_ref()).await;
+        let facts = dane::look_up(host, port, self.world.dns.as_ref(), &Validation::default()).await;
         let (records, protection) = self.protection(host, &facts.tlsa)?;
         let mut tried = Vec::new();
         for ip in mx::understand(host, facts.addresses.clone()).unwrap_or_default() {
@@ -60,6 +61,7 @@ impl Prober {
                 protection: &protection,
                 login: None,
                 protocol: Protocol::Smtp,
+                speaks_for: SpeaksFor { tells: Tells::Nobody, client: None },
             };
             let seen = match Link::open(&way, &place).await {
                 Ok(mut link) => {

@@ -3,7 +3,7 @@
 use crate::schedule::Fate;
 use crate::tls_policy::Wish;
 use mail::header;
-use mail::{Domain, MailParams, Message, Reply, ReversePath, Status, TlsUsed};
+use mail::{Client, Domain, MailParams, Message, Reply, ReversePath, Status, TlsUsed};
 use smtp_proto::Content;
 
 /// A message for one destination.
@@ -18,6 +18,8 @@ pub(crate) struct Work<'a> {
     pub wish: Wish,
     /// Whether its connections are counted for reports: those of reports are not.
     pub is_told: bool,
+    /// Who brought it; `None`: it is our own.
+    pub client: Option<&'a Client>,
 }
 
 /// How the sender wants a message protected (RFC 8689 §4.1). Of REQUIRETLS, notices are exempt (RFC 8689 §4.2.1).
@@ -42,6 +44,7 @@ pub(crate) struct Tried {
     pub host: String,
     pub reply: Reply,
     pub notify: NotifyPassed,
+    pub by: ByPassed,
     /// How the connection was protected; `None` if there was none.
     pub tls: Option<TlsUsed>,
 }
@@ -55,10 +58,18 @@ pub(crate) enum NotifyPassed {
     Here,
 }
 
+/// Whether the next server has promised to keep the time that the sender wants (RFC 2852 §4.1.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ByPassed {
+    Yes,
+    No,
+}
+
 impl Tried {
     /// A wait for which nobody else is to blame.
     pub(crate) fn deferred(reply: Reply) -> Self {
-        Self { fate: Fate::Deferred, host: String::new(), reply, notify: NotifyPassed::No, tls: None }
+        let (notify, by) = (NotifyPassed::No, ByPassed::No);
+        Self { fate: Fate::Deferred, host: String::new(), reply, notify, by, tls: None }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod address;
 pub mod address_list;
 pub mod blob;
 pub mod casemap;
+pub mod client;
 pub mod date;
 pub mod domain;
 pub mod dsn;
@@ -24,6 +25,7 @@ pub mod words;
 
 pub use address::Address;
 pub use blob::{Blob, Spool};
+pub use client::Client;
 pub use domain::Domain;
 pub use envelope::{Body, Envelope, MailParams, Notify, OriginalRecipient, Recipient, Ret, ReversePath};
 pub use message::{Mail, Message};

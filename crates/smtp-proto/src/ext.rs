@@ -151,6 +151,8 @@ pub struct Offers {
     pub rcpt_max: Option<usize>,
     /// Most transactions on one connection (RFC 9422).
     pub mail_max: Option<usize>,
+    /// Attributes of XCLIENT, in capitals.
+    pub xclient: Vec<String>,
     /// The shortest time for `BY=…;R`, in seconds (RFC 2852 §3).
     pub by_min: Option<i64>,
 }
@@ -192,6 +194,7 @@ impl Offers {
                     }
                 }
             }
+            Extension::Xclient => self.xclient = words.map(str::to_ascii_uppercase).collect(),
             Extension::Limits => words.for_each(|word| self.take_limit(word)),
             Extension::DeliverBy => {
                 self.by_min = words.next().and_then(|word| word.split(',').next()?.parse().ok());

@@ -5,7 +5,7 @@ use crate::judge::{self, Judged, Said, Source};
 use crate::link::Link;
 use crate::pool::Kept;
 use crate::trail::{self, Stop};
-use crate::work::{Chunks, NotifyPassed, Tried};
+use crate::work::{ByPassed, Chunks, NotifyPassed, Tried};
 use mail::{Envelope, Reply, TlsLevel};
 use smtp_proto::client::{Connection, Report, Transaction};
 use smtp_proto::{ContentKind, Extension, Offers};
@@ -117,13 +117,14 @@ impl Attempt<'_> {
         let shown = tls.to_string();
         let stop = Stop { domain: self.work.domain, place: Some(place), tls: &shown, at };
         self.trail.answered(stop, &answers);
+        let by = if link.offers().has(Extension::DeliverBy) { ByPassed::Yes } else { ByPassed::No };
         let mut settled = 0;
         for (at, judged) in batch.iter().zip(judged) {
             match judged {
                 Judged::Result(fate, said) => {
                     settled += 1;
                     let (host, reply) = attributed(said);
-                    self.results[*at] = Some(Tried { fate, host, reply, notify, tls: Some(tls.clone()) });
+                    self.results[*at] = Some(Tried { fate, host, reply, notify, by, tls: Some(tls.clone()) });
                 }
                 Judged::NextHost(said) => self.notes.push(attributed(said)),
                 Judged::Again => {}

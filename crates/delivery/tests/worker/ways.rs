@@ -2,7 +2,7 @@
 
 use crate::fake_mx::FakeMx;
 use crate::house::{House, config, domain};
-use delivery::config::{Config, Family, Pattern, Protocol, Route, Security, Smarthost};
+use delivery::config::{Config, Family, Pattern, Protocol, Route, Security, Smarthost, Tells};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -24,7 +24,15 @@ fn route(name: &str, to: Option<Smarthost>) -> Route {
 }
 
 fn next(host: &str, port: u16, protocol: Protocol, socket: Option<PathBuf>) -> Smarthost {
-    Smarthost { host: domain(host), port, security: Security::None, login: None, protocol, socket }
+    Smarthost {
+        host: domain(host),
+        port,
+        security: Security::None,
+        login: None,
+        protocol,
+        socket,
+        tells: Tells::Nobody,
+    }
 }
 
 type Heard = Arc<Mutex<Vec<String>>>;

@@ -23,6 +23,8 @@ pub(super) enum Expect {
     Ehlo,
     Helo,
     StartTls,
+    /// Taken, it is answered as a new connection would be.
+    Xclient,
     /// The responses that are still to be given, as base64.
     Auth(VecDeque<String>),
     Rset,
@@ -40,7 +42,7 @@ pub(super) enum Expect {
 impl Expect {
     /// Whether replies to it have no enhanced status code (RFC 2034 §4).
     pub(super) fn is_plain(&self) -> bool {
-        matches!(self, Self::Greeting | Self::Ehlo | Self::Helo)
+        matches!(self, Self::Greeting | Self::Xclient | Self::Ehlo | Self::Helo)
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -48,6 +50,7 @@ impl Expect {
             Self::Greeting => Stage::Greeting,
             Self::Ehlo | Self::Helo => Stage::Hello,
             Self::StartTls => Stage::StartTls,
+            Self::Xclient => Stage::Xclient,
             Self::Auth(_) => Stage::Auth,
             Self::Rset | Self::Mail => Stage::Mail,
             Self::Rcpt => Stage::Rcpt,

@@ -4,6 +4,7 @@ mod exchange;
 mod outcome;
 mod session;
 mod transaction;
+mod xclient;
 
 pub use exchange::BODY_MAX;
 pub use outcome::{Connection, Loss, Need, Outcome, Report, Stage};
@@ -11,7 +12,7 @@ pub use session::Session;
 
 use crate::scan::Content;
 use crate::secret::Secret;
-use mail::{Domain, Envelope, Reply};
+use mail::{Client, Domain, Envelope, Reply};
 use std::time::Duration;
 
 use crate::reply::Breach;
@@ -46,6 +47,8 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     StartTls,
+    /// Says who the client is for whom we speak, where [`Session::takes_xclient`]; EHLO follows by itself.
+    Xclient(Client),
     /// With PLAIN or LOGIN, as the peer offers.
     Auth(Credentials),
     Send(Transaction),

@@ -123,6 +123,7 @@ impl Session {
         }
         match next {
             Next::StartTls => self.send("STARTTLS\r\n", Expect::StartTls),
+            Next::Xclient(client) => self.begin_xclient(&client),
             Next::Auth(credentials) => self.begin_auth(&credentials),
             Next::Send(transaction) => {
                 self.mails += 1;
@@ -276,6 +277,11 @@ impl Session {
         match expect {
             Expect::Greeting if reply.is_done() => self.say_ehlo(),
             Expect::Greeting => self.happened(Event::Refused { at: Stage::Greeting, reply }),
+            Expect::Xclient if reply.is_done() => {
+                self.offers = Offers::default();
+                self.say_ehlo();
+            }
+            Expect::Xclient => self.happened(Event::Refused { at: Stage::Xclient, reply }),
             Expect::Ehlo if reply.is_permanent() && self.options.protocol == Protocol::Smtp => {
                 // RFC 5321 §3.2: servers that do not know EHLO.
                 let line = format!("HELO {}\r\n", self.options.hello);

@@ -134,6 +134,7 @@ impl Player for Client {
                 self.session.next(match word {
                     "starttls" => Next::StartTls,
                     "quit" => Next::Quit,
+                    "xclient" => Next::Xclient(client(rest)?),
                     "send" => Next::Send(transaction(rest)),
                     "auth" => {
                         let (user, password) = rest.split_once(' ').ok_or("auth user password")?;
@@ -162,4 +163,13 @@ impl Player for Client {
         }
         Ok(())
     }
+}
+
+/// `address hello login`, with `-` for what is not known.
+fn client(text: &str) -> Result<mail::Client, String> {
+    let mut words = text.split(' ').map(|word| (word != "-").then(|| word.to_owned()));
+    let address =
+        words.next().flatten().and_then(|ip| ip.parse().ok()).ok_or("xclient address hello login")?;
+    let (hello, login) = (words.next().flatten(), words.next().flatten());
+    Ok(mail::Client { address, port: 4711, here: None, hello, extended: true, name: None, login })
 }
