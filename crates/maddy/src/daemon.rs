@@ -17,14 +17,15 @@ use crate::setup;
 use crate::sts;
 use crate::trace;
 use crate::website::Website;
+use delivery::config::EgressAuth;
 use delivery::reports::ReportReader;
-use delivery::{Intake, RouteConfig, Router, Worker};
+use delivery::{Exit, Intake, RouteConfig, Router, Worker};
 use net::{
     ClientTls, Connector, Fetcher, Gate, Inherited, Keeper, KeeperHandle, LocalListener, Roots, ServerTls,
     Stop, Stopper,
 };
 use policy::Pipeline;
-use policy::dkim::Signer;
+use policy::dkim::{KeyChange, Keyring, Signer, What};
 use serde_json::Value;
 use smtp_in::Desk;
 use std::fmt;
@@ -32,6 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::{Store, Trouble};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
@@ -39,6 +41,10 @@ use world::World;
 
 /// How much longer than the time limit the parts of the server may take to end.
 const STOP_SLACK: Duration = Duration::from_secs(5);
+/// Longest time for which the start waits for the DNS, where signing keys were just made.
+const KEYS_LOOK_MAX: Duration = Duration::from_secs(10);
+/// Longest time for which the first deliveries wait until it is known whether others would believe them.
+const FIRST_LOOK_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for a command that works on the state.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between looks at the lock.
@@ -146,6 +152,7 @@ impl Daemon {
             gate: ground.gate.clone(),
             keeper: ground.keeper.clone(),
             harms: ground.harms.clone(),
+            intake: intake.clone(),
             since: world.clock.unix(),
             state_dir: config.state_dir().to_owned(),
             world: world.clone(),
@@ -223,8 +230,10 @@ fn background(
     socket: LocalListener,
     stop: &Stop,
 ) -> Vec<(&'static str, JoinHandle<()>)> {
-    let mut until = stop.clone();
-    let delivery = tokio::spawn(worker.run(async move { until.wait().await }));
+    let (looked, first_look) = oneshot::channel();
+    let is_strict = running.asks_dns() && running.config().delivery.egress_auth == EgressAuth::Strict;
+    let first_look = is_strict.then_some(first_look);
+    let delivery = tokio::spawn(deliver(worker, first_look, stop.clone()));
     let certificates = tokio::spawn(running.tls().watch(stop.clone()));
     let keeper = Keeper::new(running.keeper().clone(), running.tls(), running.world().clone());
     let acme = tokio::spawn(keeper.run(stop.clone()));
@@ -243,7 +252,7 @@ fn background(
     if running.asks_dns() {
         let watch = sts::watch(running.clone(), running.world().clone(), stop.clone());
         tasks.push(("mta-sts", tokio::spawn(watch)));
-        tasks.push(("self-check", tokio::spawn(selfcheck::watch(running.clone(), stop.clone()))));
+        tasks.push(("self-check", tokio::spawn(selfcheck::watch(running.clone(), looked, stop.clone()))));
         tasks.push(("signing keys", tokio::spawn(keys::watch(running.clone(), stop.clone()))));
         let mut until = stop.clone();
         let reports = running.report_sender().run(async move { until.wait().await });
@@ -258,6 +267,21 @@ fn background(
         }
     }
     tasks
+}
+
+/// Delivers; where nothing may go out that others would not believe, only when that is known.
+async fn deliver(worker: Worker, first_look: Option<oneshot::Receiver<()>>, mut stop: Stop) {
+    if let Some(looked) = first_look {
+        tokio::select! {
+            // That whoever looks has gone is an answer as well.
+            _ = looked => {}
+            () = stop.wait() => {}
+            () = tokio::time::sleep(FIRST_LOOK_MAX) => {
+                warn!("it is not known in time whether others would believe what is sent; it goes out");
+            }
+        }
+    }
+    worker.run(async move { stop.wait().await }).await;
 }
 
 /// Opens the state. A command that works on it without a daemon holds the lock for a moment only: that is waited for,
@@ -300,12 +324,27 @@ pub(crate) async fn signer(config: &Config, world: &World) -> Result<Option<Sign
         return Ok(None);
     }
     let keyring = keys::keyring(config, world);
-    let signer =
-        tokio::task::spawn_blocking(move || keyring.signer()).await.map_err(other)?.map_err(other)?;
+    let signer = read_signer(&keyring).await?;
     for record in signer.made() {
         info!(record = record.zone_line(), "a signing key was made: publish its record in the DNS");
     }
-    Ok(Some(signer))
+    if signer.made().is_empty() || !matches!(config.delivery.exit, Exit::Open) {
+        return Ok(Some(signer));
+    }
+    // Where keys were lost with all that was known of them, the DNS still shows the old ones: what was made anew must not sign.
+    match tokio::time::timeout(KEYS_LOOK_MAX, keyring.tend()).await {
+        Ok(outcomes) => {
+            let contradicted = |change: &&KeyChange| matches!(change.what, What::Contradicted(_));
+            outcomes.iter().flatten().flatten().filter(contradicted).for_each(keys::log);
+        }
+        Err(_) => warn!("the DNS does not say in time whether it shows other signing keys than ours"),
+    }
+    read_signer(&keyring).await.map(Some)
+}
+
+async fn read_signer(keyring: &Keyring) -> Result<Signer, StartError> {
+    let keyring = keyring.clone();
+    tokio::task::spawn_blocking(move || keyring.signer()).await.map_err(other)?.map_err(other)
 }
 
 /// Who reads the reports that arrive.

@@ -2,6 +2,7 @@
 //! Prometheus reads (docs/metrics.md).
 
 use crate::sts::Harms;
+use delivery::Intake;
 use net::{Gate, KeeperHandle};
 use nix::sys::statvfs::statvfs;
 use std::collections::BTreeMap;
@@ -61,6 +62,7 @@ pub(crate) struct View {
     pub(crate) gate: Arc<Gate>,
     pub(crate) keeper: KeeperHandle,
     pub(crate) harms: Harms,
+    pub(crate) intake: Intake,
     pub(crate) world: World,
     /// Seconds since 1970.
     pub(crate) since: i64,
@@ -90,6 +92,7 @@ impl View {
         families.extend(self.disk());
         families.push(self.certificates());
         families.push(self.harms.family());
+        families.extend(self.self_check());
         let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         let samples = vec![Sample { suffix: "", labels: version, value: 1.0 }];
         families.push(Family { name: "maddy_info", help: "The version.", kind: Kind::Gauge, samples });
@@ -130,6 +133,30 @@ impl View {
             kind: Kind::Gauge,
             samples: states.collect(),
         }
+    }
+
+    /// What the last look at our own records has found; no points before the first.
+    fn self_check(&self) -> Vec<Family> {
+        let report = self.intake.self_check();
+        let mut found: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+        for point in &report.points {
+            *found.entry((point.check.word(), point.state.word())).or_default() += 1;
+        }
+        let samples = found.into_iter().map(|((check, state), count)| Sample {
+            suffix: "",
+            labels: vec![("check", check.to_owned()), ("state", state.to_owned())],
+            value: f64::from(count),
+        });
+        let points = Family {
+            name: "maddy_selfcheck_points",
+            help: "What the last look at our own records has found, by check and state.",
+            kind: Kind::Gauge,
+            samples: samples.collect(),
+        };
+        let help = "Domains of ours whose mail would fail their own DMARC policy.";
+        let burning = gauge("maddy_selfcheck_burning_domains", help, report.burning.len() as f64);
+        let help = "When our own records were last looked at; 0 before the first look.";
+        vec![points, burning, gauge("maddy_selfcheck_time_seconds", help, report.at as f64)]
     }
 
     /// The room that there is for the state, and what the database takes.

@@ -10,7 +10,7 @@ use mail::{Address, Blob, Envelope, Mail, MailParams, Message, Recipient, Revers
 use net::Stop;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::Folder;
+use tokio::sync::oneshot;
 use tracing::{debug, error, info, warn};
 use world::World;
 
@@ -47,9 +47,10 @@ pub(crate) async fn look(running: &Running) -> Option<Report> {
     tokio::time::timeout(TIME_MAX, inspector.inspect()).await.ok()
 }
 
-/// Looks in the beginning and daily, until the server stops.
-pub(crate) async fn watch(running: Arc<Running>, mut stop: Stop) {
+/// Looks in the beginning and daily, until the server stops. `looked` hears of the first look.
+pub(crate) async fn watch(running: Arc<Running>, looked: oneshot::Sender<()>, mut stop: Stop) {
     let mut told_at = None;
+    let mut looked = Some(looked);
     loop {
         let report = tokio::select! {
             () = stop.wait() => return,
@@ -73,6 +74,10 @@ pub(crate) async fn watch(running: Arc<Running>, mut stop: Stop) {
                 if is_good { PERIOD } else { PAUSE }
             }
         };
+        if let Some(looked) = looked.take() {
+            // Nobody waits for it where everything goes out.
+            let _ = looked.send(());
+        }
         tokio::select! {
             () = stop.wait() => return,
             () = tokio::time::sleep(pause) => {}
@@ -112,7 +117,7 @@ async fn warn_postmaster(running: &Running, report: &Report) {
         recipients: vec![Recipient::plain(postmaster)],
     };
     let id = running.world().random.word(ID_LETTERS);
-    let arrival = Arrival { id: id.clone(), folder: Folder::Inbox, authorship: policy::Authorship::Own };
+    let arrival = Arrival::own(id.as_str());
     let mail = Mail { envelope, message: Message::new(Blob::from_bytes(message.into_bytes())) };
     if let Err(reply) = running.intake().accept(mail, arrival).await {
         error!(mail = id, %reply, "postmaster cannot be told that mail is held back");
