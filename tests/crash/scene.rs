@@ -88,6 +88,8 @@ pub(crate) fn play(file: &Path, load: Load, seed: u64) -> Ledger {
     let mut setup = recorded(file);
     // Small, so that much is carried over and begun anew.
     setup.option("storage", r#"checkpoint-size "1MiB""#);
+    // More is sent here in a moment than by anybody in a day.
+    setup.option("delivery", "daily-limits { messages 0; new-recipients 0; }");
     setup.zone("mx.remote.test A 127.0.0.2\nremote.test MX 10 mx.remote.test");
     let pen = Pen::new(file);
     let sink = Sink::start(Ipv4Addr::new(127, 0, 0, 2), setup.ports().remote, &pen);

@@ -1,5 +1,7 @@
 //! What is known of a message besides its envelope when it is taken.
 
+use crate::daily::Debit;
+use mail::Client;
 use policy::Authorship;
 use storage::Folder;
 
@@ -12,4 +14,29 @@ pub struct Arrival {
     pub folder: Folder,
     /// What vouches for its author.
     pub authorship: Authorship,
+    /// Who brought it; `None`: it is our own.
+    pub client: Option<Client>,
+    /// Whose daily limits it counts for; `None`: nobody's.
+    pub debit: Option<Debit>,
+}
+
+impl Arrival {
+    /// What we or our own senders have written.
+    pub fn own(id: impl Into<String>) -> Self {
+        Self { id: id.into(), folder: Folder::Inbox, authorship: Authorship::Own, client: None, debit: None }
+    }
+
+    /// It was brought by somebody of whom something is known.
+    #[must_use]
+    pub fn brought_by(mut self, client: Option<Client>) -> Self {
+        self.client = client;
+        self
+    }
+
+    /// It counts for somebody's daily limits.
+    #[must_use]
+    pub fn counted_for(mut self, debit: Debit) -> Self {
+        self.debit = Some(debit);
+        self
+    }
 }

@@ -1,6 +1,7 @@
 //! The `delivery { … }` node: ports, schedule, smarthost, limits.
 
-pub use crate::next_host::{Login, Protocol, Security, Smarthost, decode_smarthost};
+use crate::daily;
+pub use crate::next_host::{Login, Protocol, Security, Smarthost, Tells, decode_smarthost};
 use crate::next_host::{decode_next_host, readable};
 use crate::route::Exit;
 use crate::schedule::{FACTOR_MAX, Retry};
@@ -13,11 +14,12 @@ use policy::Rate;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use storage::FailingRule;
+use storage::{DailyLimits, FailingRule};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+const TLS: &str = "How the way to other servers is protected.";
 const SMARTHOST: &str = "Another server that takes all mail that leaves.";
 
 /// Checked options of outgoing mail.
@@ -58,6 +60,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// What becomes of mail that its own domain's DMARC policy would have refused.
     pub egress_auth: EgressAuth,
+    /// What each sender may send in a day.
+    pub daily_limits: DailyLimits,
     /// How long running attempts may go on when the server stops.
     pub stop_grace: Duration,
     /// Largest message that a failure notice carries whole, in octets; of a larger one only the header goes back.
@@ -89,6 +93,7 @@ impl Default for Config {
             ca_file: None,
             tls: TlsConfig::default(),
             egress_auth: EgressAuth::Report,
+            daily_limits: daily::usual_limits(),
             stop_grace: Duration::from_secs(10),
             notice_max: 1024 * 1024,
             keep_attempts: 14 * DAY,
@@ -161,8 +166,9 @@ pub fn decode(section: &mut Section<'_>) -> Config {
             .path("ca-file", "Certificates that are trusted beside the usual ones (PEM).")
             .check(|path| readable(path))
             .optional(),
-        tls: section.child("tls", "How the way to other servers is protected.", tls_config::decode),
+        tls: section.child("tls", TLS, tls_config::decode),
         egress_auth: decode_egress_auth(section, usual.egress_auth),
+        daily_limits: section.child("daily-limits", daily::DOC, daily::decode),
         stop_grace: section
             .duration("stop-grace", "How long running deliveries may go on when the server stops.")
             .within(Duration::ZERO..=HOUR)
@@ -333,6 +339,7 @@ mod tests {
                 concurrency-per-provider 9; rate-per-destination "600/1m"
                 connect-timeout "5s"; reuse "0s"; stop-grace "1s"; notice-max "10KiB"; keep-attempts "1d"
                 suppress {{ after 5; within "7d"; keep "2h" }}
+                daily-limits {{ messages 0; new-recipients 70 }}
                 source-address "192.0.2.1" "2001:db8::1"
                 ca-file "{0}"
             }}"#,
@@ -349,6 +356,7 @@ mod tests {
                 login: Some(Login { user: "me".into(), password_file: secret.clone() }),
                 protocol: Protocol::Smtp,
                 socket: None,
+                tells: Tells::Nobody,
             }),
             routes: Vec::new(),
             family: Family::V4Only,
@@ -371,6 +379,7 @@ mod tests {
             ca_file: Some(secret),
             tls: TlsConfig::default(),
             egress_auth: EgressAuth::Strict,
+            daily_limits: DailyLimits { messages: None, new_recipients: Some(70) },
             stop_grace: SECOND,
             notice_max: 10 * 1024,
             keep_attempts: DAY,

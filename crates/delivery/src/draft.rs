@@ -55,6 +55,7 @@ impl Draft {
             shape: look.shape,
             filings: Vec::with_capacity(plan.local.len()),
             jobs: Vec::new(),
+            charge: None,
         };
         let mut draft = Self {
             acceptance,
@@ -87,7 +88,7 @@ impl Draft {
                 Some(via) if trace::was_delivered_to(&look.header, via) => {
                     draft.circle(mail, &remote.original, via);
                 }
-                _ => draft.job(mail, remote, &look.sealed, now),
+                _ => draft.job((mail, arrival), remote, &look.sealed, now),
             }
         }
         draft.header = look.header;
@@ -113,6 +114,7 @@ impl Draft {
             added: mail.message.added.clone(),
             arrived: now,
             due: at,
+            client: arrival.client.clone(),
         };
         Self {
             acceptance: Acceptance {
@@ -121,6 +123,7 @@ impl Draft {
                 shape: look.shape,
                 filings: Vec::new(),
                 jobs: if remote > 0 { vec![job] } else { Vec::new() },
+                charge: None,
             },
             remote,
             refused,
@@ -188,7 +191,13 @@ impl Draft {
     }
 
     /// One job for each sender and forwarding address; a recipient more for a job that is there.
-    fn job(&mut self, mail: &Mail, remote: crate::plan::Remote, sealed: &[String], now: i64) {
+    fn job(
+        &mut self,
+        (mail, arrival): (&Mail, &Arrival),
+        remote: crate::plan::Remote,
+        sealed: &[String],
+        now: i64,
+    ) {
         self.remote += 1;
         let mut message = Message::new(mail.message.received.clone());
         message.added.clone_from(&mail.message.added);
@@ -212,6 +221,7 @@ impl Draft {
                 added: message.added,
                 arrived: now,
                 due: now,
+                client: arrival.client.clone(),
             }),
         }
     }

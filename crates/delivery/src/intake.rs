@@ -2,7 +2,9 @@
 
 pub use crate::arrival::Arrival;
 use crate::bounce::{About, Writer};
+use crate::daily;
 use crate::draft::{Draft, Look};
+use crate::failed::Failed;
 use crate::lines::Lines;
 use crate::owed::Counters;
 use crate::plan::Plan;
@@ -13,7 +15,6 @@ use crate::router::Router;
 use crate::selfcheck::Report;
 use mail::dsn;
 use mail::{Mail, Message, Reply, ReversePath, Status, header, mime, trace};
-use policy::Authorship;
 use policy::Switch;
 use policy::dkim::Signer;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,6 +121,19 @@ impl Intake {
         *self.inner.reports.write().unwrap_or_else(PoisonError::into_inner) = reader;
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Seconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        self.inner.world.clock.unix()
+    }
+
+    pub(crate) fn random_word(&self, letters: usize) -> String {
+        self.inner.world.random.word(letters)
+    }
+
     /// What counts judged messages for the reports that we owe.
     pub fn counters(&self) -> &Counters {
         &self.inner.counters
@@ -151,6 +165,12 @@ impl Intake {
             match self.try_accept(&mail, &arrival, &full).await {
                 // An account went between the look and the write: the second look knows.
                 Err(Failed::Store(Error::NoSuchAccount(_))) if again => again = false,
+                Err(Failed::Store(Error::SendingLimit(exceeded))) => {
+                    if let Some(debit) = &arrival.debit {
+                        self.limit_was_reached(&exceeded, debit).await;
+                    }
+                    return Err(daily::refusal(&exceeded, self.now()));
+                }
                 // The others get it. Each account is left out once.
                 Err(Failed::Store(Error::OverQuota(account))) if !full.contains(&account) => {
                     full.push(account)
@@ -184,6 +204,7 @@ impl Intake {
         }
         let lines = Lines::of(&draft, notice.as_ref());
         let header = std::mem::take(&mut draft.header);
+        draft.acceptance.charge = arrival.debit.as_ref().map(|debit| debit.charge(&mail.envelope));
         let mut acceptances = vec![draft.acceptance];
         acceptances.extend(notice);
         self.inner.store.accept_all(acceptances).await.map_err(Failed::Store)?;
@@ -264,7 +285,7 @@ impl Intake {
     /// It is signed like what our senders write.
     pub(crate) async fn draft_notice(&self, mut mail: Mail, id: &str) -> Result<Option<Acceptance>, Reply> {
         self.sign(&mut mail.message).await?;
-        let arrival = Arrival { id: id.to_owned(), folder: Folder::Inbox, authorship: Authorship::Own };
+        let arrival = Arrival::own(id);
         match self.draft(&mail, &arrival).await {
             Ok(mut draft) if draft.remote > 0 || !draft.acceptance.filings.is_empty() => {
                 // Who sent something must hear of it, be the mailbox full or not.
@@ -365,31 +386,4 @@ fn nobody() -> Reply {
         Status::transient(3, 0),
         "This server cannot take the message at the moment: try again later",
     )
-}
-
-/// Why a message was not taken.
-pub(crate) enum Failed {
-    Refused(Reply),
-    Store(Error),
-    Disk(std::io::Error),
-}
-
-impl Failed {
-    pub(crate) fn reply(&self, mail_id: &str) -> Reply {
-        match self {
-            Self::Refused(reply) => reply.clone(),
-            Self::Store(cause @ Error::OverQuota(account)) => {
-                info!(mail = mail_id, account, "there is no room for the message");
-                refusal::of_store(cause)
-            }
-            Self::Store(cause) => {
-                error!(mail = mail_id, %cause, "the store did not take the message");
-                refusal::of_store(cause)
-            }
-            Self::Disk(cause) => {
-                error!(mail = mail_id, %cause, "the message cannot be read back");
-                refusal::of_disk(cause)
-            }
-        }
-    }
 }

@@ -4,9 +4,10 @@ use crate::arrival::Arrival;
 use crate::attempt::{NotifyPassed, Tried};
 use crate::intake::Intake;
 use crate::schedule::Fate;
+use crate::work::ByPassed;
 use mail::{Domain, Envelope, Mail, MailParams, Message, Recipient, Reply, Status};
 use policy::Authorship;
-use storage::{Acceptance, Claim, Folder, RecipientId, Space};
+use storage::{Acceptance, Claim, RecipientId, Space};
 use tracing::info;
 
 /// What is to be written for the recipients that are here, with the outcome of the claim.
@@ -39,9 +40,11 @@ pub(crate) async fn file(
     let params = MailParams { release: None, ..claim.params.clone() };
     let envelope = Envelope { from: claim.from.clone(), params, recipients };
     let mail = Mail { envelope, message: message.clone() };
-    let tried = |fate, reply, notify| Some(Tried { fate, host: String::new(), reply, notify, tls: None });
-    let arrival =
-        Arrival { id: claim.mail_id.clone(), folder: Folder::Inbox, authorship: Authorship::Unproven };
+    let tried = |fate, reply, notify| {
+        Some(Tried { fate, host: String::new(), reply, notify, by: ByPassed::Yes, tls: None })
+    };
+    let arrival = Arrival { authorship: Authorship::Unproven, ..Arrival::own(claim.mail_id.as_str()) };
+    let arrival = arrival.brought_by(claim.client.clone());
     match intake.draft(&mail, &arrival).await.map_err(|failed| failed.reply(&claim.mail_id)) {
         Ok(mut draft) => {
             // It was taken when it came. That a mailbox is full now must neither keep it here for ever nor from the others.

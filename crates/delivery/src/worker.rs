@@ -6,7 +6,6 @@ use crate::equip::courier;
 use crate::intake::Intake;
 use crate::job::{Cut, Job, LEASE, Ran};
 use crate::lanes::{Again, Contact, Lanes, Turn};
-use crate::proven::Validation;
 use crate::sts::REFRESH_PERIOD;
 use mail::Domain;
 use net::TlsError;
@@ -51,15 +50,13 @@ pub struct Handle {
     intake: Intake,
     store: Store,
     world: World,
-    /// What was proven counts for all options.
-    validation: Arc<Validation>,
 }
 
 impl Handle {
     /// New options, for attempts from now on. On an error the old ones stay.
     pub fn set_config(&self, config: Config) -> Result<(), TlsError> {
-        let courier = courier(config, &self.intake, &self.store, &self.world, &self.validation)?;
-        self.courier.send_replace(Arc::new(courier));
+        let new = courier(config, &self.intake, &self.store, &self.world, &self.courier.borrow().validation)?;
+        self.courier.send_replace(Arc::new(new));
         Ok(())
     }
 }
@@ -67,16 +64,10 @@ impl Handle {
 impl Worker {
     /// A worker that sends under these options. Fails if `ca-file` cannot be used.
     pub fn new(config: Config, intake: Intake, store: Store, world: World) -> Result<Self, TlsError> {
-        let validation = Arc::new(Validation::default());
-        let courier = courier(config, &intake, &store, &world, &validation)?;
+        let courier = courier(config, &intake, &store, &world, &Arc::default())?;
         let (sender, receiver) = watch::channel(Arc::new(courier));
-        let handle = Handle {
-            courier: sender,
-            intake: intake.clone(),
-            store: store.clone(),
-            world: world.clone(),
-            validation,
-        };
+        let handle =
+            Handle { courier: sender, intake: intake.clone(), store: store.clone(), world: world.clone() };
         Ok(Self { intake, store, world, config: receiver, handle })
     }
 

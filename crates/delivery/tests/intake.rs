@@ -57,7 +57,7 @@ impl House {
     }
 
     async fn accept(&self, mail: Mail, folder: Folder) -> Result<(usize, usize), Reply> {
-        let arrival = Arrival { id: "mailidmailid".into(), folder, authorship: policy::Authorship::Own };
+        let arrival = Arrival { folder, ..Arrival::own("mailidmailid") };
         self.intake.accept(mail, arrival).await.map(|accepted| (accepted.local, accepted.remote))
     }
 

@@ -217,8 +217,9 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     let delivery = section.child("delivery", "Mail that goes to other servers.", delivery::config::decode);
     let limits = section.child("limits", "How many connections there may be.", net::config::decode_limits);
     let logins = section.child("logins", "How often passwords may be guessed.", Logins::decode);
-    let storage = section
+    let mut storage = section
         .child("storage", "The database.", |storage| storage::Config::decode(storage, state_dir.clone()));
+    storage.sending = delivery.daily_limits;
     let doctor = nodes::doctor(section);
     let mut config = Config {
         hostname: hostname?,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::pin::Pin;
 use std::sync::Arc;
-use submission::local::{LocalDesk, LocalUser, Order, Rank, Recipients};
+use submission::local::{LocalDesk, LocalUser, Order, Pace, Rank, Recipients};
 use tracing::{error, warn};
 use web::{Answer, Failure, Kind, LocalService};
 
@@ -106,6 +106,7 @@ impl LocalOrder {
 /// Takes messages as the configuration of the moment says.
 struct Taker {
     running: Arc<Running>,
+    pace: Pace,
 }
 
 impl LocalService for Taker {
@@ -124,7 +125,7 @@ impl LocalService for Taker {
             let order: LocalOrder = serde_json::from_value(order).map_err(|error| bad(error.to_string()))?;
             let order = order.read().map_err(bad)?;
             let user = who(uid).await;
-            let said = match desk(&self.running, self.size_max()) {
+            let said = match desk(&self.running, self.size_max(), &self.pace) {
                 Some(desk) => desk.take(&user, order, message).await,
                 None => Err(switched_off()),
             };
@@ -149,7 +150,7 @@ fn switched_off() -> Reply {
     )
 }
 
-fn desk(running: &Running, size_max: usize) -> Option<LocalDesk> {
+fn desk(running: &Running, size_max: usize, pace: &Pace) -> Option<LocalDesk> {
     let config = running.config().sendmail;
     config.is_offered().then(|| LocalDesk {
         config,
@@ -157,6 +158,7 @@ fn desk(running: &Running, size_max: usize) -> Option<LocalDesk> {
         world: running.world().clone(),
         spool_dir: running.store().spool_dir().to_owned(),
         size_max: size_max as u64,
+        pace: pace.clone(),
     })
 }
 
@@ -196,7 +198,9 @@ pub(crate) fn bind(config: &Config) -> Option<LocalListener> {
 
 /// Serves the socket until the server stops.
 pub(crate) async fn serve(listener: LocalListener, running: Arc<Running>, stop: Stop) {
-    if let Err(error) = web::serve_local(listener, Arc::new(Taker { running }), stop).await {
+    if let Err(error) =
+        web::serve_local(listener, Arc::new(Taker { running, pace: Pace::default() }), stop).await
+    {
         error!(%error, "the socket for sendmail ended");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use ::config::Network;
+use mail::Client;
 use mail::trace::Greeting;
 use net::{ClientIs, Conn};
 use policy::Whose;
@@ -21,6 +22,8 @@ pub struct Speaker {
     is_nameless: bool,
     xclient_from: Vec<Network>,
     xforward_from: Vec<Network>,
+    /// Where it came to.
+    here: SocketAddr,
 }
 
 /// What a trusted peer has said of a client.
@@ -51,6 +54,7 @@ impl Speaker {
             is_nameless: conn.client_is() == ClientIs::Unknown,
             xclient_from: config.xclient_from.clone(),
             xforward_from: config.xforward_from.clone(),
+            here: conn.local(),
         }
     }
 
@@ -135,6 +139,27 @@ impl Speaker {
             return self.forwarded.hello.as_deref();
         }
         self.client.hello.as_deref().or(self.hello.as_ref().map(|(_, name)| name.as_str()))
+    }
+
+    /// What is kept of the client with its message; `None` where nobody knows who it is. `name` is the one that leads back to
+    /// its address, `login` the account that it has proved to be.
+    pub fn client(&self, name: Option<&str>, login: Option<&str>) -> Option<Client> {
+        if self.whose() == Whose::Proxy {
+            return None;
+        }
+        let port = match self.forwarded.address {
+            Some(_) => self.forwarded.port.unwrap_or(0),
+            None => self.connected().port(),
+        };
+        Some(Client {
+            address: self.address().to_canonical(),
+            port,
+            here: Some(self.here),
+            hello: self.hello().map(str::to_owned),
+            extended: self.greeting() == Greeting::Ehlo,
+            name: name.map(str::to_owned),
+            login: login.map(str::to_owned),
+        })
     }
 
     pub fn greeting(&self) -> Greeting {

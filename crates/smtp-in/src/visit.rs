@@ -369,14 +369,16 @@ impl<'a> Visit<'a> {
             envelope.params.by = without_notices(envelope.params.by);
         }
         let hostname = self.deps.door.intake.router().hostname().clone();
-        let received = self.received(id, &envelope, judged.name());
+        let name = judged.name().cloned();
+        let received = self.received(id, &envelope, name.as_ref());
         let told = judged.told(&hostname, &received, &self.deps.door.spool_dir).instrument(checks(id));
         let mut message = told.await?;
         // A printer or a web application writes in our name: what it sends is as good as submitted.
         if self.is_relayed() {
             self.deps.door.intake.sign(&mut message).await?;
         }
-        let arrival = Arrival { id: id.to_owned(), folder, authorship };
+        let client = self.speaker.client(name.as_ref().map(Domain::as_str), None);
+        let arrival = Arrival { folder, authorship, ..Arrival::own(id) }.brought_by(client);
         let accepted = self.deps.door.intake.accept(Mail { envelope, message }, arrival).await?;
         Ok((octets, accepted))
     }

@@ -45,13 +45,15 @@ async fn main() {
         recipients: vec![Recipient::plain(Address::parse("bob@remote.test").unwrap())],
         params: MailParams::default(),
     };
-    let job = NewJob { envelope, added: Vec::new(), arrived: 1_700_000_000, due: 1_700_000_000 };
+    let job =
+        NewJob { envelope, added: Vec::new(), arrived: 1_700_000_000, due: 1_700_000_000, client: None };
     let acceptance = Acceptance {
         mail_id: "fixture".to_owned(),
         shape: shape(&octets),
         received: Blob::from_bytes(octets),
         filings: Vec::new(),
         jobs: vec![job],
+        charge: None,
     };
     store.accept(acceptance).await.unwrap();
     store.close().await;

@@ -47,6 +47,7 @@ async fn accept(store: &Store, from: usize, count: usize, size: usize) -> Result
                 space: storage::Space::Needed,
             }],
             jobs: Vec::new(),
+            charge: None,
         };
         store.accept(acceptance).await?;
     }

@@ -8,8 +8,9 @@ use crate::mailbox::{self, SpecialUse};
 use crate::message::Shape;
 use crate::package::{self, Accepted, Package, Target};
 use crate::quota::Space;
+use crate::sending::Charge;
 use crate::store::Store;
-use mail::{Blob, Envelope};
+use mail::{Blob, Client, Envelope};
 
 /// Most recipients of one job.
 pub const RECIPIENTS_MAX: usize = 10_000;
@@ -24,6 +25,8 @@ pub struct Acceptance {
     pub shape: Shape,
     pub filings: Vec<Filing>,
     pub jobs: Vec<NewJob>,
+    /// What it counts for; `None`: nobody's limits.
+    pub charge: Option<Charge>,
 }
 
 /// One local mailbox that gets the message.
@@ -58,6 +61,8 @@ pub struct NewJob {
     pub arrived: Unix,
     /// When the first attempt is to be made.
     pub due: Unix,
+    /// Who brought it; `None`: it is our own.
+    pub client: Option<Client>,
 }
 
 impl Store {
@@ -83,10 +88,10 @@ impl Store {
                 acceptance.jobs.into_iter().map(|job| new_job(&mail_id, job)).collect::<Result<_>>()?;
             let filings: Vec<_> = acceptance.filings.into_iter().map(filing).collect();
             bodies.push((acceptance.received, acceptance.shape));
-            rest.push((filings, jobs));
+            rest.push((filings, jobs, acceptance.charge));
         }
         let (bodies, room) = self.prepare(bodies).await?;
-        let package = |(body, (filings, jobs))| Package { body, filings, jobs };
+        let package = |(body, (filings, jobs, charge))| Package { body, filings, jobs, charge };
         Ok((bodies.into_iter().zip(rest).map(package).collect(), room))
     }
 }
@@ -103,6 +108,7 @@ fn new_job(mail_id: &str, job: NewJob) -> Result<package::NewJob> {
             prefix: job.added,
             arrived: job.arrived,
             due: job.due,
+            client: job.client,
         }),
     }
 }

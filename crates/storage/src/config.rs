@@ -2,6 +2,7 @@
 
 use crate::quota::Quota;
 use crate::search::Search;
+use crate::sending::DailyLimits;
 use std::path::PathBuf;
 
 /// Smallest number of octets that `max-database-size` may be set to.
@@ -29,6 +30,8 @@ pub struct Config {
     pub upgrade_copies: usize,
     /// What accounts may keep that have no limits of their own; see [`crate::Store::set_configured_quota`].
     pub quota: Quota,
+    /// What senders may send in a day that have no limits of their own; see [`crate::Store::set_configured_sending`].
+    pub sending: DailyLimits,
 }
 
 impl Config {
@@ -45,6 +48,7 @@ impl Config {
             search: Search::default(),
             upgrade_copies: 2,
             quota: Quota::default(),
+            sending: DailyLimits::default(),
         }
     }
 
@@ -98,6 +102,7 @@ impl Config {
                     .count("quota-messages", "How many messages one account may have; no limit if not given.")
                     .optional(),
             },
+            sending: default.sending,
             dir: default.dir,
         }
     }

@@ -3,6 +3,7 @@
 use crate::directory::{check_name, one};
 use crate::error::{Error, Result};
 use crate::ids::Unix;
+use crate::sending;
 use crate::store::Store;
 use crate::writer::Tx;
 use sqlx::Row;
@@ -255,6 +256,7 @@ async fn keep_scram(tx: &mut Tx, name: &str, password: &PasswordHash) -> Result<
 
 pub(crate) async fn remove_credential(tx: &mut Tx, name: &str) -> Result<u64> {
     tx.effects.ring_credential(name);
+    sending::forget(tx, name).await?;
     let query = sqlx::query("DELETE FROM credential WHERE name = ?1").bind(name.to_owned());
     Ok(query.execute(&mut tx.connection).await?.rows_affected())
 }
@@ -266,6 +268,9 @@ pub(crate) async fn rename_credential(tx: &mut Tx, name: &str, to: &str) -> Resu
         return Err(Error::Exists(to.to_owned()));
     }
     tx.effects.ring_credential(name);
+    if name != to {
+        sending::rename(tx, name, to).await?;
+    }
     let sql = "UPDATE credential SET name = ?2 WHERE name = ?1";
     let query = sqlx::query(sql).bind(name.to_owned()).bind(to.to_owned());
     Ok(query.execute(&mut tx.connection).await?.rows_affected())

@@ -1,6 +1,7 @@
 //! What can go wrong: refusals that the caller caused, and trouble that is ours.
 
 use crate::ids::JobId;
+use crate::sending::{Counted, Exceeded};
 use std::fmt;
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -45,6 +46,10 @@ pub enum Error {
     },
     /// The mailboxes of this account hold as much as they may (RFC 9208 §4.3.1).
     OverQuota(String),
+    /// The sender has sent as much today as it may.
+    SendingLimit(Exceeded),
+    /// The one notice of today has been given.
+    ToldBefore,
     /// The value of an annotation is larger than this, in octets.
     AnnotationTooLarge {
         limit: u64,
@@ -114,6 +119,18 @@ impl fmt::Display for Error {
             Self::TooMany { what, limit } => write!(f, "more than {limit} {what}"),
             Self::QueueFull { limit } => write!(f, "the queue is full ({limit} messages)"),
             Self::OverQuota(name) => write!(f, "the mailboxes of {name} are full"),
+            Self::SendingLimit(Exceeded { sender, counted, limit, .. }) => match counted {
+                Counted::Messages => {
+                    write!(f, "{sender} has sent the {limit} messages that it may send in a day")
+                }
+                Counted::NewRecipients => {
+                    write!(
+                        f,
+                        "{sender} may write to {limit} new recipients in a day, and has no more of them left"
+                    )
+                }
+            },
+            Self::ToldBefore => f.write_str("the notice of today has been given"),
             Self::AnnotationTooLarge { limit } => write!(f, "the value is larger than {limit} octets"),
             Self::LeaseLost => f.write_str("the work was taken over by somebody else"),
         }

@@ -50,6 +50,7 @@ mod rights;
 mod rows;
 mod schema;
 mod search;
+mod sending;
 mod sqlite;
 mod store;
 mod sts_policy;
@@ -106,6 +107,9 @@ pub use reports::{
 };
 pub use rights::{Rights, Sign};
 pub use search::{Candidates, IndexStatus, IndexedText, Search, TERM_MIN};
+pub use sending::{
+    Charge, Counted, DailyLimits, Exceeded, KNOWN_MAX, OwnLimits, SENDERS_SHOWN_MAX, Standing,
+};
 pub use store::Store;
 pub use sts_policy::{STS_POLICIES_MAX, STS_REFRESH_MAX, StsPolicyRow};
 pub use tls_seen::{TLS_DOMAINS_MAX, TLS_KINDS_MAX, TlsDue, TlsSeen};

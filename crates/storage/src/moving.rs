@@ -67,7 +67,8 @@ impl Store {
             });
         }
         let (bodies, room) = self.prepare(bodies).await?;
-        let package = |(body, filing)| Package { body, filings: vec![filing], jobs: Vec::new() };
+        let package =
+            |(body, filing)| Package { body, filings: vec![filing], jobs: Vec::new(), charge: None };
         Ok((bodies.into_iter().zip(filings).map(package).collect(), room))
     }
 

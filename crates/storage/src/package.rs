@@ -8,8 +8,9 @@ use crate::ids::{AccountId, JobId, MailboxId, ModSeq, Uid, Unix};
 use crate::places::{self, Place};
 use crate::quota::Space;
 use crate::rows::{self, Last, Rows};
+use crate::sending::Charge;
 use crate::writer::Tx;
-use mail::Envelope;
+use mail::{Client, Envelope};
 use serde_json::json;
 use std::collections::{HashMap, VecDeque};
 
@@ -18,6 +19,7 @@ pub(crate) struct Package {
     pub(crate) body: Prepared,
     pub(crate) filings: Vec<Filing>,
     pub(crate) jobs: Vec<NewJob>,
+    pub(crate) charge: Option<Charge>,
 }
 
 pub(crate) struct Filing {
@@ -43,6 +45,7 @@ pub(crate) struct NewJob {
     pub(crate) prefix: Vec<u8>,
     pub(crate) arrived: Unix,
     pub(crate) due: Unix,
+    pub(crate) client: Option<Client>,
 }
 
 /// What one acceptance came to.
@@ -87,7 +90,7 @@ struct Gain {
 /// Stores each group whole or not at all; a refusal of one does not touch the others. `Err` is trouble for all.
 pub(crate) async fn store(tx: &mut Tx, groups: &[&[Package]]) -> Result<Vec<Result<Vec<Accepted>>>> {
     let places = places::find(tx, groups).await?;
-    let checked = places::check(tx, groups, &places).await?;
+    let (checked, ledger) = places::check(tx, groups, &places).await?;
     let hashes = groups.iter().flat_map(|group| group.iter()).map(|package| package.body.hash);
     let (mut bodies, mut last) = rows::find_bodies(tx, hashes).await?;
     let mut state = State::new(tx, &places);
@@ -115,6 +118,7 @@ pub(crate) async fn store(tx: &mut Tx, groups: &[&[Package]]) -> Result<Vec<Resu
     }
     state.finish(&mut rows);
     rows.write(tx, &last).await?;
+    ledger.write(tx).await?;
     Ok(outcomes)
 }
 

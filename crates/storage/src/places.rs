@@ -7,6 +7,7 @@ use crate::ids::{AccountId, MailboxId, ModSeq};
 use crate::keyword::{self, Unknown};
 use crate::package::{Filing, Package, Target};
 use crate::quota::{Allowance, Quota, Space, Usage};
+use crate::sending::Ledger;
 use crate::writer::Tx;
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -95,12 +96,13 @@ pub(crate) async fn find(tx: &mut Tx, groups: &[&[Package]]) -> Result<HashMap<T
     Ok(places)
 }
 
-/// What is known of each group before anything is written: a refusal, or the keywords of its filings in order.
+/// What is known of each group before anything is written: a refusal, or the keywords of its filings in order. And what
+/// those that are taken come to for their senders.
 pub(crate) async fn check(
     tx: &mut Tx,
     groups: &[&[Package]],
     places: &HashMap<Target, Place>,
-) -> Result<Vec<Result<VecDeque<Keywords>>>> {
+) -> Result<(Vec<Result<VecDeque<Keywords>>>, Ledger)> {
     let mut checked: Vec<Result<VecDeque<Keywords>>> = Vec::with_capacity(groups.len());
     for group in groups {
         let mut filings = group.iter().flat_map(|package| package.filings.iter().map(move |f| (package, f)));
@@ -108,14 +110,16 @@ pub(crate) async fn check(
         checked.push(outcome.map(|()| VecDeque::new()));
     }
     find_keywords(tx, groups, places, &mut checked).await?;
+    let mut ledger = Ledger::load(tx, groups).await?;
     let mut taken = HashMap::new();
     for (group, outcome) in groups.iter().zip(&mut checked).filter(|(_, outcome)| outcome.is_ok()) {
-        let room = check_quota(group, places, &mut taken);
-        if let Err(refusal) = room.and_then(|()| check_queue(tx, group)) {
-            *outcome = Err(refusal);
+        let room = check_quota(group, places, &mut taken).and_then(|()| ledger.allows(group));
+        match room.and_then(|()| check_queue(tx, group)) {
+            Ok(()) => ledger.book(group),
+            Err(refusal) => *outcome = Err(refusal),
         }
     }
-    Ok(checked)
+    Ok((checked, ledger))
 }
 
 /// Takes the group's places in the queue.

@@ -10,7 +10,7 @@ use crate::queue_claim::{self, Cut};
 use crate::queue_list::JobRecipient;
 use crate::store::Store;
 use crate::writer::Tx;
-use mail::{Domain, MailParams, Message, Reply, ReversePath};
+use mail::{Client, Domain, MailParams, Message, Reply, ReversePath};
 use serde_json::{Value, json};
 use sqlx::Row;
 use std::collections::{HashMap, HashSet};
@@ -37,6 +37,8 @@ pub struct Claim {
     /// Of the first recipient, if they are at several.
     pub domain: Domain,
     pub recipients: Vec<JobRecipient>,
+    /// Who brought the message; `None`: it is our own.
+    pub client: Option<Client>,
     pub(crate) lease: i64,
 }
 

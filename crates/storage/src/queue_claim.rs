@@ -68,7 +68,7 @@ const TAKE: &str = "UPDATE job_recipient SET lease = ?2, lease_until = ?3 FROM j
 const READ: &str = "SELECT j.id, j.mail_id, j.sender, j.body_type, j.utf8, j.ret, j.envid, j.require_tls, \
      j.priority, j.by_seconds, j.by_mode, j.arrived, j.release_at, j.size, r.domain, r.id, r.address, r.notify, \
      r.orcpt_kind, r.orcpt, r.state, r.attempts, r.due, r.delay_told, r.last_at, r.last_host, r.last_code, \
-     r.last_status, r.last_text \
+     r.last_status, r.last_text, j.client \
      FROM json_each(?2) t CROSS JOIN job_recipient r ON r.job = t.value ->> 0 AND r.domain = t.value ->> 1 \
      JOIN job j ON j.id = r.job WHERE r.lease = ?1 ORDER BY t.key, r.id";
 
@@ -188,6 +188,7 @@ fn read_claim(
         domain: Domain::parse(domain)
             .map_err(|error| Error::corrupt(format!("domain {domain:?} in the queue: {error}")))?,
         recipients: vec![recipient],
+        client: queue_row::read_client(row.try_get(29)?),
         lease: token,
     })
 }

@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::package::NewJob;
 use mail::{
-    Address, Body, ByMode, DeliverBy, MailParams, Notify, OriginalRecipient, Priority, Recipient, Reply, Ret,
-    ReversePath, Status,
+    Address, Body, ByMode, Client, DeliverBy, MailParams, Notify, OriginalRecipient, Priority, Recipient,
+    Reply, Ret, ReversePath, Status,
 };
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -41,8 +41,31 @@ pub(crate) fn job(id: JobId, job: &NewJob, size: u64, prefix: (usize, usize), bo
         params.priority.get(),
         params.by.map(|by| by.seconds),
         params.by.map_or(0, by_mode),
-        (job.due > job.arrived).then_some(job.due)
+        (job.due > job.arrived).then_some(job.due),
+        job.client.as_ref().map(print_client)
     ])
+}
+
+/// As JSON: address, port, the address and port of ours, what it called itself, its name, the login.
+fn print_client(client: &Client) -> String {
+    let here = client.here.map(|here| here.to_string());
+    let Client { address, port, hello, extended, name, login, .. } = client;
+    json!([address.to_string(), port, here, hello, extended, name, login]).to_string()
+}
+
+/// What cannot be read is not known: the message goes on all the same.
+pub(crate) fn read_client(text: Option<&str>) -> Option<Client> {
+    let value: Value = serde_json::from_str(text?).ok()?;
+    let word = |at: usize| value.get(at).and_then(Value::as_str).map(str::to_owned);
+    Some(Client {
+        address: word(0)?.parse().ok()?,
+        port: u16::try_from(value.get(1)?.as_u64()?).ok()?,
+        here: word(2).and_then(|here| here.parse().ok()),
+        hello: word(3),
+        extended: value.get(4)?.as_bool()?,
+        name: word(5),
+        login: word(6),
+    })
 }
 
 fn by_mode(by: DeliverBy) -> i64 {

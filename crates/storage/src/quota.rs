@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::ids::AccountId;
+use crate::sending::DailyLimits;
 use crate::store::Store;
 use crate::writer::Tx;
 use serde_json::json;
@@ -65,14 +66,14 @@ pub enum Space {
 
 impl Limit {
     /// -1 stands for no limit, and nothing for what is configured.
-    fn read(column: Option<i64>) -> Self {
+    pub(crate) fn read(column: Option<i64>) -> Self {
         match column {
             None => Self::AsConfigured,
             Some(limit) => u64::try_from(limit).map_or(Self::Unlimited, Self::At),
         }
     }
 
-    fn column(self) -> Option<i64> {
+    pub(crate) fn column(self) -> Option<i64> {
         match self {
             Self::AsConfigured => None,
             Self::Unlimited => Some(-1),
@@ -80,7 +81,7 @@ impl Limit {
         }
     }
 
-    fn or(self, configured: Option<u64>) -> Option<u64> {
+    pub(crate) fn or(self, configured: Option<u64>) -> Option<u64> {
         match self {
             Self::AsConfigured => configured,
             Self::Unlimited => None,
@@ -135,21 +136,32 @@ impl Allowance {
     }
 }
 
-/// What is configured for accounts that have no limits of their own.
+/// What is configured for accounts that have no limits of their own: how much they may keep, and send in a day.
 #[derive(Debug, Default)]
-pub(crate) struct Configured(Mutex<Quota>);
+pub(crate) struct Configured {
+    quota: Mutex<Quota>,
+    sending: Mutex<DailyLimits>,
+}
 
 impl Configured {
     pub(crate) fn new(quota: Quota) -> Self {
-        Self(Mutex::new(quota))
+        Self { quota: Mutex::new(quota), sending: Mutex::default() }
     }
 
     pub(crate) fn get(&self) -> Quota {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.quota.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, quota: Quota) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = quota;
+        *self.quota.lock().unwrap_or_else(PoisonError::into_inner) = quota;
+    }
+
+    pub(crate) fn sending(&self) -> DailyLimits {
+        *self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_sending(&self, limits: DailyLimits) {
+        *self.sending.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 }
 

@@ -79,6 +79,7 @@ impl Store {
             .await?;
         let commits = Arc::new(AtomicU64::new(0));
         let quota = Arc::new(Configured::new(config.quota));
+        quota.set_sending(config.sending);
         let readers = sqlite::open_readers(&places, &config).await?;
         let blocking = Arc::new(Blocking::new(places.database.clone(), config.readers, world.meter.clone()));
         let wake = Arc::new(Wake::new());

@@ -145,7 +145,7 @@ async fn a_row_that_cannot_be_read_does_not_stop_the_queue() {
         recipients: vec![mail::Recipient::plain(mail::Address::parse(to).unwrap())],
     };
     let jobs = ["a@x.example", "b@x.example"]
-        .map(|to| NewJob { envelope: envelope(to), added: Vec::new(), arrived: 0, due: 0 })
+        .map(|to| NewJob { envelope: envelope(to), added: Vec::new(), arrived: 0, due: 0, client: None })
         .to_vec();
     let acceptance = Acceptance {
         mail_id: "m".to_owned(),
@@ -153,6 +153,7 @@ async fn a_row_that_cannot_be_read_does_not_stop_the_queue() {
         shape: Shape::default(),
         filings: Vec::new(),
         jobs,
+        charge: None,
     };
     store.accept(acceptance).await.unwrap();
     store

@@ -42,6 +42,7 @@ pub(crate) struct Tx {
     pub(crate) queue_max: u64,
     /// The limits of accounts that have none of their own.
     pub(crate) quota: Quota,
+    pub(crate) sending: crate::sending::DailyLimits,
 }
 
 /// What follows a commit, and only a commit.
@@ -123,6 +124,7 @@ pub(crate) fn start(
         queued: shared.queued.load(Ordering::SeqCst),
         queue_max: limits.queue_max,
         quota: shared.quota.get(),
+        sending: shared.quota.sending(),
     };
     // Whatever an earlier process left loose is looked at first.
     let writer = Writer { tx, shared, limits, world, collecting: true, collected: Instant::now() };
@@ -179,7 +181,7 @@ impl Writer {
         let begun = Instant::now();
         self.tx.now = self.world.clock.unix();
         self.tx.queued = self.shared.queued.load(Ordering::SeqCst);
-        self.tx.quota = self.shared.quota.get();
+        (self.tx.quota, self.tx.sending) = (self.shared.quota.get(), self.shared.quota.sending());
         if let Err(error) = self.execute("BEGIN IMMEDIATE; SAVEPOINT job").await {
             let _ = self.execute("ROLLBACK").await;
             for entry in waiting.drain(..) {
@@ -213,8 +215,7 @@ impl Writer {
     }
 
     async fn execute(&mut self, statement: &'static str) -> Result<()> {
-        sqlx::query(statement).execute(&mut self.tx.connection).await?;
-        Ok(())
+        sqlx::query(statement).execute(&mut self.tx.connection).await.map(drop).map_err(Error::from)
     }
 
     /// Runs one job under a savepoint, so that its failure leaves no trace and its neighbours stand.

@@ -101,7 +101,9 @@ async fn accept(store: Store) {
                 added: Vec::new(),
                 arrived: 0,
                 due: 0,
+                client: None,
             }],
+            charge: None,
         };
         let accepted = store.accept(acceptance).await.unwrap();
         println!("kept {} {number}", accepted.filed[0].uid);

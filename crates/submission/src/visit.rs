@@ -7,7 +7,7 @@ use crate::prepare::{self, Means, Trouble};
 use crate::{identity, prepare::read_header};
 use auth::{Authenticate, Bindings, Circumstances, Service, Visitor};
 use delivery::route::Sender;
-use delivery::{Accepted, Arrival};
+use delivery::{Accepted, Allowance, Arrival, Debit};
 use mail::trace::{Greeting, Login};
 use mail::{Blob, Mail, Message, Recipient, Reply, Status};
 use net::{ChannelBindings, Conn};
@@ -17,7 +17,6 @@ use smtp_proto::Behalf;
 use smtp_proto::server::{Answer, MailFrom, Question};
 use std::io;
 use std::time::{Duration, Instant};
-use storage::Folder;
 use tracing::{debug, error, info};
 use world::Meter;
 use world::meter::{Door, Reason, Refused};
@@ -35,13 +34,16 @@ pub(crate) struct Visit<'a> {
     /// Failed logins after which the connection ends.
     login_failures: u32,
     inbound: Inbound,
+    /// What is left of the sender's day.
+    allowance: Option<Allowance>,
 }
 
 impl smtp_door::Visit for Visit<'_> {
     async fn answer(&mut self, question: Question) -> Answer {
         let reply = match question {
-            Question::Hello { name, .. } => {
+            Question::Hello { kind, name } => {
                 debug!(name, "hello");
+                self.speaker.says_hello(kind, name.clone());
                 Reply::bare(250, format!("greets {name}"))
             }
             Question::AuthBegin { mechanism, initial } => {
@@ -101,7 +103,7 @@ impl<'a> Visit<'a> {
         let login = LoginState::new(deps.authenticate.clone(), circumstances(conn), config.failure_delay);
         let inbound = Inbound::new(&deps.door, &ledger.budget, conn);
         let login_failures = config.login_failures;
-        Self { deps, ledger, speaker, failure_delay, login, login_failures, inbound }
+        Self { deps, ledger, speaker, failure_delay, login, login_failures, inbound, allowance: None }
     }
 
     /// The peer speaks for another client, which has not logged in yet.
@@ -143,6 +145,13 @@ impl<'a> Visit<'a> {
             info!(mail = id, account, %reply, "sender put off");
             return counted::refused_because(self.meter(), Refused::Sender, Reason::TooMuch, reply);
         }
+        match self.deps.door.intake.may_send(Debit::of_account(&account)).await {
+            Ok(allowance) => self.allowance = Some(allowance),
+            Err(reply) => {
+                info!(mail = id, account, %reply, "sender put off");
+                return counted::refused_because(self.meter(), Refused::Sender, Reason::TooMuch, reply);
+            }
+        }
         self.inbound.begin(id, mail)
     }
 
@@ -163,6 +172,10 @@ impl<'a> Visit<'a> {
         let refusal = match refusal {
             None => router.no_room(&recipient.address, &resolved, transaction.size).await,
             refusal => refusal,
+        };
+        let refusal = match (refusal, &mut self.allowance) {
+            (None, Some(allowance)) => allowance.recipient(&self.deps.door.intake, &key).await.err(),
+            (refusal, _) => refusal,
         };
         if let Some(reply) = refusal {
             info!(mail = transaction.id, account, to = %recipient.address, %reply, "recipient refused");
@@ -215,7 +228,8 @@ impl<'a> Visit<'a> {
         let origin = Origin { hello: None, peer: None, greeting, login: Login::Authenticated };
         message.prepend(&self.inbound.received(&id, &envelope, origin));
         self.deps.door.intake.sign(&mut message).await?;
-        let arrival = Arrival { id, folder: Folder::Inbox, authorship: policy::Authorship::Own };
+        let client = self.speaker.client(None, Some(account));
+        let arrival = Arrival::own(id).brought_by(client).counted_for(Debit::of_account(account));
         let accepted = self.deps.door.intake.accept(Mail { envelope, message }, arrival).await?;
         Ok((octets, accepted))
     }

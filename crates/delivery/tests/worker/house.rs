@@ -6,7 +6,7 @@ use delivery::{AliasKey, Aliases, Arrival, Handle, Intake, RouteConfig, Router, 
 use mail::{Address, Blob, Domain, Envelope, Mail, MailParams, Message, Notify, Recipient, ReversePath};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{Columns, Folder, JobRecipient, RecipientState, Store, UidSet};
+use storage::{Columns, JobRecipient, RecipientState, Store, UidSet};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use world::fake::{BEGINNING, FakeClock, FakeRandom, FakeResolver};
@@ -120,11 +120,7 @@ impl House {
         let from = if from.is_empty() { ReversePath::Null } else { ReversePath::Address(address(from)) };
         let envelope = Envelope { from, params: MailParams::default(), recipients };
         let message = Message::new(Blob::from_bytes(text.as_bytes()));
-        let arrival = Arrival {
-            id: self.world.random.word(12),
-            folder: Folder::Inbox,
-            authorship: policy::Authorship::Own,
-        };
+        let arrival = Arrival::own(self.world.random.word(12));
         self.intake.accept(Mail { envelope, message }, arrival).await.unwrap();
     }
 

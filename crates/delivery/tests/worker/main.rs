@@ -16,7 +16,7 @@ use crate::fake_mx::{DROP, ENOUGH, FakeMx, SILENCE};
 use crate::house::{House, QUEUE_MAX, config, domain};
 use crate::relay::{Begin, Relay};
 use delivery::Exit;
-use delivery::config::{Config, Login, Protocol, Security, Smarthost};
+use delivery::config::{Config, Login, Protocol, Security, Smarthost, Tells};
 use delivery::schedule::Retry;
 use mail::Notify;
 use std::sync::Arc;
@@ -354,15 +354,8 @@ fn by_relay(relay: &Relay, house: &House, host: &str, security: Security, passwo
     std::fs::write(&password_file, password).unwrap();
     let login = Some(Login { user: "me".into(), password_file });
     let (port, protocol) = (relay.address.port(), Protocol::Smtp);
-    let smarthost = Smarthost {
-        host: domain(host),
-        port,
-        security,
-        login,
-        protocol,
-        socket: None,
-        tells: delivery::config::Tells::Nobody,
-    };
+    let (socket, tells) = (None, Tells::Nobody);
+    let smarthost = Smarthost { host: domain(host), port, security, login, protocol, socket, tells };
     Config { smarthost: Some(smarthost), ca_file: Some(relay.ca.clone()), ..config(1) }
 }
 

@@ -20,6 +20,7 @@ mod reindex;
 mod reports;
 mod rights;
 mod selection;
+mod sending;
 mod trace;
 mod upkeep;
 mod verify;
@@ -57,6 +58,7 @@ pub(crate) use reports::{
 };
 pub(crate) use rights::{MboxesGrant, MboxesRights, RightsInfo};
 pub(crate) use selection::{By, Selection};
+pub(crate) use sending::{SendingInfo, SendingList, SendingReset, SendingSet, SendingShow};
 pub(crate) use trace::{TraceFind, TraceLine, TracedMail};
 pub(crate) use upkeep::{BackupHold, BackupRelease, Mended, Reindex, VerifyRepair};
 pub(crate) use verify::StoreVerify;
@@ -163,6 +165,10 @@ pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) ->
         ReportsList,
         ReportsShow,
         ReportsSummary,
+        SendingList,
+        SendingReset,
+        SendingSet,
+        SendingShow,
         StoreVerify,
         SuppressedAdd,
         SuppressedList,

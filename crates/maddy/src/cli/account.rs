@@ -47,6 +47,7 @@ pub(crate) async fn account(command: &AccountCommand, global: &Global) -> Result
             .await
         }
         AccountCommand::Password(name) => set_password(&name.account, global).await,
+        AccountCommand::Sending(args) => super::sending::run(args, global).await,
         AccountCommand::Profile { account, qr } => super::profile::print(account, *qr, global),
     }
 }
@@ -257,7 +258,10 @@ async fn append_limit(
     output::done(global, &json!({ "append_limit": limit }), &sentence)
 }
 
-fn quota_limit(text: &str, number: impl Fn(&str) -> Result<u64, Trouble>) -> Result<QuotaLimit, Trouble> {
+pub(super) fn quota_limit(
+    text: &str,
+    number: impl Fn(&str) -> Result<u64, Trouble>,
+) -> Result<QuotaLimit, Trouble> {
     match text {
         "default" => Ok(QuotaLimit::AsConfigured),
         "none" => Ok(QuotaLimit::None),

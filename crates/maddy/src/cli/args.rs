@@ -19,6 +19,7 @@ use super::manual::ManArgs;
 pub(crate) use super::queue::QueueCommand;
 pub(crate) use super::reports::ReportsCommand;
 use super::restore::RestoreCommand;
+use super::sending::SendingArgs;
 pub(crate) use super::tls::TlsCommand;
 use super::verify::VerifyCommand;
 use crate::install::{InstallArgs, UninstallArgs};
@@ -43,7 +44,7 @@ Server
   backup, restore, verify   the whole state, while the server runs; --repair
 
 Accounts
-  account        add, list, remove, rename, password, profile: login and mailboxes at once
+  account        add, list, remove, rename, password, profile, sending: login and mailboxes at once
   creds          create, list, remove, password, verify; app-password, certificate; guesses: logins
   imap-acct      create, list, remove, stat, reindex, appendlimit, quota: mailboxes alone
 
@@ -235,6 +236,10 @@ pub(crate) enum AccountCommand {
     },
     /// Set a new password; asks for it, or reads it from standard input
     Password(Name),
+    /// Show or set how much an account may send in a day
+    ///
+    /// Limits are a number, `none`, or `default` for what the configuration says. Days are those of UTC.
+    Sending(SendingArgs),
     /// Print a profile that sets up an iPhone, iPad or Mac for an account; it holds no password
     Profile {
         /// The account, an address like alice@example.org

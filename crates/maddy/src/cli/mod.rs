@@ -30,6 +30,7 @@ mod reports;
 mod restore;
 mod rights;
 mod selfcheck;
+mod sending;
 pub(crate) mod sendmail;
 mod speak;
 mod spf;

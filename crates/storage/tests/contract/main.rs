@@ -26,6 +26,7 @@ mod random;
 mod reports;
 mod schemas;
 mod search;
+mod sending;
 mod trace;
 mod transport;
 mod trouble;

@@ -4,16 +4,18 @@
 mod complete;
 mod config;
 mod dialogue;
+mod pace;
 mod text;
 
-pub use config::{LocalConfig, decode_local};
+pub use config::{As, LocalConfig, decode_local};
 pub use dialogue::{DIALOGUE_MESSAGE_MAX, converse};
+pub use pace::Pace;
 pub use text::{LINE_MAX, to_wire};
 
 use crate::identity::authors;
 use crate::prepare::{self, Means, Trouble, read_header};
 use delivery::route::Sender;
-use delivery::{Arrival, Intake, Resolved};
+use delivery::{Arrival, Debit, Intake, Resolved};
 use mail::trace::by_program;
 use mail::{
     Address, Blob, Body, Domain, Envelope, Mail, MailParams, Message, Notify, Recipient, Reply, Ret,
@@ -23,7 +25,6 @@ use policy::authres;
 use smtp_door::counted;
 use std::path::PathBuf;
 use std::time::Instant;
-use storage::Folder;
 use tracing::info;
 use world::World;
 use world::meter::Door;
@@ -80,6 +81,8 @@ pub struct LocalDesk {
     pub spool_dir: PathBuf,
     /// Largest message in octets.
     pub size_max: u64,
+    /// How often each user has sent lately.
+    pub pace: Pace,
 }
 
 impl LocalDesk {
@@ -115,7 +118,12 @@ impl LocalDesk {
             let text = format!("The message is larger than the {} octets that are taken here", self.size_max);
             return Err(Reply::new(552, Status::permanent(3, 4), text));
         }
+        if user.rank == Rank::Usual {
+            self.pace.pass(self.config.rate, user, self.world.clock.unix())?;
+        }
         let (own, from) = (self.own_address(user)?, self.sender(user, &order)?);
+        let debit = Debit::of_user(&user.name, Some(own.clone()));
+        self.intake.may_send(debit.clone()).await?;
         let message =
             complete::complete(&to_wire(&message), &self.domain(), &own, order.full_name.as_deref());
         let received = Blob::from_bytes(message);
@@ -126,8 +134,7 @@ impl LocalDesk {
         let count = envelope.recipients.len();
         let sender = envelope.from.clone();
         let message = self.signed(received, header, user, id).await?;
-        let arrival =
-            Arrival { id: id.to_owned(), folder: Folder::Inbox, authorship: policy::Authorship::Own };
+        let arrival = Arrival::own(id).counted_for(debit);
         let accepted = self.intake.accept(Mail { envelope, message }, arrival).await?;
         Ok((sender, count, accepted.local))
     }
@@ -146,12 +153,24 @@ impl LocalDesk {
     fn sender(&self, user: &LocalUser, order: &Order) -> Result<ReversePath, Reply> {
         let text = match order.from.as_deref().map(str::trim) {
             None => return Ok(ReversePath::Address(self.own_address(user)?)),
-            Some("" | "<>") => return Ok(ReversePath::Null),
+            Some("" | "<>") => return self.nobody(user),
             Some(text) => text,
         };
         let address = self.address(text)?;
         self.own(user, &address, "the sender")?;
         Ok(ReversePath::Address(address))
+    }
+
+    /// No sender at all: nobody would hear what became of the message, so not everybody may.
+    fn nobody(&self, user: &LocalUser) -> Result<ReversePath, Reply> {
+        if user.rank == Rank::Trusted || self.config.allows_nobody(&user.name) {
+            return Ok(ReversePath::Null);
+        }
+        let text = format!(
+            "The user {} may not leave out the sender: sendmail {{ user {:?} {{ sender \"<>\"; }} }} in the configuration would allow it",
+            user.name, user.name
+        );
+        Err(refused(7, 1, 550, text))
     }
 
     /// An address as it is written on a command line: with a domain or without, in brackets or with a name beside them.
@@ -170,7 +189,7 @@ impl LocalDesk {
         let is_allowed = user.rank == Rank::Trusted || is_own || self.config.allows(&user.name, address);
         if !is_allowed {
             let text = format!(
-                "The user {} may not write as <{address}>, {what}: sendmail {{ user {:?} {:?} }} in the configuration would allow it",
+                "The user {} may not write as <{address}>, {what}: sendmail {{ user {:?} {{ sender {:?}; }} }} in the configuration would allow it",
                 user.name,
                 user.name,
                 address.to_string()

@@ -28,7 +28,11 @@ async fn house(config: LocalConfig) -> House {
     let router = Router::load(route, store.clone(), world.clone()).await.unwrap();
     let intake = Intake::new(Arc::new(router), store.clone(), world.clone());
     let spool_dir = store.spool_dir().to_owned();
-    House { desk: LocalDesk { config, intake, world, spool_dir, size_max: 10_000 }, store, _dir: dir }
+    House {
+        desk: LocalDesk { config, intake, world, spool_dir, size_max: 10_000, pace: Pace::default() },
+        store,
+        _dir: dir,
+    }
 }
 
 impl House {
@@ -109,13 +113,18 @@ async fn recipients_come_from_the_header_too() {
 
 #[tokio::test]
 async fn nobody_writes_in_another_name() {
-    let patterns = vec![("www".to_owned(), vec![Pattern::parse("shop@o.ex").unwrap()])];
+    let patterns = vec![
+        ("www".to_owned(), vec![As::parse("shop@o.ex").unwrap()]),
+        ("away".to_owned(), vec![As::Nobody]),
+    ];
     let house = house(LocalConfig { users: patterns, ..LocalConfig::default() }).await;
     let message = |from: &str| format!("From: {from}\nSubject: x\n\nhi\n");
     let as_ = |from: &str| Order { from: Some(from.to_owned()), ..to(&["alice@o.ex"]) };
     for (name, envelope, from, want) in [
         ("www", "shop@o.ex", "shop@o.ex", "ok"),
-        ("www", "", "www", "ok"),
+        ("www", "", "www", "550 5.7.1 The user www may not leave out the sender"),
+        ("away", "", "away", "ok"),
+        ("away", "<>", "alice@o.ex", "550 5.7.1 The user away may not write as <alice@o.ex>, named in From"),
         ("www", "<www@BOX.o.ex>", "www@box.o.ex", "ok"),
         (
             "www",
@@ -176,4 +185,29 @@ async fn what_cannot_be_delivered_is_refused_as_a_whole() {
             .await
             .starts_with("550 5.6.0")
     );
+}
+
+#[tokio::test]
+async fn one_user_sends_so_often_and_so_much() {
+    let config = LocalConfig { rate: policy::Rate::parse("3/1m").ok(), ..LocalConfig::default() };
+    let house = house(config).await;
+    let text = "Subject: x\n\nhi";
+    for _ in 0..3 {
+        assert_eq!(house.say(&user("www"), to(&["alice@o.ex"]), text).await, "ok");
+    }
+    let said = house.say(&user("www"), to(&["alice@o.ex"]), text).await;
+    assert!(said.starts_with("451 4.7.1 The user www sends too often (more than 3/1m)"), "{said}");
+    let root = LocalUser { uid: 0, rank: Rank::Trusted, ..user("root") };
+    for _ in 0..4 {
+        assert_eq!(house.say(&root, to(&["alice@o.ex"]), text).await, "ok");
+    }
+    let limits = storage::DailyLimits { messages: Some(5), new_recipients: Some(2) };
+    house.store.set_configured_sending(limits);
+    assert_eq!(house.say(&root, to(&["a@e.ex"]), text).await, "ok");
+    let said = house.say(&root, to(&["alice@o.ex"]), text).await;
+    assert!(said.starts_with("451 4.7.1 sendmail:root has sent the 5 messages"), "{said}");
+    let other = LocalUser { uid: 1001, ..user("bob") };
+    let said = house.say(&other, to(&["a@e.ex", "b@e.ex", "c@e.ex"]), text).await;
+    assert!(said.starts_with("450 4.7.1 sendmail:bob has written to as many new recipients"), "{said}");
+    assert_eq!(house.store.sending("sendmail:bob").await.unwrap().messages, 0);
 }
