@@ -1,6 +1,6 @@
 //! What an account may send in a day: a stolen password is good for so much, over restarts, and its owner hears of it.
 
-use tests::{Setup, assert_like, field, message};
+use tests::{Setup, assert_like, eventually, field, is_like, message};
 
 const ALICE: &str = "alice@example.org";
 
@@ -54,7 +54,10 @@ fn a_stolen_password_is_good_for_so_much_and_no_more() {
     let shown = maddy.cli(&["account", "sending", "--json"]).ok();
     assert_like(&shown, "*\"sender\": \"alice@example.org\"*\"messages\": 3*\"messages_limit\": 3*");
     assert_like(&shown, "*\"new_recipients\": 4*\"new_recipients_limit\": 4*\"told\": true*");
-    assert_like(&maddy.cli(&["trace", ALICE]).ok(), "*sender put off*has sent the 3 messages*");
+    eventually("the trace tells of it", || {
+        let told = maddy.cli(&["trace", ALICE]).stdout;
+        is_like(&told, "*sender put off*has sent the 3 messages*").then_some(())
+    });
 
     // The administrator lets one have more.
     let set = maddy.cli(&["account", "sending", ALICE, "--messages", "none", "--new-recipients", "5"]).ok();
@@ -66,4 +69,12 @@ fn a_stolen_password_is_good_for_so_much_and_no_more() {
     alice.command("RSET", "250*");
     alice.deliver(ALICE, &["f@remote.test"], &text);
     maddy.cli(&["account", "sending", ALICE, "--messages", "lots"]).fails();
+
+    // Other limits for all take no restart.
+    maddy.cli(&["account", "sending", ALICE, "--messages", "default", "--new-recipients", "default"]).ok();
+    maddy.setup.replace_option("delivery", "daily-limits { messages 7; new-recipients 0; }");
+    maddy.write_config();
+    maddy.cli(&["reload"]).ok();
+    let shown = maddy.cli(&["account", "sending", ALICE]).ok();
+    assert_like(&shown, "*sent today      1, of 7*no limit*as configured*");
 }

@@ -124,7 +124,9 @@ async fn a_report_is_posted_until_somebody_takes_it() {
         "_smtp._tls.e.test TXT \"v=TLSRPTv1; rua=https://reports.test:PORT/tls\"\nreports.test A 127.0.0.1\n",
     )
     .await;
-    let reporter = Reporter { domain: domain("o.test"), organization: None, contact: None };
+    let also = vec![config::Network::parse("127.0.0.0/8").unwrap()];
+    let reach = net::Reach { also, port: 443 };
+    let reporter = Reporter { domain: domain("o.test"), organization: None, contact: None, reach };
     house.intake.counters().tls().set(Sending::On, reporter);
     let day = house.clock.unix().div_euclid(DAY);
     let seen = TlsSeen {

@@ -216,7 +216,7 @@ fn letter(to: &[Address], hostname: &Domain, exceeded: &Exceeded, standing: &Sta
          Auto-Submitted: auto-generated\r\nSubject: {sender} may send no more today\r\nMIME-Version: 1.0\r\n\
          Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
          {sender} has reached what it may send: {what}.\r\n\
-         It has sent {} messages today, with {} new recipients. More is put off until\r\n{until}.\r\n\r\n\
+         Before that it sent messages today: {}, to new recipients: {}. More is put off until\r\n{until}.\r\n\r\n\
          If this is unexpected, somebody else may know the password: set a new one, and look at\r\n\
          what was sent. If it is as it should be, the administrator can allow more:\r\n\r\n  \
          maddy account sending {sender} --messages NUMBER --new-recipients NUMBER\r\n\r\n\

@@ -3,7 +3,6 @@
 use crate::reload::Running;
 use delivery::Arrival;
 use mail::{Address, Blob, Envelope, Mail, MailParams, Message, Recipient, ReversePath, date};
-use storage::Folder;
 use tracing::error;
 
 /// Letters of a message's id.
@@ -34,7 +33,7 @@ pub(crate) async fn tell(running: &Running, subject: &str, lines: &[String]) -> 
         params: MailParams::default(),
         recipients: vec![Recipient::plain(postmaster)],
     };
-    let arrival = Arrival { id: id.clone(), folder: Folder::Inbox, authorship: policy::Authorship::Own };
+    let arrival = Arrival::own(id.as_str());
     let mail = Mail { envelope, message: Message::new(Blob::from_bytes(text.into_bytes())) };
     match running.intake().accept(mail, arrival).await {
         Ok(_) => Told::Yes,

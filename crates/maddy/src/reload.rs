@@ -263,12 +263,15 @@ impl Running {
 }
 
 fn refuse_what_needs_a_restart(old: &Config, new: &Config) -> Result<(), Refused> {
+    // What accounts may keep and send can change while the server runs.
+    let limits = (old.storage.quota, old.storage.sending);
+    let storage = storage::Config { quota: limits.0, sending: limits.1, ..new.storage.clone() };
     let changed = [
         ("state-dir", old.storage.dir != new.storage.dir),
         ("runtime-dir", old.runtime_dir != new.runtime_dir),
         ("sendmail socket", old.sendmail_socket() != new.sendmail_socket()),
         ("sendmail enabled", old.sendmail.offered != new.sendmail.offered),
-        ("storage", old.storage != storage::Config { quota: old.storage.quota, ..new.storage.clone() }),
+        ("storage", old.storage != storage),
     ];
     match changed.iter().find(|(_, differs)| *differs) {
         Some((name, _)) => Err(Refused(format!(

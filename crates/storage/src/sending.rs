@@ -173,7 +173,7 @@ impl Ledger {
             return Ok(ledger);
         }
         let sql = format!(
-            "SELECT {COLUMNS}, k.recipient, k.used FROM json_each(?1) t JOIN sender s ON s.name = t.value ->> 0 \
+            "SELECT {COLUMNS}, k.recipient, k.used FROM json_each(?1) t CROSS JOIN sender s ON s.name = t.value ->> 0 \
              LEFT JOIN known_recipient k ON k.sender = s.id AND k.recipient = t.value ->> 1"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(Value::Array(wanted).to_string());
@@ -343,8 +343,9 @@ impl Store {
     /// To how many of these (keys of addresses) the sender has never written.
     pub async fn new_recipients(&self, sender: &str, recipients: &[String]) -> Result<u64> {
         let digests: HashSet<i64> = recipients.iter().map(|key| digest(key)).collect();
-        let sql = "SELECT count(*) FROM json_each(?2) t JOIN sender s ON s.name = ?1 \
-                   JOIN known_recipient k ON k.sender = s.id AND k.recipient = t.value";
+        // In this order, or the list is read once for each address that is remembered.
+        let sql = "SELECT count(*) FROM json_each(?2) t CROSS JOIN sender s ON s.name = ?1 \
+                   CROSS JOIN known_recipient k ON k.sender = s.id AND k.recipient = t.value";
         let query = sqlx::query_scalar(sql).bind(sender.to_owned()).bind(json!(digests).to_string());
         let known: i64 = query.fetch_one(self.readers()).await?;
         Ok((digests.len() as u64).saturating_sub(known.unsigned_abs()))

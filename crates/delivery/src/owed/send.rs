@@ -7,12 +7,11 @@ use mail::mime::decode::to_base64;
 use mail::{
     Address, Blob, Domain, Envelope, Mail, MailParams, Message, Notify, Recipient, ReversePath, date,
 };
-use policy::Authorship;
 use policy::dmarc::{Consent, ReportKind, consent};
 use policy::report::compose::{from_text, gzip};
 use policy::report::{Owed, PublishedPolicy, Seen, destination, xml};
 use std::time::Duration;
-use storage::{DmarcDue, Folder, Store};
+use storage::{DmarcDue, Store};
 use tracing::{debug, info, warn};
 use world::World;
 
@@ -205,7 +204,7 @@ impl ReportSender {
         }
         let envelope =
             Envelope { from: ReversePath::Null, params: MailParams::default(), recipients: vec![recipient] };
-        let arrival = Arrival { id: mail_id.clone(), folder: Folder::Inbox, authorship: Authorship::Own };
+        let arrival = Arrival::own(mail_id.as_str());
         match self.intake.accept(Mail { envelope, message }, arrival).await {
             Ok(_) => Fate::Done,
             Err(reply) if reply.is_permanent() => {
