@@ -101,15 +101,16 @@ async fn look(running: &Running, config: &Config, file: &Path, memory: Memory) {
     let DoctorOptions { database, mail, .. } = config.doctor;
     let doctor = Doctor { config, file, world: running.world() };
     let place = Place { address: Vec::new() };
-    let mut findings = match timeout(LOOK_MAX, doctor.examine(&place, Repair::No)).await {
-        Ok(Ok(findings)) => findings,
+    let (mut findings, sight) = match timeout(LOOK_MAX, doctor.examine(&place, Repair::No)).await {
+        Ok(Ok(findings)) if finding::is_silent(&findings) => (findings, Sight::Part),
+        Ok(Ok(findings)) => (findings, Sight::Whole),
         Ok(Err(trouble)) => {
             warn!(error = %trouble, "the doctor cannot look");
-            Vec::new()
+            (Vec::new(), Sight::Part)
         }
         Err(_) => {
             warn!("the doctor takes too long; it looks again later");
-            Vec::new()
+            (Vec::new(), Sight::Part)
         }
     };
     let mut next = Memory { at: now, ..memory };
@@ -122,7 +123,7 @@ async fn look(running: &Running, config: &Config, file: &Path, memory: Memory) {
     if reads_all || next.database == 0 {
         next.database = now;
     }
-    let change = Change::between(&next.told, &findings);
+    let change = Change::between(&next.told, &findings, sight);
     change.log(&findings);
     info!(
         findings = change.now.len(),
@@ -153,6 +154,14 @@ async fn inside(running: &Running, config: &Config, reads_all: bool) -> Result<V
     Ok(findings)
 }
 
+/// How much was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    Whole,
+    /// Time ran out, or no name server answered.
+    Part,
+}
+
 /// From what was told to what is so.
 struct Change {
     now: BTreeSet<Key>,
@@ -161,7 +170,7 @@ struct Change {
 }
 
 impl Change {
-    fn between(told: &[Key], findings: &[Finding]) -> Self {
+    fn between(told: &[Key], findings: &[Finding], sight: Sight) -> Self {
         let told: BTreeSet<Key> = told.iter().cloned().collect();
         let mut looked: BTreeMap<(&str, &str), BTreeSet<State>> = BTreeMap::new();
         for one in findings {
@@ -169,13 +178,13 @@ impl Change {
         }
         let wrong = findings.iter().filter(|one| matches!(one.state, State::Bad | State::Note));
         let found: BTreeSet<Key> = wrong.map(key).take(FINDINGS_MAX).collect();
-        let is_silent = findings.is_empty() || finding::is_silent(findings);
         // What nobody could find out now is as it was; so is what was not looked at for want of a name server, and the
         // database between two looks at all of it.
         let stays = |key: &&Key| match looked.get(&(key.check.as_str(), key.about.as_str())) {
             Some(states) => states.contains(&State::Unknown),
             None => {
-                is_silent || key.check == "database" && !findings.iter().any(|one| one.check == "database")
+                sight == Sight::Part
+                    || key.check == "database" && !findings.iter().any(|one| one.check == "database")
             }
         };
         let kept: BTreeSet<Key> = told.iter().filter(stays).cloned().collect();
@@ -309,7 +318,8 @@ mod tests {
     }
 
     fn change(told: &[Key], findings: &[Finding]) -> (String, Vec<Key>) {
-        let change = Change::between(told, findings);
+        let is_part = findings.is_empty() || finding::is_silent(findings);
+        let change = Change::between(told, findings, if is_part { Sight::Part } else { Sight::Whole });
         let words =
             |keys: &BTreeSet<Key>| keys.iter().map(|key| key.check.clone()).collect::<Vec<_>>().join(",");
         let said = format!("+{} -{}", words(&change.new), words(&change.gone));
@@ -337,6 +347,10 @@ mod tests {
             let (said, _) = change(&told, &findings);
             assert_eq!(said, want, "{findings:?}");
         }
+        // What the server knows of itself is known even where time ran out for all else.
+        let inside = [found("queue", "server", Note)];
+        let part = Change::between(&told, &inside, Sight::Part);
+        assert_eq!((part.new.len(), part.gone.len()), (1, 0));
         let (_, told) = change(&told, &[found("database", "dir", Bad)]);
         assert_eq!(change(&told, &[found("queue", "server", Good)]), ("+ -".to_owned(), told.clone()));
         assert_eq!(change(&told, &[found("database", "dir", Good)]).0, "+ -database");
