@@ -136,7 +136,13 @@ impl DnsUpdater {
 
     /// Has a TXT record stand alone at a name that is ours; whether anything had to be changed.
     pub async fn set_text(&self, name: &DnsName, text: &str) -> Result<bool, UpdateError> {
-        let there = self.ask(name, Kind::Txt).await?.data;
+        let said = self.ask(name, Kind::Txt).await?;
+        if let Some(alias) = said.alias {
+            return Err(UpdateError::Refused(format!(
+                "{name} is another name of {alias}, where the record belongs"
+            )));
+        }
+        let there = said.data;
         let wanted = world::update::text(text);
         let is_it = |data: &Data| matches!(data, Data::Txt(strings) if strings.concat() == text.as_bytes());
         if let [one] = there.as_slice()
