@@ -19,4 +19,4 @@ pub(crate) use config::decode;
 pub use config::{AcmeName, AcmeOptions, ChallengeKind, ExternalAccount, KeyRollover};
 pub use error::AcmeError;
 pub use files::AcmeFiles;
-pub use keeper::{Keeper, KeeperHandle, NameState, Plan};
+pub use keeper::{Keeper, KeeperHandle, KeyDigests, NameState, Plan};
