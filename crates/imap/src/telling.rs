@@ -68,16 +68,21 @@ impl Client {
         let lines = selected.view.apply(&selected.shared.look(), manner);
         let (behind, complete) = (selected.view.is_behind(), selected.view.complete());
         let less = std::mem::replace(&mut selected.told_less, behind);
-        let updates = updates::update(self, &numbers).await;
-        for line in updates.before.into_iter().chain(lines).chain(updates.after) {
+        let mut updates = updates::update(self, &numbers).await;
+        for line in std::mem::take(&mut updates.before).into_iter().chain(lines) {
             // Whether EXPUNGE may go was asked above; nothing else is ever too early.
+            let _ = self.session.tell(&line);
+        }
+        notify::tell_new(self, last).await?;
+        updates.tell_items(self).await?;
+        for line in updates.after {
             let _ = self.session.tell(&line);
         }
         // RFC 7162 §3.2: who sees newer mod-sequences while an EXPUNGE is held back must not begin behind it.
         if self.session.is_condstore() && (behind || less) && manner.hears != Hears::Nothing {
             self.tell_modseq(complete);
         }
-        notify::tell_new(self, last).await
+        Ok(())
     }
 
     /// How changes are to be told now.

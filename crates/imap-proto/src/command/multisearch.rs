@@ -1,6 +1,6 @@
 //! ESEARCH as a value (RFC 7377).
 
-use super::{Search, SearchReturn};
+use super::Search;
 
 /// A search of several mailboxes. It speaks of UIDs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct MultiSearch {
 impl MultiSearch {
     /// Whether it is about the selected mailbox, or tells changes, which is done of that alone (RFC 7377 §2.2).
     pub fn needs_selected(&self) -> bool {
-        let updates = self.search.give.as_ref().is_some_and(|give| give.contains(&SearchReturn::Update));
+        let updates = self.search.updates().is_some();
         updates || self.sources.contains(&Source::Selected)
     }
 }

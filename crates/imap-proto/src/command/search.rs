@@ -1,6 +1,6 @@
 //! SEARCH as a value (RFC 9051 §6.4.4).
 
-use super::By;
+use super::{By, FetchItem};
 use crate::sequence::{Bound, Set};
 use std::fmt;
 use std::ops::Range;
@@ -15,6 +15,16 @@ pub struct Search {
     pub key: Key,
 }
 
+impl Search {
+    /// What is to be told of new messages in the result, where its changes are to be told.
+    pub fn updates(&self) -> Option<&[FetchItem]> {
+        self.give.iter().flatten().find_map(|give| match give {
+            SearchReturn::Update(items) => Some(items.as_slice()),
+            _ => None,
+        })
+    }
+}
+
 /// The charset of the texts in a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charset {
@@ -26,7 +36,7 @@ pub enum Charset {
     Unknown,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SearchReturn {
     Min,
     Max,
@@ -36,8 +46,8 @@ pub enum SearchReturn {
     Partial(PartialRange),
     /// The same search is likely to come again (RFC 5267 §4.2).
     Context,
-    /// Changes of the result are to be told (RFC 5267 §4.3).
-    Update,
+    /// Changes of the result are to be told (RFC 5267 §4.3), and these items of new messages in it (RFC 5465 §7).
+    Update(Vec<FetchItem>),
     /// How well each message fits; the key has FUZZY in it (RFC 6203 §4).
     Relevancy,
 }

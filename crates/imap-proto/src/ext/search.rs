@@ -3,7 +3,10 @@
 //! imap-codec gives up at eight chained ORs, since it recurses. Here open groups are on a stack of our own, and
 //! chains of OR become one flat list, so that a filter over hundreds of senders is shallow.
 
-use crate::command::{By, Charset, Command, Day, Key, PartialRange, Refusal, Search, SearchReturn};
+use super::fetch;
+use crate::command::{
+    By, Charset, Command, Day, FetchItem, Key, PartialRange, Refusal, Search, SearchReturn,
+};
 use crate::lex::{Lexed, Lexer};
 use crate::sequence::{self, Bound, Set};
 
@@ -92,10 +95,19 @@ fn return_option(lexer: &mut Lexer<'_>) -> Lexed<SearchReturn> {
             SearchReturn::Partial(partial(lexer)?)
         }
         "CONTEXT" => SearchReturn::Context,
-        "UPDATE" => SearchReturn::Update,
+        "UPDATE" => SearchReturn::Update(update(lexer)?),
         "RELEVANCY" => SearchReturn::Relevancy,
         _ => return Err(Refusal::bad("This return option of SEARCH is not known here.")),
     })
+}
+
+/// `UPDATE`, or `UPDATE (UID ENVELOPE)` (RFC 5465 §7).
+fn update(lexer: &mut Lexer<'_>) -> Lexed<Vec<FetchItem>> {
+    if lexer.peek() != Some(b' ') || lexer.peek_second() != Some(b'(') {
+        return Ok(Vec::new());
+    }
+    lexer.space()?;
+    fetch::items(lexer)
 }
 
 /// `1:100` or `-1:-100`.

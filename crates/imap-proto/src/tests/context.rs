@@ -10,7 +10,11 @@ use crate::sequence::Ranges;
 fn commands() {
     for (text, give) in [
         ("(PARTIAL 1:500)", "[Partial(PartialRange { from: 1, to: 500 })]"),
-        ("(UPDATE PARTIAL -1:-100 COUNT)", "[Update, Partial(PartialRange { from: -1, to: -100 }), Count]"),
+        (
+            "(UPDATE PARTIAL -1:-100 COUNT)",
+            "[Update([]), Partial(PartialRange { from: -1, to: -100 }), Count]",
+        ),
+        ("(COUNT update (UID flags))", "[Count, Update([Uid, Flags])]"),
         ("(CONTEXT partial 500:400)", "[Context, Partial(PartialRange { from: 500, to: 400 })]"),
     ] {
         let want = format!("Search(Search {{ by: Uid, charset: Known, give: Some({give}), key: All }})");
@@ -29,6 +33,10 @@ fn commands() {
         "SEARCH RETURN (PARTIAL 1:4294967296) ALL",
         "SEARCH RETURN (ALL PARTIAL 1:2) ALL",
         "SEARCH RETURN (PARTIAL 1:2 PARTIAL 3:4) ALL",
+        "SEARCH RETURN (UPDATE ()) ALL",
+        "SEARCH RETURN (UPDATE (ALL)) ALL",
+        "SEARCH RETURN (UPDATE UID) ALL",
+        "SEARCH RETURN (UPDATE(UID)) ALL",
         "CANCELUPDATE",
         "CANCELUPDATE ",
         "CANCELUPDATE a",

@@ -1,10 +1,11 @@
 //! RETURN (UPDATE) and CANCELUPDATE: searches whose changes are told (RFC 5267 §4.3).
 
 use super::search::place;
-use crate::client::Client;
+use crate::client::{Client, Gone};
+use crate::command::fetch;
 use crate::search::context::{CONTEXTS_MAX, Change, Context, RESULTS_MAX, Seen};
 use crate::view::Target;
-use imap_proto::command::{Search, SearchReturn, SortBy};
+use imap_proto::command::{FetchItem, Search, SortBy};
 use imap_proto::response::Esearch;
 use imap_proto::{Code, Response, Untagged};
 use storage::Uid;
@@ -15,8 +16,7 @@ const GROWN_MAX: usize = 2 * RESULTS_MAX;
 
 /// Where the mailbox stands before a search whose changes are to be told; `None` for others.
 pub(super) fn begin(client: &Client, search: &Search) -> Result<Option<Seen>, Response> {
-    let wanted = search.give.as_ref().is_some_and(|give| give.contains(&SearchReturn::Update));
-    if !wanted {
+    if search.updates().is_none() {
         return Ok(None);
     }
     let known = client.selected.as_ref().map(|selected| selected.contexts.as_slice()).unwrap_or_default();
@@ -84,7 +84,33 @@ pub(super) fn cancel(client: &mut Client, tags: &[String]) -> Response {
 #[derive(Default)]
 pub(crate) struct Updates {
     pub(crate) before: Vec<Untagged>,
+    /// Items of new messages, which come before `after` (RFC 5465 §7). What several searches ask for is told once.
+    items: Vec<(Vec<FetchItem>, Vec<Target>)>,
     pub(crate) after: Vec<Untagged>,
+}
+
+impl Updates {
+    fn announce(&mut self, items: &[FetchItem], mut targets: Vec<Target>) {
+        if items.is_empty() || targets.is_empty() {
+            return;
+        }
+        match self.items.iter_mut().find(|(known, _)| known == items) {
+            Some((_, known)) => {
+                known.append(&mut targets);
+                known.sort_unstable_by_key(|target| target.number);
+                known.dedup();
+            }
+            None => self.items.push((items.to_vec(), targets)),
+        }
+    }
+
+    /// Tells the items of new messages.
+    pub(crate) async fn tell_items(&mut self, client: &mut Client) -> Result<(), Gone> {
+        for (items, targets) in std::mem::take(&mut self.items) {
+            fetch::announce(client, items, &targets).await?;
+        }
+        Ok(())
+    }
 }
 
 /// The UIDs by the numbers that the client knows, if an update may need them.
@@ -117,6 +143,11 @@ pub(crate) async fn update(client: &mut Client, before: &[Uid]) -> Updates {
             updates.before.push(Untagged::Esearch(Esearch { remove_from, ..context.line() }));
         }
         if !change.added.is_empty() {
+            let new = change
+                .new
+                .iter()
+                .filter_map(|uid| place.view.number(*uid).map(|number| Target { number, uid: *uid }));
+            updates.announce(context.items(), new.collect());
             let add_to = context.told(&change.added, |uid| place.view.number(uid));
             updates.after.push(Untagged::Esearch(Esearch { add_to, ..context.line() }));
         }

@@ -6,7 +6,7 @@ use super::Place;
 use super::order::valued;
 use super::sort::{self, Value};
 use crate::view::Target;
-use imap_proto::command::{By, Key, Search, SortBy};
+use imap_proto::command::{By, FetchItem, Key, Search, SortBy};
 use imap_proto::response::{Esearch, Results};
 use imap_proto::{Ranges, Response};
 use std::collections::HashSet;
@@ -24,6 +24,8 @@ pub(crate) struct Context {
     key: Key,
     /// Empty: the order of the mailbox.
     order: Vec<SortBy>,
+    /// What is told of new messages (RFC 5465 §7).
+    items: Vec<FetchItem>,
     entries: Vec<Entry>,
     seen: Seen,
 }
@@ -54,6 +56,8 @@ impl Seen {
 pub(crate) struct Change {
     pub(crate) removed: Vec<(u32, Vec<Uid>)>,
     pub(crate) added: Vec<(u32, Vec<Uid>)>,
+    /// Of those that were added the messages that are new to the session, ascending.
+    pub(crate) new: Vec<Uid>,
 }
 
 impl Context {
@@ -67,7 +71,13 @@ impl Context {
     ) -> Result<Self, Response> {
         let mut entries = entries(place, &search.key, order, found).await?;
         arrange(order, &mut entries);
-        Ok(Self { tag, by: search.by, key: search.key.clone(), order: order.to_vec(), entries, seen })
+        let items = search.updates().unwrap_or_default().to_vec();
+        Ok(Self { tag, by: search.by, key: search.key.clone(), order: order.to_vec(), items, entries, seen })
+    }
+
+    /// What is told of new messages.
+    pub(crate) fn items(&self) -> &[FetchItem] {
+        &self.items
     }
 
     /// How many results it has.
@@ -104,8 +114,10 @@ impl Context {
         let mut leaving: HashSet<Uid> = changed.iter().map(|target| target.uid).collect();
         leaving.retain(|uid| !still.contains(uid));
         leaving.extend(gone);
-        self.seen = seen;
-        Ok(self.change(&leaving, new))
+        let last = std::mem::replace(&mut self.seen, seen).last;
+        let mut arrived: Vec<Uid> = new.iter().map(|entry| entry.uid).filter(|uid| *uid > last).collect();
+        arrived.sort_unstable();
+        Ok(Change { new: arrived, ..self.change(&leaving, new) })
     }
 
     fn change(&mut self, leaving: &HashSet<Uid>, new: Vec<Entry>) -> Change {
@@ -126,7 +138,7 @@ impl Context {
             removed = in_one(removed);
             added = in_one(added);
         }
-        Change { removed, added }
+        Change { removed, added, new: Vec::new() }
     }
 
     /// What is to be told; `name` says what the client calls a message.
@@ -201,7 +213,15 @@ mod tests {
 
     fn context(order: Vec<SortBy>) -> Context {
         let seen = Seen { modseq: 0, last: 0 };
-        Context { tag: "a".into(), by: By::Uid, key: Key::All, order, entries: Vec::new(), seen }
+        Context {
+            tag: "a".into(),
+            by: By::Uid,
+            key: Key::All,
+            order,
+            items: Vec::new(),
+            entries: Vec::new(),
+            seen,
+        }
     }
 
     /// As a client does it (RFC 5267 §4.3.3, RFC 5267 §4.3.4).
