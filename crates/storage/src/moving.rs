@@ -139,6 +139,10 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    pub(crate) fn octets(&self) -> u64 {
+        self.size.unsigned_abs()
+    }
+
     /// The same with those of its flags that may be set.
     fn with_allowed(self, rights: Rights) -> Self {
         let (flags, keywords) = rights.keep(self.flags, self.keywords);

@@ -6,14 +6,15 @@ use crate::mailboxes;
 use crate::message::{Appended, NewMessage};
 use crate::moving;
 use crate::package::{self, Package};
+use crate::quota::Space;
 use crate::store::Store;
 use crate::uidset::UidSet;
 use crate::writer::Tx;
 
 impl Store {
     /// Appends `message` to one mailbox and takes the message `uid` out of another, which may be the same. `None`: there
-    /// is no such message, and nothing was done. A quota counts what is left in the end (RFC 8508 §3.4). The mod-sequence is
-    /// the newest of the account from which the message went.
+    /// is no such message, and nothing was done. A quota counts what is left in the end (RFC 8508 §3.4), and keeps nobody
+    /// from making it less. The mod-sequence is the newest of the account from which the message went.
     pub async fn replace(
         &self,
         to: MailboxId,
@@ -23,16 +24,34 @@ impl Store {
     ) -> Result<Option<Appended>> {
         let (packages, room) = self.pack_appended(to, vec![message]).await?;
         let octets = packages.iter().map(Package::octets).sum();
-        self.write_in(room, octets, move |tx| Box::pin(async move { replace(tx, packages, from, uid).await }))
-            .await
+        self.write_in(room, octets, move |tx| {
+            Box::pin(async move { replace(tx, to, packages, (from, uid)).await })
+        })
+        .await
     }
 }
 
-async fn replace(tx: &mut Tx, packages: Vec<Package>, from: MailboxId, uid: Uid) -> Result<Option<Appended>> {
+async fn replace(
+    tx: &mut Tx,
+    to: MailboxId,
+    mut packages: Vec<Package>,
+    (from, uid): (MailboxId, Uid),
+) -> Result<Option<Appended>> {
     let source = mailboxes::by_id(&mut tx.connection, from).await?;
     let old = moving::read(tx, from, &UidSet::one(uid)).await?;
     if old.is_empty() {
         return Ok(None);
+    }
+    let target = mailboxes::by_id(&mut tx.connection, to).await?;
+    let freed: u64 = old.iter().map(moving::Found::octets).sum();
+    let filings = packages.iter_mut().flat_map(|package| {
+        let size = package.body.size;
+        package.filings.iter_mut().map(move |filing| (size + filing.prefix.len() as u64, filing))
+    });
+    for (size, filing) in filings {
+        if target.account == source.account && size <= freed {
+            filing.space = Space::Granted;
+        }
     }
     // Before the new one comes, which may need its room.
     let gone = mailboxes::touch(tx, source.account).await?;

@@ -116,3 +116,25 @@ async fn the_counters_are_true() {
     }
     assert_eq!(bench.store.verify().await.unwrap(), Vec::<String>::new(), "seed {seed}");
 }
+
+/// Above a limit that was lowered a message can still be made smaller, and not larger.
+#[tokio::test]
+async fn replace_may_always_leave_less() {
+    let bench = Bench::new().await;
+    let inbox = bench.inbox(NAME).await;
+    let store = &bench.store;
+    bench.append(inbox, "0123456789").await;
+    bench.append(inbox, "0123456789").await;
+    store.set_limits(NAME, limits(5, 1)).await.unwrap();
+    let over = Err(Error::OverQuota(NAME.to_owned()));
+    assert_eq!(store.replace(inbox, message("0123456789+"), inbox, 1).await, over);
+    assert!(store.replace(inbox, message("012345678"), inbox, 1).await.unwrap().is_some());
+    assert!(store.replace(inbox, message("abcdefghij"), inbox, 2).await.unwrap().is_some());
+    assert_eq!(used(&bench).await, (19, 2));
+    // In an account of somebody else nothing is given back.
+    let other = bench.inbox("other@a.example").await;
+    store.set_limits("other@a.example", limits(5, 1)).await.unwrap();
+    let over = Err(Error::OverQuota("other@a.example".to_owned()));
+    assert_eq!(store.replace(other, message("012345"), inbox, 3).await, over);
+    assert!(store.replace(other, message("01234"), inbox, 3).await.unwrap().is_some());
+}
