@@ -19,8 +19,8 @@ pub struct Blob {
 #[derive(Clone)]
 enum Kind {
     Memory(Arc<[u8]>),
-    /// A file without a name; the system frees it with the last clone.
-    File(Arc<File>),
+    /// A file without a name, from an offset on; the system frees it with the last clone.
+    File(Arc<File>, u64),
 }
 
 impl Blob {
@@ -31,7 +31,7 @@ impl Blob {
 
     /// The first `len` octets of a file that nobody changes any more. It may be deleted while the blob lives.
     pub fn from_file(file: File, len: u64) -> Self {
-        Self { kind: Kind::File(Arc::new(file)), len }
+        Self { kind: Kind::File(Arc::new(file), 0), len }
     }
 
     /// Length in octets.
@@ -47,7 +47,7 @@ impl Blob {
     pub fn as_memory(&self) -> Option<&[u8]> {
         match &self.kind {
             Kind::Memory(octets) => Some(octets),
-            Kind::File(_) => None,
+            Kind::File(..) => None,
         }
     }
 
@@ -60,11 +60,22 @@ impl Blob {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX).min(octets.len());
                 Ok(octets[start..start + want].to_vec())
             }
-            Kind::File(file) => {
+            Kind::File(file, from) => {
                 let mut out = vec![0; want];
-                file.read_exact_at(&mut out, offset)?;
+                file.read_exact_at(&mut out, from.saturating_add(offset))?;
                 Ok(out)
             }
+        }
+    }
+
+    /// The first `len` octets, or all: of a file nothing is read.
+    pub fn head(&self, len: u64) -> Self {
+        let len = len.min(self.len);
+        match &self.kind {
+            Kind::Memory(octets) => {
+                Self::from_bytes(&octets[..usize::try_from(len).unwrap_or(usize::MAX).min(octets.len())])
+            }
+            Kind::File(file, from) => Self { kind: Kind::File(Arc::clone(file), *from), len },
         }
     }
 
@@ -143,10 +154,46 @@ impl Spool {
     /// The blob. What is in a file is not flushed: the store copies it before anything is promised.
     pub fn finish(self) -> Blob {
         let kind = match self.file {
-            Some(file) => Kind::File(Arc::new(file)),
+            Some(file) => Kind::File(Arc::new(file), 0),
             None => Kind::Memory(self.memory.into()),
         };
         Blob { kind, len: self.len }
+    }
+}
+
+/// Many blobs one after another in one file without a name, so that they take neither memory nor a file each.
+///
+/// It blocks on the disk, like [`Spool`].
+pub struct Pile {
+    dir: PathBuf,
+    file: Option<Arc<File>>,
+    len: u64,
+}
+
+impl Pile {
+    /// Octets that are copied at once.
+    const PIECE: usize = 64 * 1024;
+
+    /// `dir` must exist; the file is made with the first blob.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), file: None, len: 0 }
+    }
+
+    /// The same octets, in the pile.
+    pub fn add(&mut self, blob: &Blob) -> io::Result<Blob> {
+        let file = match &self.file {
+            Some(file) => Arc::clone(file),
+            None => Arc::clone(self.file.insert(Arc::new(tempfile::tempfile_in(&self.dir)?))),
+        };
+        let from = self.len;
+        let mut at = 0;
+        while at < blob.len() {
+            let piece = blob.read_at(at, Self::PIECE)?;
+            file.write_all_at(&piece, from + at)?;
+            at += piece.len() as u64;
+        }
+        self.len += blob.len();
+        Ok(Blob { kind: Kind::File(file, from), len: blob.len() })
     }
 }
 
@@ -177,5 +224,31 @@ mod tests {
                 assert_eq!(blob.read_at(size as u64 - 2, 10).unwrap(), octets[size - 2..]);
             }
         }
+    }
+
+    #[test]
+    fn blobs_in_a_pile_stay_apart() {
+        let dir = std::env::temp_dir();
+        let octets = |size: usize, of: u8| vec![of; size];
+        let mut spool = Spool::new(&dir);
+        spool.push(&octets(MEMORY_MAX + 1, b'c')).unwrap();
+        let blobs = [
+            Blob::from_bytes(b"first".as_slice()),
+            Blob::from_bytes(b"".as_slice()),
+            spool.finish(),
+            Blob::from_bytes(octets(Pile::PIECE, b'd')),
+        ];
+        let mut pile = Pile::new(&dir);
+        let piled: Vec<Blob> = blobs.iter().map(|blob| pile.add(blob).unwrap()).collect();
+        for (blob, piled) in blobs.iter().zip(&piled) {
+            assert!(piled.as_memory().is_none());
+            assert_eq!(piled.to_vec().unwrap(), blob.to_vec().unwrap());
+            for blob in [blob, piled] {
+                assert_eq!(blob.head(3).to_vec().unwrap(), blob.read_at(0, 3).unwrap());
+                assert_eq!(blob.head(u64::MAX).len(), blob.len());
+            }
+        }
+        assert_eq!(pile.add(&piled[0]).unwrap().to_vec().unwrap(), b"first");
+        assert_eq!(piled[2].read_at(MEMORY_MAX as u64, 10).unwrap(), b"c");
     }
 }

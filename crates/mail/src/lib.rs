@@ -24,7 +24,7 @@ pub mod trace;
 pub mod words;
 
 pub use address::Address;
-pub use blob::{Blob, Spool};
+pub use blob::{Blob, Pile, Spool};
 pub use client::Client;
 pub use domain::Domain;
 pub use envelope::{Body, Envelope, MailParams, Notify, OriginalRecipient, Recipient, Ret, ReversePath};

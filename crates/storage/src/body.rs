@@ -6,8 +6,8 @@
 use crate::error::{Error, Result};
 use crate::hold::Hold;
 use crate::message::Shape;
-use mail::Blob;
 use mail::mime::{Parts, Section};
+use mail::{Blob, Pile};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 use std::cell::RefCell;
@@ -52,12 +52,12 @@ pub(crate) struct Prepared {
     pub(crate) stored: Stored,
     pub(crate) shape: Shape,
     /// To be kept apart; empty if it is not.
-    pub(crate) header: Vec<u8>,
+    pub(crate) header: Blob,
 }
 
 pub(crate) enum Stored {
     Plain(Blob),
-    Zstd(Vec<u8>),
+    Zstd(Blob),
     File(Arc<FileGuard>),
 }
 
@@ -65,11 +65,10 @@ impl Prepared {
     /// Octets that go into the database.
     pub(crate) fn octets(&self) -> u64 {
         let octets = match &self.stored {
-            Stored::Plain(blob) => blob.len(),
-            Stored::Zstd(octets) => octets.len() as u64,
+            Stored::Plain(blob) | Stored::Zstd(blob) => blob.len(),
             Stored::File(_) => 0,
         };
-        octets + self.shape.octets() + self.header.len() as u64
+        octets + self.shape.octets() + self.header.len()
     }
 }
 
@@ -117,14 +116,15 @@ impl Folder {
 
     /// Hashes, compresses, and puts what is large into flushed files.
     pub(crate) async fn prepare(self: &Arc<Self>, bodies: Vec<(Blob, Shape)>) -> Result<Vec<Prepared>> {
+        let mut pile = Pile::new(&self.dir);
         let size: u64 = bodies.iter().map(|(blob, _)| blob.len()).sum();
         if size <= INLINE_MAX && bodies.iter().all(|(blob, _)| blob.as_memory().is_some()) {
-            return bodies.into_iter().map(|(blob, shape)| prepare_small(blob, shape)).collect();
+            return bodies.into_iter().map(|(blob, shape)| prepare_small(blob, shape, &mut pile)).collect();
         }
         let folder = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let prepare = |(blob, shape): (Blob, Shape)| match blob.len() {
-                0..=SMALL_MAX => prepare_small(blob, shape),
+                0..=SMALL_MAX => prepare_small(blob, shape, &mut pile),
                 _ => folder.prepare_file(&blob, shape),
             };
             bodies.into_iter().map(prepare).collect()
@@ -147,7 +147,7 @@ impl Folder {
         guard.keep();
         let guard = FileGuard { name, path: path.clone(), kept: AtomicBool::new(false) };
         File::open(folder)?.sync_all()?;
-        let header = header(blob, &shape)?;
+        let header = header(blob, &shape);
         Ok(Prepared { hash, size: blob.len(), stored: Stored::File(Arc::new(guard)), shape, header })
     }
 
@@ -259,28 +259,28 @@ pub(crate) async fn without_row(readers: &SqlitePool, names: &[String]) -> Resul
     Ok(sqlx::query_scalar(sql).bind(list).fetch_all(readers).await?)
 }
 
-fn prepare_small(blob: Blob, shape: Shape) -> Result<Prepared> {
-    let blob = if blob.as_memory().is_some() { blob } else { Blob::from_bytes(blob.to_vec()?) };
-    let octets = blob.as_memory().unwrap_or_default();
+/// What was not in memory is not in memory afterwards: `pile` takes what is packed.
+fn prepare_small(blob: Blob, shape: Shape, pile: &mut Pile) -> Result<Prepared> {
+    let read = if blob.as_memory().is_some() { None } else { Some(blob.to_vec()?) };
+    let octets = read.as_deref().or(blob.as_memory()).unwrap_or_default();
     let hash = *blake3::hash(octets).as_bytes();
     let size = blob.len();
-    let header = header(&blob, &shape)?;
+    let header = header(&blob, &shape);
     let packed = if octets.len() < PACK_MIN { None } else { pack(octets)? };
     let stored = match packed {
-        Some(packed) => Stored::Zstd(packed),
+        Some(packed) if read.is_some() => Stored::Zstd(pile.add(&Blob::from_bytes(packed))?),
+        Some(packed) => Stored::Zstd(Blob::from_bytes(packed)),
         None => Stored::Plain(blob),
     };
     Ok(Prepared { hash, size, stored, shape, header })
 }
 
 /// The header as the table of parts has it, if it is one that is kept.
-fn header(blob: &Blob, shape: &Shape) -> Result<Vec<u8>> {
+fn header(blob: &Blob, shape: &Shape) -> Blob {
     let range = Parts::decode(&shape.parts).and_then(|parts| parts.section(&[], Section::Header));
     match range {
-        Some(range) if range.start == 0 && range.end <= HEADER_MAX.min(blob.len()) => {
-            Ok(blob.read_at(0, usize::try_from(range.end).unwrap_or(0))?)
-        }
-        _ => Ok(Vec::new()),
+        Some(range) if range.start == 0 && range.end <= HEADER_MAX.min(blob.len()) => blob.head(range.end),
+        _ => Blob::from_bytes([].as_slice()),
     }
 }
 

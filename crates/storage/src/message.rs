@@ -35,7 +35,8 @@ impl Shape {
         }
     }
 
-    pub(crate) fn octets(&self) -> u64 {
+    /// Octets that it takes in memory, about.
+    pub fn octets(&self) -> u64 {
         (self.envelope.len() + self.bodystructure.len() + self.parts.len() + self.key_fields.len()) as u64
     }
 }

@@ -130,6 +130,16 @@ impl Allowance {
         self.quota.allows(self.used.plus(more))
     }
 
+    /// The same when so much is gone.
+    #[must_use]
+    pub fn without(self, gone: Usage) -> Self {
+        let used = Usage {
+            octets: self.used.octets.saturating_sub(gone.octets),
+            messages: self.used.messages.saturating_sub(gone.messages),
+        };
+        Self { used, ..self }
+    }
+
     /// Whether so much would fit if nothing else were there.
     pub fn could_hold(&self, more: Usage) -> bool {
         self.quota.allows(more)
@@ -241,6 +251,12 @@ mod tests {
         let allowance = Allowance { quota, used: Usage { octets: 8, messages: 1 }, ..Allowance::default() };
         assert!(allowance.has_room_for(Usage { octets: 2, messages: 1 }));
         assert!(!allowance.has_room_for(Usage { octets: 3, messages: 1 }));
+        assert!(
+            allowance
+                .without(Usage { octets: 1, messages: 0 })
+                .has_room_for(Usage { octets: 3, messages: 1 })
+        );
+        assert_eq!(allowance.without(Usage { octets: 9, messages: 9 }).used, Usage::default());
         assert!(allowance.could_hold(Usage { octets: 3, messages: 1 }));
     }
 

@@ -76,8 +76,8 @@ impl Rows {
                 self.octets.push(json!([id, at, len]));
                 (PLACE_PLAIN, None)
             }
-            Stored::Zstd(octets) => {
-                let (at, len) = self.put(octets);
+            Stored::Zstd(blob) => {
+                let (at, len) = self.put_blob(blob)?;
                 self.octets.push(json!([id, at, len]));
                 (PLACE_ZSTD, None)
             }
@@ -95,7 +95,7 @@ impl Rows {
             self.key_fields.push(json!([id, at, len]));
         }
         if !body.header.is_empty() {
-            let (at, len) = self.put(&body.header);
+            let (at, len) = self.put_blob(&body.header)?;
             self.headers.push(json!([id, at, len]));
         }
         self.bodies.push(json!([

@@ -1,7 +1,7 @@
 //! The store: opened once, cloned freely. Reads go to a pool, writes to the one writer.
 
 use crate::blocking::Blocking;
-use crate::body::{Folder, Prepared, SMALL_MAX};
+use crate::body::{Folder, Prepared};
 use crate::checkpoint;
 use crate::config::Config;
 use crate::desk::{Desk, Room};
@@ -231,10 +231,10 @@ impl Store {
 
     /// What is slow about bodies, and room for the memory that they take.
     pub(crate) async fn prepare(&self, bodies: Vec<(Blob, Shape)>) -> Result<(Vec<Prepared>, Room)> {
-        // Large ones go to files, piece by piece.
-        let octets = |(blob, shape): &(Blob, Shape)| match blob.len() {
-            0..=SMALL_MAX => blob.len() + shape.octets(),
-            _ => shape.octets(),
+        // What lies in a file is copied piece by piece.
+        let octets = |(blob, shape): &(Blob, Shape)| match blob.as_memory() {
+            Some(octets) => octets.len() as u64 + shape.octets(),
+            None => shape.octets(),
         };
         let room = self.inner.desk.room(bodies.iter().map(octets).sum()).await?;
         Ok((self.inner.bodies.prepare(bodies).await?, room))

@@ -2,6 +2,8 @@
 //! (RFC 8508): messages go to the spool and through the scanner as they come in, and are promised when they are committed,
 //! all together.
 
+mod budget;
+
 use super::catenate::{self, Found};
 use super::not_selected;
 use crate::body::PIECE;
@@ -12,21 +14,16 @@ use crate::progress::Progress;
 use crate::reach::{Needed, no_right};
 use crate::refusal;
 use crate::selected::{Selected, allowed};
+use budget::{Budget, Waiting};
 use imap_proto::command::{Append, Appended, By, Piece};
 use imap_proto::sequence::Bound;
 use imap_proto::{Answer, Code, Ranges, Response, Set, Untagged};
 use mail::Blob;
 use mail::blob::Spool;
 use mail::mime::Scanner;
-use storage::{Error, MailboxId, MailboxKind, NewMessage, Rights, Shape, Uid};
+use storage::{AccountId, Columns, Error, MailboxId, MailboxKind, NewMessage, Rights, Shape, Uid, UidSet};
 use tracing::{info, warn};
 
-/// Most messages of one APPEND.
-pub(crate) const MESSAGES_MAX: usize = 1000;
-/// Most octets of its small messages, which wait in memory for the last one.
-const MEMORY_MAX: u64 = 16 * 1024 * 1024;
-/// Most large messages of one APPEND: each waits in an open file.
-const FILES_MAX: usize = 50;
 /// Most pieces of one message.
 const PIECES_MAX: usize = 1000;
 
@@ -41,6 +38,8 @@ pub(crate) struct Incoming {
     /// The message of the selected mailbox that goes (REPLACE).
     replaces: Option<(MailboxId, Uid)>,
     whole: Vec<NewMessage>,
+    waiting: Waiting,
+    budget: Budget,
     current: Current,
 }
 
@@ -105,7 +104,7 @@ pub(crate) async fn more(client: &mut Client, message: Appended) {
 pub(crate) async fn go_on(client: &mut Client, pieces: Vec<Piece>) {
     let answer = match client.incoming.take() {
         None => Err(Response::bad("No message came in.")),
-        Some(mut incoming) => incoming.current.add(client, pieces).await.map(|()| incoming),
+        Some(mut incoming) => incoming.add(client, pieces).await.map(|()| incoming),
     };
     answered(client, answer);
 }
@@ -123,8 +122,8 @@ fn answered(client: &mut Client, answer: Result<Incoming, Response>) {
 
 async fn next(client: &Client, mut incoming: Incoming, message: Appended) -> Result<Incoming, Response> {
     let (next, pieces) = current(client, message)?;
-    incoming.go_on(next)?;
-    incoming.current.add(client, pieces).await?;
+    incoming.go_on(client, next)?;
+    incoming.add(client, pieces).await?;
     Ok(incoming)
 }
 
@@ -146,10 +145,30 @@ async fn admit(client: &Client, head: Append) -> Result<Incoming, Response> {
     if mailbox.kind == MailboxKind::NoSelect {
         return Err(refusal::response(&Error::NotSelectable(mailbox.name)));
     }
-    let mut incoming =
-        Incoming { mailbox: mailbox.id, name: head.mailbox, replaces, whole: Vec::new(), current };
-    incoming.current.add(client, pieces).await?;
+    let freed = freed(client, mailbox.account, replaces).await.map_err(|error| refusal::response(&error))?;
+    let mut incoming = Incoming {
+        mailbox: mailbox.id,
+        name: head.mailbox,
+        replaces,
+        whole: Vec::new(),
+        waiting: Waiting::new(client),
+        budget: Budget::new(mailbox.account, freed),
+        current,
+    };
+    incoming.add(client, pieces).await?;
     Ok(incoming)
+}
+
+/// Octets that REPLACE gives back to the account that gets the message.
+async fn freed(
+    client: &Client,
+    owner: AccountId,
+    replaces: Option<(MailboxId, Uid)>,
+) -> Result<Option<u64>, Error> {
+    let is_same = client.selected.as_ref().is_some_and(|selected| selected.owner == owner);
+    let Some((mailbox, uid)) = replaces.filter(|_| is_same) else { return Ok(None) };
+    let rows = client.house.store.fetch(mailbox, &UidSet::one(uid), Columns::NONE, 1).await?;
+    Ok(rows.first().map(|row| row.size))
 }
 
 /// The message that REPLACE names.
@@ -184,7 +203,12 @@ fn empty() -> Response {
 
 impl Current {
     /// Adds what is in the store; what comes as a literal may come then.
-    async fn add(&mut self, client: &Client, pieces: Vec<Piece>) -> Result<(), Response> {
+    async fn add(
+        &mut self,
+        client: &Client,
+        pieces: Vec<Piece>,
+        budget: &mut Budget,
+    ) -> Result<(), Response> {
         for piece in pieces {
             self.pieces += 1;
             if self.pieces > PIECES_MAX {
@@ -193,11 +217,13 @@ impl Current {
             match piece {
                 Piece::Text { size, binary } => {
                     self.grow(size)?;
+                    budget.take(client, size).await?;
                     self.binary = binary;
                 }
                 Piece::Url(url) => {
                     let found = catenate::find(client, &url).await?;
                     self.grow(found.len())?;
+                    budget.take(client, found.len()).await?;
                     self.copy(found).await?;
                 }
             }
@@ -260,16 +286,21 @@ impl Current {
 }
 
 impl Incoming {
+    async fn add(&mut self, client: &Client, pieces: Vec<Piece>) -> Result<(), Response> {
+        self.current.add(client, pieces, &mut self.budget).await
+    }
+
     /// The message is whole; `next` begins.
-    fn go_on(&mut self, next: Current) -> Result<(), Response> {
-        let whole = std::mem::replace(&mut self.current, next).finish()?;
+    fn go_on(&mut self, client: &Client, next: Current) -> Result<(), Response> {
+        let mut whole = std::mem::replace(&mut self.current, next).finish()?;
+        self.budget.more(client)?;
+        self.waiting.hold(whole.shape.octets())?;
+        let octets = std::mem::replace(&mut whole.message.received, Blob::from_bytes([].as_slice()));
+        whole.message.received = self.waiting.put(octets).map_err(|error| {
+            warn!(%error, "a message could not be spooled");
+            Fault::Disk.response()
+        })?;
         self.whole.push(whole);
-        let blobs = || self.whole.iter().map(|new| &new.message.received);
-        let small: u64 = blobs().filter(|blob| blob.as_memory().is_some()).map(Blob::len).sum();
-        let files = blobs().filter(|blob| blob.as_memory().is_none()).count();
-        if self.whole.len() >= MESSAGES_MAX || small > MEMORY_MAX || files >= FILES_MAX {
-            return Err(Response::no("These are too many messages for one command.").word("LIMIT"));
-        }
         Ok(())
     }
 }
@@ -288,7 +319,7 @@ pub(crate) async fn push(client: &mut Client, octets: &[u8]) {
 /// The last message is whole.
 pub(crate) async fn end(client: &mut Client) -> Outcome {
     let Some(incoming) = client.incoming.take() else { return Ok(Response::bad("No message came in.")) };
-    let Incoming { mailbox, name, replaces, mut whole, current } = incoming;
+    let Incoming { mailbox, name, replaces, mut whole, current, .. } = incoming;
     match current.finish() {
         Ok(last) => whole.push(last),
         Err(response) => return Ok(response),

@@ -175,7 +175,7 @@ impl Stage {
         self.clients.get_mut(who).ok_or(format!("there is no client {who}"))
     }
 
-    async fn send(&mut self, who: &str, octets: &[u8]) -> Step {
+    pub(crate) async fn send(&mut self, who: &str, octets: &[u8]) -> Step {
         self.client(who)?.write_all(octets).await.map_err(|error| error.to_string())
     }
 

@@ -9,6 +9,7 @@
 mod chat;
 mod compress;
 mod model;
+mod multiappend;
 mod programs;
 mod progress;
 mod tls;

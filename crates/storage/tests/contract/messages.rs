@@ -32,6 +32,32 @@ async fn append_in_one_go() {
     assert_eq!((rows[0].received, rows[0].saved), (12345, NOW));
 }
 
+/// Many messages that lie in one file come as those that lie in memory, packed or not, small or large.
+#[tokio::test]
+async fn append_from_a_pile() {
+    let bench = Bench::new().await;
+    let inbox = filled(&bench, &[]).await;
+    let mut pile = mail::Pile::new(bench.dir.path());
+    let text = |n: usize| match n % 100 {
+        0 => format!("large {n} {}", "z".repeat(300_000)),
+        50..60 => format!("packed {n} {}", "y".repeat(10_000)),
+        _ => format!("small {n}"),
+    };
+    let count = 2_000;
+    let messages = (0..count).map(|n| {
+        let mut message = message(&text(n));
+        message.message.received = pile.add(&message.message.received).unwrap();
+        message
+    });
+    let appended = bench.store.append(inbox, messages.collect()).await.unwrap();
+    assert_eq!(appended.uids.len(), count);
+    for n in (0..count).step_by(7).chain([50, 100]) {
+        assert!(bench.text(inbox, appended.uids[n]).await.unwrap() == text(n), "{n}");
+    }
+    assert_eq!(bench.body_files().len(), count / 100);
+    assert_eq!(bench.store.verify().await.unwrap(), [""; 0]);
+}
+
 #[tokio::test]
 async fn append_limit() {
     let bench = Bench::new().await;
