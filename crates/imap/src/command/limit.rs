@@ -8,7 +8,12 @@ use imap_proto::{Code, Response, Untagged};
 
 /// Keeps the newest of `targets`, which are in the order of the mailbox, and gives the code that says so.
 pub(super) fn newest(client: &Client, targets: &mut Vec<Target>) -> Option<Code> {
-    let limit = client.message_limit?;
+    newest_within(client.message_limit, targets)
+}
+
+/// The same with this limit, if there is one.
+pub(super) fn newest_within(limit: Option<u32>, targets: &mut Vec<Target>) -> Option<Code> {
+    let limit = limit?;
     let over = targets.len().checked_sub(usize::try_from(limit).ok()?).filter(|over| *over > 0)?;
     targets.drain(..over);
     Some(Code::MessageLimit(limit, targets.first().map(|target| target.uid)))

@@ -1,40 +1,71 @@
 //! ESEARCH: a search of several mailboxes (RFC 7377).
 
-use super::search::{Order, check_charset, failed, give, highest_in, place, result, save, scored};
-use super::updates;
+use super::search::{
+    Order, among, at_part, check_charset, check_slice, failed, give, highest_in, result, save, scored,
+};
+use super::{limit, updates};
 use crate::client::{Client, Gone, Outcome};
 use crate::notify::changes::{Whose, is_meant};
+use crate::progress::Progress;
 use crate::reach::{Denied, Named, Needed, Sight, Visible};
 use crate::refusal;
-use crate::search::Place;
+use crate::search::{Place, candidates};
 use crate::view::{Target, View};
 use imap_proto::command::{MultiSearch, Search, SearchReturn, Source};
 use imap_proto::response::Esearch;
-use imap_proto::{Response, Untagged};
+use imap_proto::{Code, Response, Untagged};
+use std::sync::Arc;
 use storage::{AccountId, Error, Mailbox, MailboxKind, Rights, UidSet};
 
 pub(super) async fn run(client: &mut Client, account: AccountId, asked: MultiSearch) -> Outcome {
-    if let Err(response) = check_charset(&asked.search) {
-        return Ok(failed(client, &asked.search, response));
+    let search = &asked.search;
+    if let Err(response) = check_charset(search).and_then(|()| check_slice(client, search)) {
+        return Ok(failed(client, search, response));
     }
     let mailboxes = match meant(client, account, &asked.sources).await {
         Ok(mailboxes) => mailboxes,
-        Err(error) => return Ok(failed(client, &asked.search, refusal::response(&error))),
+        Err(error) => return Ok(failed(client, search, refusal::response(&error))),
     };
+    if let Err(response) = check_limit(client, &mailboxes) {
+        return Ok(failed(client, search, response));
+    }
     let selected = client.selected.as_ref().map(|selected| selected.mailbox);
+    let progress = Progress::default();
+    let mut limited = None;
     for mailbox in &mailboxes {
         let is_selected = selected == Some(mailbox.id);
-        let line = match selected {
-            Some(_) if is_selected => in_selected(client, &asked.search).await,
-            _ => in_other(client, mailbox, &asked.search).await,
+        let searched = match selected {
+            Some(_) if is_selected => in_selected(client, search, &progress).await?,
+            _ => in_other(client, mailbox, search, &progress).await?,
         };
-        match line {
-            Ok(Some(line)) => told(client, mailbox, line).await?,
-            Ok(None) => {}
-            Err(response) => return Ok(failed(client, &asked.search, response)),
+        match searched {
+            Ok(searched) => {
+                limited = limited.or(searched.limited);
+                if let Some(line) = searched.line {
+                    told(client, mailbox, line).await?;
+                }
+            }
+            Err(response) => return Ok(failed(client, search, response)),
         }
     }
-    Ok(Response::ok("Searched."))
+    Ok(limit::tagged(client, Response::ok("Searched."), limited))
+}
+
+/// One mailbox is searched as SEARCH does it, the newest messages only if they are too many; several are searched whole or not
+/// at all, since the code that says where to go on cannot say in which of them (RFC 9738 §3.1).
+fn check_limit(client: &Client, mailboxes: &[Mailbox]) -> Result<(), Response> {
+    if mailboxes.len() < 2 {
+        return Ok(());
+    }
+    limit::count(client, mailboxes.iter().map(|mailbox| u64::from(mailbox.messages)).sum())
+}
+
+/// What the search of one mailbox came to.
+struct Searched {
+    /// `None`: there is nothing to tell.
+    line: Option<Esearch>,
+    /// Whether there were too many messages.
+    limited: Option<Code>,
 }
 
 /// The mailboxes to be searched, as far as they may be read (RFC 7377 §2.2).
@@ -73,49 +104,78 @@ async fn meant(client: &Client, account: AccountId, sources: &[Source]) -> Resul
     Ok(meant)
 }
 
-/// By the numbers that the session knows. `None`: there is nothing to tell.
-async fn in_selected(client: &mut Client, search: &Search) -> Result<Option<Esearch>, Response> {
-    let seen = updates::begin(client, search)?;
-    let place = place(client)?;
-    let found = place.find(&search.key).await?;
-    let relevancy = scores(&place, search, &found).await?;
+/// By the numbers that the session knows.
+async fn in_selected(
+    client: &mut Client,
+    search: &Search,
+    progress: &Progress,
+) -> Result<Result<Searched, Response>, Gone> {
+    let begun = updates::begin(client, search).and_then(|seen| Ok((seen, among(client, search)?)));
+    let (seen, (mut among, limited)) = match begun {
+        Ok(begun) => begun,
+        Err(response) => return Ok(Err(response)),
+    };
     let give = give(search);
-    let line = (!found.is_empty() && give != [SearchReturn::Save]).then(|| Esearch {
-        modseq: highest_in(place.shared, search, &give, &found),
-        relevancy,
-        ..result(client.session.tag(), search.by, &give, &found, Order::Mailbox)
+    let searched = at_part(client, progress, async |place| {
+        let found = place.find_among(&search.key, among.drain(..)).await?;
+        let relevancy = scores(place, search, &found).await?;
+        Ok((highest_in(place.shared, search, &give, &found), found, relevancy))
+    });
+    let (modseq, found, relevancy) = match searched.await? {
+        Ok(searched) => searched,
+        Err(response) => return Ok(Err(response)),
+    };
+    let line = (!found.is_empty() && give != [SearchReturn::Save]).then(|| {
+        let line = result(client.session.tag(), search.by, &give, &found, Order::Mailbox);
+        Esearch { modseq, relevancy, ..line }
     });
     save(client, &give, &found);
-    updates::remember(client, search, &[], &found, seen).await;
-    Ok(line)
+    match (&limited, seen) {
+        (None, seen) => updates::remember(client, search, &[], &found, seen).await,
+        (Some(_), Some(_)) => updates::refuse(client, "Not all messages were searched."),
+        _ => {}
+    }
+    Ok(Ok(Searched { line, limited }))
 }
 
-/// As somebody would see it who selected it now. `None`: nothing fits, or the mailbox is gone.
-async fn in_other(client: &Client, mailbox: &Mailbox, search: &Search) -> Result<Option<Esearch>, Response> {
-    let house = &client.house;
-    let shared = match house.pictures.open(&house.store, mailbox, 0).await {
-        Ok(shared) => shared,
-        Err(Error::NoSuchMailbox(_)) => return Ok(None),
-        Err(error) => return Err(refusal::response(&error)),
+/// As somebody would see it who selected it now. A mailbox that is gone has nothing to tell.
+async fn in_other(
+    client: &mut Client,
+    mailbox: &Mailbox,
+    search: &Search,
+    progress: &Progress,
+) -> Result<Result<Searched, Response>, Gone> {
+    let house = Arc::clone(&client.house);
+    let (most, tag) = (client.message_limit, client.session.tag().to_owned());
+    let work = async {
+        let shared = match house.pictures.open(&house.store, mailbox, 0).await {
+            Ok(shared) => shared,
+            Err(Error::NoSuchMailbox(_)) => return Ok(Searched { line: None, limited: None }),
+            Err(error) => return Err(refusal::response(&error)),
+        };
+        let view = View::new(&shared.look());
+        let place = Place {
+            store: &house.store,
+            mailbox: mailbox.id,
+            view: &view,
+            shared: &shared,
+            saved: &UidSet::new(),
+            now: house.world.clock.unix(),
+            progress: Some(progress),
+        };
+        let mut among = candidates(&search.key, &view, place.saved);
+        let limited = limit::newest_within(most, &mut among);
+        let found = place.find_among(&search.key, among.drain(..)).await?;
+        let relevancy = scores(&place, search, &found).await?;
+        let give = give(search);
+        let line = (!found.is_empty()).then(|| Esearch {
+            modseq: highest_in(&shared, search, &give, &found),
+            relevancy,
+            ..result(&tag, search.by, &give, &found, Order::Mailbox)
+        });
+        Ok(Searched { line, limited })
     };
-    let view = View::new(&shared.look());
-    let place = Place {
-        store: &house.store,
-        mailbox: mailbox.id,
-        view: &view,
-        shared: &shared,
-        saved: &UidSet::new(),
-        now: house.world.clock.unix(),
-        progress: None,
-    };
-    let found = place.find(&search.key).await?;
-    let relevancy = scores(&place, search, &found).await?;
-    let give = give(search);
-    Ok((!found.is_empty()).then(|| Esearch {
-        modseq: highest_in(&shared, search, &give, &found),
-        relevancy,
-        ..result(client.session.tag(), search.by, &give, &found, Order::Mailbox)
-    }))
+    client.wait_for(progress, work).await
 }
 
 /// The scores that RETURN (RELEVANCY) asks for.

@@ -50,7 +50,7 @@ pub(super) async fn run(client: &mut Client, search: Search) -> Outcome {
 }
 
 /// The messages that are to be searched, the newest only if they are too many (RFC 9738 §3.1).
-fn among(client: &Client, search: &Search) -> Result<(Vec<Target>, Option<Code>), Response> {
+pub(super) fn among(client: &Client, search: &Search) -> Result<(Vec<Target>, Option<Code>), Response> {
     let selected = client.selected.as_ref().ok_or_else(not_selected)?;
     let mut among = candidates(&search.key, &selected.view, &selected.saved);
     let limited = limit::newest(client, &mut among);
@@ -58,7 +58,7 @@ fn among(client: &Client, search: &Search) -> Result<(Vec<Target>, Option<Code>)
 }
 
 /// A slice of the results may not be longer than what one command works on (RFC 9738 §3.1).
-fn check_slice(client: &Client, search: &Search) -> Result<(), Response> {
+pub(super) fn check_slice(client: &Client, search: &Search) -> Result<(), Response> {
     let slice = search.give.iter().flatten().find_map(|give| match give {
         SearchReturn::Partial(range) => Some(range.room()),
         _ => None,
@@ -211,9 +211,17 @@ pub(super) async fn at<T>(
     client: &mut Client,
     work: impl AsyncFnOnce(&Place<'_>) -> Result<T, Response>,
 ) -> Result<Result<T, Response>, Gone> {
+    at_part(client, &Progress::default(), work).await
+}
+
+/// The same as a part of more work.
+pub(super) async fn at_part<T>(
+    client: &mut Client,
+    progress: &Progress,
+    work: impl AsyncFnOnce(&Place<'_>) -> Result<T, Response>,
+) -> Result<Result<T, Response>, Gone> {
     let Some(selected) = client.selected.take() else { return Ok(Err(not_selected())) };
     let house = Arc::clone(&client.house);
-    let progress = Progress::default();
     let place = Place {
         store: &house.store,
         mailbox: selected.mailbox,
@@ -221,9 +229,9 @@ pub(super) async fn at<T>(
         shared: &selected.shared,
         saved: &selected.saved,
         now: house.world.clock.unix(),
-        progress: Some(&progress),
+        progress: Some(progress),
     };
-    let done = client.wait_for(&progress, work(&place)).await;
+    let done = client.wait_for(progress, work(&place)).await;
     client.selected = Some(selected);
     done
 }

@@ -34,11 +34,6 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The messages that fit, in the order of the mailbox.
-    pub(crate) async fn find(&self, key: &Key) -> Result<Vec<Target>, Response> {
-        self.find_among(key, self.view.all()).await
-    }
-
     /// Those of `targets` that fit, in the order of the mailbox.
     pub(crate) async fn find_among(
         &self,

@@ -43,6 +43,8 @@ async fn long_commands_say_that_they_go_on() {
         ("a", "SEARCH BODY text"),
         ("b", "UID SORT (SUBJECT) UTF-8 BODY text"),
         ("c", "THREAD REFS UTF-8 BODY text"),
+        ("m", "ESEARCH IN (personal) BODY text"),
+        ("n", "ESEARCH RETURN (COUNT) BODY text"),
         ("d", "COPY 1:50 Archive"),
         ("e", "APPEND Sent CATENATE (TEXT {3+}\\r\\nabc)"),
     ] {

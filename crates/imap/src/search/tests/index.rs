@@ -150,7 +150,8 @@ impl Scene {
             progress: None,
         };
         let key = key(&mut self.dice, 0);
-        let found: Vec<u32> = place.find(&key).await.unwrap().iter().map(|target| target.uid).collect();
+        let found: Vec<u32> =
+            place.find_among(&key, view.all()).await.unwrap().iter().map(|target| target.uid).collect();
         let test = Test::new(&key, &view, &shared.look(), &saved, 0);
         let mut want = Vec::new();
         let mut rest = UidSet::all();
