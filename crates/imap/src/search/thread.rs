@@ -33,7 +33,7 @@ pub(crate) fn by_subject(messages: &[Threaded<'_>]) -> Vec<ThreadMark> {
     let mut threads: Vec<Vec<usize>> = threads.into_values().collect();
     threads.iter_mut().for_each(|thread| thread.sort_unstable_by_key(order));
     threads.sort_unstable_by_key(|thread| thread.first().map(order));
-    let mut forest = Forest { messages, nodes: Vec::new() };
+    let mut forest = Forest { messages, nodes: Vec::new(), adoptions: 0 };
     let mut roots = Vec::new();
     for thread in threads {
         let nodes: Vec<usize> = thread.into_iter().map(|at| forest.add(Some(at))).collect();
@@ -46,7 +46,7 @@ pub(crate) fn by_subject(messages: &[Threaded<'_>]) -> Vec<ThreadMark> {
 
 /// REFERENCES. `messages` are in the order of the mailbox.
 pub(crate) fn by_references(messages: &[Threaded<'_>]) -> Vec<ThreadMark> {
-    let mut forest = Forest { messages, nodes: Vec::new() };
+    let mut forest = Forest { messages, nodes: Vec::new(), adoptions: 0 };
     forest.link();
     let mut roots: Vec<usize> =
         (0..forest.nodes.len()).filter(|node| forest.nodes[*node].parent.is_none()).collect();
@@ -60,7 +60,7 @@ pub(crate) fn by_references(messages: &[Threaded<'_>]) -> Vec<ThreadMark> {
 
 /// REFS (draft-ietf-morg-inthread §4): no look at subjects, and the thread to which the last message came stands last.
 pub(crate) fn by_arrival(messages: &[Threaded<'_>]) -> Vec<ThreadMark> {
-    let mut forest = Forest { messages, nodes: Vec::new() };
+    let mut forest = Forest { messages, nodes: Vec::new(), adoptions: 0 };
     forest.link();
     let mut roots: Vec<usize> =
         (0..forest.nodes.len()).filter(|node| forest.nodes[*node].parent.is_none()).collect();
@@ -75,12 +75,18 @@ struct Node {
     /// Place of the message; `None` is a dummy for one that is only referred to.
     message: Option<usize>,
     parent: Option<usize>,
+    /// In their order, once all are known.
     children: Vec<usize>,
+    /// How many there are before that.
+    below: usize,
+    /// When it came to its parent: a number that grows.
+    adopted: usize,
 }
 
 struct Forest<'a> {
     messages: &'a [Threaded<'a>],
     nodes: Vec<Node>,
+    adoptions: usize,
 }
 
 impl Forest<'_> {
@@ -127,6 +133,19 @@ impl Forest<'_> {
                 self.adopt(parent, node);
             }
         }
+        self.gather();
+    }
+
+    /// Writes down who has which children: only now, so that nobody is looked for among thousands of siblings.
+    fn gather(&mut self) {
+        let mut adopted: Vec<usize> =
+            (0..self.nodes.len()).filter(|node| self.nodes[*node].parent.is_some()).collect();
+        adopted.sort_unstable_by_key(|node| self.nodes[*node].adopted);
+        for node in adopted {
+            if let Some(parent) = self.nodes[node].parent {
+                self.nodes[parent].children.push(node);
+            }
+        }
     }
 
     /// Makes `child`, which has no parent, a child of `parent`, unless that stands below it.
@@ -137,18 +156,17 @@ impl Forest<'_> {
                 return;
             }
             // Nothing stands below what has no children.
-            above = self.nodes[node].parent.filter(|_| !self.nodes[child].children.is_empty());
+            above = self.nodes[node].parent.filter(|_| self.nodes[child].below > 0);
         }
+        self.adoptions += 1;
         self.nodes[child].parent = Some(parent);
-        self.nodes[parent].children.push(child);
+        self.nodes[child].adopted = self.adoptions;
+        self.nodes[parent].below += 1;
     }
 
     fn orphan(&mut self, node: usize) {
         if let Some(parent) = self.nodes[node].parent.take() {
-            let siblings = &mut self.nodes[parent].children;
-            if let Some(at) = siblings.iter().rposition(|child| *child == node) {
-                siblings.remove(at);
-            }
+            self.nodes[parent].below -= 1;
         }
     }
 

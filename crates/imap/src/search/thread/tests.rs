@@ -135,6 +135,29 @@ fn very_deep() {
     assert_eq!(by_references(&backwards).len(), 50_002);
 }
 
+/// All answer one message, and are known by those that answer them before they come: none is looked for among the others.
+#[test]
+fn very_broad() {
+    let count = 100_000_u32;
+    let chains: Vec<[u32; 2]> = (1..=count).map(|n| [0, n]).collect();
+    let message = |name: u32, id: u32, references| Threaded {
+        name,
+        sent: i64::from(name),
+        received: 0,
+        subject: None,
+        kind: Kind::ReplyOrForward,
+        id: Some(id),
+        references,
+    };
+    let (mut messages, root) = (vec![message(1, 0, &[])], [0]);
+    messages.extend((1..=count).zip(&chains).map(|(n, chain)| message(n + 1, count + n, chain.as_slice())));
+    messages.extend((1..=count).map(|n| message(count + n + 1, n, root.as_slice())));
+    let marks = by_references(&messages);
+    let told = marks.iter().filter(|mark| matches!(mark, ThreadMark::Message(_)));
+    assert_eq!(told.count(), messages.len());
+    assert_eq!(marks[..3], [ThreadMark::Open, ThreadMark::Message(1), ThreadMark::Open]);
+}
+
 /// Whatever the references say, each message is told once and the parentheses are balanced.
 #[test]
 fn every_message_once() {
