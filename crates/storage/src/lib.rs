@@ -60,6 +60,7 @@ mod tls_seen;
 mod trace;
 mod uidset;
 mod upgrade;
+mod vanished;
 mod verify;
 mod wake;
 mod writer;

@@ -9,6 +9,7 @@ use crate::message::{Changes, FlagChange, FlagMode, Mark, Snapshot, Stored};
 use crate::moving::{self, Found};
 use crate::store::Store;
 use crate::uidset::UidSet;
+use crate::vanished;
 use crate::writer::Tx;
 
 impl Store {
@@ -48,9 +49,9 @@ impl Store {
             .await
     }
 
-    /// What became of a mailbox after `since`: its cost is that of the changes, not of the mailbox.
+    /// What became of a mailbox after `since`: its cost is that of the changes, not of the mailbox, unless what vanished then is
+    /// forgotten.
     pub async fn changes_since(&self, mailbox: MailboxId, since: ModSeq) -> Result<Changes> {
-        let since = i64::try_from(since).unwrap_or(i64::MAX);
         self.blocking()
             .read(move |connection| {
                 // One moment for all statements.
@@ -60,16 +61,11 @@ impl Store {
                 let sql =
                     "SELECT uid, flags, keywords, modseq FROM message WHERE mailbox = ?1 AND modseq > ?2";
                 let mut statement = view.prepare_cached(sql)?;
-                let rows = statement.query_and_then((mailbox.0, since), mark)?;
+                let after = i64::try_from(since).unwrap_or(i64::MAX);
+                let rows = statement.query_and_then((mailbox.0, after), mark)?;
                 let mut changed = rows.collect::<Result<Vec<Mark>>>()?;
                 changed.sort_unstable_by_key(|mark| mark.uid);
-                let sql = "SELECT first, last FROM vanished WHERE mailbox = ?1 AND modseq > ?2";
-                let mut statement = view.prepare_cached(sql)?;
-                let mut vanished = UidSet::new();
-                let mut rows = statement.query((mailbox.0, since))?;
-                while let Some(row) = rows.next()? {
-                    vanished.insert_range(uid(row.get(0)?), uid(row.get(1)?));
-                }
+                let vanished = vanished::since(&view, mailbox, since)?;
                 Ok(Changes { mailbox: found, keywords, changed, vanished })
             })
             .await

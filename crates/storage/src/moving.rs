@@ -14,6 +14,7 @@ use crate::quota::{self, Space, Usage};
 use crate::rights::Rights;
 use crate::store::Store;
 use crate::uidset::UidSet;
+use crate::vanished;
 use crate::writer::Tx;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -312,6 +313,7 @@ pub(crate) async fn take_away(
     let sql = "UPDATE mailbox SET messages = messages - ?2, unseen = unseen - ?3, deleted = deleted - ?4, \
                size = size - ?5, modseq = ?6 WHERE id = ?1";
     Sums::of(messages).apply(tx, sql, mailbox, modseq).await?;
+    vanished::note(tx, mailbox, uids.ranges().len()).await?;
     Ok(uids)
 }
 

@@ -21,6 +21,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0013_report_proof.sql"),
     include_str!("../migrations/0014_trace.sql"),
     include_str!("../migrations/0015_sending.sql"),
+    include_str!("../migrations/0016_vanished.sql"),
 ];
 
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).

@@ -109,6 +109,7 @@ impl Store {
                 indexes: Arc::downgrade(&indexes),
                 wake: Arc::downgrade(&wake),
                 readers: readers.clone(),
+                blocking: Arc::clone(&blocking),
                 bodies: Arc::clone(&bodies),
                 commits: Arc::clone(&commits),
             };

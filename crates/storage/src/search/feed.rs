@@ -4,10 +4,12 @@
 use super::database::{Database, NewText, Reached};
 use super::query::Stored;
 use super::{Indexes, lock};
+use crate::blocking::Blocking;
 use crate::body::Folder;
 use crate::error::{Error, Result, Trouble};
 use crate::ids::{AccountId, MailboxId, Uid};
 use crate::uidset::UidSet;
+use crate::vanished;
 use crate::wake::{Changed, Wake};
 use futures_util::TryStreamExt;
 use mail::mime::{self, Extent, Parts, SearchText};
@@ -37,6 +39,7 @@ pub(crate) struct Feeder {
     pub(crate) indexes: Weak<Indexes>,
     pub(crate) wake: Weak<Wake>,
     pub(crate) readers: SqlitePool,
+    pub(crate) blocking: Arc<Blocking>,
     pub(crate) bodies: Arc<Folder>,
     pub(crate) commits: Arc<AtomicU64>,
 }
@@ -201,14 +204,15 @@ impl Feeder {
         if before.uid == 0 {
             return Ok(UidSet::new());
         }
-        let sql = "SELECT first, last FROM vanished WHERE mailbox = ?1 AND modseq > ?2";
-        let rows: Vec<(i64, i64)> = sqlx::query_as(sql)
-            .bind(mailbox.0)
-            .bind(i64::try_from(before.modseq).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await?;
-        let uid = |number: i64| Uid::try_from(number).unwrap_or(Uid::MAX);
-        Ok(rows.into_iter().map(|(first, last)| (uid(first), uid(last))).collect())
+        let gone = self.blocking.read(move |connection| {
+            let view = connection.unchecked_transaction()?;
+            vanished::since(&view, mailbox, before.modseq)
+        });
+        match gone.await {
+            // It goes with what is there in the next step.
+            Err(Error::NoSuchMailbox(_)) => Ok(UidSet::new()),
+            gone => gone,
+        }
     }
 
     /// Brings in the next messages of a mailbox. Only when all are in is it noted that its other changes were followed.

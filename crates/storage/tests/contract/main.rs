@@ -30,3 +30,4 @@ mod sending;
 mod trace;
 mod transport;
 mod trouble;
+mod vanished;

@@ -37,6 +37,7 @@ async fn what_goes_between_two_steps_goes() {
         indexes: Arc::downgrade(&indexes),
         wake: Arc::downgrade(&wake),
         readers: store.readers().clone(),
+        blocking: Arc::clone(store.blocking()),
         bodies: Arc::new(Folder::new(dir.path().join("bodies"), "x".to_owned())),
         commits: Arc::default(),
     };
