@@ -101,7 +101,7 @@ impl Store {
                 if count.unsigned_abs() >= SUBSCRIPTIONS_MAX {
                     return Err(Error::TooMany { what: "subscriptions", limit: SUBSCRIPTIONS_MAX });
                 }
-                touch(tx, account).await?;
+                touch_names(tx, account).await?;
                 let sql = "INSERT OR IGNORE INTO subscription (account, name) VALUES (?1, ?2)";
                 sqlx::query(sql).bind(account.0).bind(name).execute(&mut tx.connection).await?;
                 Ok(())
@@ -115,7 +115,7 @@ impl Store {
         let name = mailbox::fold(name.strip_suffix(mailbox::DELIMITER).unwrap_or(name));
         self.write(0, move |tx| {
             Box::pin(async move {
-                touch(tx, account).await?;
+                touch_names(tx, account).await?;
                 let sql = "DELETE FROM subscription WHERE account = ?1 AND name = ?2";
                 sqlx::query(sql).bind(account.0).bind(name).execute(&mut tx.connection).await?;
                 Ok(())
@@ -135,7 +135,7 @@ impl Store {
         self.write(0, move |tx| {
             Box::pin(async move {
                 let target = by_name(&mut tx.connection, account, &name).await?;
-                touch(tx, account).await?;
+                touch_names(tx, account).await?;
                 give_use(tx, account, target.id, special).await
             })
         })
@@ -177,6 +177,12 @@ pub(crate) async fn touch(tx: &mut Tx, account: AccountId) -> Result<ModSeq> {
     Ok(modseq)
 }
 
+/// The same where mailboxes come, go or change as such, and with subscriptions.
+async fn touch_names(tx: &mut Tx, account: AccountId) -> Result<ModSeq> {
+    tx.effects.rings.names.push(account);
+    touch(tx, account).await
+}
+
 /// `count` UIDVALIDITY values in a row that no mailbox ever had; returns the first. They follow the clock, as clients
 /// may have seen values of an older store under the same names.
 async fn fresh_uidvalidity(tx: &mut Tx, count: usize) -> Result<i64> {
@@ -215,6 +221,7 @@ pub(crate) async fn give_use(
     id: MailboxId,
     special: Option<SpecialUse>,
 ) -> Result<()> {
+    tx.effects.rings.names.push(account);
     let sql = "UPDATE mailbox SET special_use = CASE WHEN id = ?2 THEN ?3 END \
                WHERE account = ?1 AND (id = ?2 OR special_use = ?3)";
     let special = special.map(SpecialUse::as_str);
@@ -239,7 +246,7 @@ async fn create(
     if there.is_some_and(|(_, kind)| kind == KIND_SELECTABLE) {
         return Err(Error::Exists(name.to_owned()));
     }
-    let modseq = touch(tx, account).await?;
+    let modseq = touch_names(tx, account).await?;
     let id = if let Some((id, _)) = there {
         // A name that only held others becomes a mailbox.
         let uidvalidity = fresh_uidvalidity(tx, 1).await?;
@@ -295,7 +302,7 @@ async fn delete(tx: &mut Tx, account: AccountId, name: &str) -> Result<()> {
     if mailbox.kind == MailboxKind::NoSelect && mailbox.has_children {
         return Err(Error::HasChildren(name.to_owned()));
     }
-    touch(tx, account).await?;
+    touch_names(tx, account).await?;
     remember(tx, &[mailbox.id.0]).await?;
     annotation::forget(tx, mailbox.id).await?;
     acl::forget(tx, mailbox.id).await?;
@@ -327,7 +334,7 @@ async fn rename(tx: &mut Tx, account: AccountId, from: &str, to: &str) -> Result
         return Err(Error::NotAllowed("a mailbox cannot be moved beneath itself"));
     }
     let renamed = renamed(tx, account, from, to).await?;
-    touch(tx, account).await?;
+    touch_names(tx, account).await?;
     let parents: Vec<&str> = mailbox::parents(to).collect();
     if let Some(parent) = parents.last()
         && exists(tx, account, parent).await?.is_none()

@@ -2,8 +2,9 @@
 
 use crate::error::Result;
 use crate::flags::{Flags, Keywords};
-use crate::ids::{MailboxId, ModSeq, Uid};
+use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
 use crate::keyword::{self, Unknown};
+use crate::mailbox::{self, Mailbox, mailbox_sql};
 use crate::mailboxes;
 use crate::message::{Changes, FlagChange, FlagMode, Mark, Snapshot, Stored};
 use crate::moving::{self, Found};
@@ -45,6 +46,19 @@ impl Store {
                     marks.push(mark(row)?);
                 }
                 Ok(Snapshot { mailbox: found, keywords, marks })
+            })
+            .await
+    }
+
+    /// The mailboxes of an account in which something changed after `since`; the cost is theirs.
+    pub async fn changed_mailboxes(&self, account: AccountId, since: ModSeq) -> Result<Vec<Mailbox>> {
+        let since = i64::try_from(since).unwrap_or(i64::MAX);
+        let sql = mailbox_sql!("WHERE m.account = ?1 AND m.modseq > ?2");
+        self.blocking()
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mailboxes = statement.query_and_then((account.0, since), mailbox::read_blocking)?;
+                mailboxes.collect()
             })
             .await
     }

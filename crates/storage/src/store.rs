@@ -161,6 +161,12 @@ impl Store {
         self.inner.wake.watch(account)
     }
 
+    /// Another number than before: the account may have other mailboxes, names, uses of mailboxes or subscriptions. Only for
+    /// who holds its bell, and to be taken before the first read.
+    pub fn names_version(&self, account: AccountId) -> u64 {
+        self.inner.wake.names_version(account)
+    }
+
     /// The bell of the queue: rings when jobs came, or became due earlier.
     pub fn watch_queue(&self) -> watch::Receiver<u64> {
         self.inner.wake.watch_queue()

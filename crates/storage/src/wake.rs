@@ -11,7 +11,7 @@ const NAMES_SWEPT: usize = 1024;
 
 /// Rings for those who wait. A slow listener misses rings, never the newest number.
 pub(crate) struct Wake {
-    accounts: Mutex<HashMap<AccountId, watch::Sender<ModSeq>>>,
+    accounts: Mutex<HashMap<AccountId, Bell>>,
     queue: watch::Sender<u64>,
     hurries: AtomicU64,
     /// Accounts that changed since the search index last asked.
@@ -22,6 +22,14 @@ pub(crate) struct Wake {
     rights: watch::Sender<u64>,
     /// By name, those for whom somebody waits.
     names: Mutex<HashMap<String, watch::Sender<u64>>>,
+}
+
+/// The bell of one account.
+#[derive(Default)]
+struct Bell {
+    sender: watch::Sender<ModSeq>,
+    /// Counts changes of its mailboxes as such: of names, of what they are for, of subscriptions.
+    names: u64,
 }
 
 /// What the search index is told.
@@ -36,6 +44,8 @@ pub(crate) enum Changed {
 #[derive(Default, Clone)]
 pub(crate) struct Rings {
     pub(crate) accounts: Vec<(AccountId, ModSeq)>,
+    /// Accounts that have other mailboxes or subscriptions than before; their bells ring as well.
+    pub(crate) names: Vec<AccountId>,
     pub(crate) queue: bool,
     /// Somebody's rights changed.
     pub(crate) rights: bool,
@@ -59,12 +69,17 @@ impl Wake {
         }
     }
 
-    fn accounts(&self) -> MutexGuard<'_, HashMap<AccountId, watch::Sender<ModSeq>>> {
+    fn accounts(&self) -> MutexGuard<'_, HashMap<AccountId, Bell>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn watch(&self, account: AccountId) -> watch::Receiver<ModSeq> {
-        self.accounts().entry(account).or_insert_with(|| watch::Sender::new(0)).subscribe()
+        self.accounts().entry(account).or_default().sender.subscribe()
+    }
+
+    /// Another number than before: the account has other mailboxes or subscriptions. Only for who listens to its bell.
+    pub(crate) fn names_version(&self, account: AccountId) -> u64 {
+        self.accounts().get(&account).map_or(0, |bell| bell.names)
     }
 
     pub(crate) fn watch_queue(&self) -> watch::Receiver<u64> {
@@ -145,13 +160,19 @@ impl Wake {
                 self.note(rings.accounts.iter().map(|(account, _)| *account));
             }
             let mut accounts = self.accounts();
+            // Before they ring, so that those who are woken see it.
+            for account in &rings.names {
+                if let Some(bell) = accounts.get_mut(account) {
+                    bell.names += 1;
+                }
+            }
             for (account, modseq) in &rings.accounts {
                 let Some(bell) = accounts.get(account) else { continue };
-                if bell.receiver_count() == 0 {
+                if bell.sender.receiver_count() == 0 {
                     // The last listener has gone; a new one starts a new bell.
                     accounts.remove(account);
                 } else {
-                    bell.send_modify(|number| *number = (*number).max(*modseq));
+                    bell.sender.send_modify(|number| *number = (*number).max(*modseq));
                 }
             }
         }

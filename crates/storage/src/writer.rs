@@ -68,6 +68,7 @@ impl Effects {
 
     fn join(&mut self, other: Self) {
         self.rings.accounts.extend(other.rings.accounts);
+        self.rings.names.extend(other.rings.names);
         self.rings.queue |= other.rings.queue;
         self.rings.rights |= other.rings.rights;
         self.rings.hurry |= other.rings.hurry;

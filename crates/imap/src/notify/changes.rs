@@ -6,7 +6,7 @@ use imap_proto::command::{Event, EventGroup, Filter, Source, StatusItem};
 use imap_proto::response::Listed;
 use imap_proto::{StatusValue, Untagged};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use storage::{DELIMITER, Mailbox, MailboxId, MailboxKind, ModSeq, SpecialUse};
+use storage::{AccountId, DELIMITER, Mailbox, MailboxId, MailboxKind, ModSeq, SpecialUse};
 
 /// Whose a mailbox is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(crate) struct Scene {
     pub(crate) items: BTreeMap<MailboxId, Item>,
     /// Names that are subscribed to and lead to nothing that can be seen.
     pub(crate) wishes: BTreeSet<String>,
+    /// The newest mod-sequence of the mailboxes of each account.
+    pub(crate) modseqs: HashMap<AccountId, ModSeq>,
 }
 
 /// Which events of one mailbox are wanted.
@@ -142,6 +144,23 @@ pub(crate) fn changes(before: &Scene, now: &Scene, asking: &Asking<'_>) -> Vec<U
     let mut lines = lists.lines;
     for (id, item) in now.items.iter().filter(|(id, _)| asking.selected != Some(**id)) {
         lines.extend(state(before.items.get(id), item, asking));
+    }
+    lines
+}
+
+/// The responses to news of the messages of mailboxes, which come into the scene. What is not in it cannot be seen.
+pub(crate) fn changed(scene: &mut Scene, news: Vec<Mailbox>, asking: &Asking<'_>) -> Vec<Untagged> {
+    let mut lines = Vec::new();
+    for Mailbox { id, account, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, .. } in news {
+        scene.note(account, modseq);
+        let Some(item) = scene.items.get_mut(&id) else { continue };
+        let before = item.clone();
+        // Its name is that which the account knows it by.
+        let known = item.mailbox.clone();
+        item.mailbox = Mailbox { uidvalidity, uidnext, modseq, messages, unseen, deleted, size, ..known };
+        if asking.selected != Some(id) {
+            lines.extend(state(Some(&before), item, asking));
+        }
     }
     lines
 }
@@ -352,6 +371,16 @@ impl Lists<'_> {
 }
 
 impl Scene {
+    pub(crate) fn add(&mut self, id: MailboxId, item: Item) {
+        self.note(item.mailbox.account, item.mailbox.modseq);
+        self.items.insert(id, item);
+    }
+
+    fn note(&mut self, account: AccountId, modseq: ModSeq) {
+        let known = self.modseqs.entry(account).or_default();
+        *known = modseq.max(*known);
+    }
+
     fn subscribed(&self) -> BTreeSet<&str> {
         let mailboxes = self.items.values().map(|item| &item.mailbox);
         let mailboxes = mailboxes.filter(|mailbox| mailbox.subscribed).map(|mailbox| mailbox.name.as_str());

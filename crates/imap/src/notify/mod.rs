@@ -1,5 +1,6 @@
 //! What a session hears unasked, as NOTIFY says it (RFC 5465). The bells say that something may have changed; the store
-//! says what, by a look at all mailboxes that is compared with the look before.
+//! says what: by a look at the mailboxes that changed since the last look, or at all of them where names, subscriptions or rights
+//! have changed.
 
 pub(crate) mod changes;
 
@@ -7,7 +8,7 @@ use crate::client::{Client, Gone};
 use crate::command::fetch;
 use crate::reach::{Sight, Visible};
 use crate::view::{Hears, Target};
-use changes::{Asking, Item, Own, Scene, Wants, Whose, changes, no_access, status, wanted};
+use changes::{Asking, Item, Own, Scene, Wants, Whose, changed, changes, no_access, status, wanted};
 use imap_proto::command::{Event, EventGroup, FetchItem, Filter, Notify, NotifyStatus};
 use imap_proto::server::Unasked;
 use imap_proto::{Response, Untagged};
@@ -37,7 +38,11 @@ pub(crate) struct Watch {
     scene: Scene,
     /// Of the account itself, and of those whose mailboxes are watched.
     bells: HashMap<AccountId, watch::Receiver<ModSeq>>,
+    /// What [`storage::Store::names_version`] said of them before the last look at all mailboxes.
+    names: HashMap<AccountId, u64>,
     rights: watch::Receiver<u64>,
+    /// Whether the last look failed.
+    is_stale: bool,
     own: Own,
     /// Messages that the session put into the selected mailbox itself.
     own_uids: BTreeSet<Uid>,
@@ -129,19 +134,54 @@ impl Watch {
         self.own.names.insert(name.trim_end_matches('/').to_owned());
     }
 
-    /// Whether a bell has rung since this was asked last.
-    fn has_rung(&mut self) -> bool {
-        let mut rung = take(&mut self.rights);
-        for bell in self.bells.values_mut() {
-            rung |= take(bell);
+    /// Watches nothing.
+    fn nothing(store: &storage::Store) -> Self {
+        Self {
+            groups: Vec::new(),
+            scene: Scene::default(),
+            bells: HashMap::new(),
+            names: HashMap::new(),
+            rights: store.watch_rights(),
+            is_stale: false,
+            own: Own::default(),
+            own_uids: BTreeSet::new(),
         }
-        rung
+    }
+
+    /// Which bells have rung since this was asked last.
+    fn rung(&mut self, store: &storage::Store) -> Rung {
+        let mut all = take(&mut self.rights) | std::mem::take(&mut self.is_stale);
+        let mut owners = Vec::new();
+        for (owner, bell) in &mut self.bells {
+            if take(bell) {
+                all |= self.names.get(owner) != Some(&store.names_version(*owner));
+                owners.push(*owner);
+            }
+        }
+        if all { Rung::All } else { Rung::Messages(owners) }
+    }
+
+    /// All that rings from now on is news.
+    fn listen(&mut self, store: &storage::Store) {
+        take(&mut self.rights);
+        for (owner, bell) in &mut self.bells {
+            take(bell);
+            self.names.insert(*owner, store.names_version(*owner));
+        }
     }
 
     /// Looks at groups other than that of the selected mailbox.
     fn looks_around(&self) -> bool {
         self.groups.iter().any(|group| !group.filter.is_selected() && !group.events.is_empty())
     }
+}
+
+/// What bells say.
+enum Rung {
+    /// Mailboxes of these accounts may have changed, but neither their names nor rights.
+    Messages(Vec<AccountId>),
+    /// Anything may have changed.
+    All,
 }
 
 fn take<T>(bell: &mut watch::Receiver<T>) -> bool {
@@ -188,14 +228,7 @@ pub(crate) async fn run(client: &mut Client, account: AccountId, asked: Notify) 
     }
     let store = &client.house.store;
     let bells = HashMap::from([(account, store.watch(account))]);
-    let mut watch = Watch {
-        groups,
-        scene: Scene::default(),
-        bells,
-        rights: store.watch_rights(),
-        own: Own::default(),
-        own_uids: BTreeSet::new(),
-    };
+    let mut watch = Watch { groups, bells, ..Watch::nothing(store) };
     if watch.looks_around() {
         match look(client, account, &mut watch).await {
             Ok(Some(scene)) => watch.scene = scene,
@@ -239,9 +272,9 @@ async fn tell_state(client: &mut Client, watch: &Watch, status_wanted: NotifySta
 async fn look(client: &Client, account: AccountId, watch: &mut Watch) -> Result<Option<Scene>, Error> {
     loop {
         // Before the look, so that nothing falls between.
-        watch.has_rung();
+        watch.listen(&client.house.store);
         let Sight { mailboxes, subscribed_only, own } = client.sight(account).await?;
-        let mut scene = Scene { items: Default::default(), wishes: subscribed_only.into_iter().collect() };
+        let mut scene = Scene { wishes: subscribed_only.into_iter().collect(), ..Scene::default() };
         let (mut watched, mut is_new) = (0, false);
         for (at, Visible { mailbox, rights }) in mailboxes.into_iter().enumerate() {
             let whose = if at < own { Whose::Own } else { Whose::Others };
@@ -253,7 +286,7 @@ async fn look(client: &Client, account: AccountId, watch: &mut Watch) -> Result<
                 is_new |= !watch.bells.contains_key(&owner);
                 watch.bells.entry(owner).or_insert_with(|| client.house.store.watch(owner));
             }
-            scene.items.insert(id, item);
+            scene.add(id, item);
         }
         if watched > WATCHED_MAX || watch.bells.len() > OWNERS_MAX + 1 {
             return Ok(None);
@@ -261,6 +294,7 @@ async fn look(client: &Client, account: AccountId, watch: &mut Watch) -> Result<
         if !is_new {
             let owners: BTreeSet<AccountId> = scene.items.values().map(|item| item.mailbox.account).collect();
             watch.bells.retain(|owner, _| *owner == account || owners.contains(owner));
+            watch.names.retain(|owner, _| *owner == account || owners.contains(owner));
             return Ok(Some(scene));
         }
     }
@@ -271,20 +305,16 @@ pub(crate) async fn tell(client: &mut Client) -> Result<(), Gone> {
     let (Some(mut watch), Some(account)) = (client.watch.take(), client.account_id()) else { return Ok(()) };
     let own = std::mem::take(&mut watch.own);
     watch.own_uids.clear();
-    if !watch.looks_around() || !watch.has_rung() {
+    if !watch.looks_around() {
         client.watch = Some(watch);
         return Ok(());
     }
-    match look(client, account, &mut watch).await {
-        Ok(Some(scene)) => {
-            let before = std::mem::replace(&mut watch.scene, scene);
-            let asking = Asking {
-                groups: &watch.groups,
-                selected: client.selected.as_ref().map(|selected| selected.mailbox),
-                condstore: client.session.is_condstore(),
-                own: &own,
-            };
-            let lines = changes(&before, &watch.scene, &asking);
+    let lines = match watch.rung(&client.house.store) {
+        Rung::All => look_again(client, account, &mut watch, &own).await,
+        Rung::Messages(owners) => look_at(client, &owners, &mut watch, &own).await.map(Some),
+    };
+    match lines {
+        Ok(Some(lines)) => {
             client.watch = Some(watch);
             for line in lines {
                 let _ = client.session.tell(&line);
@@ -294,23 +324,54 @@ pub(crate) async fn tell(client: &mut Client) -> Result<(), Gone> {
         Ok(None) => overflow(client),
         Err(error) => {
             warn!(%error, "mailboxes that are watched could not be read");
+            watch.is_stale = true;
             client.watch = Some(watch);
         }
     }
     Ok(())
 }
 
+/// What there is to tell of everything. `None`: it has become too much.
+async fn look_again(
+    client: &Client,
+    account: AccountId,
+    watch: &mut Watch,
+    own: &Own,
+) -> Result<Option<Vec<Untagged>>, Error> {
+    let Some(scene) = look(client, account, watch).await? else { return Ok(None) };
+    let before = std::mem::replace(&mut watch.scene, scene);
+    Ok(Some(changes(&before, &watch.scene, &asking(client, &watch.groups, own))))
+}
+
+/// What there is to tell of the messages in mailboxes of these accounts.
+async fn look_at(
+    client: &Client,
+    owners: &[AccountId],
+    watch: &mut Watch,
+    own: &Own,
+) -> Result<Vec<Untagged>, Error> {
+    let mut lines = Vec::new();
+    for owner in owners {
+        let since = watch.scene.modseqs.get(owner).copied().unwrap_or(0);
+        let news = client.house.store.changed_mailboxes(*owner, since).await?;
+        lines.extend(changed(&mut watch.scene, news, &asking(client, &watch.groups, own)));
+    }
+    Ok(lines)
+}
+
+fn asking<'a>(client: &Client, groups: &'a [EventGroup], own: &'a Own) -> Asking<'a> {
+    Asking {
+        groups,
+        selected: client.selected.as_ref().map(|selected| selected.mailbox),
+        condstore: client.session.is_condstore(),
+        own,
+    }
+}
+
 /// From now on nothing is told unasked (RFC 5465 §5.8).
 fn overflow(client: &mut Client) {
     let store = &client.house.store;
-    client.watch = Some(Watch {
-        groups: Vec::new(),
-        scene: Scene::default(),
-        bells: HashMap::new(),
-        rights: store.watch_rights(),
-        own: Own::default(),
-        own_uids: BTreeSet::new(),
-    });
+    client.watch = Some(Watch::nothing(store));
     let line = Response::ok("There is too much to tell; say NOTIFY again.").word(OVERFLOW);
     let _ = client.session.tell(&Untagged::Status(line));
 }

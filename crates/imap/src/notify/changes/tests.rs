@@ -31,7 +31,7 @@ fn scene(mailboxes: &[(i64, &str)], wishes: &[&str]) -> Scene {
         let mut mailbox = mailbox(*number, name);
         mailbox.subscribed = text.contains('+');
         let whose = if name.starts_with("Other Users/") { Whose::Others } else { Whose::Own };
-        scene.items.insert(mailbox.id, Item { mailbox, whose, readable: !text.contains('!') });
+        scene.add(mailbox.id, Item { mailbox, whose, readable: !text.contains('!') });
     }
     scene.wishes = wishes.iter().map(|name| (*name).to_owned()).collect();
     scene
@@ -172,4 +172,37 @@ fn what_may_not_be_read_tells_nothing() {
                 * STATUS \"b\" (MESSAGES 4 UIDNEXT 6 UIDVALIDITY 7)\n\
                 * STATUS \"d\" (MESSAGES 4 UIDNEXT 6 UIDVALIDITY 7)\n";
     assert_eq!(simply(&before, &now, &groups), want);
+}
+
+/// A look at what changed comes to what a look at everything comes to.
+#[test]
+fn news_of_messages_tell_what_two_looks_tell() {
+    let before = scene(&[(1, "INBOX"), (2, "a"), (3, "b!"), (4, "Other Users/x/c"), (5, "d+")], &[]);
+    let mut now = before.clone();
+    for (number, modseq, uidnext, unseen) in [(1, 12, 6, 3), (3, 11, 7, 2), (4, 30, 5, 1), (5, 13, 5, 2)] {
+        let mailbox = &mut now.items.get_mut(&MailboxId::from_number(number)).unwrap().mailbox;
+        (mailbox.modseq, mailbox.uidnext, mailbox.unseen) = (modseq, uidnext, unseen);
+    }
+    let own = Own::default();
+    for (selected, condstore) in [(None, true), (None, false), (Some(MailboxId::from_number(1)), true)] {
+        let groups = everything();
+        let asking = Asking { groups: &groups, selected, condstore, own: &own };
+        let want = told(&before, &now, &asking);
+        assert!(want.contains("STATUS \"Other Users/x/c\""), "{want}");
+        let mut scene = before.clone();
+        let mut news: Vec<Mailbox> = now.items.values().map(|item| item.mailbox.clone()).collect();
+        news.retain(|mailbox| mailbox.modseq != before.items[&mailbox.id].mailbox.modseq);
+        // As its owner names it; and one that cannot be seen.
+        news[2].name = "c".to_owned();
+        news.push(mailbox(77, "unseen"));
+        let mut got = Vec::new();
+        for line in changed(&mut scene, news, &asking) {
+            line.encode(Names::Utf8, &mut got);
+        }
+        assert_eq!(String::from_utf8(got).unwrap().replace("\r\n", "\n"), want);
+        for (id, item) in &scene.items {
+            assert_eq!(item.mailbox, now.items[id].mailbox);
+        }
+        assert_eq!(scene.modseqs[&AccountId::from_number(1)], 30);
+    }
 }
