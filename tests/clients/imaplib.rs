@@ -5,6 +5,19 @@ use crate::scene;
 use tests::PASSWORD;
 
 #[test]
+fn a_mailbox_that_two_share() {
+    if is_missing("imaplib", "python3") {
+        return;
+    }
+    let maddy = scene().start();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/sharing.py");
+    let ca = maddy.setup.ca().display().to_string();
+    let port = maddy.ports().imaps.to_string();
+    let arguments = [script, &ca, "alice@example.org", "bob@example.org", PASSWORD, &port];
+    run(maddy.setup.dir(), "python3", &arguments).fine().says("all fine");
+}
+
+#[test]
 fn a_session() {
     if is_missing("imaplib", "python3") {
         return;

@@ -21,6 +21,11 @@ struct Local {
 
 impl Local {
     fn new(maddy: &Daemon, tls: Tls) -> Self {
+        Self::of(maddy, tls, "alice@example.org", ("", "*"))
+    }
+
+    /// Of one account the mailboxes below a path that a pattern fits.
+    fn of(maddy: &Daemon, tls: Tls, user: &str, (path, pattern): (&str, &str)) -> Self {
         let dir = maddy.setup.dir().join("local");
         fs::create_dir_all(&dir).unwrap();
         let (port, kind) = match tls {
@@ -29,10 +34,10 @@ impl Local {
         };
         let rc = dir.join("mbsyncrc");
         let text = format!(
-            "IMAPStore far\nHost localhost\nPort {port}\nUser alice@example.org\nPass \"{PASSWORD}\"\n\
-             SSLType {kind}\nCertificateFile {}\nAuthMechs *\n\n\
+            "IMAPStore far\nHost localhost\nPort {port}\nUser {user}\nPass \"{PASSWORD}\"\n\
+             Path \"{path}\"\nSSLType {kind}\nCertificateFile {}\nAuthMechs *\n\n\
              MaildirStore near\nPath {1}/\nInbox {1}/INBOX\nSubFolders Verbatim\n\n\
-             Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nRemove Both\nExpunge Both\n\
+             Channel all\nFar :far:\nNear :near:\nPatterns {pattern}\nCreate Both\nRemove Both\nExpunge Both\n\
              CopyArrivalDate yes\nSyncState *\n",
             maddy.setup.ca().display(),
             dir.display(),
@@ -144,6 +149,42 @@ fn keep_the_same(tls: Tls) {
     local.sync();
     assert_eq!(local.files("INBOX"), before);
     assert_eq!(imap.count("INBOX"), 2);
+}
+
+/// A mailbox of somebody else is kept the same as one's own, as far as its owner allows.
+#[test]
+fn a_shared_mailbox_stays_the_same() {
+    if is_missing("mbsync", "mbsync") {
+        return;
+    }
+    let maddy = scene().start();
+    let mut alice = reader(&maddy, "alice@example.org");
+    alice.ok("CREATE Team");
+    let text = |subject: &str| tests::message("alice@example.org", "bob@example.org", subject, "text");
+    alice.try_append("Team", &text("one")).unwrap();
+    alice.try_append("Team", &text("two")).unwrap();
+    alice.ok("SETACL Team bob@example.org lrswite");
+    let local = Local::of(&maddy, Tls::First, "bob@example.org", ("Other Users/alice@example.org/", "Team"));
+    local.sync();
+    assert_eq!(local.files("Team").len(), 2);
+
+    local.flag("Team", "one", "FS");
+    local.add("Team", "three");
+    fs::remove_file(local.file("Team", "two")).unwrap();
+    alice.try_append("Team", &text("four")).unwrap();
+    local.sync();
+    assert_eq!(alice.count("Team"), 3);
+    let flags = far_flags(&mut alice, "Team", "one");
+    assert!(flags.contains("\\Flagged") && flags.contains("\\Seen"), "{flags}");
+    assert_eq!(local.files("Team").len(), 3);
+    local.file("Team", "four");
+
+    // What may only be read is fetched all the same.
+    alice.ok("SETACL Team bob@example.org lr");
+    alice.try_append("Team", &text("five")).unwrap();
+    local.sync();
+    local.file("Team", "five");
+    assert_eq!((alice.count("Team"), local.files("Team").len()), (4, 4));
 }
 
 #[test]
