@@ -15,6 +15,7 @@ mod incoming;
 mod mails;
 mod many;
 mod memory;
+mod neighbour;
 mod options;
 mod ours;
 mod report;

@@ -10,6 +10,13 @@ pub(crate) enum Peer {
     None,
 }
 
+/// Whether our server indexes texts. Before anything is measured all of them are in it, which takes long in a large mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Index {
+    Fed,
+    None,
+}
+
 /// What is to be measured, and how.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -28,6 +35,7 @@ pub(crate) struct Options {
     /// Messages of the shape `incoming`, for each number of connections.
     pub(crate) mails: usize,
     pub(crate) peer: Peer,
+    pub(crate) index: Index,
     /// How Dovecot keeps its mail: `maildir`, `sdbox` or `mdbox`.
     pub(crate) format: String,
     /// Where the figures go as JSON.
@@ -49,6 +57,7 @@ impl Options {
             connections: vec![1, 10, 100],
             mails: 2000,
             peer: Peer::Dovecot,
+            index: Index::Fed,
             format: "maildir".to_owned(),
             json: None,
             hold: false,
@@ -98,6 +107,13 @@ impl Options {
                     _ => return Err(format!("--peer is dovecot or none, not {value}")),
                 }
             }
+            "index" => {
+                self.index = match value {
+                    "on" => Index::Fed,
+                    "off" => Index::None,
+                    _ => return Err(format!("--index is on or off, not {value}")),
+                }
+            }
             "format" if ["maildir", "sdbox", "mdbox"].contains(&value) => value.clone_into(&mut self.format),
             _ => return Err(format!("--{name} {value} is not known")),
         }
@@ -130,6 +146,7 @@ pub(crate) fn usage() -> String {
          --mails N           messages of incoming (2000)\n\
          --peer dovecot|none who stands beside ours (dovecot, from Debian's dovecot-imapd and dovecot-lmtpd)\n\
          --format F          how Dovecot keeps mail: maildir, sdbox, mdbox (maildir)\n\
+         --index on|off      whether ours has an index for texts (on)
          --json FILE         the figures for machines\n\
          --hold              says the number of our process and waits for Enter before each measurement\n\nShapes:\n\
          all                 every one\n",

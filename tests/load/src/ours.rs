@@ -1,6 +1,6 @@
 //! Our daemon, with the harness of the stories around it.
 
-use crate::options::Options;
+use crate::options::{Index, Options};
 use crate::server::{Inbound, Server};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -16,6 +16,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 const NONE_MAX: u32 = 20;
 
 pub(crate) struct Ours {
+    index: Index,
     daemon: Daemon,
     ca: PathBuf,
     accounts: RefCell<HashSet<String>>,
@@ -30,8 +31,11 @@ impl Ours {
         // What is compared is filing, which is all that the other one does.
         setup.config("checks { exempt \"127.0.0.0/8\"; }");
         setup.config("logins { exempt \"127.0.0.0/8\"; }");
+        if options.index == Index::None {
+            setup.option("storage", "search { index #false; }");
+        }
         let ca = setup.ca();
-        Self { daemon: setup.start(), ca, accounts: RefCell::default() }
+        Self { index: options.index, daemon: setup.start(), ca, accounts: RefCell::default() }
     }
 }
 
@@ -63,6 +67,9 @@ impl Server for Ours {
     }
 
     fn settle(&self, account: &str) {
+        if self.index == Index::None {
+            return;
+        }
         let count = |stat: &Value, name: &str| stat["index"][name].as_u64();
         let mut without = 0;
         loop {

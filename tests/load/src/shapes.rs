@@ -2,9 +2,10 @@
 
 use crate::client::{Client, Reply};
 use crate::mails;
+use crate::memory::resident;
 use crate::options::Options;
 use crate::server::Server;
-use crate::{idle, incoming, many};
+use crate::{idle, incoming, many, neighbour};
 use std::fmt;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ enum Work {
     /// A command in the selected mailbox.
     Command(&'static str),
     Mailbox(fn(&mut Session) -> Sample),
+    /// What the server holds in memory.
+    Resident,
     /// Without a mailbox of a given size; several lines may come of it.
     Server(fn(&dyn Server, &Options) -> Vec<(String, Sample)>),
 }
@@ -50,6 +53,8 @@ impl Sample {
 pub(crate) struct Session {
     pub(crate) client: Client,
     pub(crate) port: u16,
+    /// The first process of the server.
+    pid: u32,
     pub(crate) user: String,
     pub(crate) messages: usize,
     /// How many measurements there were: what is done once is undone the next time.
@@ -118,6 +123,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         what: "APPEND of as many messages in one command, at most 10,000",
         work: Work::Mailbox(append),
     },
+    Shape { name: "resident", what: "memory of the whole server by then", work: Work::Resident },
     Shape { name: "append-one", what: "200 APPENDs one after the other", work: Work::Mailbox(append_one) },
     Shape { name: "resync", what: "SELECT with QRESYNC after 10 changes", work: Work::Mailbox(resync) },
     Shape {
@@ -126,6 +132,11 @@ pub(crate) const SHAPES: &[Shape] = &[
         work: Work::Server(many::mixed),
     },
     Shape { name: "logins", what: "the same, logging in for each dozen", work: Work::Server(many::logins) },
+    Shape {
+        name: "neighbour",
+        what: "small fetches beside a search of somebody else",
+        work: Work::Server(neighbour::latency),
+    },
     Shape { name: "idle", what: "memory of sessions in IDLE, in TLS", work: Work::Server(idle::memory) },
     Shape { name: "incoming", what: "messages of 4 KiB into a mailbox", work: Work::Server(incoming::rate) },
 ];
@@ -141,6 +152,7 @@ impl Shape {
         match self.work {
             Work::Command(command) => Some(Sample::of(&session.client.ask(command))),
             Work::Mailbox(work) => Some(work(session)),
+            Work::Resident => Some(Sample::Memory(resident(session.pid))),
             Work::Server(_) => None,
         }
     }
@@ -158,7 +170,8 @@ impl Session {
         let port = server.imap();
         let mut client = Client::connect(port);
         client.log_in(user);
-        Self { client, port, user: user.to_owned(), messages, round: 0 }
+        let pid = server.pid();
+        Self { client, port, pid, user: user.to_owned(), messages, round: 0 }
     }
 
     /// `+` and `-` in turn.
