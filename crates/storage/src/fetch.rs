@@ -80,9 +80,11 @@ impl Store {
 /// The values that `columns` asks for, in their order behind the numbers.
 fn statement(columns: Columns) -> String {
     let has = |column| columns.contains(column);
-    let mut sql = String::from(
-        "SELECT m.uid, m.flags, m.keywords, m.modseq, m.received, m.saved, m.size, m.content, octet_length(c.prefix)",
-    );
+    let mut sql = String::from("SELECT m.uid");
+    if !has(Columns::BARE) {
+        sql +=
+            ", m.flags, m.keywords, m.modseq, m.received, m.saved, m.size, m.content, octet_length(c.prefix)";
+    }
     let mut joins = String::new();
     for (column, value) in VALUES {
         if has(column) {
@@ -120,11 +122,11 @@ const VALUES: [(Columns, &str); 7] = [
 
 fn read_row(row: &Row<'_>, bodies: &Folder, columns: Columns) -> Result<Message> {
     let mut head = [0; HEAD];
-    for (at, number) in head.iter_mut().enumerate() {
+    let mut at = if columns.contains(Columns::BARE) { 1 } else { HEAD };
+    for (at, number) in head.iter_mut().enumerate().take(at) {
         *number = row.get(at)?;
     }
     let mut message = blank(head);
-    let mut at = HEAD;
     for (column, _) in VALUES {
         if !columns.contains(column) {
             continue;

@@ -160,6 +160,8 @@ impl Columns {
     pub const KEY_FIELDS: Self = Self(32);
     /// The header of the octets as received.
     pub const HEADER: Self = Self(64);
+    /// Nothing of the row but the UID and what else is named: its numbers stay 0.
+    pub const BARE: Self = Self(128);
 
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0

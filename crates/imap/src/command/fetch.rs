@@ -162,6 +162,9 @@ impl Plan {
             // The header is in it.
             columns = columns - Columns::HEADER - Columns::PREFIX;
         }
+        if marking == Marking::No && items.iter().all(is_beside_the_row) {
+            columns = columns | Columns::BARE;
+        }
         let named = |what| Item { name: name(&what), what };
         Self { items: items.into_iter().map(named).collect(), columns, marking }
     }
@@ -212,6 +215,19 @@ fn needed(item: &FetchItem) -> Columns {
         | FetchItem::BinarySize { .. }
         | FetchItem::Preview(_) => Columns::MESSAGE | Columns::PARTS,
     }
+}
+
+/// Whether it is found in the picture, or in what was made of the message, and the row is not asked.
+fn is_beside_the_row(item: &FetchItem) -> bool {
+    matches!(
+        item,
+        FetchItem::Uid
+            | FetchItem::Flags
+            | FetchItem::ModSeq
+            | FetchItem::Envelope
+            | FetchItem::Body
+            | FetchItem::BodyStructure
+    )
 }
 
 /// Whether the header of the message is all that it takes.
