@@ -33,6 +33,15 @@ impl Possible {
         uid <= self.upto && !self.unread.contains(uid)
     }
 
+    /// Sets in all of which a message must be that fits, if the index knows it.
+    fn needed<'a>(&'a self, test: &Test) -> Vec<&'a UidSet> {
+        match test {
+            Test::And(tests) => tests.iter().flat_map(|test| self.needed(test)).collect(),
+            Test::Text(test) => term(test).and_then(|term| self.sets.get(term)).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether it is certain that the message does not fit.
     pub(super) fn excludes(&self, test: &TextTest, uid: Uid) -> bool {
         let Some(set) = term(test).and_then(|term| self.sets.get(term)) else { return false };
@@ -109,8 +118,14 @@ impl Place<'_> {
         let mut may = Vec::new();
         {
             let picture = self.shared.look();
+            let mut walk = picture.walk();
+            let needed = possible.needed(test);
             for target in open {
-                let Some(mark) = picture.mark(target.uid) else { continue };
+                let lacks = |set: &&UidSet| !set.contains(target.uid);
+                if needed.iter().any(lacks) && possible.knows(target.uid) {
+                    continue;
+                }
+                let Some(mark) = walk.mark(target.uid) else { continue };
                 let known = Known { possible: Some(&possible), ..Known::from_mark(target, mark) };
                 match test.judge(&known) {
                     Some(true) => judged.found.push(target),

@@ -97,12 +97,12 @@ pub(crate) fn candidates(key: &Key, view: &View, saved: &UidSet) -> Vec<Target> 
         Key::And(keys) => keys.as_slice(),
         other => std::slice::from_ref(other),
     };
-    let last = view.all().last();
+    let last = view.last();
     let sets: Vec<(bool, Ranges)> = keys
         .iter()
         .filter_map(|key| match key {
             Key::Sequence(set @ Set::Ranges(_)) => Some((false, set.resolve(view.len()))),
-            Key::Uid(set @ Set::Ranges(_)) => Some((true, set.resolve(last.map_or(0, |target| target.uid)))),
+            Key::Uid(set @ Set::Ranges(_)) => Some((true, set.resolve(last))),
             Key::Sequence(Set::Saved) | Key::Uid(Set::Saved) => {
                 Some((true, Ranges::new(saved.ranges().iter().copied())))
             }
@@ -167,7 +167,7 @@ impl Test {
             Key::Fuzzy(key) => Self::new(key, view, picture, saved, now).near(),
             Key::Sequence(Set::Saved) | Key::Uid(Set::Saved) => Self::Saved(saved.clone()),
             Key::Sequence(set) => Self::Numbers(set.resolve(view.len())),
-            Key::Uid(set) => Self::Uids(set.resolve(view.all().last().map_or(0, |target| target.uid))),
+            Key::Uid(set) => Self::Uids(set.resolve(view.last())),
             Key::Flag(name) => flag(name, picture),
             Key::Before(day) => Self::Row(RowTest::Before(*day)),
             Key::On(day) => Self::Row(RowTest::On(*day)),
