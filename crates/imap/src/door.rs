@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::config::Config;
 use crate::gallery::Pictures;
+use crate::roster::Rosters;
 use auth::Authenticate;
 use mail::Domain;
 use net::Conn;
@@ -26,6 +27,7 @@ pub(crate) struct House {
     pub(crate) authenticate: Arc<dyn Authenticate>,
     pub(crate) world: World,
     pub(crate) pictures: Pictures,
+    pub(crate) rosters: Rosters,
     config: RwLock<Arc<Config>>,
     seats: Mutex<HashMap<AccountId, usize>>,
 }
@@ -44,6 +46,7 @@ impl Door {
             authenticate,
             world,
             pictures: Pictures::default(),
+            rosters: Rosters::default(),
             config: RwLock::new(Arc::new(config)),
             seats: Mutex::new(HashMap::new()),
         };

@@ -20,6 +20,7 @@ mod preview;
 mod progress;
 mod reach;
 mod refusal;
+mod roster;
 mod scope;
 mod search;
 mod seek;

@@ -3,9 +3,10 @@
 
 use crate::client::Client;
 use crate::refusal;
+use crate::roster::Shares;
 use crate::scope;
 use imap_proto::Response;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use storage::{AccountId, DELIMITER, Error, Mailbox, MailboxId, Rights};
 
 /// What stands before the mailboxes of other accounts.
@@ -174,7 +175,8 @@ impl Client {
         let missing = || Denied::Store(Error::NoSuchMailbox(name.to_owned()));
         let path = match &place {
             Named::Nowhere => return Err(missing()),
-            Named::Own(path) | Named::Other { name: path, .. } => path,
+            Named::Own(path) => return self.find_own(reader, path).await.map_err(Denied::Store),
+            Named::Other { name: path, .. } => path,
         };
         let found = match self.house.store.reach(reader, place.owner(), path).await {
             Ok(found) => found,
@@ -182,6 +184,14 @@ impl Client {
             Err(error) => return Err(Denied::Store(error)),
         };
         Ok(self.named(found, reader))
+    }
+
+    async fn find_own(&self, reader: AccountId, path: &str) -> Result<Reached, Error> {
+        let roster = self.house.rosters.of(&self.house.store, reader).await?;
+        let (mailbox, rights) = roster.find(path)?;
+        let owner = self.account.as_ref().map(|account| account.name.clone()).unwrap_or_default();
+        let (mailbox, path, rights) = (mailbox.clone(), mailbox.name.clone(), self.masked(rights));
+        Ok(Reached { mailbox, owner, path, rights })
     }
 
     /// With the name that the client uses.
@@ -225,19 +235,18 @@ impl Client {
     /// Everything that the account may see.
     pub(crate) async fn sight(&self, account: AccountId) -> Result<Sight, Error> {
         let store = &self.house.store;
-        let listing = store.list(account).await?;
-        let limited: HashMap<MailboxId, Rights> = store.own_rights(account).await?.into_iter().collect();
-        let mut mailboxes: Vec<Visible> = listing
-            .mailboxes
-            .into_iter()
-            .map(|mailbox| {
-                let rights = limited.get(&mailbox.id).copied().unwrap_or(Rights::ALL);
-                Visible { mailbox, rights: self.masked(rights) }
-            })
-            .collect();
+        let roster = self.house.rosters.of(store, account).await?;
+        let visible = |(mailbox, rights): (&Mailbox, Rights)| Visible {
+            mailbox: mailbox.clone(),
+            rights: self.masked(rights),
+        };
+        let mut mailboxes: Vec<Visible> = roster.all().map(visible).collect();
         let own = mailboxes.len();
-        let shared = store.shared_with(account).await?;
-        let mut subscribed: HashSet<String> = listing.subscribed_only.into_iter().collect();
+        let shared = match roster.shares() {
+            Shares::None => Vec::new(),
+            Shares::Some => store.shared_with(account).await?,
+        };
+        let mut subscribed: HashSet<String> = roster.subscribed_only().iter().cloned().collect();
         for found in shared {
             let Reached { mailbox, rights, .. } = self.named(found, account);
             mailboxes.push(Visible { mailbox, rights });

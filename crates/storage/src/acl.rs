@@ -131,6 +131,14 @@ fn read(row: &SqliteRow) -> Result<Reached> {
     Ok(Reached { mailbox: mailbox::read(row)?, owner: row.try_get(14)?, rights: read_rights(row, 15)? })
 }
 
+/// The same for [`crate::blocking::Blocking`].
+fn read_blocking(row: &rusqlite::Row<'_>) -> Result<Reached> {
+    let rights = |at: usize| row.get::<_, Option<i64>>(at).map(|bits| bits.map(Rights::from_bits));
+    let (own, anyone, negative) = (rights(16)?, rights(17)?, rights(18)?);
+    let rights = effective(row.get(15)?, own, anyone, negative.unwrap_or_default());
+    Ok(Reached { mailbox: mailbox::read_blocking(row)?, owner: row.get(14)?, rights })
+}
+
 fn read_rights(row: &SqliteRow, at: usize) -> Result<Rights> {
     let rights = |bits: Option<i64>| bits.map(Rights::from_bits);
     let (own, anyone) = (rights(row.try_get(at + 1)?), rights(row.try_get(at + 2)?));
@@ -152,26 +160,33 @@ impl Store {
     /// A mailbox of the reader's own (`owner` is `None`), or of another account, with what the reader may do. The rights
     /// may be none at all: then the caller treats it as if it were not there (RFC 4314 §6).
     pub async fn reach(&self, reader: AccountId, owner: Option<&str>, name: &str) -> Result<Reached> {
-        let name = mailbox::fold(name);
-        let row = match owner {
-            None => {
-                let sql = reached_sql!("WHERE m.account = ?1 AND m.name = ?2");
-                sqlx::query(sql).bind(reader.0).bind(name.clone()).fetch_optional(self.readers()).await?
-            }
-            Some(owner) => {
-                let sql = reached_sql!("WHERE o.name = ?3 AND m.name = ?2 AND m.account <> ?1");
-                let query = sqlx::query(sql).bind(reader.0).bind(name.clone()).bind(owner.to_owned());
-                query.fetch_optional(self.readers()).await?
-            }
-        };
-        read(&row.ok_or(Error::NoSuchMailbox(name))?)
+        const OWN: &str = reached_sql!("WHERE m.account = ?1 AND m.name = ?2");
+        const OTHER: &str = reached_sql!("WHERE o.name = ?3 AND m.name = ?2 AND m.account <> ?1");
+        let (name, owner) = (mailbox::fold(name), owner.map(str::to_owned));
+        self.blocking()
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(if owner.is_some() { OTHER } else { OWN })?;
+                let mut rows = match owner {
+                    None => statement.query((reader.0, &name))?,
+                    Some(owner) => statement.query((reader.0, &name, owner))?,
+                };
+                let row = rows.next()?.ok_or_else(|| Error::NoSuchMailbox(name.clone()))?;
+                read_blocking(row)
+            })
+            .await
     }
 
     /// The same by its number.
     pub async fn reach_id(&self, reader: AccountId, mailbox: MailboxId) -> Result<Reached> {
         let sql = reached_sql!("WHERE m.id = ?2");
-        let row = sqlx::query(sql).bind(reader.0).bind(mailbox.0).fetch_optional(self.readers()).await?;
-        read(&row.ok_or_else(|| Error::NoSuchMailbox(mailbox.to_string()))?)
+        self.blocking()
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query((reader.0, mailbox.0))?;
+                let row = rows.next()?.ok_or_else(|| Error::NoSuchMailbox(mailbox.to_string()))?;
+                read_blocking(row)
+            })
+            .await
     }
 
     /// The nearest mailbox above `name`, of the reader's own or of another account: what decides whether `name` may be made

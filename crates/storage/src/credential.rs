@@ -109,11 +109,28 @@ fn read_credential(row: &SqliteRow) -> Result<Credential> {
     Ok(Credential { name: row.try_get(0)?, password, created: row.try_get(2)?, changed: row.try_get(3)? })
 }
 
+/// The same for [`crate::blocking::Blocking`].
+fn read_credential_blocking(row: &rusqlite::Row<'_>) -> Result<Credential> {
+    let mut password = PasswordHash::new(row.get::<_, String>(1)?);
+    if let (Some(salt), Some(iterations), Some(sha_1), Some(sha_256)) =
+        (row.get(4)?, row.get::<_, Option<u32>>(5)?, row.get(6)?, row.get(7)?)
+    {
+        password = password.with_scram(ScramVerifier { salt, iterations, sha_1, sha_256 });
+    }
+    Ok(Credential { name: row.get(0)?, password, created: row.get(2)?, changed: row.get(3)? })
+}
+
 impl Store {
     pub async fn credential(&self, name: &str) -> Result<Option<Credential>> {
         let sql = credential_sql!("WHERE name = ?1");
-        let row = sqlx::query(sql).bind(name.to_owned()).fetch_optional(self.readers()).await?;
-        row.as_ref().map(read_credential).transpose()
+        let name = name.to_owned();
+        self.blocking()
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query([name])?;
+                rows.next()?.map(read_credential_blocking).transpose()
+            })
+            .await
     }
 
     /// All credentials by name.

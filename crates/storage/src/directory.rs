@@ -56,6 +56,21 @@ fn read_account(row: &SqliteRow) -> Result<Account> {
     })
 }
 
+/// The same for [`crate::blocking::Blocking`].
+fn read_account_blocking(row: &rusqlite::Row<'_>) -> Result<Account> {
+    let number = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
+    Ok(Account {
+        id: AccountId(row.get(0)?),
+        name: row.get(1)?,
+        created: row.get(2)?,
+        append_limit: row.get::<_, Option<i64>>(3)?.map(i64::unsigned_abs),
+        modseq: number(4)?,
+        mailboxes: number(5)?,
+        messages: number(6)?,
+        octets: number(7)?,
+    })
+}
+
 pub(crate) fn check_name(name: &str) -> Result<()> {
     let bad = |why| Err(Error::BadName(name.to_owned(), why));
     match name {
@@ -74,8 +89,14 @@ pub(crate) fn one(changed: u64, refusal: Error) -> Result<()> {
 impl Store {
     pub async fn account(&self, name: &str) -> Result<Option<Account>> {
         let sql = account_sql!("WHERE a.name = ?1 GROUP BY a.id");
-        let row = sqlx::query(sql).bind(name.to_owned()).fetch_optional(self.readers()).await?;
-        row.as_ref().map(read_account).transpose()
+        let name = name.to_owned();
+        self.blocking()
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query([name])?;
+                rows.next()?.map(read_account_blocking).transpose()
+            })
+            .await
     }
 
     /// All accounts by name.

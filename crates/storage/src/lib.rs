@@ -89,7 +89,7 @@ pub use login_key::{
 };
 pub use mailbox::{
     DELIMITER, LEVELS_MAX, Listing, MAILBOXES_MAX, Mailbox, MailboxKind, NAME_MAX, SUBSCRIPTIONS_MAX,
-    SpecialUse,
+    SpecialUse, fold as canonical_name,
 };
 pub use message::{
     Appended, Changes, Columns, Copied, Expunged, FlagChange, FlagMode, Mark, NewMessage, Row, Shape,

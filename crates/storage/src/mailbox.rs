@@ -177,7 +177,7 @@ pub(crate) fn read_blocking(row: &rusqlite::Row<'_>) -> Result<Mailbox> {
 
 /// The one form of a name: INBOX in capitals, whatever the case it came in, also as the first of several levels
 /// (RFC 9051 §5.1).
-pub(crate) fn fold(name: &str) -> String {
+pub fn fold(name: &str) -> String {
     let first = name.split(DELIMITER).next().unwrap_or_default();
     if first.eq_ignore_ascii_case("INBOX") {
         format!("INBOX{}", &name[first.len()..])
