@@ -131,12 +131,14 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Journal;
     use storage::{Flags, Keywords, Mark};
 
     fn picture(messages: u32) -> Picture {
         let mark = |uid| Mark { uid, modseq: 1, flags: Flags::NONE, keywords: Keywords::NONE };
         let marks = (1..=messages).map(mark).collect();
-        Picture { keywords: Vec::new(), marks, modseq: 1, uidnext: messages + 1 }
+        let journal = Journal::default();
+        Picture { keywords: Vec::new(), marks, modseq: 1, uidnext: messages + 1, journal }
     }
 
     #[test]

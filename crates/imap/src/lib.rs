@@ -11,6 +11,7 @@ mod downgrade;
 mod flags;
 mod gallery;
 mod hearing;
+mod journal;
 mod literal;
 mod notify;
 mod object;

@@ -1,6 +1,7 @@
 //! One picture of a mailbox per process: which messages it has and how they are flagged. All sessions that have
 //! selected it share the picture, so that they never disagree.
 
+use crate::journal::Journal;
 use crate::search::columns::Columns;
 use crate::seek::seek;
 use std::mem::size_of;
@@ -16,6 +17,7 @@ pub(crate) struct Picture {
     pub(crate) marks: Vec<Mark>,
     pub(crate) modseq: ModSeq,
     pub(crate) uidnext: Uid,
+    pub(crate) journal: Journal,
 }
 
 impl Picture {
@@ -25,14 +27,25 @@ impl Picture {
             marks: snapshot.marks,
             modseq: snapshot.mailbox.modseq,
             uidnext: snapshot.mailbox.uidnext,
+            journal: Journal::new(snapshot.mailbox.modseq),
         }
     }
 
     /// Brings the picture up to date.
     pub(crate) fn apply(&mut self, changes: Changes) {
+        let now = changes.mailbox.modseq;
         if !changes.vanished.is_empty() {
-            self.marks.retain(|mark| !changes.vanished.contains(mark.uid));
+            let mut removed = Vec::new();
+            self.marks.retain(|mark| {
+                let stays = !changes.vanished.contains(mark.uid);
+                if !stays {
+                    removed.push((now, mark.uid));
+                }
+                stays
+            });
+            self.journal.removed(removed.into_iter(), now);
         }
+        self.journal.changed(changes.changed.iter().map(|mark| (mark.modseq, mark.uid)), now);
         for mark in changes.changed {
             match self.marks.binary_search_by_key(&mark.uid, |known| known.uid) {
                 Ok(at) => self.marks[at] = mark,
@@ -50,6 +63,8 @@ impl Picture {
                 self.marks[at] = *mark;
             }
         }
+        let changed = stored.changed.iter().map(|mark| (mark.modseq, mark.uid));
+        self.journal.changed(changed, stored.modseq);
         self.keywords.clone_from(&stored.keywords);
         self.modseq = stored.modseq;
     }

@@ -204,11 +204,12 @@ impl View {
         if picture.modseq == self.modseq && !self.behind {
             return lines;
         }
+        let gone = self.gone(picture);
         if manner.hears == Hears::Nothing {
-            self.apply_expunges(picture, Manner { expunges: Expunges::HeldBack, ..manner }, &mut lines);
+            self.behind = !gone.is_empty();
             return lines;
         }
-        self.apply_expunges(picture, manner, &mut lines);
+        self.apply_expunges(gone, manner, &mut lines);
         let last = self.last();
         self.apply_new(picture, last, &mut lines);
         if manner.hears == Hears::Messages {
@@ -219,8 +220,7 @@ impl View {
             self.keywords = keywords;
             lines.push(Untagged::Flags(flags::all(&picture.keywords)));
         }
-        let changed = picture.marks.iter().filter(|mark| mark.modseq > self.modseq && mark.uid <= last);
-        for mark in changed {
+        for mark in &self.changed(picture, last) {
             if self.known.get(&mark.uid).is_some_and(|known| *known >= mark.modseq) {
                 continue;
             }
@@ -236,32 +236,49 @@ impl View {
         lines
     }
 
-    /// EXPUNGE for what is gone, each number as it is after the ones before (RFC 9051 §7.5.1), or one VANISHED.
-    fn apply_expunges(&mut self, picture: &Picture, manner: Manner, lines: &mut Vec<Untagged>) {
+    /// What the session still shows and the picture has no more, ascending.
+    fn gone(&self, picture: &Picture) -> Vec<Uid> {
+        if let Some(mut gone) = picture.journal.removed_since(self.complete) {
+            gone.retain(|uid| self.told.binary_search(uid).is_ok());
+            return gone;
+        }
         let mut marks = picture.marks.iter().map(|mark| mark.uid).peekable();
-        let mut is_gone = |uid: Uid| {
-            while marks.next_if(|mark| *mark < uid).is_some() {}
-            marks.peek() != Some(&uid)
+        let is_gone = |uid: &Uid| {
+            while marks.next_if(|mark| mark < uid).is_some() {}
+            marks.peek() != Some(uid)
         };
-        if manner.expunges == Expunges::HeldBack {
-            self.behind = self.told.iter().any(|uid| is_gone(*uid));
-            return;
-        }
-        let mut number = 0;
-        let mut vanished = Vec::new();
-        self.told.retain(|uid| {
-            let gone = is_gone(*uid);
-            match manner.naming {
-                Naming::Uid if gone => vanished.push(*uid),
-                Naming::Number if gone => lines.push(Untagged::Expunge(number + 1)),
-                _ => number += 1,
+        self.told.iter().copied().filter(is_gone).collect()
+    }
+
+    /// Messages up to `last` whose flags are newer than what was told, ascending.
+    fn changed(&self, picture: &Picture, last: Uid) -> Vec<Mark> {
+        let is_new = |mark: &&Mark| mark.modseq > self.modseq && mark.uid <= last;
+        match picture.journal.changed_since(self.modseq) {
+            Some(uids) => {
+                uids.into_iter().filter_map(|uid| picture.mark(uid)).filter(is_new).copied().collect()
             }
-            !gone
-        });
-        if !vanished.is_empty() {
-            lines.push(Untagged::Vanished(Vanished::Now, Ranges::from_numbers(vanished)));
+            None => picture.marks.iter().filter(is_new).copied().collect(),
         }
-        self.behind = false;
+    }
+
+    /// EXPUNGE for what is gone, each number as it is after the ones before (RFC 9051 §7.5.1), or one VANISHED.
+    fn apply_expunges(&mut self, gone: Vec<Uid>, manner: Manner, lines: &mut Vec<Untagged>) {
+        self.behind = manner.expunges == Expunges::HeldBack && !gone.is_empty();
+        let first = gone.first().map(|uid| self.told.partition_point(|told| told < uid));
+        let Some(first) = first.filter(|_| manner.expunges == Expunges::Told) else { return };
+        let mut leaving = gone.iter().peekable();
+        let mut number = u32::try_from(first).unwrap_or(u32::MAX);
+        for uid in self.told.split_off(first) {
+            if leaving.next_if_eq(&&uid).is_none() {
+                self.told.push(uid);
+                number += 1;
+            } else if manner.naming == Naming::Number {
+                lines.push(Untagged::Expunge(number + 1));
+            }
+        }
+        if manner.naming == Naming::Uid {
+            lines.push(Untagged::Vanished(Vanished::Now, Ranges::from_numbers(gone)));
+        }
     }
 
     fn apply_new(&mut self, picture: &Picture, last: Uid, lines: &mut Vec<Untagged>) {

@@ -65,6 +65,7 @@ fn matching(view: &View, (numbers, uids): &(Ranges, Ranges)) -> Uid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Journal;
     use crate::picture::Picture;
     use storage::{Flags, Keywords, Mark};
 
@@ -73,7 +74,8 @@ mod tests {
         let marks = [2, 4, 6, 9, 11]
             .map(|uid| Mark { uid, modseq: 1, flags: Flags::NONE, keywords: Keywords::NONE })
             .to_vec();
-        let view = View::new(&Picture { keywords: Vec::new(), marks, modseq: 1, uidnext: 12 });
+        let journal = Journal::default();
+        let view = View::new(&Picture { keywords: Vec::new(), marks, modseq: 1, uidnext: 12, journal });
         for (numbers, uids, want) in [
             (vec![(1, 1)], vec![(2, 2)], 2),
             (vec![(1, 5)], vec![(2, 2), (4, 4), (6, 6), (9, 9), (11, 11)], 11),

@@ -5,6 +5,7 @@ mod mails;
 
 use super::find::Seen;
 use super::*;
+use crate::journal::Journal;
 use imap_proto::sequence::Bound;
 use mail::{Blob, Message, mime};
 use storage::{EmailId, Shape};
@@ -137,7 +138,8 @@ fn key(dice: &mut Dice, depth: usize) -> Key {
 }
 
 fn test(key: &Key) -> Test {
-    let picture = Picture { keywords: vec![], marks: vec![], modseq: 1, uidnext: 2 };
+    let picture =
+        Picture { keywords: vec![], marks: vec![], modseq: 1, uidnext: 2, journal: Journal::default() };
     Test::new(key, &View::new(&picture), &picture, &UidSet::new(), 0)
 }
 

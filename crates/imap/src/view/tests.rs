@@ -1,6 +1,7 @@
 //! Pictures in, lines out.
 
 use super::*;
+use crate::journal::Journal;
 use crate::picture::Picture;
 use imap_proto::Names;
 use storage::{Flags, Keywords};
@@ -28,7 +29,7 @@ fn picture(modseq: ModSeq, text: &str) -> Picture {
         .collect();
     let uidnext = marks.last().map_or(1, |mark| mark.uid + 1);
     let keywords = if text.contains('k') { vec!["$x".to_owned()] } else { Vec::new() };
-    Picture { keywords, marks, modseq, uidnext }
+    Picture { keywords, marks, modseq, uidnext, journal: Journal::default() }
 }
 
 /// Of a client that knows no extensions.
@@ -47,6 +48,66 @@ fn say(lines: Vec<Untagged>) -> String {
         line.encode(Names::Utf7, &mut out);
     }
     String::from_utf8(out).unwrap().replace("\r\n", " | ")
+}
+
+/// A session that follows the journal of a picture is told what one is told that compares all of it.
+#[test]
+fn the_journal_tells_what_a_comparison_tells() {
+    let mailbox = |modseq, uidnext| storage::Mailbox {
+        id: storage::MailboxId::from_number(1),
+        account: storage::AccountId::from_number(1),
+        name: "INBOX".to_owned(),
+        kind: storage::MailboxKind::Selectable,
+        special_use: None,
+        subscribed: false,
+        has_children: false,
+        uidvalidity: 1,
+        uidnext,
+        modseq,
+        messages: 0,
+        unseen: 0,
+        deleted: 0,
+        size: 0,
+    };
+    let mut told = 0;
+    for seed in 1..400_u64 {
+        let mut state = seed;
+        let mut below = |end: u32| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            u32::try_from((state >> 33) % u64::from(end)).unwrap()
+        };
+        let mut now = picture(1, "1 2 3 4 5 6 7 8");
+        now.journal = Journal::new(1);
+        let plain = |picture: &Picture| Picture { journal: Journal::default(), ..picture.clone() };
+        let (mut follows, mut compares) = (View::new(&now), View::new(&now));
+        for _ in 0..25 {
+            let modseq = now.modseq + 1 + u64::from(below(3));
+            let mut changed: Vec<Mark> = now.marks.iter().filter(|_| below(4) == 0).copied().collect();
+            for mark in &mut changed {
+                mark.flags = if mark.flags == Flags::NONE { Flags::SEEN } else { Flags::NONE };
+                mark.modseq = modseq - u64::from(below(2)).min(modseq - now.modseq - 1);
+            }
+            let vanished: storage::UidSet = (0..below(3)).map(|_| 1 + below(now.uidnext)).collect();
+            changed.retain(|mark| !vanished.contains(mark.uid));
+            let uidnext = now.uidnext + below(3);
+            let new = |uid| Mark { uid, modseq, flags: Flags::NONE, keywords: Keywords::NONE };
+            changed.extend((now.uidnext..uidnext).map(new));
+            let mailbox = mailbox(modseq, uidnext);
+            let changes = storage::Changes { mailbox, keywords: Vec::new(), changed, vanished };
+            now.apply(changes);
+            let hears = [Hears::All, Hears::All, Hears::Messages, Hears::Nothing][below(4) as usize];
+            let expunges = if below(2) == 0 { Expunges::Told } else { Expunges::HeldBack };
+            let manner = Manner { hears, ..if below(2) == 0 { plainly(expunges) } else { by_uid(expunges) } };
+            let want = say(compares.apply(&plain(&now), manner));
+            told += want.len();
+            assert_eq!(say(follows.apply(&now, manner)), want, "seed {seed}");
+            assert_eq!(
+                (follows.is_behind(), follows.complete()),
+                (compares.is_behind(), compares.complete())
+            );
+        }
+    }
+    assert!(told > 10_000);
 }
 
 #[test]
