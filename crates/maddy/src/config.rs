@@ -217,9 +217,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     let delivery = section.child("delivery", "Mail that goes to other servers.", delivery::config::decode);
     let limits = section.child("limits", "How many connections there may be.", net::config::decode_limits);
     let logins = section.child("logins", "How often passwords may be guessed.", Logins::decode);
-    let mut storage = section
-        .child("storage", "The database.", |storage| storage::Config::decode(storage, state_dir.clone()));
-    storage.sending = delivery.daily_limits;
+    let storage = database(section, &state_dir, delivery.daily_limits);
     let doctor = nodes::doctor(section);
     let mut config = Config {
         hostname: hostname?,
@@ -254,6 +252,12 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     }
     refuse_shared_addresses(section, &config);
     Some(config)
+}
+
+/// The database counts what is sent as well, under limits that stand with the deliveries.
+fn database(section: &mut Section<'_>, dir: &Path, sending: storage::DailyLimits) -> storage::Config {
+    let read = |node: &mut Section<'_>| storage::Config::decode(node, dir.to_owned());
+    storage::Config { sending, ..section.child("storage", "The database.", read) }
 }
 
 /// Where the state is, and where the control socket is made if elsewhere.
