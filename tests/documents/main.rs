@@ -31,6 +31,13 @@ fn every_option_is_in_the_document() {
     assert_eq!(listed.trim(), printed.trim(), "put the output of `maddy config options` behind the mark");
 }
 
+/// What other programs are told of the control interface is what it is.
+#[test]
+fn the_control_interface_is_described_as_it_is() {
+    let printed = maddy(&["config", "openapi"]);
+    assert_eq!(document("docs/openapi.json"), printed, "put the output of `maddy config openapi` there");
+}
+
 /// The words behind `maddy` in the code blocks of the documents are commands that there are.
 #[test]
 fn every_command_in_the_documents_is_one() {
@@ -46,6 +53,7 @@ fn every_command_in_the_documents_is_one() {
         "docs/troubleshooting.md",
         "docs/from-postfix-and-dovecot.md",
         "docs/web.md",
+        "docs/control.md",
         "docs/checks.md",
         "docs/credentials.md",
         "docs/moving.md",

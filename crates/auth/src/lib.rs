@@ -17,6 +17,7 @@ mod oauth;
 mod password;
 mod plain;
 mod recent;
+mod same;
 mod scram;
 
 pub use app_password::{APP_PASSWORD_LETTERS, app_password, app_password_digest, find_digest};
@@ -31,4 +32,5 @@ pub use mask::NameMask;
 pub use oauth::{Discovery, TOKEN_MAX, TokenClaim};
 pub use password::{PASSWORD_MAX, PasswordError, hash, prepare, verify};
 pub use recent::{RECENT_MAX, RIGHT_TIME, Recent, WRONG_TIME};
+pub use same::is_same_secret;
 pub use scram::{Bindings, SALT_LEN, SCRAM_ITERATIONS, SCRAM_KEYS_MAX, ScramFacts, ScramHash, ScramKeys};

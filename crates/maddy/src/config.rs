@@ -5,6 +5,7 @@ mod nodes;
 use crate::cli::Trouble;
 use crate::login::Logins;
 use crate::notifications::Said;
+use crate::otlp::OtlpConfig;
 use crate::setup::DoctorOptions;
 use crate::trace::TraceConfig;
 use ::config::{OptionDoc, Problems, Section, Tree};
@@ -45,6 +46,7 @@ pub(crate) struct Config {
     pub(crate) aliases: Aliases,
     pub(crate) log: Log,
     pub(crate) trace: TraceConfig,
+    pub(crate) otlp: OtlpConfig,
     pub(crate) dns: DnsOptions,
     /// How our own zones are changed.
     pub(crate) dns_update: Option<DnsUpdateOptions>,
@@ -59,6 +61,7 @@ pub(crate) struct Config {
     pub(crate) sendmail: LocalConfig,
     pub(crate) imap: imap::Config,
     pub(crate) web: web::Config,
+    pub(crate) control: web::ControlConfig,
     pub(crate) delivery: delivery::Config,
     pub(crate) limits: Limits,
     pub(crate) logins: Logins,
@@ -86,6 +89,7 @@ pub(crate) enum Level {
 pub(crate) enum Format {
     Text,
     Json,
+    Journal,
 }
 
 impl Default for Log {
@@ -196,24 +200,18 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         .duration("stop-timeout", "How long sessions and deliveries may go on when the server stops.")
         .within(Duration::ZERO..=Duration::from_secs(600))
         .or(STOP_TIMEOUT);
-    let log = section.child("log", "The log, on standard error.", crate::logging::decode);
-    let trace = nodes::trace(section);
+    let (log, trace, otlp) = nodes::told(section);
     let (dns, dns_update) = nodes::dns(section);
     nodes::refuse_missing_update(section, &tls, dns_update.as_ref());
     let smtp = section.child("smtp", "The door for mail from other servers.", smtp_in::config::decode);
     let (checks, filters) = nodes::judges(section);
-    let dkim =
-        section.child("dkim", "Signatures on what our own users send.", policy::config::decode_signing);
-    let reports = section.child(
-        "reports",
-        "What others report about our domains (DMARC, TLS): `maddy reports` shows it.",
-        ReportsConfig::decode,
-    );
+    let dkim = nodes::dkim(section);
+    let reports = nodes::reports(section);
     let submission =
         section.child("submission", "The door for mail from our own users.", submission::config::decode);
     let (sendmail, notifications) = nodes::local_programs(section);
     let imap = section.child("imap", "The door for readers.", imap::decode);
-    let web = nodes::web(section);
+    let (web, control) = (nodes::web(section), nodes::control(section));
     let delivery = section.child("delivery", "Mail that goes to other servers.", delivery::config::decode);
     let limits = section.child("limits", "How many connections there may be.", net::config::decode_limits);
     let logins = section.child("logins", "How often passwords may be guessed.", Logins::decode);
@@ -228,6 +226,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         aliases,
         log,
         trace,
+        otlp,
         dns,
         dns_update,
         checks,
@@ -241,6 +240,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         sendmail,
         imap,
         web,
+        control,
         delivery,
         limits,
         logins,

@@ -1,15 +1,14 @@
 //! The control socket's operations: those of `admin`, and those that only a daemon can do.
 
-use crate::admin::{self, Context, DKIM, DkimCall, Effect};
-use crate::cli::{
-    GUESSES_LIFT, GUESSES_LIST, RELOAD, STATUS, TLS_LIST, TLS_RENEW, TLS_ROLLOVER, answer_list, answer_renew,
-    answer_rollover,
-};
+use crate::admin::{self, Context, DkimCall, Effect};
+use crate::cli::{answer_list, answer_renew, answer_rollover};
 use crate::config::{Config, Source};
 use crate::logging::Logging;
 use crate::login::GuessLift;
+use crate::metrics::View;
+use crate::operations::{DaemonOperation, Status};
 use crate::reload::Running;
-use crate::selfcheck::{self, SELF_CHECK};
+use crate::selfcheck;
 use ::config::Problems;
 use net::LocalListener;
 use nix::unistd::{Group, getegid};
@@ -80,11 +79,17 @@ pub(crate) struct Control {
     running: Arc<Running>,
     /// None for a daemon that does not run by a file.
     reloading: Option<Reloading>,
+    view: Arc<View>,
 }
 
 impl Control {
-    pub(crate) fn new(context: Context, running: Arc<Running>, reloading: Option<Reloading>) -> Self {
-        Self { context, running, reloading }
+    pub(crate) fn new(
+        context: Context,
+        running: Arc<Running>,
+        reloading: Option<Reloading>,
+        view: Arc<View>,
+    ) -> Self {
+        Self { context, running, reloading, view }
     }
 
     /// Reads the configuration again.
@@ -118,55 +123,65 @@ impl Control {
         answered(self.running.change_keys(call).await?)
     }
 
-    fn status(&self) -> Value {
+    /// What only a daemon can do.
+    async fn own(&self, operation: DaemonOperation, arguments: Value) -> Answer {
+        match operation {
+            DaemonOperation::Status => answered(self.status()),
+            DaemonOperation::Reload => {
+                self.reload().await?;
+                Ok(json!("the configuration was read again"))
+            }
+            DaemonOperation::Overview => {
+                let hostname = self.running.config().hostname.to_string();
+                answered(self.view.overview(hostname).await.map_err(admin::failure)?)
+            }
+            DaemonOperation::Dkim => self.dkim(arguments).await,
+            DaemonOperation::SelfCheck => self.self_check().await,
+            DaemonOperation::TlsList => answer_list(self.running.keeper()),
+            DaemonOperation::TlsRenew => {
+                info!(operation = operation.name(), "control");
+                answer_renew(self.running.keeper(), arguments)
+            }
+            DaemonOperation::TlsRollover => {
+                info!(operation = operation.name(), "control");
+                answer_rollover(self.running.keeper().clone(), arguments).await
+            }
+            DaemonOperation::GuessesList => answered(self.running.judge().guesses().await?),
+            DaemonOperation::GuessesLift => {
+                let lift: GuessLift = serde_json::from_value(arguments)
+                    .map_err(|error| Failure::new(Kind::BadRequest, error.to_string()))?;
+                self.running.judge().lift(&lift).await?;
+                info!(operation = operation.name(), of = lift.of, "control");
+                Ok(Value::Null)
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
         let config = self.running.config();
-        json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "hostname": config.hostname.to_string(),
-            "connections": self.running.live(),
-        })
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            hostname: config.hostname.to_string(),
+            connections: self.running.live(),
+        }
     }
 }
 
 impl Operations for Control {
     fn call(&self, operation: String, arguments: Value) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
         Box::pin(async move {
-            match operation.as_str() {
-                STATUS => Ok(self.status()),
-                RELOAD => {
-                    self.reload().await?;
-                    Ok(json!("the configuration was read again"))
-                }
-                DKIM => self.dkim(arguments).await,
-                SELF_CHECK => self.self_check().await,
-                TLS_LIST => answer_list(self.running.keeper()),
-                TLS_RENEW => {
-                    info!(operation = TLS_RENEW, "control");
-                    answer_renew(self.running.keeper(), &arguments)
-                }
-                TLS_ROLLOVER => {
-                    info!(operation = TLS_ROLLOVER, "control");
-                    answer_rollover(self.running.keeper().clone(), &arguments).await
-                }
-                GUESSES_LIST => answered(self.running.judge().guesses().await?),
-                GUESSES_LIFT => {
-                    let lift: GuessLift = serde_json::from_value(arguments)
-                        .map_err(|error| Failure::new(Kind::BadRequest, error.to_string()))?;
-                    self.running.judge().lift(&lift).await?;
-                    info!(operation = GUESSES_LIFT, of = lift.of, "control");
-                    Ok(Value::Null)
-                }
-                name => {
-                    let Some((effect, answer)) = admin::dispatch(name, arguments, &self.context).await else {
-                        return Err(Failure::new(Kind::NotFound, format!("there is no operation {name}")));
-                    };
-                    match effect {
-                        Effect::Changes => info!(operation = name, done = answer.is_ok(), "control"),
-                        Effect::Reads => debug!(operation = name, done = answer.is_ok(), "control"),
-                    }
-                    answer
-                }
+            if let Some(own) = DaemonOperation::named(&operation) {
+                return self.own(own, arguments).await;
             }
+            let name = operation.as_str();
+            let Some((effect, answer)) = admin::dispatch(name, arguments, &self.context).await else {
+                return Err(Failure::new(Kind::NotFound, format!("there is no operation {name}")));
+            };
+            match effect {
+                Effect::Changes => info!(operation = name, done = answer.is_ok(), "control"),
+                Effect::Reads => debug!(operation = name, done = answer.is_ok(), "control"),
+            }
+            answer
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The daemon: everything that runs while the server runs, put together and taken apart in order.
 
 use crate::admin::Context;
+use crate::beside::Beside;
 use crate::certificates;
 use crate::cli::STATUS;
 use crate::config::Config;
@@ -13,9 +14,7 @@ use crate::local;
 use crate::metrics::{Counts, View};
 use crate::reload::{self, Running};
 use crate::selfcheck;
-use crate::setup;
 use crate::sts;
-use crate::trace;
 use crate::website::Website;
 use delivery::config::EgressAuth;
 use delivery::reports::ReportReader;
@@ -121,6 +120,7 @@ impl Daemon {
     ) -> Result<Self, StartError> {
         let tls = ServerTls::from_files(&certificates::shown(&config, &world)?, world.clock.clone())
             .map_err(other)?;
+        config.control.check().map_err(other)?;
         let (stopper, stop) = Stopper::new();
         let gate = Gate::new(config.limits);
         let keeper = KeeperHandle::default();
@@ -146,7 +146,7 @@ impl Daemon {
         let pipeline = Pipeline::new(config.checks.clone(), config.hostname.clone(), world.clone())
             .for_domains(&config.domains);
         let desk = desk(&config, &world)?;
-        let view = View {
+        let view = Arc::new(View {
             counts: means.counts,
             store: store.clone(),
             gate: ground.gate.clone(),
@@ -156,8 +156,8 @@ impl Daemon {
             since: world.clock.unix(),
             state_dir: config.state_dir().to_owned(),
             world: world.clone(),
-        };
-        let web = Website::new(&config, ground.tls.clone(), Arc::new(view));
+        });
+        let web = Website::new(&config, ground.tls.clone(), view.clone());
         let doors = Doors::new(&config, &store, &intake, &world, pipeline, desk, web).await;
         let listeners = Listeners::default();
         let change = listeners.prepare(&config, &ground).map_err(StartError::Bind)?;
@@ -173,18 +173,14 @@ impl Daemon {
         let running =
             Arc::new(Running::new(config, ground, doors, listeners, intake, worker.handle(), means.dns));
         running.open(change).await;
-        let noted = means.reloading.as_ref().and_then(|reloading| reloading.logging.take_noted());
-        let file = means.reloading.as_ref().map(|reloading| reloading.source.config.clone());
+        let beside = means.reloading.as_ref().map(Beside::of);
         let context = Context { store, world };
-        let control = Arc::new(Control::new(context, running.clone(), means.reloading));
+        let control = Arc::new(Control::new(context, running.clone(), means.reloading, view));
+        let service = Arc::downgrade(&control);
+        running.control_door().serve_for(service);
         let mut tasks = background(&running, worker, control.clone(), socket, &stop);
-        if let Some(file) = file.filter(|_| running.asks_dns()) {
-            let looking = setup::watch(running.clone(), file, stop.clone());
-            tasks.push(("doctor", tokio::spawn(looking)));
-        }
-        if let Some((noting, noted)) = noted {
-            let keeping = trace::run(noted, noting, running.clone(), stop.clone());
-            tasks.push(("trace", tokio::spawn(keeping)));
+        if let Some(beside) = beside {
+            tasks.extend(beside.begin(&running, &stop)?);
         }
         Ok(Self { running, control, stopper, tasks })
     }
@@ -363,9 +359,12 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), StartError> {
 
 /// The way to filters outside of this program.
 fn desk(config: &Config, world: &World) -> Result<Desk, StartError> {
+    Ok(Desk::new(config.filters.clone(), Connector::new(world), fetcher(config, world)?))
+}
+
+/// The way to web servers.
+pub(crate) fn fetcher(config: &Config, world: &World) -> Result<Fetcher, StartError> {
     let roots = config.delivery.ca_file.clone().map_or(Roots::WebPki, Roots::WebPkiAndFile);
     let tls = ClientTls::authenticated(&roots, world.clock.clone()).map_err(other)?;
-    let connector = Connector::new(world);
-    let fetcher = Fetcher::new(world.dns.clone(), connector.clone(), tls);
-    Ok(Desk::new(config.filters.clone(), connector, fetcher))
+    Ok(Fetcher::new(world.dns.clone(), Connector::new(world), tls))
 }

@@ -19,6 +19,7 @@ pub(crate) struct Doors {
     submission: Arc<submission::Door>,
     imap: Arc<RwLock<Reading>>,
     web: Website,
+    control: Arc<web::ControlDoor>,
     store: Store,
     judge: Arc<Judge>,
     world: World,
@@ -52,6 +53,7 @@ impl Doors {
             submission: Arc::new(submission::Door::new(config.submission.clone(), submission)),
             imap: Arc::new(RwLock::new(reading)),
             web,
+            control: Arc::new(web::ControlDoor::new(config.control.clone(), world)),
             store: store.clone(),
             judge,
             world: world.clone(),
@@ -72,6 +74,7 @@ impl Doors {
         self.smtp.filter_by(config.filters.clone());
         self.submission.reconfigure(config.submission.clone());
         self.web.change(config);
+        self.control.reconfigure(config.control.clone());
         let mut reading = self.imap.write().unwrap_or_else(PoisonError::into_inner);
         // The door holds the pictures of mailboxes that all connections share: it is kept where it can be.
         if reading.hostname == config.hostname {
@@ -83,6 +86,11 @@ impl Doors {
 
     pub(crate) fn judge(&self) -> &Judge {
         &self.judge
+    }
+
+    /// The door for programs elsewhere that look after the server.
+    pub(crate) fn control(&self) -> &web::ControlDoor {
+        &self.control
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -126,6 +134,13 @@ impl Doors {
                             _ => web.serve(conn).await,
                         }
                     })
+                })
+            }
+            DoorName::Control => {
+                let door = self.control.clone();
+                Arc::new(move |conn| {
+                    let door = door.clone();
+                    Box::pin(async move { door.serve(conn).await })
                 })
             }
             DoorName::Imap => {

@@ -22,6 +22,7 @@ pub(crate) enum DoorName {
     Submission,
     Imap,
     Web,
+    Control,
 }
 
 impl DoorName {
@@ -35,6 +36,7 @@ impl DoorName {
             Self::Submission => "submission",
             Self::Imap => "imap",
             Self::Web => "web",
+            Self::Control => "control",
         }
     }
 
@@ -44,7 +46,7 @@ impl DoorName {
             Self::Smtp => smtp_in::BUSY,
             Self::Submission => submission::BUSY,
             Self::Imap => imap::BUSY,
-            Self::Web => web::BUSY,
+            Self::Web | Self::Control => web::BUSY,
         }
     }
 }
@@ -86,7 +88,8 @@ fn proxies(config: &Config) -> HashMap<(DoorName, SocketAddr), ProxyOptions> {
         config.submission.door.listen.iter().map(|entrance| of(DoorName::Submission, &entrance.listen));
     let imap = config.imap.listen.iter().map(|entrance| of(DoorName::Imap, &entrance.listen));
     let web = config.web.listen.iter().map(|entrance| of(DoorName::Web, &entrance.listen));
-    smtp.chain(submission).chain(imap).chain(web).collect()
+    let control = config.control.listen.iter().map(|listen| of(DoorName::Control, listen));
+    smtp.chain(submission).chain(imap).chain(web).chain(control).collect()
 }
 
 /// All sockets that a configuration asks for.
@@ -111,6 +114,9 @@ pub(crate) fn wanted(config: &Config) -> Vec<Listening> {
     }
     for entrance in &config.web.listen {
         add(DoorName::Web, &entrance.listen, entrance.sharing);
+    }
+    for listen in &config.control.listen {
+        add(DoorName::Control, listen, web::Sharing::Alone);
     }
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let v4: Vec<u16> =

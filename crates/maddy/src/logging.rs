@@ -1,15 +1,18 @@
 //! The log: its options, and one line per event on standard error, for people or for programs.
 
 mod fields;
+mod journal;
 mod queue;
 
 pub(crate) use queue::Tail;
 
 use crate::config::{Format, Level, Log};
 use crate::metrics::{Counting, Counts};
+use crate::otlp::{self, Exporting, Record};
 use crate::trace::{self, Noted, Noting};
 use ::config::Section;
 use fields::Fields;
+use journal::Journal;
 use queue::Queue;
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +33,8 @@ pub(crate) struct Logging {
     counts: Arc<Counts>,
     noting: Noting,
     noted: Arc<Mutex<Option<Receiver<Noted>>>>,
+    exporting: Exporting,
+    exported: Arc<Mutex<Option<Receiver<Record>>>>,
 }
 
 impl Logging {
@@ -41,6 +46,7 @@ impl Logging {
         let lines = fmt::layer().with_writer(queue).with_target(false);
         let lines = match log.format {
             Format::Text => lines.fmt_fields(Fields).with_ansi(is_coloured()).boxed(),
+            Format::Journal => lines.fmt_fields(Fields).event_format(Journal::new()).boxed(),
             Format::Json => {
                 lines.json().flatten_event(true).with_current_span(false).with_span_list(true).boxed()
             }
@@ -49,15 +55,19 @@ impl Logging {
         // What is counted does not depend on how much is said.
         let counting = Counting(counts.clone()).with_filter(targets(Level::Info));
         let (noting, noted) = Noting::new(trace::WAITING_MAX);
+        let (exporting, exported) = Exporting::new(otlp::WAITING_MAX);
         tracing_subscriber::registry()
             .with(lines.with_filter(filter))
             .with(counting)
             .with(noting.clone().with_filter(about_messages()))
+            .with(exporting.clone().with_filter(targets(Level::Info)))
             .try_init()
             .map_err(|error| format!("the log cannot begin: {error}"))?;
         log_panics();
         let noted = Arc::new(Mutex::new(Some(noted)));
-        Ok((Self { filter: handle, format: log.format, counts, noting, noted }, tail))
+        let exported = Arc::new(Mutex::new(Some(exported)));
+        let format = log.format;
+        Ok((Self { filter: handle, format, counts, noting, noted, exporting, exported }, tail))
     }
 
     /// What is counted of all events.
@@ -69,6 +79,12 @@ impl Logging {
     pub(crate) fn take_noted(&self) -> Option<(Noting, Receiver<Noted>)> {
         let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some((self.noting.clone(), noted))
+    }
+
+    /// What a collector gets of all that is logged, for whoever sends it; once.
+    pub(crate) fn take_exported(&self) -> Option<(Exporting, Receiver<Record>)> {
+        let exported = self.exported.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some((self.exporting.clone(), exported))
     }
 
     /// Takes over a new level. Whether the format is the same, which cannot change while the server runs.
@@ -94,11 +110,11 @@ pub(crate) fn decode(section: &mut Section<'_>) -> Log {
         ("debug", Level::Debug),
         ("trace", Level::Trace),
     ];
-    let formats = [("text", Format::Text), ("json", Format::Json)];
+    let formats = [("text", Format::Text), ("json", Format::Json), ("journal", Format::Journal)];
     Log {
         level: section.choice("level", &levels, "How much is said.").or(usual.level),
         format: section
-            .choice("format", &formats, "Lines for people or objects for programs.")
+            .choice("format", &formats, "Lines for people, objects for programs (\"json\"), or lines for systemd's journal, with their priority.")
             .or(usual.format),
     }
 }

@@ -1,6 +1,7 @@
 //! The program: one binary that serves mail and manages the server.
 
 mod admin;
+mod beside;
 mod certificates;
 mod cli;
 mod config;
@@ -17,6 +18,10 @@ mod logging;
 mod login;
 mod metrics;
 mod notifications;
+mod openapi;
+mod operations;
+mod otlp;
+mod overview;
 mod postmaster;
 mod reload;
 mod run;

@@ -89,6 +89,7 @@ impl Running {
         let _turn = self.turn.lock().await;
         let old = self.config();
         refuse_what_needs_a_restart(&old, &new)?;
+        new.control.check().map_err(Refused)?;
         let dns = self.new_resolver(&old, &new)?;
         let change =
             self.listeners().prepare(&new, &self.ground).map_err(|error| Refused(error.to_string()))?;
@@ -241,6 +242,11 @@ impl Running {
 
     pub(crate) fn intake(&self) -> &Intake {
         &self.intake
+    }
+
+    /// The door for programs elsewhere that look after the server.
+    pub(crate) fn control_door(&self) -> &web::ControlDoor {
+        self.doors.control()
     }
 
     pub(crate) fn judge(&self) -> &Judge {

@@ -3,19 +3,23 @@
 
 mod client;
 mod config;
+mod control_config;
 mod door;
 mod failure;
 mod local;
 mod pages;
+mod remote;
 mod server;
 mod site;
 
 pub use client::{CallError, call, hand_over};
 pub use config::{Config, Entrance, Sharing, Shows, StsMode, StsOptions, decode};
+pub use control_config::{ControlConfig, TOKEN_MAX, TOKEN_MIN, decode_control};
 pub use door::{Answering, BUSY, Door, Insight};
 pub use failure::{Failure, Kind};
 pub use local::{LocalService, ORDER_MAX, serve_local};
 pub use pages::mta_sts::{policy, policy_id};
 pub use pages::profile::{document as profile, url as profile_url};
+pub use remote::ControlDoor;
 pub use server::{Answer, BODY_MAX, Service as Operations, serve};
 pub use site::{Service, Site};

@@ -1,11 +1,12 @@
 //! Accounts as people want them: the right to log in and the mailboxes, at once.
 
 use crate::admin::{AccountInfo, Context, Effect, Kept, Operation, account_name, address_name, failure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use web::Failure;
 
 /// A new account with its login.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AccountAdd {
     pub(crate) name: String,
     #[serde(flatten)]
@@ -24,7 +25,7 @@ impl Operation for AccountAdd {
 }
 
 /// All accounts, and all logins that have none.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AccountList {}
 
 impl Operation for AccountList {
@@ -48,7 +49,7 @@ impl Operation for AccountList {
 }
 
 /// An account with its login and all its mail, for good.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AccountRemove {
     pub(crate) name: String,
 }
@@ -63,7 +64,7 @@ impl Operation for AccountRemove {
 }
 
 /// Another address for an account; mail and password stay.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AccountRename {
     pub(crate) name: String,
     pub(crate) to: String,

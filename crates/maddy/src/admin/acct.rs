@@ -1,12 +1,13 @@
 //! The mailboxes of an account, without its login.
 
 use crate::admin::{Context, Effect, Operation, account_name, address_name, failure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{Account, Allowance, Limit, Limits};
 use web::Failure;
 
 /// An account as listings show it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AccountInfo {
     pub(crate) name: String,
     /// It has a password.
@@ -22,7 +23,7 @@ pub(crate) struct AccountInfo {
 }
 
 /// What an account may keep, and what it does.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct QuotaInfo {
     /// Octets of all messages.
     pub(crate) size: u64,
@@ -35,7 +36,7 @@ pub(crate) struct QuotaInfo {
 }
 
 /// A limit as it is to be: `as-configured`, `none`, or a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum QuotaLimit {
     AsConfigured,
@@ -54,7 +55,7 @@ impl From<QuotaLimit> for Limit {
 }
 
 /// Shows what an account may keep.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AcctQuota {
     pub(crate) name: String,
 }
@@ -83,7 +84,7 @@ impl Operation for AcctQuota {
 }
 
 /// Sets what an account may keep; what is not named stays.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AcctSetQuota {
     pub(crate) name: String,
     /// Octets of all messages.
@@ -127,7 +128,7 @@ impl AccountInfo {
 }
 
 /// New mailboxes for an address that cannot log in yet.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AcctCreate {
     pub(crate) name: String,
 }
@@ -144,7 +145,7 @@ impl Operation for AcctCreate {
 }
 
 /// All mailboxes and messages of an account; its login stays.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AcctRemove {
     pub(crate) name: String,
 }
@@ -159,7 +160,7 @@ impl Operation for AcctRemove {
 }
 
 /// One account and its size.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AcctStat {
     pub(crate) name: String,
 }
@@ -179,7 +180,7 @@ impl Operation for AcctStat {
 }
 
 /// Sets or lifts the account's own limit for messages that clients put into mailboxes, in octets.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AcctLimit {
     pub(crate) name: String,
     pub(crate) limit: Option<u64>,

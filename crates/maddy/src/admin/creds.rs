@@ -2,6 +2,7 @@
 
 use crate::admin::{Context, Effect, Kept, Operation, account_name, address_name, failure};
 use auth::Secret;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use web::{Failure, Kind};
@@ -13,6 +14,20 @@ pub(crate) struct Password(Zeroizing<String>);
 impl Password {
     pub(crate) fn new(secret: &Secret) -> Self {
         Self(Zeroizing::new(secret.reveal().to_owned()))
+    }
+}
+
+impl JsonSchema for Password {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Password".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(schemas: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        String::json_schema(schemas)
     }
 }
 
@@ -34,7 +49,7 @@ impl fmt::Debug for Password {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CredsInfo {
     pub(crate) name: String,
     /// Seconds since 1970.
@@ -46,7 +61,7 @@ pub(crate) struct CredsInfo {
     pub(crate) scram: bool,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CredsCreate {
     pub(crate) name: String,
     #[serde(flatten)]
@@ -64,7 +79,7 @@ impl Operation for CredsCreate {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CredsList {}
 
 impl Operation for CredsList {
@@ -86,7 +101,7 @@ impl Operation for CredsList {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CredsRemove {
     pub(crate) name: String,
 }
@@ -100,7 +115,7 @@ impl Operation for CredsRemove {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CredsPassword {
     pub(crate) name: String,
     #[serde(flatten)]
@@ -117,7 +132,7 @@ impl Operation for CredsPassword {
 }
 
 /// Whether a password is right. Changes nothing.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CredsVerify {
     pub(crate) name: String,
     pub(crate) password: Password,

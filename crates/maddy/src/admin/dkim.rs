@@ -2,6 +2,7 @@
 //! operations on a store: the daemon carries them out with its own, the command line with the file.
 
 use policy::dkim::{Haste, KeyChange, KeyError, KeyInfo, Keyring};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use web::{Failure, Kind};
 
@@ -9,7 +10,7 @@ use web::{Failure, Kind};
 pub(crate) const DKIM: &str = "dkim";
 
 /// What is asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub(crate) enum DkimCall {
     List,
@@ -30,7 +31,7 @@ pub(crate) enum DkimCall {
 }
 
 /// A key, or what has happened to it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct KeyLine {
     pub(crate) domain: String,
     pub(crate) selector: String,
@@ -85,7 +86,7 @@ impl KeyLine {
 }
 
 /// What came of it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct DkimAnswer {
     pub(crate) lines: Vec<KeyLine>,
     /// Keys that the configuration asks for and that are not there yet, as `domain selector`.

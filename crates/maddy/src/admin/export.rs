@@ -4,6 +4,7 @@ use crate::admin::mboxes::account_id;
 use crate::admin::messages::{blocking, flag_names, unreadable};
 use crate::admin::{Context, Effect, Operation, failure};
 use mail::mime::decode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{Columns, Row, Uid, UidSet};
 use web::Failure;
@@ -14,7 +15,7 @@ const PAGE: usize = 250;
 const WHOLE_MAX: u64 = 1024 * 1024;
 
 /// Messages of a mailbox behind a UID, with their flags.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ExportPage {
     pub(crate) account: String,
     pub(crate) mailbox: String,
@@ -23,7 +24,7 @@ pub(crate) struct ExportPage {
 }
 
 /// A page; without messages: there are no more.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ExportedPage {
     pub(crate) uidvalidity: u32,
     /// All keywords of the mailbox.
@@ -31,7 +32,7 @@ pub(crate) struct ExportedPage {
     pub(crate) messages: Vec<ExportedMessage>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ExportedMessage {
     pub(crate) uid: Uid,
     /// As IMAP names them: `\Seen`, or keywords.

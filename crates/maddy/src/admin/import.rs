@@ -5,6 +5,7 @@ use crate::admin::messages::{blocking, unreadable};
 use crate::admin::{Context, Effect, Operation, failure};
 use mail::mime::{self, decode};
 use mail::{Blob, Message};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{
     AccountId, Flags, Import, ImportKey, Imported, Listing, MailboxKind, NewMessage, Shape, Space,
@@ -15,7 +16,7 @@ use web::{Failure, Kind};
 pub(crate) const IMPORT_MAX: usize = 250;
 
 /// Makes a mailbox for what comes, unless it is there.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ImportFolder {
     pub(crate) account: String,
     pub(crate) name: String,
@@ -58,7 +59,7 @@ fn is_free(listing: &Listing, special: storage::SpecialUse) -> bool {
 }
 
 /// Which messages were brought in before, by their keys.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ImportKnown {
     pub(crate) account: String,
     pub(crate) keys: Vec<String>,
@@ -85,7 +86,7 @@ fn key(text: &str) -> Result<ImportKey, Failure> {
 }
 
 /// A message on its way in.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ImportMessage {
     pub(crate) key: String,
     /// As IMAP names them: `\Seen`, or keywords.
@@ -97,7 +98,7 @@ pub(crate) struct ImportMessage {
 }
 
 /// Whether a quota keeps messages out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ImportQuota {
     Obeyed,
@@ -105,7 +106,7 @@ pub(crate) enum ImportQuota {
 }
 
 /// At most [`IMPORT_MAX`] messages for one mailbox, all in one commit.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ImportMessages {
     pub(crate) account: String,
     pub(crate) mailbox: String,
@@ -114,7 +115,7 @@ pub(crate) struct ImportMessages {
 }
 
 /// What became of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ImportOutcome {
     Imported,
@@ -189,7 +190,7 @@ fn told(outcome: Imported) -> ImportOutcome {
 }
 
 /// Forgets what was brought in, so that it can be brought in again.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ImportForget {
     pub(crate) account: String,
 }

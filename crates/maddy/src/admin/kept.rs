@@ -2,13 +2,14 @@
 
 use crate::admin::{Context, Effect, Operation, account_name, failure};
 use auth::Secret;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use storage::{PasswordHash, ScramSalt, ScramVerifier};
 use web::Failure;
 
 /// What is kept of a password.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Kept {
     /// A PHC string.
     pub(crate) hash: String,
@@ -22,7 +23,7 @@ impl fmt::Debug for Kept {
 }
 
 /// What SCRAM needs of it.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ScramKept {
     salt: Vec<u8>,
     iterations: u32,
@@ -64,14 +65,14 @@ impl From<ScramVerifier> for ScramKept {
 }
 
 /// With what the secrets of a name are salted.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SaltOf {
     pub(crate) salt: Vec<u8>,
     pub(crate) iterations: Option<u32>,
 }
 
 /// Asks for the salt of a name, whether anybody has it or not.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CredsSalt {
     pub(crate) name: String,
 }

@@ -3,6 +3,7 @@
 use crate::admin::kept::ScramKept;
 use crate::admin::{Context, Effect, Operation, account_name, failure};
 use crate::login::Use;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use storage::{Error, NewAppPassword};
@@ -12,7 +13,7 @@ use web::{Failure, Kind};
 const DIGEST_LEN: usize = 32;
 
 /// A new app password. It was made by whoever calls, and does not travel.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AppPasswordCreate {
     pub(crate) account: String,
     /// What its owner calls it.
@@ -57,7 +58,7 @@ impl Operation for AppPasswordCreate {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AppPasswordInfo {
     pub(crate) name: String,
     pub(crate) uses: Vec<String>,
@@ -69,7 +70,7 @@ pub(crate) struct AppPasswordInfo {
     pub(crate) used: Option<i64>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AppPasswordList {
     pub(crate) account: String,
 }
@@ -97,7 +98,7 @@ impl Operation for AppPasswordList {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AppPasswordRevoke {
     pub(crate) account: String,
     pub(crate) name: String,
@@ -114,7 +115,7 @@ impl Operation for AppPasswordRevoke {
 }
 
 /// A key whose certificates let somebody in.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CertificateAdd {
     pub(crate) account: String,
     pub(crate) name: String,
@@ -135,7 +136,7 @@ impl Operation for CertificateAdd {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CertificateInfo {
     pub(crate) name: String,
     /// SHA-256 of the SubjectPublicKeyInfo, in hexadecimal.
@@ -145,7 +146,7 @@ pub(crate) struct CertificateInfo {
     pub(crate) used: Option<i64>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CertificateList {
     pub(crate) account: String,
 }
@@ -170,7 +171,7 @@ impl Operation for CertificateList {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CertificateRemove {
     pub(crate) account: String,
     pub(crate) name: String,

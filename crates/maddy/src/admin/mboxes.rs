@@ -1,11 +1,12 @@
 //! Mailboxes of an account.
 
 use crate::admin::{Context, Effect, Operation, account_name, failure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{AccountId, MailboxKind, SpecialUse};
 use web::{Failure, Kind};
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MailboxInfo {
     pub(crate) name: String,
     /// `\Sent` and the like.
@@ -24,7 +25,7 @@ pub(crate) async fn account_id(context: &Context, typed: &str) -> Result<Account
     account.map(|account| account.id).ok_or_else(|| failure(storage::Error::NoSuchAccount(name)))
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MboxesList {
     pub(crate) account: String,
 }
@@ -53,7 +54,7 @@ impl Operation for MboxesList {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MboxesCreate {
     pub(crate) account: String,
     pub(crate) name: String,
@@ -93,7 +94,7 @@ pub(super) fn special_use(typed: &str) -> Result<SpecialUse, Failure> {
 }
 
 /// A mailbox and its messages.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MboxesRemove {
     pub(crate) account: String,
     pub(crate) name: String,
@@ -109,7 +110,7 @@ impl Operation for MboxesRemove {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MboxesRename {
     pub(crate) account: String,
     pub(crate) from: String,

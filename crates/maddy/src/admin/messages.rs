@@ -4,6 +4,7 @@ use crate::admin::mboxes::account_id;
 use crate::admin::{Context, Effect, Operation, Selection, failure};
 use mail::mime::{self, Overview, decode};
 use mail::{Blob, Message};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{
     Columns, FlagChange, FlagMode, Flags, Keywords, Mailbox, NewMessage, Row, Shape, Uid, UidSet, Which,
@@ -41,7 +42,7 @@ async fn select(
 }
 
 /// A message in listings.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MessageInfo {
     /// Its place in the mailbox, from 1.
     pub(crate) number: usize,
@@ -57,14 +58,14 @@ pub(crate) struct MessageInfo {
 }
 
 /// A message by its place and its UID.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Pick {
     pub(crate) number: usize,
     pub(crate) uid: Uid,
 }
 
 /// Which messages a selection means, in the order of the mailbox.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MessagesPick {
     pub(crate) account: String,
     pub(crate) mailbox: String,
@@ -86,7 +87,7 @@ impl Operation for MessagesPick {
 }
 
 /// What some messages are about: of at most [`LIST_MAX`], in the order of the mailbox.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MessagesList {
     pub(crate) account: String,
     pub(crate) mailbox: String,
@@ -140,7 +141,7 @@ fn describe(row: Row, picks: &[Pick], keywords: &[String]) -> Result<MessageInfo
 }
 
 /// A new message, which came as base64.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MessagesAdd {
     pub(crate) account: String,
     pub(crate) mailbox: String,
@@ -176,7 +177,7 @@ impl Operation for MessagesAdd {
 }
 
 /// What happens to flags.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Mode {
     Add,
@@ -184,7 +185,7 @@ pub(crate) enum Mode {
     Set,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MessagesFlag {
     pub(crate) account: String,
     pub(crate) mailbox: String,
@@ -212,7 +213,7 @@ impl Operation for MessagesFlag {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MessagesRemove {
     pub(crate) account: String,
     pub(crate) mailbox: String,
@@ -232,14 +233,14 @@ impl Operation for MessagesRemove {
 }
 
 /// Whether the messages stay where they were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Way {
     Copy,
     Move,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MessagesCopy {
     pub(crate) account: String,
     pub(crate) mailbox: String,
@@ -265,7 +266,7 @@ impl Operation for MessagesCopy {
 }
 
 /// Some octets of one message, in base64, with its whole length.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MessagesPiece {
     pub(crate) account: String,
     pub(crate) mailbox: String,

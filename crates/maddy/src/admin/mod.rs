@@ -63,6 +63,8 @@ pub(crate) use trace::{TraceFind, TraceLine, TracedMail};
 pub(crate) use upkeep::{BackupHold, BackupRelease, Mended, Reindex, VerifyRepair};
 pub(crate) use verify::StoreVerify;
 
+use crate::openapi::Route;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -92,105 +94,104 @@ pub(crate) enum Effect {
 }
 
 /// One thing that can be done. The value is its arguments.
-pub(crate) trait Operation: Serialize + DeserializeOwned + Send + 'static {
+pub(crate) trait Operation: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
     /// Its name on the control socket: `POST /v1/<name>`.
     const NAME: &'static str;
     const EFFECT: Effect = Effect::Changes;
-    type Answer: Serialize + DeserializeOwned + Send;
+    type Answer: Serialize + DeserializeOwned + JsonSchema + Send;
 
     fn run(self, context: &Context) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 }
 
-/// The operation of a name, among those listed, or what else there is.
+/// What there is: the way from a name to its operation, and the description of each.
 macro_rules! operations {
-    ($name:ident, $arguments:ident, $context:ident, else $other:expr; $($operation:ty),* $(,)?) => {
-        match $name {
-            $(<$operation>::NAME => {
-                Some((<$operation>::EFFECT, carry_out::<$operation>($arguments, $context).await))
-            })*
-            _ => $other,
+    ($($operation:ty),* $(,)?) => {
+        /// Carries out an operation that came as JSON. `None` if there is none of that name.
+        pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) -> Option<(Effect, Answer)> {
+            match name {
+                $(<$operation>::NAME => {
+                    Some((<$operation>::EFFECT, carry_out::<$operation>(arguments, context).await))
+                })*
+                _ => None,
+            }
+        }
+
+        /// All of them.
+        pub(crate) fn routes(schemas: &mut SchemaGenerator) -> Vec<Route> {
+            vec![$(Route::of::<$operation, <$operation as Operation>::Answer>(
+                schemas, <$operation>::NAME, <$operation>::EFFECT,
+            )),*]
         }
     };
 }
 
-/// Carries out an operation that came as JSON. `None` if there is none of that name.
-pub(crate) async fn dispatch(name: &str, arguments: Value, context: &Context) -> Option<(Effect, Answer)> {
-    operations![
-        name, arguments, context, else moving(name, arguments, context).await;
-        AccountAdd,
-        AccountList,
-        AccountRemove,
-        AccountRename,
-        AcctCreate,
-        AcctIndex,
-        AcctLimit,
-        AcctReindex,
-        AcctQuota,
-        AcctRemove,
-        AcctSetQuota,
-        AcctStat,
-        AppPasswordCreate,
-        AppPasswordList,
-        AppPasswordRevoke,
-        CertificateAdd,
-        CertificateList,
-        CertificateRemove,
-        CredsCreate,
-        CredsList,
-        CredsPassword,
-        CredsRemove,
-        CredsSalt,
-        CredsVerify,
-        MboxesCreate,
-        MboxesGrant,
-        MboxesList,
-        MboxesRemove,
-        MboxesRename,
-        MboxesRights,
-        MessagesAdd,
-        MessagesCopy,
-        MessagesFlag,
-        MessagesList,
-        MessagesPick,
-        MessagesPiece,
-        MessagesRemove,
-        QueueCount,
-        QueueEdit,
-        QueueHold,
-        QueueList,
-        QueueRelease,
-        QueueRemove,
-        QueueRetry,
-        QueueShow,
-        ReportsList,
-        ReportsShow,
-        ReportsSummary,
-        SendingList,
-        SendingReset,
-        SendingSet,
-        SendingShow,
-        StoreVerify,
-        SuppressedAdd,
-        SuppressedList,
-        SuppressedRemove,
-        TraceFind,
-    ]
-}
-
-/// Those that move mail in and out, and look after all of it.
-async fn moving(name: &str, arguments: Value, context: &Context) -> Option<(Effect, Answer)> {
-    operations![
-        name, arguments, context, else None;
-        BackupHold,
-        BackupRelease,
-        ExportPage,
-        ImportFolder,
-        ImportForget,
-        ImportKnown,
-        ImportMessages,
-        VerifyRepair,
-    ]
-}
+operations![
+    AccountAdd,
+    AccountList,
+    AccountRemove,
+    AccountRename,
+    AcctCreate,
+    AcctIndex,
+    AcctLimit,
+    AcctQuota,
+    AcctReindex,
+    AcctRemove,
+    AcctSetQuota,
+    AcctStat,
+    AppPasswordCreate,
+    AppPasswordList,
+    AppPasswordRevoke,
+    BackupHold,
+    BackupRelease,
+    CertificateAdd,
+    CertificateList,
+    CertificateRemove,
+    CredsCreate,
+    CredsList,
+    CredsPassword,
+    CredsRemove,
+    CredsSalt,
+    CredsVerify,
+    ExportPage,
+    ImportFolder,
+    ImportForget,
+    ImportKnown,
+    ImportMessages,
+    MboxesCreate,
+    MboxesGrant,
+    MboxesList,
+    MboxesRemove,
+    MboxesRename,
+    MboxesRights,
+    MessagesAdd,
+    MessagesCopy,
+    MessagesFlag,
+    MessagesList,
+    MessagesPick,
+    MessagesPiece,
+    MessagesRemove,
+    QueueCount,
+    QueueEdit,
+    QueueHold,
+    QueueList,
+    QueueRelease,
+    QueueRemove,
+    QueueRetry,
+    QueueShow,
+    ReportsList,
+    ReportsShow,
+    ReportsSummary,
+    SendingList,
+    SendingReset,
+    SendingSet,
+    SendingShow,
+    StoreVerify,
+    SuppressedAdd,
+    SuppressedList,
+    SuppressedRemove,
+    TraceFind,
+    VerifyRepair,
+];
 
 async fn carry_out<O: Operation>(arguments: Value, context: &Context) -> Answer {
     let operation: O = serde_json::from_value(arguments)

@@ -2,6 +2,7 @@
 
 use crate::admin::queue_change::Which;
 use crate::admin::{Context, Effect, Operation, failure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{AttemptResult, Job, JobId, KeptAttempt, RecipientState};
 use web::Failure;
@@ -9,7 +10,7 @@ use web::Failure;
 /// Jobs that one call lists.
 const PAGE: usize = 500;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct JobInfo {
     pub(crate) id: i64,
     /// The id that is in the log and in the Received field.
@@ -37,7 +38,7 @@ pub(crate) struct JobInfo {
     pub(crate) damage: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct RecipientInfo {
     pub(crate) address: String,
     /// waiting, trying, held, delivered or failed.
@@ -48,7 +49,7 @@ pub(crate) struct RecipientInfo {
     pub(crate) last: Option<LastTry>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct LastTry {
     pub(crate) at: i64,
     pub(crate) host: String,
@@ -56,7 +57,7 @@ pub(crate) struct LastTry {
 }
 
 /// What one host said.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AttemptInfo {
     /// Seconds since 1970.
     pub(crate) at: i64,
@@ -134,7 +135,7 @@ impl JobInfo {
 }
 
 /// A page of the queue, in order of arrival, after a job.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct QueueList {
     pub(crate) after: Option<i64>,
     #[serde(default)]
@@ -155,7 +156,7 @@ impl Operation for QueueList {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct QueueShow {
     pub(crate) id: i64,
 }
@@ -174,7 +175,7 @@ impl Operation for QueueShow {
 }
 
 /// Tries messages at once instead of when they would be due.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct QueueRetry {
     #[serde(default)]
     pub(crate) which: Which,

@@ -2,12 +2,13 @@
 
 use crate::admin::{Context, Effect, Operation, failure};
 use mail::{Address, Domain, Priority};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{Edit, Hold, JobId, QueueFilter, Suppressed};
 use web::{Failure, Kind};
 
 /// Which messages are meant: those to which all that is given applies.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Which {
     pub(crate) id: Option<i64>,
     /// The id that is in the log and in the Received field.
@@ -44,7 +45,7 @@ impl Which {
 }
 
 /// How many messages an operation would concern.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct QueueCount {
     pub(crate) which: Which,
 }
@@ -60,7 +61,7 @@ impl Operation for QueueCount {
 }
 
 /// Begins no more attempts for messages until they are released.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct QueueHold {
     pub(crate) which: Which,
 }
@@ -77,7 +78,7 @@ impl Operation for QueueHold {
 }
 
 /// Lets messages go that were held.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct QueueRelease {
     pub(crate) which: Which,
 }
@@ -93,7 +94,7 @@ impl Operation for QueueRelease {
 }
 
 /// Takes messages out of the queue. Nobody is told.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct QueueRemove {
     pub(crate) which: Which,
 }
@@ -109,7 +110,7 @@ impl Operation for QueueRemove {
 }
 
 /// Changes one message. The changes are made one after the other, up to the first that cannot be made.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct QueueEdit {
     pub(crate) id: i64,
     pub(crate) from: Option<String>,
@@ -147,7 +148,7 @@ impl Operation for QueueEdit {
 }
 
 /// An address to which nothing is sent.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SuppressedInfo {
     pub(crate) address: String,
     pub(crate) failures: u64,
@@ -166,7 +167,7 @@ impl SuppressedInfo {
 }
 
 /// A page of the suppressed addresses, in their order, after one.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SuppressedList {
     pub(crate) after: String,
 }
@@ -191,7 +192,7 @@ fn key(text: &str) -> Result<String, Failure> {
 }
 
 /// Sends nothing to an address from now on.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SuppressedAdd {
     pub(crate) address: String,
     pub(crate) reason: String,
@@ -207,7 +208,7 @@ impl Operation for SuppressedAdd {
 }
 
 /// Sends to an address again.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SuppressedRemove {
     pub(crate) address: String,
 }

@@ -1,12 +1,13 @@
 //! The search index of an account.
 
 use crate::admin::{Context, Effect, Operation, account_name, failure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{Error, IndexStatus};
 use web::Failure;
 
 /// What the index holds.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct IndexInfo {
     /// Messages that are in the index.
     pub(crate) indexed: u64,
@@ -22,7 +23,7 @@ impl From<IndexStatus> for IndexInfo {
 }
 
 /// Has the index made anew, in the background.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AcctReindex {
     pub(crate) name: String,
 }
@@ -38,7 +39,7 @@ impl Operation for AcctReindex {
 }
 
 /// How far the index is.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AcctIndex {
     pub(crate) name: String,
 }

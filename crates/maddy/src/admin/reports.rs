@@ -1,6 +1,7 @@
 //! Reports that others sent about our domains.
 
 use crate::admin::{Context, Effect, Operation, failure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{ReportInfo, ReportRow, ReportSummary};
 use web::{Failure, Kind};
@@ -8,7 +9,7 @@ use web::{Failure, Kind};
 /// Reports that one call lists.
 const PAGE: u32 = 200;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ReportLine {
     pub(crate) id: i64,
     /// dmarc or tls
@@ -32,7 +33,7 @@ pub(crate) struct ReportLine {
     pub(crate) dropped: u64,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct RowLine {
     pub(crate) source: String,
     pub(crate) good: u64,
@@ -41,14 +42,14 @@ pub(crate) struct RowLine {
     pub(crate) detail: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct WholeReport {
     #[serde(flatten)]
     pub(crate) report: ReportLine,
     pub(crate) rows: Vec<RowLine>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SummaryLine {
     pub(crate) kind: String,
     pub(crate) domain: String,
@@ -99,7 +100,7 @@ impl From<ReportSummary> for SummaryLine {
 }
 
 /// The newest first, a page at a time.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ReportsList {
     pub(crate) before: Option<i64>,
 }
@@ -115,7 +116,7 @@ impl Operation for ReportsList {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ReportsShow {
     pub(crate) id: i64,
 }
@@ -135,7 +136,7 @@ impl Operation for ReportsShow {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ReportsSummary {
     /// How far it looks back.
     pub(crate) days: u32,

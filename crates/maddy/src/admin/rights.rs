@@ -2,6 +2,7 @@
 
 use crate::admin::mboxes::account_id;
 use crate::admin::{Context, Effect, Operation, account_name, failure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{Grant, GrantChange, Grantee, Rights, Sign};
 use web::{Failure, Kind};
@@ -10,7 +11,7 @@ use web::{Failure, Kind};
 const ANYONE: &str = "anyone";
 
 /// One entry of a mailbox's list.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct RightsInfo {
     /// An account, or `anyone`; with `-` before it, whose rights are taken away.
     pub(crate) who: String,
@@ -30,7 +31,7 @@ impl From<Grant> for RightsInfo {
 }
 
 /// The list of a mailbox, as it was set.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MboxesRights {
     pub(crate) account: String,
     pub(crate) name: String,
@@ -50,7 +51,7 @@ impl Operation for MboxesRights {
 }
 
 /// Changes one entry of it.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MboxesGrant {
     pub(crate) account: String,
     pub(crate) name: String,

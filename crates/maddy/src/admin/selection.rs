@@ -1,5 +1,6 @@
 //! Which messages of a mailbox are meant: `5`, `2:4,7`, `10:*`, by number or by UID.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{Mark, UidSet};
 use web::{Failure, Kind};
@@ -8,7 +9,7 @@ use web::{Failure, Kind};
 const RANGES_MAX: usize = 10_000;
 
 /// What the numbers count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum By {
     /// Place in the mailbox, from 1. Changes when messages go away.
@@ -20,7 +21,7 @@ pub(crate) enum By {
 /// From and to, both included; `None` stands for `*`.
 type Range = (Option<u32>, Option<u32>);
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Selection {
     /// Numbers and ranges with commas; `*` is the last message.
     pub(crate) set: String,

@@ -1,6 +1,7 @@
 //! What accounts and users of this machine send in a day, and how much they may.
 
 use crate::admin::{Context, Effect, Operation, QuotaLimit, account_name, failure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{Limit, Standing};
 use web::Failure;
@@ -9,7 +10,7 @@ use web::Failure;
 const OF_USER: &str = "sendmail:";
 
 /// How a sender stands today.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SendingInfo {
     /// An account, or `sendmail:` and a user of this machine.
     pub(crate) sender: String,
@@ -53,7 +54,7 @@ fn sender_name(typed: &str) -> String {
 }
 
 /// All senders that have sent something, or have limits of their own.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SendingList {}
 
 impl Operation for SendingList {
@@ -68,7 +69,7 @@ impl Operation for SendingList {
 }
 
 /// How one sender stands.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SendingShow {
     pub(crate) sender: String,
 }
@@ -84,7 +85,7 @@ impl Operation for SendingShow {
 }
 
 /// Sets what one sender may send in a day; what is not named stays.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SendingSet {
     pub(crate) sender: String,
     pub(crate) messages: Option<QuotaLimit>,
@@ -109,7 +110,7 @@ impl Operation for SendingSet {
 }
 
 /// What one sender has sent today counts no more.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SendingReset {
     pub(crate) sender: String,
 }

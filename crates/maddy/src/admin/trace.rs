@@ -2,6 +2,7 @@
 
 use crate::admin::{Context, Effect, Operation, failure};
 use crate::trace;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use storage::{AttemptResult, KeptAttempt};
@@ -11,7 +12,7 @@ use web::Failure;
 const MAILS_MAX: usize = 20;
 
 /// Something that happened.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct TraceLine {
     /// Seconds since 1970.
     pub(crate) at: i64,
@@ -20,7 +21,7 @@ pub(crate) struct TraceLine {
 }
 
 /// One message.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct TracedMail {
     pub(crate) mail: String,
     /// In the order in which it happened.
@@ -28,7 +29,7 @@ pub(crate) struct TracedMail {
 }
 
 /// Messages by an id of ours, a Message-ID, an address, or the number of a job.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct TraceFind {
     pub(crate) what: String,
 }

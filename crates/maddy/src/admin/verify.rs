@@ -1,11 +1,12 @@
 //! A look at every row and every octet of the store.
 
 use crate::admin::{Context, Effect, Operation, failure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use web::Failure;
 
 /// Reads the whole store. Takes as long as that takes, beside other work.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct StoreVerify {}
 
 impl Operation for StoreVerify {

@@ -21,6 +21,7 @@ pub(crate) use super::reports::ReportsCommand;
 use super::restore::RestoreCommand;
 use super::sending::SendingArgs;
 pub(crate) use super::tls::TlsCommand;
+pub(crate) use super::top::TopCommand;
 use super::verify::VerifyCommand;
 use crate::install::{InstallArgs, UninstallArgs};
 use crate::setup::{DnsCommand, DoctorArgs, QuickstartArgs};
@@ -53,7 +54,7 @@ Mail
   imap-msgs      list, add, dump, copy, move, remove, add-flags, rem-flags, set-flags
   import, export   maildir, mbox, imap: mail of other programs; forget: bring it in again
   queue          list, show, retry, flush, hold, release, edit, remove, suppressed: outgoing mail
-  trace          the whole life of a message, by its id, Message-ID, queue id or an address
+  trace, top     the life of a message, by its id, Message-ID or an address; the server, live
   sendmail       send a message from standard input, as programs do (also under the name sendmail)
   reports        list, show, summary: what others report about our domains (DMARC, TLS)
 
@@ -150,6 +151,9 @@ pub(crate) enum Command {
     /// What others report about our domains: DMARC aggregate reports and TLS reports
     #[command(subcommand)]
     Reports(ReportsCommand),
+    /// Watch sessions, queue and rates of the running server; q ends it
+    #[command(args(without(&["state_dir"])))]
+    Top(TopCommand),
     /// The whole life of a message: checks, DNS answers, decision, delivery, each attempt with the remote's words
     Trace {
         /// An id of ours, a Message-ID, an address, or the number from `maddy queue list`
@@ -202,6 +206,8 @@ pub(crate) enum ConfigCommand {
     Check,
     /// List every option with its default
     Options,
+    /// Print the control interface for other programs, as OpenAPI
+    Openapi,
 }
 
 #[derive(Clone, Debug, Args)]

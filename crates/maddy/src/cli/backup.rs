@@ -44,7 +44,7 @@ pub(crate) async fn run(command: &BackupCommand, global: &Global) -> Result<(), 
     let extra = extra(global)?;
     Connection::with(global, async |server| {
         let plan = BackupPlan {
-            state_dir: server.state_dir().to_owned(),
+            state_dir: server.state_dir()?.to_owned(),
             to: command.dir.clone(),
             extra,
             keep: usize::from(command.keep),

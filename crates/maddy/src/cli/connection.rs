@@ -3,6 +3,7 @@
 use crate::admin::{Context, Operation};
 use crate::cli::Trouble;
 use crate::cli::args::Global;
+use crate::cli::remote::Remote;
 use crate::config::{Place, Source};
 use mail::Address;
 use nix::unistd::{Gid, Group, Uid, geteuid, setgid, setgroups, setuid};
@@ -26,31 +27,37 @@ pub(crate) const STATUS: &str = "status";
 
 /// The mail server that a command works on.
 pub(crate) struct Connection {
-    place: Place,
+    /// None of a server elsewhere.
+    place: Option<Place>,
     way: Way,
 }
 
 /// Where operations are carried out.
 enum Way {
     Daemon,
+    /// A daemon elsewhere, over TCP.
+    Remote(Remote),
     /// Here. We hold the lock of the state directory meanwhile, so that no daemon can start.
     Direct(Context),
 }
 
 impl Connection {
     async fn open(global: &Global) -> Result<Self, Trouble> {
+        if let Some(remote) = Remote::named(global)? {
+            return Ok(Self { place: None, way: Way::Remote(remote) });
+        }
         let source = Source { config: global.config(), state_dir: global.state_dir.clone() };
         let place = source.place()?;
         for _ in 0..TRIES {
             match web::call(&place.socket, STATUS, &Value::Null).await {
-                Ok(_) => return Ok(Self { place, way: Way::Daemon }),
+                Ok(_) => return Ok(Self { place: Some(place), way: Way::Daemon }),
                 Err(CallError::NotListening(error)) if is_absent(&error) => {}
                 Err(error) => return Err(unreachable(&place.socket, &error)),
             }
             // Only now: root may read what the owner cannot, like the mail that is to be brought in.
             become_owner(&place.storage.dir)?;
             match open_store(&place).await {
-                Ok(context) => return Ok(Self { place, way: Way::Direct(context) }),
+                Ok(context) => return Ok(Self { place: Some(place), way: Way::Direct(context) }),
                 Err(Error::Trouble(storage::Trouble::InUse)) => tokio::time::sleep(PAUSE).await,
                 Err(error) => {
                     let dir = place.storage.dir.display();
@@ -82,10 +89,10 @@ impl Connection {
     pub(crate) async fn call<O: Operation>(&self, operation: O) -> Result<O::Answer, Trouble> {
         match &self.way {
             Way::Direct(context) => Ok(operation.run(context).await?),
-            Way::Daemon => {
+            Way::Daemon | Way::Remote(_) => {
                 let broken = |error: serde_json::Error| Trouble::new(error.to_string());
                 let arguments = serde_json::to_value(operation).map_err(broken)?;
-                let answer = call_daemon(&self.place.socket, O::NAME, &arguments).await?;
+                let answer = self.ask_daemon(O::NAME, &arguments).await?;
                 serde_json::from_value(answer).map_err(|error| {
                     Trouble::new(format!(
                         "the daemon answers in another way ({error}); restart it after an update"
@@ -95,9 +102,22 @@ impl Connection {
         }
     }
 
+    /// Root becomes the user to whom the state belongs, for work in its directory.
+    pub(crate) fn become_owner(&self) -> Result<(), Trouble> {
+        Ok(become_owner(self.state_dir()?)?)
+    }
+
     /// Where the state is.
-    pub(crate) fn state_dir(&self) -> &Path {
-        &self.place.storage.dir
+    pub(crate) fn state_dir(&self) -> Result<&Path, Trouble> {
+        Ok(&self.here()?.storage.dir)
+    }
+
+    fn here(&self) -> Result<&Place, Trouble> {
+        self.place.as_ref().ok_or_else(|| {
+            Trouble::usage(
+                "this works on the files of the server: give it on that machine, without --control",
+            )
+        })
     }
 
     /// Seconds since 1970.
@@ -108,9 +128,10 @@ impl Connection {
     /// Carries out an operation that only a daemon can.
     pub(crate) async fn ask_daemon(&self, operation: &str, arguments: &Value) -> Result<Value, Trouble> {
         match &self.way {
-            Way::Daemon => call_daemon(&self.place.socket, operation, arguments).await,
+            Way::Daemon => call_daemon(&self.here()?.socket, operation, arguments).await,
+            Way::Remote(remote) => remote.call(operation, arguments).await,
             Way::Direct(_) => {
-                let socket = self.place.socket.display();
+                let socket = self.here()?.socket.display();
                 Err(Trouble::new(format!("no daemon answers at {socket}, and only a daemon knows this")))
             }
         }
@@ -118,12 +139,16 @@ impl Connection {
 
     /// Whether a daemon carries the operations out.
     pub(crate) fn is_daemon(&self) -> bool {
-        matches!(self.way, Way::Daemon)
+        matches!(self.way, Way::Daemon | Way::Remote(_))
     }
 
     /// Tells the person if no mail can reach an address, because its domain is not one of ours.
     pub(crate) fn note_domain(&self, name: &str) {
-        let (Some(domains), Ok(address)) = (&self.place.domains, Address::parse(name)) else { return };
+        let (Some(domains), Ok(address)) =
+            (self.place.as_ref().and_then(|place| place.domains.as_ref()), Address::parse(name))
+        else {
+            return;
+        };
         if !domains.contains(address.domain()) {
             eprintln!(
                 "note: {} is not in `domains`, so no mail from outside reaches {name}",
@@ -167,6 +192,11 @@ async fn call_daemon(socket: &Path, operation: &str, arguments: &Value) -> Resul
 
 /// Has the daemon read its configuration again.
 pub(crate) async fn reload(source: &Source, global: &Global) -> Result<(), Trouble> {
+    if let Some(remote) = Remote::named(global)? {
+        let answer = remote.call(RELOAD, &Value::Null).await?;
+        let value = json!({ "reloaded": remote.url() });
+        return crate::cli::output::done(global, &value, answer.as_str().unwrap_or("reloaded"));
+    }
     let place = source.place()?;
     match web::call(&place.socket, RELOAD, &Value::Null).await {
         Ok(answer) => {

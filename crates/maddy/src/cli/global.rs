@@ -17,6 +17,15 @@ pub(crate) struct Global {
     /// Work on this state directory, without a configuration; the demo's is ./maddy-demo
     #[arg(short, long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Ask the server at this URL, like https://mx.example.org:9981, in place of the one on this machine
+    #[arg(long, global = true, value_name = "URL", env = "MADDY_CONTROL", hide_short_help = true)]
+    pub(crate) control: Option<String>,
+    /// The file with the token of that server
+    #[arg(long, global = true, value_name = "FILE", env = "MADDY_CONTROL_TOKEN", hide_short_help = true)]
+    pub(crate) control_token: Option<PathBuf>,
+    /// Certificates that are believed of that server besides the public ones (PEM)
+    #[arg(long, global = true, value_name = "FILE", env = "MADDY_CONTROL_CA", hide_short_help = true)]
+    pub(crate) control_ca: Option<PathBuf>,
     /// Print JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -26,6 +26,7 @@ mod queue;
 mod queue_show;
 mod recording;
 mod reindex;
+mod remote;
 mod reports;
 mod restore;
 mod rights;
@@ -37,6 +38,7 @@ mod spf;
 mod sts;
 mod suppressed;
 mod tls;
+mod top;
 mod trace;
 mod verify;
 
@@ -44,7 +46,10 @@ pub(crate) use args::{Cli, Command};
 pub(crate) use connection::{Connection, RELOAD, STATUS};
 pub(crate) use guesses::{GUESSES_LIFT, GUESSES_LIST};
 pub(crate) use speak::speak;
-pub(crate) use tls::{TLS_LIST, TLS_RENEW, TLS_ROLLOVER, answer_list, answer_renew, answer_rollover};
+pub(crate) use tls::{
+    CertificateLine, NextKey, TLS_LIST, TLS_RENEW, TLS_ROLLOVER, TlsRenew, TlsRollover, answer_list,
+    answer_renew, answer_rollover,
+};
 
 use crate::config::Source;
 use args::{ConfigCommand, Global};
@@ -124,6 +129,7 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::Hash => account::hash(&global),
         Command::Config(ConfigCommand::Check) => check::check(&source(&global), &global),
         Command::Config(ConfigCommand::Options) => check::options_list(&global),
+        Command::Config(ConfigCommand::Openapi) => output::json(&crate::openapi::document()),
         Command::Check(command) => on_runtime(evidence::run(&command, &global)),
         Command::Dkim(command) => on_runtime(dkim::run(&command, &source(&global), &global)),
         Command::Reload => on_runtime(connection::reload(&source(&global), &global)),
@@ -146,6 +152,7 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::Sendmail => Err(Trouble::usage(
             "nothing can stand before `sendmail`: write `maddy sendmail -C FILE …` to name a configuration",
         )),
+        Command::Top(command) => on_runtime(top::run(&command, &global)),
         Command::Trace { what } => on_runtime(trace::run(&what, &global)),
         Command::Reports(command) => on_runtime(reports::run(&command, &global)),
     }

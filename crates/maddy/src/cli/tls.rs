@@ -4,6 +4,7 @@ use crate::cli::args::Global;
 use crate::cli::{Connection, Trouble, output};
 use clap::Subcommand;
 use net::{KeeperHandle, NameState};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use web::{Answer, Failure, Kind};
@@ -29,8 +30,9 @@ pub(crate) enum TlsCommand {
     },
 }
 
-#[derive(Serialize, Deserialize)]
-struct Line {
+/// A certificate that comes from an authority, and how it stands with it.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) struct CertificateLine {
     name: String,
     /// Seconds since 1970.
     until: Option<i64>,
@@ -39,21 +41,31 @@ struct Line {
     error: Option<String>,
 }
 
-impl From<NameState> for Line {
+impl From<NameState> for CertificateLine {
     fn from(state: NameState) -> Self {
         let NameState { name, until, next, failures, error } = state;
         Self { name: name.to_string(), until, next, failures, error }
     }
 }
 
+/// Has a new certificate asked for now.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TlsRenew {
+    /// The name it is for; all, if not given.
+    #[serde(default)]
+    name: Option<String>,
+}
+
 /// The daemon's side of the two.
 pub(crate) fn answer_list(keeper: &KeeperHandle) -> Answer {
-    let lines: Vec<Line> = keeper.states().into_iter().map(Line::from).collect();
+    let lines: Vec<CertificateLine> = keeper.states().into_iter().map(CertificateLine::from).collect();
     serde_json::to_value(lines).map_err(|error| Failure::new(Kind::Broken, error.to_string()))
 }
 
-pub(crate) fn answer_renew(keeper: &KeeperHandle, arguments: &Value) -> Answer {
-    let name = arguments.get("name").and_then(Value::as_str);
+pub(crate) fn answer_renew(keeper: &KeeperHandle, arguments: Value) -> Answer {
+    let renew: TlsRenew = serde_json::from_value(arguments)
+        .map_err(|error| Failure::new(Kind::BadRequest, error.to_string()))?;
+    let name = renew.name.as_deref();
     if keeper.renew(name) {
         return Ok(Value::Null);
     }
@@ -66,15 +78,25 @@ pub(crate) fn answer_renew(keeper: &KeeperHandle, arguments: &Value) -> Answer {
 }
 
 /// The next key of a name, by the record that pins it.
-#[derive(Serialize, Deserialize)]
-struct NextKey {
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) struct NextKey {
     name: String,
     /// A line of a zone file.
     record: String,
 }
 
-pub(crate) async fn answer_rollover(keeper: KeeperHandle, arguments: &Value) -> Answer {
-    let name = arguments.get("name").and_then(Value::as_str).map(str::to_owned);
+/// Makes the next key of certificates, and says what to publish of it (TLSA).
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TlsRollover {
+    /// The name of the certificate; all, if not given.
+    #[serde(default)]
+    name: Option<String>,
+}
+
+pub(crate) async fn answer_rollover(keeper: KeeperHandle, arguments: Value) -> Answer {
+    let rollover: TlsRollover = serde_json::from_value(arguments)
+        .map_err(|error| Failure::new(Kind::BadRequest, error.to_string()))?;
+    let name = rollover.name;
     let broken = |error: &dyn std::fmt::Display| Failure::new(Kind::Unavailable, error.to_string());
     let wanted = name.clone();
     let made = tokio::task::spawn_blocking(move || keeper.prepare_next_key(wanted.as_deref())).await;
@@ -95,7 +117,7 @@ pub(crate) async fn run(command: &TlsCommand, global: &Global) -> Result<(), Tro
     Connection::with(global, async |server| match command {
         TlsCommand::List => {
             let answer = server.ask_daemon(TLS_LIST, &Value::Null).await?;
-            let list: Vec<Line> =
+            let list: Vec<CertificateLine> =
                 serde_json::from_value(answer).map_err(|error| Trouble::new(error.to_string()))?;
             print(&list, global)
         }
@@ -125,8 +147,8 @@ pub(crate) async fn run(command: &TlsCommand, global: &Global) -> Result<(), Tro
     .await
 }
 
-fn print(list: &[Line], global: &Global) -> Result<(), Trouble> {
-    let row = |line: &Line| {
+fn print(list: &[CertificateLine], global: &Global) -> Result<(), Trouble> {
+    let row = |line: &CertificateLine| {
         vec![
             line.name.clone(),
             line.until.map_or("none yet".to_owned(), output::time),

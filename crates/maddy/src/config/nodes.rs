@@ -1,20 +1,30 @@
 //! Nodes of the configuration with what they are for.
 
-use super::NOTIFICATIONS;
+use super::{Log, NOTIFICATIONS};
 use crate::notifications::Notifications;
+use crate::otlp::OtlpConfig;
 use crate::setup::{DoctorOptions, decode_doctor};
 use crate::trace::TraceConfig;
 use ::config::Section;
+use delivery::reports::ReportsConfig;
 use net::{DnsUpdateOptions, TlsOptions, decode_dns_update};
 use submission::local::LocalConfig;
 use world::DnsOptions;
 
-pub(super) fn trace(section: &mut Section<'_>) -> TraceConfig {
-    section.child(
+/// What is told of what happens, and to whom.
+pub(super) fn told(section: &mut Section<'_>) -> (Log, TraceConfig, OtlpConfig) {
+    let log = section.child("log", "The log, on standard error.", crate::logging::decode);
+    let trace = section.child(
         "trace",
         "What happens to each message, kept for `maddy trace` (docs/trace.md).",
         crate::trace::decode,
-    )
+    );
+    let otlp = section.child(
+        "otlp",
+        "A collector that gets what is logged, and the spans around it (OpenTelemetry, OTLP over HTTP with JSON).",
+        crate::otlp::decode,
+    );
+    (log, trace, otlp)
 }
 
 /// The judges of what comes from elsewhere: our own checks, and filters.
@@ -84,4 +94,24 @@ pub(super) fn refuse_missing_update(
         let help = "name the name server of your zones: dns { update \"192.0.2.1:53\" { key \"maddy\" secret=\"…\"; }; }";
         section.problem(section.child_span("tls"), "`acme { dns-update }` needs `dns { update }`", help);
     }
+}
+
+pub(super) fn control(section: &mut Section<'_>) -> web::ControlConfig {
+    section.child(
+        "control",
+        "What `maddy` commands do, over TCP for programs elsewhere, with a token (docs/control.md). Off without `listen`.",
+        web::decode_control,
+    )
+}
+
+pub(super) fn dkim(section: &mut Section<'_>) -> policy::SigningConfig {
+    section.child("dkim", "Signatures on what our own users send.", policy::config::decode_signing)
+}
+
+pub(super) fn reports(section: &mut Section<'_>) -> ReportsConfig {
+    section.child(
+        "reports",
+        "What others report about our domains (DMARC, TLS): `maddy reports` shows it.",
+        ReportsConfig::decode,
+    )
 }

@@ -3,6 +3,7 @@
 use super::{Judge, lock};
 use crate::admin::{account_name, failure};
 use auth::{Count, Source};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use web::{Failure, Kind};
@@ -11,7 +12,7 @@ use web::{Failure, Kind};
 const SHOWN_MAX: usize = 1000;
 
 /// What is counted under one name.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct GuessInfo {
     /// `address`, `network` or `account`.
     pub(crate) kind: String,
@@ -26,7 +27,7 @@ pub(crate) struct GuessInfo {
 }
 
 /// Whom to forgive.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct GuessLift {
     /// An address, with its network, or an account.
     pub(crate) of: String,

@@ -100,6 +100,8 @@ numbers! {
         Histograms::of_times("maddy_store_read_seconds", "Time that hot questions to the database took.", SHORT);
     commits: Histograms =
         Histograms::of_times("maddy_store_commit_seconds", "Time that the commit and its flush took.", SHORT);
+    otlp_lost: Counters<()> =
+        Counters::new("maddy_otlp_lost_total", "Records that the collector of OTLP did not get.");
     batches: Histograms =
         Histograms::of_counts("maddy_store_batch_jobs", "Pieces of work that shared one commit and its flush.", BATCH);
 }

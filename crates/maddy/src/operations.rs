@@ -1,0 +1,140 @@
+//! Operations that only a daemon can carry out, by name.
+
+use crate::admin::{DKIM, DkimAnswer, DkimCall, Effect};
+use crate::cli::{
+    CertificateLine, GUESSES_LIFT, GUESSES_LIST, NextKey, RELOAD, STATUS, TLS_LIST, TLS_RENEW, TLS_ROLLOVER,
+    TlsRenew, TlsRollover,
+};
+use crate::login::{GuessInfo, GuessLift};
+use crate::openapi::Route;
+use crate::overview::{OVERVIEW, Overview};
+use crate::selfcheck::SELF_CHECK;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DaemonOperation {
+    Status,
+    Reload,
+    Overview,
+    Dkim,
+    SelfCheck,
+    TlsList,
+    TlsRenew,
+    TlsRollover,
+    GuessesList,
+    GuessesLift,
+}
+
+/// How it stands.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Status {
+    pub(crate) version: String,
+    pub(crate) hostname: String,
+    /// Connections that live.
+    pub(crate) connections: usize,
+}
+
+impl DaemonOperation {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Status,
+        Self::Reload,
+        Self::Overview,
+        Self::Dkim,
+        Self::SelfCheck,
+        Self::TlsList,
+        Self::TlsRenew,
+        Self::TlsRollover,
+        Self::GuessesList,
+        Self::GuessesLift,
+    ];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Status => STATUS,
+            Self::Reload => RELOAD,
+            Self::Overview => OVERVIEW,
+            Self::Dkim => DKIM,
+            Self::SelfCheck => SELF_CHECK,
+            Self::TlsList => TLS_LIST,
+            Self::TlsRenew => TLS_RENEW,
+            Self::TlsRollover => TLS_ROLLOVER,
+            Self::GuessesList => GUESSES_LIST,
+            Self::GuessesLift => GUESSES_LIFT,
+        }
+    }
+
+    fn route(self, schemas: &mut SchemaGenerator) -> Route {
+        use Effect::{Changes, Reads};
+        let name = self.name();
+        match self {
+            Self::Status => Route::of::<(), Status>(schemas, name, Reads).called("How it stands."),
+            Self::Reload => {
+                Route::of::<(), String>(schemas, name, Changes).called("Reads the configuration again.")
+            }
+            Self::Overview => Route::of::<(), Overview>(schemas, name, Reads)
+                .called("Sessions, queue and what was counted since the start."),
+            Self::Dkim => Route::of::<DkimCall, DkimAnswer>(schemas, name, Changes)
+                .called("The keys with which we sign."),
+            Self::SelfCheck => Route::of::<(), ()>(schemas, name, Changes)
+                .called("Looks anew whether others would believe what is sent from here.")
+                .answering(report_schema()),
+            Self::TlsList => Route::of::<(), Vec<CertificateLine>>(schemas, name, Reads)
+                .called("The certificates that come from an authority."),
+            Self::TlsRenew => Route::of::<TlsRenew, ()>(schemas, name, Changes),
+            Self::TlsRollover => Route::of::<TlsRollover, Vec<NextKey>>(schemas, name, Changes),
+            Self::GuessesList => Route::of::<(), Vec<GuessInfo>>(schemas, name, Reads)
+                .called("What is counted of failed logins."),
+            Self::GuessesLift => Route::of::<GuessLift, ()>(schemas, name, Changes),
+        }
+    }
+}
+
+/// All of them described.
+pub(crate) fn routes(schemas: &mut SchemaGenerator) -> Vec<Route> {
+    DaemonOperation::ALL.into_iter().map(|operation| operation.route(schemas)).collect()
+}
+
+/// What [`delivery::selfcheck::Report`] looks like.
+pub(crate) fn report_schema() -> Value {
+    let text = || json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "description": "What was found.",
+        "properties": {
+            "at": { "type": "integer", "description": "When it was looked, in seconds since 1970." },
+            "points": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "check": text(), "state": text(), "about": text(), "text": text(), "help": text(),
+                    },
+                },
+            },
+            "burning": {
+                "description": "Domains whose mail would fail their own policy, and why.",
+                "type": ["array", "object"],
+            },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_find_their_operations() {
+        for operation in DaemonOperation::ALL {
+            assert_eq!(DaemonOperation::named(operation.name()), Some(operation));
+        }
+        assert_eq!(DaemonOperation::named("none"), None);
+    }
+}
