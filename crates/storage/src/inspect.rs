@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, Unix};
 use crate::sqlite::{self, Places};
+use crate::store::Store;
 use crate::verify;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions, Connection};
@@ -71,26 +72,7 @@ impl Inspection {
 
     /// Files among the bodies that no row names, and that are older than an hour.
     pub async fn strays(&self, now: Unix) -> Result<Vec<PathBuf>> {
-        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let old = self.bodies.files()?.into_iter().filter(|(_, changed)| *changed < now - STRAY_AGE);
-        let mut old: HashMap<String, PathBuf> =
-            old.filter_map(|(path, _)| Some((name(&path)?, path))).collect();
-        let names: Vec<String> = old.keys().cloned().collect();
-        let mut strays = Vec::new();
-        for names in names.chunks(1000) {
-            let without = body::without_row(&self.readers, names).await?;
-            strays.extend(without.iter().filter_map(|name| old.remove(name)));
-        }
-        strays.sort();
-        Ok(strays)
-    }
-
-    /// Removes a file that [`Inspection::strays`] named.
-    pub fn remove_stray(&self, path: &Path) -> Result<()> {
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(with_path(error, path)),
-            _ => Ok(()),
-        }
+        strays(&self.readers, &self.bodies, now).await
     }
 
     /// Search indexes that are damaged, by account, and how.
@@ -114,6 +96,42 @@ impl Inspection {
 
     pub async fn close(self) {
         self.readers.close().await;
+    }
+}
+
+/// Files among the bodies that no row names, and that are older than an hour.
+async fn strays(readers: &SqlitePool, bodies: &Folder, now: Unix) -> Result<Vec<PathBuf>> {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let old = bodies.files()?.into_iter().filter(|(_, changed)| *changed < now - STRAY_AGE);
+    let mut old: HashMap<String, PathBuf> = old.filter_map(|(path, _)| Some((name(&path)?, path))).collect();
+    let names: Vec<String> = old.keys().cloned().collect();
+    let mut strays = Vec::new();
+    for names in names.chunks(1000) {
+        let without = body::without_row(readers, names).await?;
+        strays.extend(without.iter().filter_map(|name| old.remove(name)));
+    }
+    strays.sort();
+    Ok(strays)
+}
+
+impl Store {
+    /// Removes the files that [`Inspection::strays`] names, and tells how many there were. Not while a backup holds them
+    /// ([`Store::hold_bodies`]): then none goes, and it is said.
+    pub async fn remove_strays(&self, now: Unix) -> Result<u64> {
+        let strays = strays(self.readers(), self.bodies(), now).await?;
+        // Looked at after the rows: a snapshot that names one of these was made while it was held.
+        if !strays.is_empty() && self.body_hold().is_on() {
+            return Err(Error::NotAllowed("a backup is under way, and needs the files that no message uses"));
+        }
+        let mut removed = 0;
+        for path in strays {
+            match std::fs::remove_file(&path) {
+                Ok(()) => removed += 1,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(with_path(error, &path)),
+            }
+        }
+        Ok(removed)
     }
 }
 

@@ -49,7 +49,9 @@ impl Found {
 
 pub(crate) async fn run(command: &VerifyCommand, global: &Global) -> Result<(), Trouble> {
     Connection::with(global, async |server| {
-        let inspection = Inspection::open(server.state_dir()).await.map_err(failed)?;
+        // What follows reads in a directory that is not root's.
+        server.become_owner()?;
+        let inspection = Inspection::open(server.state_dir()?).await.map_err(failed)?;
         let mut report = Report::default();
         let mut found = look(server, &inspection, &mut report, global).await?;
         if command.repair {
@@ -83,8 +85,7 @@ async fn look(
         report.octets += read.octets;
         let room = FINDINGS_MAX.saturating_sub(found.bodies.len());
         found.bodies.extend(read.findings.into_iter().take(room));
-        let percent = (report.octets * 100).checked_div(all).unwrap_or(100).min(100);
-        progress.show(&format!("{percent} %: {} of {count} bodies read", report.bodies));
+        progress.bar(report.octets, all, &format!("{} of {count} bodies read", report.bodies));
     }
     progress.show("looking at the database");
     found.database = inspection.database().await.map_err(failed)?;
@@ -105,14 +106,10 @@ async fn repair(
     let search_indexes = found.indexes.drain(..).map(|(id, _)| id.get()).collect::<Vec<_>>();
     let again = search_indexes.len() as u64;
     let mut mended = server.call(VerifyRepair { reindex, search_indexes }).await?;
-    let strays = std::mem::take(&mut found.strays);
-    for path in &strays {
-        inspection.remove_stray(path).map_err(failed)?;
+    if again > 0 {
+        mended.push(Mended { what: "search indexes, made anew".to_owned(), rows: again });
     }
-    let counted = [("files that no message used", strays.len() as u64), ("search indexes, made anew", again)];
-    for (what, rows) in counted.into_iter().filter(|(_, rows)| *rows > 0) {
-        mended.push(Mended { what: what.to_owned(), rows });
-    }
+    found.strays = inspection.strays(server.now()).await.map_err(failed)?;
     found.database = inspection.database().await.map_err(failed)?;
     Ok(mended)
 }

@@ -5,8 +5,11 @@ use super::manifest::Item;
 use super::pace::Breath;
 use super::{ELSEWHERE, SET_ASIDE, STATE, UNFINISHED, UPGRADES, flush_dir, make_dir, pool, with_path};
 use crate::error::{Error, Result};
-use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use std::fs::{self, File, Metadata};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Most such files.
@@ -45,11 +48,13 @@ pub(super) struct Copied {
 pub(super) fn copy_all(state: &Path, extra: &[Extra], to: &Path, breath: &mut Breath) -> Result<Copied> {
     let mut copied = Copied::default();
     make_dir(&to.join(STATE))?;
-    for entry in fs::read_dir(state)? {
+    let state = File::open(state).map_err(|error| with_path(error, state))?;
+    let at = opened_path(&state);
+    for entry in fs::read_dir(&at)? {
         let name = entry?.file_name();
         match name.to_str() {
             Some(name) if is_kept(name) => {
-                copy(&state.join(name), to, &format!("{STATE}/{name}"), 1, &mut copied, breath)?
+                copy((at.as_path(), name), to, &format!("{STATE}/{name}"), 1, &mut copied, breath)?
             }
             Some(_) => {}
             None => copied.left.push(name.to_string_lossy().into_owned()),
@@ -57,7 +62,10 @@ pub(super) fn copy_all(state: &Path, extra: &[Extra], to: &Path, breath: &mut Br
     }
     for file in extra {
         make_dir(&to.join(ELSEWHERE))?;
-        copy(&file.path, to, &format!("{ELSEWHERE}/{}", file.name), 1, &mut copied, breath)?;
+        let parts = (file.path.parent(), file.path.file_name().and_then(|name| name.to_str()));
+        let (Some(at), Some(entry)) = parts else { continue };
+        let at = if at.as_os_str().is_empty() { Path::new(".") } else { at };
+        copy((at, entry), to, &format!("{ELSEWHERE}/{}", file.name), 1, &mut copied, breath)?;
     }
     for dir in [STATE, ELSEWHERE] {
         if to.join(dir).exists() {
@@ -67,51 +75,71 @@ pub(super) fn copy_all(state: &Path, extra: &[Extra], to: &Path, breath: &mut Br
     Ok(copied)
 }
 
+/// Copies the file or the directory `entry` of a directory that is open under the path `at`. No link is followed, also where
+/// the owner of the directory changes it meanwhile.
 fn copy(
-    from: &Path,
+    (at, entry): (&Path, &str),
     to: &Path,
     name: &str,
     level: usize,
     copied: &mut Copied,
     breath: &mut Breath,
 ) -> Result<()> {
-    let kind = match fs::symlink_metadata(from) {
+    let from = at.join(entry);
+    let kind = match fs::symlink_metadata(&from) {
         Ok(metadata) => metadata,
         // It went away meanwhile.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(with_path(error, from)),
+        Err(error) => return Err(with_path(error, &from)),
     };
     if copied.items.len() >= FILES_MAX || level > LEVELS_MAX {
         return Err(Error::TooMany { what: "files in the state directory", limit: FILES_MAX as u64 });
     }
-    if kind.is_dir() {
+    let opened = if kind.is_file() || kind.is_dir() { open(&from, name)? } else { None };
+    let Some((mut file, found)) = opened.filter(|(_, found)| is_same(found, &kind)) else {
+        copied.left.push(name.strip_prefix(STATE).map_or(name, |name| &name[1..]).to_owned());
+        return Ok(());
+    };
+    if found.is_dir() {
         make_dir(&to.join(name))?;
-        for entry in fs::read_dir(from)? {
-            let inner = entry?.file_name();
+        let at = opened_path(&file);
+        for inner in fs::read_dir(&at)? {
+            let inner = inner?.file_name();
             match inner.to_str() {
                 Some(inner) => {
-                    copy(&from.join(inner), to, &format!("{name}/{inner}"), level + 1, copied, breath)?
+                    copy((at.as_path(), inner), to, &format!("{name}/{inner}"), level + 1, copied, breath)?
                 }
                 None => copied.left.push(format!("{name}/{}", inner.to_string_lossy())),
             }
         }
         return Ok(flush_dir(&to.join(name))?);
     }
-    if !kind.is_file() {
-        copied.left.push(name.strip_prefix(STATE).map_or(name, |name| &name[1..]).to_owned());
-        return Ok(());
-    }
-    let mut file = File::open(from).map_err(|error| with_path(error, from))?;
-    let opened = file.metadata()?;
-    if (opened.dev(), opened.ino()) != (kind.dev(), kind.ino()) {
-        // Not the file that was looked at: perhaps a link by now, which leads anywhere.
-        copied.left.push(name.to_owned());
-        return Ok(());
-    }
-    let mode = kind.mode() & 0o777;
     let (hash, size) = pool::copy(&mut file, &to.join(name), 0o600, breath)?;
-    copied.items.push(Item::File { hash, size, mode, path: name.to_owned() });
+    copied.items.push(Item::File { hash, size, mode: kind.mode() & 0o777, path: name.to_owned() });
     Ok(())
+}
+
+/// Opens what is no link; a pipe is not waited for. `None`: it is a link by now, or gone.
+fn open(path: &Path, name: &str) -> Result<Option<(File, Metadata)>> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    match File::options().read(true).custom_flags(flags.bits()).open(path) {
+        Ok(file) => {
+            let found = file.metadata()?;
+            Ok(Some((file, found)))
+        }
+        Err(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(with_path(error, Path::new(name))),
+    }
+}
+
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// A path that leads into the directory that is open, wherever it has been moved.
+fn opened_path(dir: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd()))
 }
 
 /// Gives a file its mode.

@@ -9,6 +9,7 @@ mod epoch;
 mod files;
 mod make;
 mod manifest;
+mod owner;
 mod pace;
 mod pool;
 mod restore;

@@ -4,6 +4,7 @@ use super::pace::Breath;
 use super::{flush_dir, make_dir, with_path};
 use crate::body::Hash;
 use crate::error::{Error, Result};
+use nix::fcntl::OFlag;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -95,7 +96,11 @@ impl Pool {
         size: u64,
         breath: &mut Breath,
     ) -> Result<Put> {
-        let mut source = match File::open(from) {
+        let plain = File::options()
+            .read(true)
+            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+            .open(from);
+        let mut source = match plain {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Put::Damaged),
             Err(error) => return Err(with_path(error, from)),

@@ -2,6 +2,7 @@
 //! no daemon starts there.
 
 use super::manifest::{Item, Manifest};
+use super::owner::{OWNER, Taken};
 use super::pace::{Breath, Pace};
 use super::pool::{self, Pool, Put};
 use super::snapshot::{self, FileBody};
@@ -12,14 +13,17 @@ use super::{
 use crate::error::{Error, Result, Trouble};
 use crate::ids::Unix;
 use crate::{body, schema};
+use nix::fcntl::OFlag;
 use sqlx::Connection;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Where things lie until they get their names.
 const DRAFT: &str = ".restoring";
+/// The lock of a state directory.
+const LOCK: &str = "maddy.lock";
 
 /// What is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,21 +77,25 @@ pub async fn restore(plan: RestorePlan, watcher: Watcher<'_>) -> Result<RestoreR
     let from = plan.from.join(&generation);
     make_dir(&plan.state_dir).map_err(|error| with_path(error, &plan.state_dir))?;
     let lock = take_lock(&plan.state_dir)?;
+    let taken = Taken::take(&plan.state_dir)?;
     let mut report = RestoreReport { generation, made, ..RestoreReport::default() };
     // Read to its end before anything is touched.
     let manifest = Manifest::open(&from.join(MANIFEST))?;
     schema::knows(manifest.head.schema)?;
     report.set_aside = make_room(&plan)?;
     let draft = plan.state_dir.join(DRAFT);
-    make_dir(&draft)?;
+    fresh_dir(&draft)?;
     watcher(Step { what: "copying the database", done: 0, octets: 0 });
     let (from_again, draft_again) = (from.clone(), draft.clone());
     report = blocking(move || copy_files(manifest, &from_again, &draft_again, report)).await?;
     report = copy_bodies(&plan, &draft, report, watcher).await?;
     epoch::begin(&draft.join(DATABASE), report.made, plan.now, plan.queued).await?;
     blocking(move || {
-        give_names(&plan.state_dir, &draft)?;
-        hand_over(&plan.state_dir)?;
+        let mut made = give_names(&plan.state_dir, &draft)?;
+        made.push(LOCK.to_owned());
+        let aside = report.set_aside.as_deref().and_then(Path::file_name);
+        made.extend(aside.map(|name| name.to_string_lossy().into_owned()));
+        taken.give_back(&made)?;
         drop(lock);
         Ok(report)
     })
@@ -105,8 +113,10 @@ fn choose(plan: &RestorePlan) -> Result<(String, Unix)> {
 
 /// The lock of the state directory, which a daemon would hold.
 fn take_lock(state: &Path) -> Result<File> {
-    let path = state.join("maddy.lock");
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let path = state.join(LOCK);
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+    let file = options.open(&path);
     let file = file.map_err(|error| with_path(error, &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -120,7 +130,7 @@ fn entries(state: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(state)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        let stays = matches!(name.as_str(), "maddy.lock" | "control.sock" | UNFINISHED)
+        let stays = matches!(name.as_str(), LOCK | "control.sock" | UNFINISHED | OWNER)
             || name.starts_with(SET_ASIDE);
         if !stays {
             names.push(name);
@@ -146,7 +156,8 @@ fn make_room(plan: &RestorePlan) -> Result<Option<PathBuf>> {
             }
             return Ok(None);
         }
-        Some(name) => Some(name.to_owned()),
+        Some(name) if name.starts_with(SET_ASIDE) && !name.contains('/') => Some(name.to_owned()),
+        Some(_) => return Err(Error::corrupt("the mark of an unfinished restore makes no sense")),
         None if entries(state)?.is_empty() => None,
         None if plan.former == Former::Refused => {
             return Err(Error::NotAllowed("the state directory is not empty"));
@@ -156,7 +167,7 @@ fn make_room(plan: &RestorePlan) -> Result<Option<PathBuf>> {
     if let Some(name) = &aside {
         write_mark(state, name)?;
         let dir = state.join(name);
-        make_dir(&dir)?;
+        aside_dir(&dir)?;
         for entry in entries(state)? {
             fs::rename(state.join(&entry), dir.join(&entry))?;
         }
@@ -165,6 +176,20 @@ fn make_room(plan: &RestorePlan) -> Result<Option<PathBuf>> {
     }
     write_mark(state, "")?;
     Ok(aside.map(|name| state.join(name)))
+}
+
+/// A directory that nobody has made before us.
+fn fresh_dir(path: &Path) -> Result<()> {
+    DirBuilder::new().mode(0o700).create(path).map_err(|error| with_path(error, path))
+}
+
+/// The same, or that of a restore that was broken off; never a link.
+fn aside_dir(path: &Path) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(Error::NotAllowed("something stands where the former state would be set aside")),
+        Err(_) => fresh_dir(path),
+    }
 }
 
 fn write_mark(state: &Path, text: &str) -> Result<()> {
@@ -267,37 +292,20 @@ fn copy_page(
     Ok(())
 }
 
-/// All is on the disk: it gets its names, the database last, and the mark goes.
-fn give_names(state: &Path, draft: &Path) -> Result<()> {
+/// All is on the disk: it gets its names, which are told, the database last, and the mark goes.
+fn give_names(state: &Path, draft: &Path) -> Result<Vec<String>> {
+    let mut made = vec![DATABASE.to_owned()];
     for entry in fs::read_dir(draft)? {
         let name = entry?.file_name();
         if name != DATABASE {
             fs::rename(draft.join(&name), state.join(&name))?;
+            made.push(name.to_string_lossy().into_owned());
         }
     }
     fs::rename(draft.join(DATABASE), state.join(DATABASE))?;
     fs::remove_dir(draft)?;
     flush_dir(state)?;
     fs::remove_file(state.join(UNFINISHED))?;
-    Ok(flush_dir(state)?)
-}
-
-/// What root restores belongs to the owner of the state directory.
-fn hand_over(state: &Path) -> Result<()> {
-    let owner = fs::metadata(state)?;
-    let ours = fs::metadata(state.join(DATABASE))?;
-    if (ours.uid(), ours.gid()) != (owner.uid(), owner.gid()) && ours.uid() == 0 {
-        give(state, owner.uid(), owner.gid())?;
-    }
-    Ok(())
-}
-
-fn give(path: &Path, uid: u32, gid: u32) -> Result<()> {
-    std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
-    if fs::symlink_metadata(path)?.is_dir() {
-        for entry in fs::read_dir(path)? {
-            give(&entry?.path(), uid, gid)?;
-        }
-    }
-    Ok(())
+    flush_dir(state)?;
+    Ok(made)
 }

@@ -1,12 +1,13 @@
 //! The database at one moment, as a file of its own, while somebody else writes to it.
 
 use super::pace::{Breath, Pace};
+use super::with_path;
 use crate::body::Hash;
 use crate::error::{Error, Result, Trouble};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Row};
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Steps of SQLite between two looks at the clock.
@@ -27,6 +28,7 @@ pub(super) struct FileBody {
 /// Writes the database of a state directory as it is now to a new file. Reads it as any reader does, so that nobody who
 /// writes waits for it; only the log grows meanwhile.
 pub(super) async fn take(database: &Path, to: &Path, pace: Pace) -> Result<()> {
+    let before = plain(database)?;
     // SQLite fills an empty file, which keeps its mode.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
     let options = SqliteConnectOptions::new().filename(database).read_only(true).disable_statement_logging();
@@ -41,8 +43,20 @@ pub(super) async fn take(database: &Path, to: &Path, pace: Pace) -> Result<()> {
     let name = to.to_str().ok_or(Error::NotAllowed("the name of the directory is not UTF-8"))?.to_owned();
     sqlx::query("VACUUM INTO ?1").bind(name).execute(&mut connection).await?;
     connection.close().await?;
+    if plain(database)? != before {
+        return Err(Error::NotAllowed("the database was exchanged meanwhile"));
+    }
     File::open(to)?.sync_all()?;
     check(to).await
+}
+
+/// Which file it is: a link, which leads anywhere, is none.
+fn plain(path: &Path) -> Result<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path).map_err(|error| with_path(error, path))?;
+    if !found.is_file() {
+        return Err(Error::NotAllowed("the database of the state directory is no plain file"));
+    }
+    Ok((found.dev(), found.ino()))
 }
 
 /// Opens a database that nobody writes to.

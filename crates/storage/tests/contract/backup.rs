@@ -306,6 +306,13 @@ async fn an_inspection_finds_what_is_wrong() {
     assert!(
         inspection.strays(now + 4000).await.unwrap().iter().any(|path| path.ends_with("feedbeef-word-1"))
     );
+    bench.store.hold_bodies(7, std::time::Duration::from_secs(60)).unwrap();
+    assert!(bench.store.remove_strays(now + 4000).await.is_err(), "a backup may need it");
+    assert!(stray.exists());
+    bench.store.release_bodies(7);
+    assert_eq!(bench.store.remove_strays(now).await.unwrap(), 0, "it may still be written");
+    assert_eq!(bench.store.remove_strays(now + 4000).await.unwrap(), 1);
+    assert!(!stray.exists() && inspection.strays(now + 4000).await.unwrap().is_empty());
     inspection.close().await;
     assert!(Inspection::open(Path::new("/nowhere")).await.is_err());
     assert_eq!(bench.store.mailbox_by_id(inbox).await.unwrap().messages, 2);
