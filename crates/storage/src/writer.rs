@@ -191,8 +191,7 @@ impl Writer {
             return;
         }
         let mut done = Batch::default();
-        let mut octets = 0;
-        let mut jobs = 0;
+        let (mut octets, mut jobs) = (0, 0);
         while done.broken.is_none()
             && octets < self.limits.octets
             && jobs < self.limits.jobs
