@@ -5,15 +5,19 @@ use tests::{Daemon, Setup, field};
 const GOOD: &str = "mx.example.org A 127.0.0.1\nexample.org TXT \"v=spf1 a:mx.example.org -all\"\n_dmarc.example.org TXT \"v=DMARC1; p=none\"\n";
 const MX: &str = "example.org MX 10 mx.example.org\n";
 
-/// The letters of the doctor, the oldest first.
+/// The letters of the doctor that tell of our domain, the oldest first. What it says of the machine, such as its disk, is
+/// not ours to foresee.
 fn letters(maddy: &Daemon, count: usize) -> Vec<String> {
-    let mut imap = maddy.imap("alice@example.org");
-    imap.wait_messages("INBOX", count);
-    let texts = imap.texts("INBOX");
-    texts
-        .into_iter()
-        .filter(|text| field(text, "Subject").unwrap().contains("findings of the doctor"))
-        .collect()
+    tests::eventually(&format!("there are {count} letters"), || {
+        let mut imap = maddy.imap("alice@example.org");
+        let texts = imap.texts("INBOX").into_iter();
+        let ours = texts.filter(|text| {
+            field(text, "Subject").unwrap().contains("findings of the doctor")
+                && text.contains("(example.org)")
+        });
+        let ours: Vec<String> = ours.collect();
+        (ours.len() >= count).then_some(ours)
+    })
 }
 
 /// Waits until the doctor has looked twice more: the first of the two may have begun before.
@@ -56,21 +60,26 @@ fn postmaster_is_told_what_has_changed() {
     // One thing is mended and another broken.
     maddy.setup.names().set(&format!("{MX}{}", GOOD.replace("a:mx.example.org", "ip4:192.0.2.1")));
     maddy.wait_log("*what the doctor had found is gone*mx*example.org*");
-    let second = letters(&maddy, 2).remove(1);
-    assert!(second.contains("1 new, 1 gone"), "{second}");
-    let (new, gone) = second.split_once("Gone:").unwrap();
-    assert!(new.contains("WRONG spf (example.org): ") && !new.contains("dkim"), "{second}");
-    assert!(gone.contains("  mx (example.org)\r\n") && gone.contains("are as they were"), "{second}");
+    // In one letter or in two: a look may have begun before the change.
+    let rest = tests::eventually("both are told", || {
+        let rest = letters(&maddy, 2)[1..].concat();
+        let both = ["WRONG spf (example.org): ", "\r\n  mx (example.org)\r\n", "are as they were"];
+        both.iter().all(|want| rest.contains(want)).then_some(rest)
+    });
+    assert!(rest.contains("Gone:") && !rest.contains("dkim"), "{rest}");
 
     // The page of the private listener knows it, too.
-    let page = get(private);
-    assert!(page.contains("found by the doctor on") && page.contains("WRONG spf (example.org)"), "{page}");
+    tests::eventually("the page has it", || {
+        let page = get(private);
+        (page.contains("found by the doctor on") && page.contains("WRONG spf (example.org)")).then_some(())
+    });
 
     // A restart tells nothing twice.
+    let told = letters(&maddy, 2).len();
     maddy.stop();
     maddy.start();
     another_look(&maddy);
-    assert_eq!(letters(&maddy, 2).len(), 2);
+    assert_eq!(letters(&maddy, told).len(), told);
     assert!(maddy.setup.state_dir().join("doctor.json").exists());
 }
 

@@ -142,8 +142,8 @@ fn from_an_empty_directory_to_a_healthy_server_and_back() {
     let (output, list) = scene.doctor();
     let wrong: Vec<_> = list.iter().filter(|(_, _, state)| state == "bad").collect();
     // No web server with a certificate that others believe in is on port 443 here; and the name of a loopback address is
-    // not asked for in the DNS.
-    let may_be = |check: &str| matches!(check, "mta-sts" | "ptr");
+    // not asked for in the DNS. How full the disk of this machine is, is nobody's fault here.
+    let may_be = |check: &str| matches!(check, "mta-sts" | "ptr" | "disk");
     assert!(wrong.iter().all(|(check, ..)| may_be(check)), "{wrong:?}\n{}", output.stdout);
     let good = |check: &str| list.iter().any(|(one, _, state)| one == check && state == "good");
     for check in [
