@@ -1,8 +1,7 @@
 //! Dovecot as Debian has it (dovecot-imapd, dovecot-lmtpd), with a configuration and directories of its own: flushes
 //! on, and tuned as its documentation advises where many log in (processes of login and IMAP are used again).
 
-use crate::options::Options;
-use crate::server::{Inbound, Server};
+use crate::server::Server;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User};
 use std::fs::{self, File, Permissions};
@@ -13,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use tests::{eventually, free_port};
 
-pub(crate) struct Dovecot {
+/// A running Dovecot; it ends with this value.
+pub struct Dovecot {
     child: Child,
     dir: TempDir,
     imap: u16,
@@ -23,7 +23,8 @@ pub(crate) struct Dovecot {
 }
 
 impl Dovecot {
-    pub(crate) fn start(options: &Options) -> Self {
+    /// `format` is how it keeps mail: `maildir`, `sdbox` or `mdbox`; it is ready for so many sessions.
+    pub fn start(format: &str, sessions: usize) -> Self {
         let dir = TempDir::with_prefix("load-dovecot-").unwrap();
         let (imap, imaps, lmtp) = (free_port(), free_port(), free_port());
         let names = ["localhost".to_owned()];
@@ -52,9 +53,8 @@ impl Dovecot {
             key = made.leaf.key.display(),
             group = group_of(&internal),
             owner_group = group_of(&owner),
-            many = options.sessions + 2000,
-            most = 10 * (options.sessions + 2000),
-            format = options.format,
+            many = sessions + 2000,
+            most = 10 * (sessions + 2000),
             mail = mail.display(),
         );
         let config = dir.path().join("dovecot.conf");
@@ -79,6 +79,11 @@ impl Dovecot {
             });
         }
         dovecot
+    }
+
+    /// Where it takes mail by LMTP.
+    pub fn lmtp(&self) -> u16 {
+        self.lmtp
     }
 
     fn log(&self) -> String {
@@ -121,10 +126,6 @@ impl Server for Dovecot {
 
     fn imaps(&self) -> u16 {
         self.imaps
-    }
-
-    fn inbound(&self) -> Inbound {
-        Inbound::Lmtp(self.lmtp)
     }
 
     fn ca(&self) -> &Path {

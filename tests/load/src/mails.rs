@@ -14,18 +14,18 @@ const PEOPLE: [&str; 12] =
 /// Octets of a message, about.
 const SIZE: usize = 2200;
 /// Seconds of 1 January 2024, from which the messages come one every ten minutes.
-pub(crate) const BEGIN: u64 = 1_704_067_200;
-pub(crate) const STEP: u64 = 600;
+pub const BEGIN: u64 = 1_704_067_200;
+pub const STEP: u64 = 600;
 
 /// A sequence of numbers that looks random and is not.
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub(crate) fn roll(&mut self, sides: usize) -> usize {
+    pub fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -34,7 +34,7 @@ impl Dice {
 }
 
 /// Message `number` of a mailbox, lines ending in CRLF, about 2.2 KB; one in eight has two parts and is larger.
-pub(crate) fn mail(number: usize) -> String {
+pub fn mail(number: usize) -> String {
     let mut dice = Dice::new(number as u64 + 1);
     let (from, to) = (PEOPLE[dice.roll(12)], PEOPLE[dice.roll(12)]);
     let mut text = String::with_capacity(SIZE + 600);
@@ -104,7 +104,7 @@ fn prose(text: &mut String, dice: &mut Dice, number: usize, size: usize) {
 }
 
 /// The Date field of a message.
-pub(crate) fn date(number: usize) -> String {
+pub fn date(number: usize) -> String {
     let stamp = when(number);
     format!(
         "{}, {:02} {} {} {:02}:{:02}:00 +0000",
@@ -113,7 +113,7 @@ pub(crate) fn date(number: usize) -> String {
 }
 
 /// The internal date of a message, as APPEND wants it.
-pub(crate) fn internal_date(number: usize) -> String {
+pub fn internal_date(number: usize) -> String {
     let stamp = when(number);
     format!("{:02}-{}-{} {:02}:{:02}:00 +0000", stamp.day, stamp.month, stamp.year, stamp.hour, stamp.minute)
 }

@@ -9,20 +9,16 @@
 )]
 
 mod client;
-mod dovecot;
 mod idle;
-mod incoming;
-mod mails;
 mod many;
-mod memory;
 mod neighbour;
 mod options;
 mod ours;
 mod report;
 mod scene;
-mod server;
 mod shapes;
 
+use load::{dovecot, mails, memory, server};
 use options::Options;
 use report::Report;
 use server::Server;
@@ -60,7 +56,7 @@ fn main() {
 fn servers(options: &Options) -> Vec<Box<dyn Server>> {
     let mut servers: Vec<Box<dyn Server>> = vec![Box::new(ours::Ours::start(options))];
     if options.peer == options::Peer::Dovecot {
-        servers.push(Box::new(dovecot::Dovecot::start(options)));
+        servers.push(Box::new(dovecot::Dovecot::start(&options.format, options.sessions)));
     }
     servers
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 /// A process and all that come from it.
-pub(crate) fn family(pid: u32) -> Vec<u32> {
+pub fn family(pid: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Ok(child) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
@@ -26,7 +26,7 @@ pub(crate) fn family(pid: u32) -> Vec<u32> {
 }
 
 /// Resident memory of a server in octets, pages that are shared counted once (`Pss` of all its processes).
-pub(crate) fn resident(pid: u32) -> u64 {
+pub fn resident(pid: u32) -> u64 {
     let of = |pid: u32| {
         let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
@@ -35,8 +35,15 @@ pub(crate) fn resident(pid: u32) -> u64 {
     family(pid).into_iter().filter_map(of).sum::<u64>() * 1024
 }
 
+/// The most memory that a process has held so far, in octets.
+pub fn peak(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
+}
+
 /// Time that the processor has worked for a server so far. Of processes that have ended, only what their parent knows.
-pub(crate) fn worked(pid: u32) -> Duration {
+pub fn worked(pid: u32) -> Duration {
     let of = |pid: u32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();

@@ -30,10 +30,6 @@ pub(crate) struct Options {
     pub(crate) clients: usize,
     /// Sessions of the shape `idle`.
     pub(crate) sessions: usize,
-    /// Connections of the shape `incoming`.
-    pub(crate) connections: Vec<usize>,
-    /// Messages of the shape `incoming`, for each number of connections.
-    pub(crate) mails: usize,
     pub(crate) peer: Peer,
     pub(crate) index: Index,
     /// How Dovecot keeps its mail: `maildir`, `sdbox` or `mdbox`.
@@ -54,8 +50,6 @@ impl Options {
             seconds: 3,
             clients: 10,
             sessions: 500,
-            connections: vec![1, 10, 100],
-            mails: 2000,
             peer: Peer::Dovecot,
             index: Index::Fed,
             format: "maildir".to_owned(),
@@ -97,8 +91,6 @@ impl Options {
             "seconds" => self.seconds = number(value)? as u64,
             "clients" => self.clients = number(value)?,
             "sessions" => self.sessions = number(value)?,
-            "connections" => self.connections = numbers(value)?,
-            "mails" => self.mails = number(value)?,
             "json" => self.json = Some(value.into()),
             "peer" => {
                 self.peer = match value {
@@ -142,8 +134,6 @@ pub(crate) fn usage() -> String {
          --seconds N         length of the shapes that are counted by the second (3)\n\
          --clients N         clients of mixed and logins (10)\n\
          --sessions N        sessions of idle (500)\n\
-         --connections N,N…  connections of incoming (1,10,100)\n\
-         --mails N           messages of incoming (2000)\n\
          --peer dovecot|none who stands beside ours (dovecot, from Debian's dovecot-imapd and dovecot-lmtpd)\n\
          --format F          how Dovecot keeps mail: maildir, sdbox, mdbox (maildir)\n\
          --index on|off      whether ours has an index for texts (on)

@@ -1,7 +1,7 @@
 //! Our daemon, with the harness of the stories around it.
 
 use crate::options::{Index, Options};
-use crate::server::{Inbound, Server};
+use crate::server::Server;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -27,9 +27,6 @@ impl Ours {
         let mut setup = Setup::new();
         setup.option("imap", "connections-per-account 10000");
         setup.option("limits", &format!("connections {}", 1000 + options.sessions));
-        setup.option("smtp", "max-messages 1000000");
-        // What is compared is filing, which is all that the other one does.
-        setup.config("checks { exempt \"127.0.0.0/8\"; }");
         setup.config("logins { exempt \"127.0.0.0/8\"; }");
         if options.index == Index::None {
             setup.option("storage", "search { index #false; }");
@@ -50,10 +47,6 @@ impl Server for Ours {
 
     fn imaps(&self) -> u16 {
         self.daemon.ports().imaps
-    }
-
-    fn inbound(&self) -> Inbound {
-        Inbound::Smtp(self.daemon.ports().smtp)
     }
 
     fn ca(&self) -> &Path {

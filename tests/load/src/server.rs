@@ -3,14 +3,12 @@
 use std::path::Path;
 
 /// A server that runs on loopback until it is dropped.
-pub(crate) trait Server {
+pub trait Server {
     fn name(&self) -> &'static str;
     /// IMAP in clear.
     fn imap(&self) -> u16;
     /// IMAP in TLS.
     fn imaps(&self) -> u16;
-    /// Where mail comes in.
-    fn inbound(&self) -> Inbound;
     /// The CA that vouches for its certificate.
     fn ca(&self) -> &Path;
     /// Makes an account, if it has to be made, with [`tests::PASSWORD`].
@@ -19,11 +17,4 @@ pub(crate) trait Server {
     fn settle(&self, account: &str);
     /// The first of its processes.
     fn pid(&self) -> u32;
-}
-
-/// How mail comes in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Inbound {
-    Smtp(u16),
-    Lmtp(u16),
 }

@@ -5,7 +5,7 @@ use crate::mails;
 use crate::memory::resident;
 use crate::options::Options;
 use crate::server::Server;
-use crate::{idle, incoming, many, neighbour};
+use crate::{idle, many, neighbour};
 use std::fmt;
 use std::time::Duration;
 
@@ -138,7 +138,6 @@ pub(crate) const SHAPES: &[Shape] = &[
         work: Work::Server(neighbour::latency),
     },
     Shape { name: "idle", what: "memory of sessions in IDLE, in TLS", work: Work::Server(idle::memory) },
-    Shape { name: "incoming", what: "messages of 4 KiB into a mailbox", work: Work::Server(incoming::rate) },
 ];
 
 impl Shape {

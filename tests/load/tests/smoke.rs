@@ -9,7 +9,7 @@ fn every_shape_is_measured() {
     let json = dir.path().join("figures.json");
     let output = Command::new(env!("CARGO_BIN_EXE_load"))
         .args(["--peer", "none", "--messages", "40", "--rounds", "1", "--seconds", "1", "--clients", "2"])
-        .args(["--sessions", "4", "--connections", "1,2", "--mails", "10", "--json"])
+        .args(["--sessions", "4", "--json"])
         .arg(&json)
         .arg("all")
         .output()
