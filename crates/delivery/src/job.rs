@@ -19,7 +19,7 @@ use std::io::Read;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{Claim, Store};
+use storage::{Claim, Hold, Store};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -33,6 +33,8 @@ const RENEWAL: Duration = Duration::from_secs(200);
 const ATTEMPT_MAX: Duration = Duration::from_secs(3600);
 /// Most octets of a message that are looked at in one piece.
 const SCAN_PIECE: usize = 64 * 1024;
+/// A message up to this many octets is looked at on the spot.
+const LOOK_HERE_MAX: u64 = 16 * 1024;
 
 /// Whether running attempts are to end at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,20 +57,19 @@ impl Job {
         if since.elapsed() > RENEWAL && !self.is_still_ours(&claim).await {
             return Ran::NOTHING;
         }
-        if self.is_given_back(&claim).await {
-            // Taken for a smarthost that a reload has taken away, it is claimed anew, domain by domain; held meanwhile, it rests.
-            if let Err(error) = self.store.release(claim).await {
-                warn!(%error, "a claim could not be given back; it will be free when its lease ends");
-            }
-            return Ran::NOTHING;
+        if !self.courier.has_one_way() && goes_to_several_domains(&claim) {
+            // Taken for a smarthost that a reload has taken away, it is claimed anew, domain by domain.
+            return self.give_back(claim).await;
         }
         let overdue = settle::is_overdue(&self.courier.config, &claim, self.courier.world.clock.unix());
         if let (Turn::Later(until), false) = (&turn, overdue) {
             return self.put_off(claim, *until).await;
         }
         let (message, look) = match self.read(&claim).await {
-            Ok(Some(read)) => read,
-            Ok(None) => {
+            Ok(Carried::Free(message, look)) => (message, look),
+            // Held meanwhile, it rests.
+            Ok(Carried::Held) => return self.give_back(claim).await,
+            Ok(Carried::Gone) => {
                 info!(mail = claim.mail_id, "the message was removed from the queue");
                 return Ran::NOTHING;
             }
@@ -112,18 +113,12 @@ impl Job {
         Ran { due, contact }
     }
 
-    /// Whether a claim is not for us to attempt any more.
-    async fn is_given_back(&self, claim: &Claim) -> bool {
-        if !self.courier.has_one_way() && goes_to_several_domains(claim) {
-            return true;
+    /// The claim is not for us to attempt any more.
+    async fn give_back(&self, claim: Claim) -> Ran {
+        if let Err(error) = self.store.release(claim).await {
+            warn!(%error, "a claim could not be given back; it will be free when its lease ends");
         }
-        match self.store.is_held(claim.job).await {
-            Ok(is_held) => is_held,
-            Err(error) => {
-                warn!(mail = claim.mail_id, %error, "whether the message is held cannot be seen");
-                false
-            }
-        }
+        Ran::NOTHING
     }
 
     /// Nobody is asked now.
@@ -142,15 +137,16 @@ impl Job {
         late.then(|| Reply::new(554, Status::permanent(4, 7), text))
     }
 
-    /// The message and what it needs of the next server; `None` if it is not in the queue any more.
-    async fn read(&self, claim: &Claim) -> Result<Option<(Message, Look)>, String> {
-        let message = match self.store.job_message(claim.job).await {
-            Ok(message) => message,
-            Err(storage::Error::NoSuchJob(_)) => return Ok(None),
+    /// The message and what it needs of the next server.
+    async fn read(&self, claim: &Claim) -> Result<Carried, String> {
+        let message = match self.store.carried(claim.job).await {
+            Ok((_, Hold::Held)) => return Ok(Carried::Held),
+            Ok((message, Hold::Free)) => message,
+            Err(storage::Error::NoSuchJob(_)) => return Ok(Carried::Gone),
             Err(error) => return Err(error.to_string()),
         };
         let look = look_at(&message, claim).await.map_err(|error| error.to_string())?;
-        Ok(Some((message, look)))
+        Ok(Carried::Free(message, look))
     }
 
     /// What is settled before anybody is asked: it is too late, or it is not the time.
@@ -335,23 +331,35 @@ struct Look {
     is_told: bool,
 }
 
-/// Looks at what the message needs, off the async threads.
+/// What a job carries.
+enum Carried {
+    Free(Message, Look),
+    Held,
+    /// It is not in the queue any more.
+    Gone,
+}
+
+/// Looks at what the message needs: of a small one on the spot, for handing it over would take longer.
 async fn look_at(message: &Message, claim: &Claim) -> std::io::Result<Look> {
-    let (message, from, params) = (message.clone(), claim.from.clone(), claim.params.clone());
-    let look = move || {
-        let head = mail::header::read(&mut message.reader())?;
-        let (wish, is_told) = (work::wish(&from, &params, &head), !may_hold_report(&head));
-        let mut reader = message.reader();
-        let mut scan = Scan::new();
-        let mut piece = vec![0; SCAN_PIECE];
-        loop {
-            match reader.read(&mut piece)? {
-                0 => return Ok(Look { content: scan.finish(), wish, is_told }),
-                n => scan.push(&piece[..n]),
-            }
+    if message.received.len() <= LOOK_HERE_MAX && message.received.as_memory().is_some() {
+        return scan(message, claim);
+    }
+    let (message, claim) = (message.clone(), claim.clone());
+    tokio::task::spawn_blocking(move || scan(&message, &claim)).await.map_err(std::io::Error::other)?
+}
+
+fn scan(message: &Message, claim: &Claim) -> std::io::Result<Look> {
+    let head = mail::header::read(&mut message.reader())?;
+    let (wish, is_told) = (work::wish(&claim.from, &claim.params, &head), !may_hold_report(&head));
+    let mut reader = message.reader();
+    let mut scan = Scan::new();
+    let mut piece = vec![0; SCAN_PIECE.min(usize::try_from(message.len()).unwrap_or(SCAN_PIECE).max(1))];
+    loop {
+        match reader.read(&mut piece)? {
+            0 => return Ok(Look { content: scan.finish(), wish, is_told }),
+            n => scan.push(&piece[..n]),
         }
-    };
-    tokio::task::spawn_blocking(look).await.map_err(std::io::Error::other)?
+    }
 }
 
 impl NotifyPassed {

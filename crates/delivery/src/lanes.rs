@@ -1,9 +1,9 @@
 //! Whose turn it is: what goes to each destination at the moment, what waits for a place there, and which destinations are down.
 
 use crate::schedule::Retry;
-use mail::{Domain, Reply};
+use mail::Reply;
 use policy::{Meter, Rate};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -49,10 +49,8 @@ pub(crate) enum Contact {
 /// What goes to one destination at the moment.
 struct Lane<T> {
     running: usize,
-    /// Claimed, but more than may run now. While there are any, no more are claimed for its domains.
+    /// Claimed, but more than may run now.
     waiting: VecDeque<(T, Instant)>,
-    /// Whose mail this is, as far as it was seen since the lane was last empty.
-    domains: HashSet<Domain>,
     /// Nothing begins before, in seconds since 1970.
     opens: i64,
 }
@@ -76,7 +74,7 @@ pub(crate) struct Lanes<T> {
 
 impl<T> Default for Lane<T> {
     fn default() -> Self {
-        Self { running: 0, waiting: VecDeque::new(), domains: HashSet::new(), opens: 0 }
+        Self { running: 0, waiting: VecDeque::new(), opens: 0 }
     }
 }
 
@@ -96,14 +94,17 @@ impl<T> Lanes<T> {
         self.lanes.values().flat_map(|lane| &lane.waiting).map(|(claim, _)| claim)
     }
 
-    /// Domains that have as much as they may have now.
-    pub(crate) fn busy(&self, terms: impl Fn(&str) -> Terms, now: i64) -> Vec<Domain> {
-        let is_full = |(name, lane): &(&String, &Lane<T>)| {
-            !lane.waiting.is_empty()
-                || lane.opens > now
-                || lane.running >= self.places(name, terms(name), now)
-        };
-        self.lanes.iter().filter(is_full).flat_map(|(_, lane)| &lane.domains).cloned().collect()
+    /// Destinations that have as much as they may have now, and as much again that waits, so that one look at the queue serves
+    /// for many messages.
+    pub(crate) fn busy(&self, terms: impl Fn(&str) -> Terms, now: i64) -> Vec<String> {
+        let names = self.lanes.keys().filter(|name| self.is_full(name, terms(name), now));
+        names.cloned().collect()
+    }
+
+    /// Whether nothing more is to be claimed for a destination now.
+    pub(crate) fn is_full(&self, destination: &str, terms: Terms, now: i64) -> bool {
+        let places = self.places(destination, terms, now);
+        self.lanes.get(destination).is_some_and(|lane| lane.opens > now || lane.waiting.len() >= places)
     }
 
     /// Until when nothing goes to a destination, in seconds since 1970; `None`: it is open.
@@ -124,13 +125,12 @@ impl<T> Lanes<T> {
     /// A claim has come: its turn if that is now, else it waits and comes out of [`Lanes::next`] later.
     pub(crate) fn take(
         &mut self,
-        (destination, domain): (&str, &Domain),
+        destination: &str,
         claim: T,
         terms: Terms,
         now: i64,
     ) -> Option<(T, Instant, Turn)> {
         let lane = self.lanes.entry(destination.to_owned()).or_default();
-        lane.domains.insert(domain.clone());
         lane.waiting.push_back((claim, Instant::now()));
         self.waiting += 1;
         self.next(destination, terms, now)
@@ -249,8 +249,7 @@ mod tests {
     const TERMS: Terms = Terms { concurrency: 2, rate: None };
 
     fn take(lanes: &mut Lanes<u32>, number: u32, terms: Terms, now: i64) -> String {
-        let domain = Domain::parse("e.ex").unwrap();
-        shown(lanes.take(("e.ex", &domain), number, terms, now))
+        shown(lanes.take("e.ex", number, terms, now))
     }
 
     fn reply() -> Reply {
@@ -272,9 +271,10 @@ mod tests {
         let turns: Vec<String> = (1..5).map(|n| take(&mut lanes, n, TERMS, NOW)).collect();
         assert_eq!(turns, ["1 goes", "2 goes", "waits", "waits"]);
         assert_eq!(lanes.waiting(), 2);
-        assert_eq!(lanes.busy(|_| TERMS, NOW), [Domain::parse("e.ex").unwrap()]);
+        assert_eq!(lanes.busy(|_| TERMS, NOW), ["e.ex"], "two go, and two wait");
         lanes.ended("e.ex", Contact::Answered, &Retry::default(), NOW);
         assert_eq!(shown(lanes.next("e.ex", TERMS, NOW)), "3 goes");
+        assert!(lanes.busy(|_| TERMS, NOW).is_empty(), "one more may come");
         assert_eq!(shown(lanes.next("e.ex", TERMS, NOW)), "waits");
         assert_eq!(lanes.drain().len(), 1);
         assert!(lanes.busy(|_| TERMS, NOW).is_empty());

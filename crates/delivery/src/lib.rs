@@ -46,6 +46,7 @@ pub mod tls_report;
 pub mod tls_seen;
 mod trail;
 mod unreachable;
+mod upkeep;
 mod ways;
 mod work;
 pub mod worker;

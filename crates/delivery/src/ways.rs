@@ -8,6 +8,8 @@ use net::Connector;
 use policy::Rate;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
+use storage::LaneOf;
 
 /// Most routes.
 const ROUTES_MAX: usize = 1000;
@@ -142,15 +144,29 @@ pub(crate) struct Way<'a> {
 impl Way<'_> {
     /// What shares connections and limits: the next host or the domain, and the route.
     pub(crate) fn destination(&self, domain: &Domain) -> String {
-        let place = match self.next {
-            Some(next) => next.place(),
-            None => domain.to_string(),
-        };
-        match self.route {
-            Some(route) => format!("{place}{BY}{}", route.name),
-            None => place,
-        }
+        destination(self.next, self.route, domain)
     }
+}
+
+fn destination(next: Option<&Smarthost>, route: Option<&Route>, domain: &Domain) -> String {
+    let place = match next {
+        Some(next) => next.place(),
+        None => domain.to_string(),
+    };
+    match route {
+        Some(route) => format!("{place}{BY}{}", route.name),
+        None => place,
+    }
+}
+
+/// The destination of mail, for the order of the queue.
+pub(crate) fn lane_of(config: &Config) -> LaneOf {
+    let (routes, smarthost) = (config.routes.clone(), config.smarthost.clone());
+    Arc::new(move |from, domain| {
+        let route = routes.iter().find(|route| route.fits(from, domain));
+        let next = route.and_then(|route| route.to.as_ref()).or(smarthost.as_ref());
+        destination(next, route, domain)
+    })
 }
 
 /// All ways, with a connector for each.

@@ -6,8 +6,8 @@ use crate::equip::courier;
 use crate::intake::Intake;
 use crate::job::{Cut, Job, LEASE, Ran};
 use crate::lanes::{Again, Contact, Lanes, Turn};
-use crate::sts::REFRESH_PERIOD;
-use mail::Domain;
+use crate::upkeep;
+use crate::ways;
 use net::TlsError;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -29,8 +29,10 @@ const LOOK_FOR_A_PART: usize = 4;
 const WAITING_MAX: usize = 1000;
 /// A clock that has run ahead of the time that went by so far, in seconds, has been set or has slept.
 const LEAP: i64 = 60;
-/// How often attempts are forgotten that were made too long ago.
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// Shortest wait for a second look that may find the same.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// So many times the attempts that a destination may have are claimed for it at once.
+const AHEAD: usize = 2;
 /// Wait after trouble with the store.
 const TROUBLE_WAIT: Duration = Duration::from_secs(5);
 
@@ -56,6 +58,7 @@ impl Handle {
     /// New options, for attempts from now on. On an error the old ones stay.
     pub fn set_config(&self, config: Config) -> Result<(), TlsError> {
         let new = courier(config, &self.intake, &self.store, &self.world, &self.courier.borrow().validation)?;
+        self.store.set_lanes(ways::lane_of(&new.config));
         self.courier.send_replace(Arc::new(new));
         Ok(())
     }
@@ -65,6 +68,7 @@ impl Worker {
     /// A worker that sends under these options. Fails if `ca-file` cannot be used.
     pub fn new(config: Config, intake: Intake, store: Store, world: World) -> Result<Self, TlsError> {
         let courier = courier(config, &intake, &store, &world, &Arc::default())?;
+        store.set_lanes(ways::lane_of(&courier.config));
         let (sender, receiver) = watch::channel(Arc::new(courier));
         let handle =
             Handle { courier: sender, intake: intake.clone(), store: store.clone(), world: world.clone() };
@@ -112,12 +116,12 @@ impl Worker {
             passed_over: HashSet::new(),
             cut: cut_signal,
         };
-        let mut refreshing = JoinSet::new();
-        refreshing.spawn(refresh_policies(self.config.clone()));
+        upkeep::name_at_start(&self.store).await;
+        // Ends with this value.
+        let _upkeep = upkeep::start(&self.store, &self.world, &self.config);
         let mut bell = self.store.watch_queue();
         let mut options = self.config.clone();
         let mut stop = pin!(stop);
-        let mut forgetting = pin!(self.forget_attempts());
         loop {
             shift.look_if_it_helps().await;
             let look_at = shift.look_at;
@@ -125,7 +129,6 @@ impl Worker {
                 biased;
                 () = &mut stop => break,
                 Some(ended) = shift.running.join_next_with_id() => shift.ended(ended),
-                () = &mut forgetting => {}
                 _ = bell.changed() => shift.look_at = Instant::now(),
                 _ = options.changed() => shift.look_at = Instant::now(),
                 () = tokio::time::sleep_until(look_at), if shift.has_room() => {}
@@ -137,38 +140,6 @@ impl Worker {
     }
 }
 
-impl Worker {
-    /// From time to time forgets what attempts came to that were made too long ago. Never ends.
-    async fn forget_attempts(&self) {
-        loop {
-            let keep = self.config.borrow().config.keep_attempts;
-            let before = self.world.clock.unix().saturating_sub_unsigned(keep.as_secs());
-            loop {
-                match self.store.forget_attempts(before).await {
-                    Ok(0) => break,
-                    Ok(_) => tokio::task::yield_now().await,
-                    Err(error) => {
-                        warn!(%error, "old attempts cannot be forgotten");
-                        break;
-                    }
-                }
-            }
-            tokio::time::sleep(FORGET_EVERY).await;
-        }
-    }
-}
-
-/// Keeps the MTA-STS policies of destinations fresh, for ever.
-async fn refresh_policies(courier: watch::Receiver<Arc<Courier>>) {
-    loop {
-        let sts = courier.borrow().sts.clone();
-        if let Some(sts) = sts {
-            sts.refresh().await;
-        }
-        tokio::time::sleep(REFRESH_PERIOD).await;
-    }
-}
-
 /// The attempts under way.
 struct Shift<'a> {
     worker: &'a Worker,
@@ -176,8 +147,8 @@ struct Shift<'a> {
     /// The destination of each task, and its claim.
     tasks: HashMap<tokio::task::Id, (String, Claim)>,
     lanes: Lanes<Claim>,
-    /// Domains that were down and have answered.
-    revived: Vec<Domain>,
+    /// Destinations that were down and have answered.
+    revived: Vec<String>,
     /// How often an administrator had wanted everything tried at once at the last look.
     hurries: u64,
     /// When the queue may have something new.
@@ -196,8 +167,12 @@ impl Shift<'_> {
             return 0;
         }
         let Config { concurrency, per_destination, .. } = &courier.config;
-        let most = if courier.has_one_way() { *concurrency.min(per_destination) } else { *concurrency };
-        most.saturating_sub(self.running.len())
+        if courier.has_one_way() {
+            // All go to one destination.
+            let most = (1 + AHEAD) * concurrency.min(per_destination);
+            return most.saturating_sub(self.running.len() + self.lanes.waiting());
+        }
+        concurrency.saturating_sub(self.running.len())
     }
 
     /// Whether there is room enough for a look at the queue. A look is a transaction of the one writer: it is not made for a
@@ -227,7 +202,7 @@ impl Shift<'_> {
             }
             let now = self.worker.world.clock.unix();
             let busy = self.lanes.busy(|destination| courier.terms(destination), now);
-            self.passed_over = busy.iter().map(Domain::to_string).collect();
+            self.passed_over = busy.iter().cloned().collect();
             if let Some(until) = courier.one_way().and_then(|name| self.lanes.closed_until(&name, now)) {
                 // All would be put off one by one.
                 return wait_until(until, now);
@@ -236,11 +211,24 @@ impl Shift<'_> {
             let claims = match courier.has_one_way() {
                 // One next host for all: what is one message to it is one transaction, whatever the domains.
                 true => store.claim_due_whole(now, room, LEASE).await,
-                false => store.claim_fairly(now, room, courier.config.per_destination, LEASE, &busy).await,
+                false => {
+                    store.claim_fairly(now, room, AHEAD * courier.config.per_destination, LEASE, &busy).await
+                }
             };
             match claims {
                 Ok(claims) if claims.is_empty() => return self.until_due(now, &busy).await,
-                Ok(claims) => claims.into_iter().for_each(|claim| self.take(claim, courier)),
+                Ok(claims) => {
+                    let before = self.running.len();
+                    claims.into_iter().for_each(|claim| self.take(claim, courier));
+                    // To see that nothing more is due takes no transaction. Where all that came has to wait, more is of no use:
+                    // a route is new, and what was queued is being named by it.
+                    let busy = self.lanes.busy(|destination| courier.terms(destination), now);
+                    let until = self.until_next(now, &busy).await;
+                    if !until.is_zero() || self.running.len() == before {
+                        self.passed_over = busy.into_iter().collect();
+                        return until.max(LOOK_AGAIN).min(self.until_open(now));
+                    }
+                }
                 Err(error) => {
                     error!(%error, "the queue cannot be read");
                     return TROUBLE_WAIT;
@@ -287,13 +275,16 @@ impl Shift<'_> {
     /// What was put off while its destination was down is tried as soon as one attempt has got through.
     async fn hurry_what_waited(&mut self) {
         let now = self.worker.world.clock.unix();
-        for domain in std::mem::take(&mut self.revived) {
-            match self.worker.store.hurry_unreached(&domain, now).await {
+        for destination in std::mem::take(&mut self.revived) {
+            match self.worker.store.hurry_unreached(&destination, now).await {
                 Ok(0) => {}
                 Ok(recipients) => {
-                    info!(%domain, recipients, "the destination answers again: what waits for it is tried")
+                    info!(
+                        destination,
+                        recipients, "the destination answers again: what waits for it is tried"
+                    )
                 }
-                Err(error) => warn!(%domain, %error, "what waits for a destination cannot be hurried"),
+                Err(error) => warn!(destination, %error, "what waits for a destination cannot be hurried"),
             }
         }
     }
@@ -303,13 +294,20 @@ impl Shift<'_> {
         self.tasks.values().map(|(_, claim)| claim).chain(self.lanes.claims()).cloned().collect()
     }
 
-    async fn until_due(&mut self, now: i64, busy: &[Domain]) -> Duration {
-        let opens = self.lanes.opens(now).map_or(LOOK_EVERY, |opens| wait_until(opens, now));
-        opens.min(self.until_next(now, busy).await)
+    async fn until_due(&mut self, now: i64, busy: &[String]) -> Duration {
+        let next = self.until_next(now, busy).await;
+        // What is due and was not claimed cannot be: it is looked at again, and not in a circle.
+        self.until_open(now).min(next.max(LOOK_AGAIN))
     }
 
-    async fn until_next(&self, now: i64, busy: &[Domain]) -> Duration {
+    fn until_open(&mut self, now: i64) -> Duration {
+        self.lanes.opens(now).map_or(LOOK_EVERY, |opens| wait_until(opens, now))
+    }
+
+    /// Until the next is due; no time at all if it is due now.
+    async fn until_next(&self, now: i64, busy: &[String]) -> Duration {
         match self.worker.store.next_due_except(busy).await {
+            Ok(Some(due)) if due <= now => Duration::ZERO,
             Ok(Some(due)) => wait_until(due, now),
             Ok(None) => LOOK_EVERY,
             Err(error) => {
@@ -321,9 +319,9 @@ impl Shift<'_> {
 
     /// Starts a claim, or lets it wait for those before it.
     fn take(&mut self, claim: Claim, courier: &Arc<Courier>) {
-        let (destination, domain) = (courier.destination(&claim), claim.domain.clone());
+        let destination = courier.destination(&claim);
         let (terms, now) = (courier.terms(&destination), self.worker.world.clock.unix());
-        if let Some((claim, since, turn)) = self.lanes.take((&destination, &domain), claim, terms, now) {
+        if let Some((claim, since, turn)) = self.lanes.take(&destination, claim, terms, now) {
             self.start(claim, since, turn, destination, courier);
         }
     }
@@ -361,18 +359,19 @@ impl Shift<'_> {
         if let Some(due) = ran.due {
             self.look_at = self.look_at.min(Instant::now() + wait_until(due, now));
         }
-        let Some((destination, claim)) = self.tasks.remove(&id) else { return };
+        let Some((destination, _)) = self.tasks.remove(&id) else { return };
         let courier = self.worker.config.borrow().clone();
         if self.lanes.ended(&destination, ran.contact, &courier.config.retry, now) == Again::Up {
-            self.revived.push(claim.domain.clone());
+            self.revived.push(destination.clone());
             self.look_at = Instant::now();
         }
         while let Some((next, since, turn)) = self.lanes.next(&destination, courier.terms(&destination), now)
         {
             self.start(next, since, turn, destination.clone(), &courier);
         }
+        let is_full = self.lanes.is_full(&destination, courier.terms(&destination), now);
         self.lanes.leave(&destination, now);
-        if self.passed_over.contains(claim.domain.as_str()) {
+        if !is_full && self.passed_over.contains(&destination) {
             self.look_at = Instant::now();
         }
     }

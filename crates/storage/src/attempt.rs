@@ -5,7 +5,6 @@ use crate::ids::{JobId, Unix};
 use crate::queue::{Claim, cut};
 use crate::queue_row;
 use crate::store::Store;
-use crate::writer::Tx;
 use mail::Reply;
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -127,25 +126,8 @@ fn read(row: &SqliteRow) -> Result<KeptAttempt> {
     })
 }
 
-/// Keeps the attempts of a claim, within the limit of its job.
-pub(crate) async fn write(tx: &mut Tx, claim: &Claim, attempts: &[Attempt]) -> Result<()> {
-    const KEEP: &str = "INSERT INTO attempt (mail_id, job, at, domain, recipients, recipient_count, host, address, tls, \
-        result, code, status, text) SELECT ?2, ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, \
-        value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10 FROM json_each(?3)";
-    const TRIM: &str = "DELETE FROM attempt WHERE job = ?1 AND id <= \
-        (SELECT id FROM attempt WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
-    if attempts.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<Value> = attempts.iter().map(row).collect();
-    let query = sqlx::query(KEEP).bind(claim.job.0).bind(claim.mail_id.clone());
-    query.bind(Value::Array(rows).to_string()).execute(&mut tx.connection).await?;
-    let query = sqlx::query(TRIM).bind(claim.job.0).bind(ATTEMPTS_PER_JOB_MAX);
-    query.execute(&mut tx.connection).await?;
-    Ok(())
-}
-
-fn row(attempt: &Attempt) -> Value {
+/// The row of an attempt of a claim.
+pub(crate) fn row(claim: &Claim, attempt: &Attempt) -> Value {
     let result = match attempt.result {
         AttemptResult::NoWay => 0,
         AttemptResult::Delivered => 1,
@@ -158,6 +140,8 @@ fn row(attempt: &Attempt) -> Value {
         recipients = recipients.rsplit_once(' ').map_or(recipients, |(whole, _)| whole);
     }
     json!([
+        claim.mail_id,
+        claim.job.0,
         attempt.at,
         attempt.domain,
         recipients,

@@ -10,8 +10,8 @@ use std::path::Path;
 
 /// Most rows of each kind that one slice takes.
 const SLICE: i64 = 500;
-/// The same for bodies, each of which may be many pages.
-const BODIES_SLICE: i64 = 64;
+/// Octets of the bodies that one slice takes besides the first: what lies in the database costs by its pages.
+const BODIES_OCTETS: i64 = 2 * 1024 * 1024;
 
 /// Whether there is anything to look at.
 pub(crate) async fn needed(tx: &mut Tx) -> Result<bool> {
@@ -60,12 +60,18 @@ async fn drop_contents(tx: &mut Tx) -> Result<()> {
 /// Bodies that no content and no job names. Their files go once the rows are gone for good.
 async fn drop_bodies(tx: &mut Tx, bodies: &Path) -> Result<()> {
     const SQL: &str = "
-        DELETE FROM body WHERE id IN (SELECT id FROM loose_body ORDER BY id LIMIT ?1)
+        CREATE TEMP TABLE IF NOT EXISTS unused_body (id INTEGER PRIMARY KEY);
+        INSERT INTO unused_body SELECT id FROM (SELECT l.id, sum(iif(b.place = 2, 0, b.size)) OVER (ORDER BY l.id
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+            FROM (SELECT id FROM loose_body ORDER BY id LIMIT ?1) l LEFT JOIN body b ON b.id = l.id)
+            WHERE coalesce(before, 0) <= ?2;
+        DELETE FROM body WHERE id IN (SELECT id FROM unused_body)
             AND NOT EXISTS (SELECT 1 FROM content WHERE content.body = body.id)
             AND NOT EXISTS (SELECT 1 FROM job WHERE job.body = body.id)
             RETURNING file;
-        DELETE FROM loose_body WHERE id IN (SELECT id FROM loose_body ORDER BY id LIMIT ?1);";
-    let rows = sqlx::query(SQL).bind(BODIES_SLICE).fetch_all(&mut tx.connection).await?;
+        DELETE FROM loose_body WHERE id IN (SELECT id FROM unused_body);
+        DELETE FROM unused_body;";
+    let rows = sqlx::query(SQL).bind(SLICE).bind(BODIES_OCTETS).fetch_all(&mut tx.connection).await?;
     for row in rows {
         if let Some(file) = row.try_get::<Option<String>, _>(0)? {
             tx.effects.unlink.push(crate::body::path(bodies, &file));

@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result, Trouble};
 use crate::package::{Accepted, Package};
+use crate::queue::JobEnd;
+use crate::settle::Settling;
 use crate::writer::Tx;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -48,10 +50,14 @@ where
 
 pub(crate) type PackageReply = oneshot::Sender<Result<Vec<Accepted>>>;
 
+pub(crate) type SettlingReply = oneshot::Sender<Result<JobEnd>>;
+
 pub(crate) enum Kind {
     Job(Box<dyn Job>),
     /// Messages that come in: all that wait are stored with the same few statements.
     Packages(Vec<Package>, PackageReply),
+    /// What came of attempts: written in the same way.
+    Settling(Settling, SettlingReply),
 }
 
 pub(crate) struct Entry {
@@ -105,6 +111,13 @@ impl Desk {
         let octets = packages.iter().map(Package::octets).sum();
         let (reply, answer) = oneshot::channel();
         self.submit(Kind::Packages(packages, reply), octets, room).await?;
+        answer.await.unwrap_or_else(|_| Err(Trouble::Closed.into()))
+    }
+
+    /// Writes down what came of an attempt, in the next commit.
+    pub(crate) async fn settle(&self, settling: Settling, octets: u64, room: Room) -> Result<JobEnd> {
+        let (reply, answer) = oneshot::channel();
+        self.submit(Kind::Settling(settling, reply), octets, room).await?;
         answer.await.unwrap_or_else(|_| Err(Trouble::Closed.into()))
     }
 
@@ -162,6 +175,9 @@ impl Kind {
         match self {
             Self::Job(job) => job.answer(Err(error.clone())),
             Self::Packages(_, reply) => {
+                let _ = reply.send(Err(error.clone()));
+            }
+            Self::Settling(_, reply) => {
                 let _ = reply.send(Err(error.clone()));
             }
         }

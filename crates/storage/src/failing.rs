@@ -121,21 +121,14 @@ fn read(row: &SqliteRow) -> Result<Suppressed> {
     })
 }
 
-/// Notes what hosts said of addresses.
+/// Notes which addresses hosts refused.
 pub(crate) async fn learn(tx: &mut Tx, verdicts: &[Verdict]) -> Result<()> {
-    let (mut reached, mut refused): (Vec<&str>, Vec<Value>) = (Vec::new(), Vec::new());
+    let mut refused: Vec<Value> = Vec::new();
     for verdict in verdicts {
-        match verdict {
-            Verdict::Reached { address } => reached.push(address),
-            Verdict::Refused { address, reason, rule } => {
-                refused.push(json!([address, cut(reason, REASON_KEPT), rule.after, rule.within, rule.keep]));
-            }
+        // Those who were reached are forgotten with the settlement.
+        if let Verdict::Refused { address, reason, rule } = verdict {
+            refused.push(json!([address, cut(reason, REASON_KEPT), rule.after, rule.within, rule.keep]));
         }
-    }
-    if !reached.is_empty() {
-        let sql =
-            "DELETE FROM failing WHERE until IS NOT NULL AND address IN (SELECT value FROM json_each(?1))";
-        sqlx::query(sql).bind(json!(reached).to_string()).execute(&mut tx.connection).await?;
     }
     if !refused.is_empty() {
         // What lies too far back begins anew; who is suppressed already stays so.

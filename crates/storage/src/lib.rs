@@ -28,6 +28,7 @@ mod ids;
 mod import;
 mod inspect;
 mod keyword;
+mod lanes;
 mod login_key;
 mod mailbox;
 mod mailboxes;
@@ -51,6 +52,7 @@ mod rows;
 mod schema;
 mod search;
 mod sending;
+mod settle;
 mod sqlite;
 mod store;
 mod sts_policy;
@@ -84,6 +86,7 @@ pub use hold::HOLD_MAX;
 pub use ids::{AccountId, EmailId, JobId, MailboxId, ModSeq, RecipientId, Uid, Unix};
 pub use import::{IMPORTS_MAX, Import, ImportKey, Imported};
 pub use inspect::{BodiesRead, Inspection};
+pub use lanes::LaneOf;
 pub use login_key::{
     APP_PASSWORDS_MAX, AppPassword, CERTIFICATES_MAX, LoginCertificate, LoginKey, NewAppPassword,
 };

@@ -108,7 +108,8 @@ pub(crate) async fn store(tx: &mut Tx, groups: &[&[Package]]) -> Result<Vec<Resu
         for package in *group {
             let body = rows.body(state.tx, package, &mut bodies, &mut last)?;
             let filed = state.file(&mut rows, package, body, &mut keywords, &mut last)?;
-            let jobs = package.jobs.iter().map(|job| rows.job(package, job, body, &mut last)).collect();
+            let jobs = package.jobs.iter();
+            let jobs = jobs.map(|job| rows.job(&state.tx.lanes, package, job, body, &mut last)).collect();
             accepted.push(Accepted { filed, jobs });
             if rows.are_many() {
                 std::mem::take(&mut rows).write(state.tx, &last).await?;

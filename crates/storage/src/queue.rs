@@ -1,25 +1,24 @@
-//! The queue at work: what is due is claimed under a lease, and settled with what came of it.
+//! The queue at work: what is due is claimed under a lease, and settled with what came of it (`settle.rs`).
 
 use crate::accept::Acceptance;
-use crate::attempt::{self, Attempt};
+use crate::attempt::Attempt;
 use crate::error::{Error, Result};
-use crate::failing::{self, Verdict};
+use crate::failing::Verdict;
 use crate::ids::{JobId, RecipientId, Unix};
-use crate::package::{self, Accepted};
+use crate::package::Accepted;
+use crate::queue_admin::Hold;
 use crate::queue_claim::{self, Cut};
 use crate::queue_list::JobRecipient;
 use crate::store::Store;
 use crate::writer::Tx;
 use mail::{Client, Domain, MailParams, Message, Reply, ReversePath};
-use serde_json::{Value, json};
-use sqlx::Row;
-use std::collections::{HashMap, HashSet};
+use serde_json::json;
 use std::time::Duration;
 
 /// Most claims that one call of [`Store::claim_due`] returns.
 pub const CLAIMS_MAX: usize = 1000;
 /// Longest text of a reply that is kept, in octets.
-const REPLY_KEPT: usize = 4096;
+pub(crate) const REPLY_KEPT: usize = 4096;
 
 /// Recipients of one job, to be tried by whoever holds the claim, until its lease runs out: those at one domain, or all
 /// ([`Store::claim_due_whole`]).
@@ -106,28 +105,29 @@ impl Store {
         self.claim_due_except(now, most, lease, &[]).await
     }
 
-    /// As [`Store::claim_due`], but leaves alone what goes to these domains: they have as much work under way as they may have.
+    /// As [`Store::claim_due`], but leaves alone what goes these ways ([`crate::LaneOf`]): they have as much work under way as they may have.
     pub async fn claim_due_except(
         &self,
         now: Unix,
         most: usize,
         lease: Duration,
-        except: &[Domain],
+        except: &[String],
     ) -> Result<Vec<Claim>> {
         self.claim_fairly(now, most, most, lease, except).await
     }
 
-    /// As [`Store::claim_due_except`], but with at most `each` claims for one domain. The highest priority comes first, and
-    /// of one priority the domain whose work is due the longest. Costs the same however much waits.
+    /// As [`Store::claim_due_except`], but with at most `each` claims for one lane. The highest priority comes first, and
+    /// of one priority the lane whose work is due the longest. Costs the same however much waits.
     pub async fn claim_fairly(
         &self,
         now: Unix,
         most: usize,
         each: usize,
         lease: Duration,
-        except: &[Domain],
+        except: &[String],
     ) -> Result<Vec<Claim>> {
-        self.claim(now, most, lease, Cut::ByDomain { except: domains(except), each: each.max(1) }).await
+        self.claim(now, most, lease, Cut::ByDomain { except: json!(except).to_string(), each: each.max(1) })
+            .await
     }
 
     /// As [`Store::claim_due`], but a claim holds all of a job that is due, whatever the domains: for those who send everything
@@ -213,77 +213,48 @@ impl Store {
         .await
     }
 
-    /// Writes down what came of a claim, together with the notices about it, in one transaction. Recipients without an
-    /// outcome are due again at once. [`Error::LeaseLost`]: nothing was written.
-    pub async fn settle(
-        &self,
-        claim: Claim,
-        outcomes: Vec<Outcome>,
-        notices: Vec<Acceptance>,
-    ) -> Result<Settled> {
-        self.settle_all(claim, Settlement { outcomes, notices, ..Settlement::default() }).await
-    }
-
-    /// As [`Store::settle`], with what the hosts said.
-    pub async fn settle_all(&self, claim: Claim, settlement: Settlement) -> Result<Settled> {
-        let Settlement { outcomes, notices, attempts, verdicts } = settlement;
-        let (packages, room) = self.pack(notices).await?;
-        let octets = packages.iter().map(package::Package::octets).sum();
-        self.write_in(room, octets, move |tx| {
-            Box::pin(async move {
-                let ids = ids(&claim);
-                check_lease(tx, &ids, claim.lease).await?;
-                end_leases(tx, &ids).await?;
-                // Whoever settles knows of the new due times; only what is due at once again is rung for.
-                let told: HashSet<i64> = outcomes.iter().map(|outcome| outcome.recipient.0).collect();
-                tx.effects.rings.queue |= !ids.iter().all(|id| told.contains(id));
-                attempt::write(tx, &claim, &attempts).await?;
-                failing::learn(tx, &verdicts).await?;
-                write_outcomes(tx, claim.job, &outcomes).await?;
-                let job = finish(tx, claim.job).await?;
-                let notices = if packages.is_empty() {
-                    Vec::new()
-                } else {
-                    let stored = package::store(tx, &[&packages]).await?;
-                    stored.into_iter().next().unwrap_or_else(|| Err(Error::bug("no outcome")))?
-                };
-                Ok(Settled { job, notices })
-            })
-        })
-        .await
-    }
-
     /// When something is due next, or a lease ends. `None`: nothing waits.
     pub async fn next_due(&self) -> Result<Option<Unix>> {
         self.next_due_except(&[]).await
     }
 
-    /// As [`Store::next_due`], without what goes to these domains.
-    pub async fn next_due_except(&self, except: &[Domain]) -> Result<Option<Unix>> {
-        let sql = "SELECT next FROM destination WHERE domain NOT IN (SELECT value FROM json_each(?1)) \
+    /// As [`Store::next_due`], without what goes these ways.
+    pub async fn next_due_except(&self, except: &[String]) -> Result<Option<Unix>> {
+        let sql = "SELECT next FROM lane WHERE name NOT IN (SELECT value FROM json_each(?1)) \
                    ORDER BY next LIMIT 1";
-        Ok(sqlx::query_scalar(sql).bind(domains(except)).fetch_optional(self.readers()).await?)
+        Ok(sqlx::query_scalar(sql).bind(json!(except).to_string()).fetch_optional(self.readers()).await?)
     }
 
     /// The message that a job carries.
     pub async fn job_message(&self, job: JobId) -> Result<Message> {
-        let sql = "SELECT j.prefix, b.size, b.place, b.file, o.octets FROM job j JOIN body b ON b.id = j.body \
-                   LEFT JOIN body_octets o ON o.body = b.id WHERE j.id = ?1";
-        let row = sqlx::query(sql).bind(job.0).fetch_optional(self.readers()).await?;
-        let row = row.ok_or(Error::NoSuchJob(job))?;
-        Ok(Message { added: row.try_get(0)?, received: self.bodies().read(&row, 1)? })
+        Ok(self.carried(job).await?.0)
     }
-}
 
-fn domains(list: &[Domain]) -> String {
-    json!(list.iter().map(Domain::as_str).collect::<Vec<_>>()).to_string()
+    /// The same, and whether an administrator holds the job.
+    pub async fn carried(&self, job: JobId) -> Result<(Message, Hold)> {
+        const SQL: &str = "SELECT j.prefix, b.size, b.place, b.file, o.octets, j.held IS NOT NULL FROM job j \
+            JOIN body b ON b.id = j.body LEFT JOIN body_octets o ON o.body = b.id WHERE j.id = ?1";
+        let store = self.clone();
+        self.blocking()
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(SQL)?;
+                let mut rows = statement.query((job.0,))?;
+                let row = rows.next()?.ok_or(Error::NoSuchJob(job))?;
+                let (size, place): (i64, i64) = (row.get(1)?, row.get(2)?);
+                let (file, octets) = (row.get_ref(3)?.as_str_or_null()?, row.get_ref(4)?.as_blob_or_null()?);
+                let received = store.bodies().open(size.unsigned_abs(), place, file, octets)?;
+                let hold = if row.get(5)? { Hold::Held } else { Hold::Free };
+                Ok((Message { added: row.get(0)?, received }, hold))
+            })
+            .await
+    }
 }
 
 fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn ids(claim: &Claim) -> Vec<i64> {
+pub(crate) fn ids(claim: &Claim) -> Vec<i64> {
     claim.recipients.iter().map(|recipient| recipient.id.0).collect()
 }
 
@@ -303,54 +274,6 @@ async fn end_leases(tx: &mut Tx, ids: &[i64]) -> Result<()> {
     Ok(())
 }
 
-async fn write_outcomes(tx: &mut Tx, job: JobId, outcomes: &[Outcome]) -> Result<()> {
-    // Each statement names ?1, or ?1 and ?2: sqlx numbers the parameters of a statement without gaps. What is held comes to
-    // rest once nobody is at it.
-    const SQL: &str = "
-        UPDATE job_recipient SET state = t.value ->> 1, due = coalesce(t.value ->> 2, due),
-            attempts = attempts + (t.value ->> 9), last_at = coalesce(t.value ->> 3, last_at),
-            last_host = coalesce(t.value ->> 4, last_host), last_code = coalesce(t.value ->> 5, last_code),
-            last_status = iif(t.value ->> 9, t.value ->> 6, last_status),
-            last_text = coalesce(t.value ->> 7, last_text), delay_told = coalesce(t.value ->> 8, delay_told)
-            FROM json_each(?2) t WHERE job_recipient.id = t.value ->> 0 AND +job_recipient.job = ?1;
-        UPDATE job_recipient SET state = 3 WHERE job = ?1 AND state = 0 AND lease = 0
-            AND (SELECT held FROM job WHERE id = ?1) IS NOT NULL;";
-    // The plus keeps SQLite from going through all recipients of the job for each outcome.
-    // The last word counts if a recipient is named twice.
-    let outcomes: HashMap<RecipientId, &Outcome> =
-        outcomes.iter().map(|outcome| (outcome.recipient, outcome)).collect();
-    let rows: Vec<Value> = outcomes.into_values().map(outcome_row).collect();
-    let query = sqlx::query(SQL).bind(job.0).bind(Value::Array(rows).to_string());
-    query.execute(&mut tx.connection).await?;
-    Ok(())
-}
-
-fn outcome_row(outcome: &Outcome) -> Value {
-    let (state, due, told) = match outcome.next {
-        Next::Delivered => (1, None, None),
-        Next::Failed => (2, None, None),
-        Next::Again { due } => (0, Some(due), None),
-        Next::AgainTold { due } => (0, Some(due), Some(outcome.at)),
-        Next::Later { due } => {
-            let none = Value::Null;
-            return json!([outcome.recipient.0, 0, due, none, none, none, none, none, none, 0]);
-        }
-    };
-    let reply = &outcome.reply;
-    json!([
-        outcome.recipient.0,
-        state,
-        due,
-        outcome.at,
-        outcome.host,
-        reply.code,
-        reply.status.map(|status| status.to_string()),
-        cut(&reply.text, REPLY_KEPT),
-        told,
-        1
-    ])
-}
-
 /// At most so many octets of a text, whole characters only.
 pub(crate) fn cut(text: &str, most: usize) -> &str {
     let mut end = most.min(text.len());
@@ -366,16 +289,6 @@ async fn rest_if_held(tx: &mut Tx, job: JobId) -> Result<()> {
                AND (SELECT held FROM job WHERE id = ?1) IS NOT NULL";
     sqlx::query(sql).bind(job.0).execute(&mut tx.connection).await?;
     Ok(())
-}
-
-/// Takes the job away if no recipient waits any more.
-async fn finish(tx: &mut Tx, job: JobId) -> Result<JobEnd> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM job_recipient WHERE job = ?1 AND state IN (0, 3))";
-    if sqlx::query_scalar(sql).bind(job.0).fetch_one(&mut tx.connection).await? {
-        return Ok(JobEnd::GoesOn);
-    }
-    remove(tx, job).await?;
-    Ok(JobEnd::Finished)
 }
 
 /// Takes a job away, with its recipients, and with its body if nobody else has it.

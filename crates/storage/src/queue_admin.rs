@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::ids::{JobId, Unix};
+use crate::lanes;
 use crate::store::Store;
 use crate::writer::Tx;
-use mail::{Address, Domain, Priority, ReversePath};
+use mail::{Address, Priority, ReversePath};
 use sqlx::Row;
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments};
@@ -117,15 +118,15 @@ impl Store {
         .await
     }
 
-    /// Makes due at `now` what waits for a domain because nobody could be reached there (status 4.4.x, in our own words). Returns
-    /// how many recipients that are.
-    pub async fn hurry_unreached(&self, domain: &Domain, now: Unix) -> Result<u64> {
-        let domain = domain.as_str().to_owned();
+    /// Makes due at `now` what waits in a lane because nobody could be reached there (status 4.4.x, in our own words), whatever its
+    /// domains. Returns how many recipients that are.
+    pub async fn hurry_unreached(&self, lane: &str, now: Unix) -> Result<u64> {
+        let lane = lane.to_owned();
         self.write(0, move |tx| {
             Box::pin(async move {
-                let sql = "UPDATE job_recipient SET due = ?2 WHERE domain = ?1 AND state = 0 AND lease_until <= ?2 \
+                let sql = "UPDATE job_recipient SET due = ?2 WHERE lane = ?1 AND state = 0 AND lease_until <= ?2 \
                            AND due > ?2 AND last_host = '' AND last_status LIKE '4.4._'";
-                let hurried = sqlx::query(sql).bind(domain).bind(now).execute(&mut tx.connection).await?;
+                let hurried = sqlx::query(sql).bind(lane).bind(now).execute(&mut tx.connection).await?;
                 tx.effects.rings.queue = true;
                 Ok(hurried.rows_affected())
             })
@@ -231,7 +232,7 @@ async fn edit_sender(tx: &mut Tx, job: JobId, sender: &ReversePath) -> Result<()
     }
     let sql = "UPDATE job SET sender = ?2 WHERE id = ?1";
     sqlx::query(sql).bind(job.0).bind(sender.to_string()).execute(&mut tx.connection).await?;
-    Ok(())
+    lanes::name_job(tx, job).await
 }
 
 async fn edit_recipient(tx: &mut Tx, job: JobId, old: &Address, new: &Address, now: Unix) -> Result<()> {
@@ -261,7 +262,7 @@ async fn edit_recipient(tx: &mut Tx, job: JobId, old: &Address, new: &Address, n
     let query = sqlx::query(sql).bind(id).bind(new.to_string()).bind(new.domain().as_str().to_owned());
     query.bind(kind).bind(now).execute(&mut tx.connection).await?;
     tx.effects.rings.queue = true;
-    Ok(())
+    lanes::name_job(tx, job).await
 }
 
 async fn edit_priority(tx: &mut Tx, job: JobId, priority: Priority) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Who is next: destinations by priority and due time, then the first of each, whatever else waits there.
+//! Who is next: lanes by priority and due time, then the first of each, whatever else waits there.
 
 use crate::error::{Error, Result};
 use crate::ids::{JobId, Unix};
@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 
 /// How jobs are cut into claims.
 pub(crate) enum Cut {
-    /// One for each domain, at most `each` of one; those of the JSON list `except` are left alone.
+    /// One for each domain, at most `each` of one lane; those of the JSON list `except` are left alone.
     ByDomain {
         except: String,
         each: usize,
@@ -33,33 +33,36 @@ pub(crate) struct Terms {
 /// A job and a domain, as they will be claimed together.
 type Group = (i64, String);
 
+/// A group as it is found: when its job was held, and where it goes.
+type Found = (i64, String, Option<i64>, String);
+
 /// The priorities in use, highest first: one step down an index for each. Rows come in the order of the loops.
 macro_rules! levels {
     ($rest:literal) => {
         concat!(
-            "WITH RECURSIVE level(p) AS (SELECT max(priority) FROM destination UNION ALL ",
-            "SELECT (SELECT max(priority) FROM destination WHERE priority < level.p) FROM level ",
+            "WITH RECURSIVE level(p) AS (SELECT max(priority) FROM lane UNION ALL ",
+            "SELECT (SELECT max(priority) FROM lane WHERE priority < level.p) FROM level ",
             "WHERE level.p IS NOT NULL) ",
             $rest
         )
     };
 }
 
-pub(crate) const DESTINATIONS: &str = levels!(
-    "SELECT d.domain, d.priority FROM level CROSS JOIN destination d INDEXED BY destination_next \
+pub(crate) const LANES: &str = levels!(
+    "SELECT d.name, d.priority FROM level CROSS JOIN lane d INDEXED BY lane_next \
      ON d.priority = level.p AND d.next <= ?1 \
-     WHERE d.domain NOT IN (SELECT value FROM json_each(?3)) LIMIT ?2"
+     WHERE d.name NOT IN (SELECT value FROM json_each(?3)) LIMIT ?2"
 );
-pub(crate) const FIRST: &str = "SELECT r.job, r.domain, (SELECT held FROM job WHERE id = r.job) FROM json_each(?2) t \
-     CROSS JOIN job_recipient r ON r.id IN (SELECT x.id FROM job_recipient x INDEXED BY job_recipient_destination \
-     WHERE x.domain = t.value ->> 0 AND x.priority = t.value ->> 1 AND x.state = 0 \
+pub(crate) const FIRST: &str = "SELECT r.job, r.domain, (SELECT held FROM job WHERE id = r.job), r.lane FROM json_each(?2) t \
+     CROSS JOIN job_recipient r ON r.id IN (SELECT x.id FROM job_recipient x INDEXED BY job_recipient_lane \
+     WHERE x.lane = t.value ->> 0 AND x.priority = t.value ->> 1 AND x.state = 0 \
      AND max(x.due, x.lease_until) <= ?1 ORDER BY max(x.due, x.lease_until), x.id LIMIT ?3) \
      ORDER BY t.key, max(r.due, r.lease_until), r.id";
 pub(crate) const WHOLE: &str = levels!(
     "SELECT r.job FROM level CROSS JOIN job_recipient r INDEXED BY job_recipient_due \
      ON r.priority = level.p AND r.state = 0 AND max(r.due, r.lease_until) <= ?1 LIMIT ?2"
 );
-const WHOLE_DOMAINS: &str = "SELECT DISTINCT r.job, r.domain, (SELECT held FROM job WHERE id = r.job), t.key \
+const WHOLE_DOMAINS: &str = "SELECT DISTINCT r.job, r.domain, (SELECT held FROM job WHERE id = r.job), r.lane, t.key \
      FROM json_each(?2) t CROSS JOIN job_recipient r ON r.job = t.value \
      WHERE r.state = 0 AND max(r.due, r.lease_until) <= ?1 ORDER BY t.key, r.domain";
 const TAKE: &str = "UPDATE job_recipient SET lease = ?2, lease_until = ?3 FROM json_each(?4) t \
@@ -114,20 +117,20 @@ fn limit(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The first jobs of each domain: a round of one each, then the second of each, and so on.
+/// The first jobs of each lane: a round of one each, then the second of each, and so on.
 async fn by_domain(tx: &mut Tx, terms: &Terms, except: &str, each: usize) -> Result<Vec<Group>> {
-    let find = sqlx::query_as(DESTINATIONS).bind(terms.now).bind(limit(terms.most)).bind(except.to_owned());
+    let find = sqlx::query_as(LANES).bind(terms.now).bind(limit(terms.most)).bind(except.to_owned());
     let places: Vec<(String, i64)> = find.fetch_all(&mut tx.connection).await?;
     if places.is_empty() {
         return Ok(Vec::new());
     }
     let each = each.min(terms.most);
     let find = sqlx::query_as(FIRST).bind(terms.now).bind(json!(places).to_string()).bind(limit(each));
-    let rows: Vec<(i64, String, Option<i64>)> = find.fetch_all(&mut tx.connection).await?;
+    let rows: Vec<Found> = find.fetch_all(&mut tx.connection).await?;
     let mut ranks: HashMap<String, usize> = HashMap::new();
     let mut ranked: Vec<(usize, Group)> = Vec::new();
-    for group in free(tx, rows).await? {
-        let rank = ranks.entry(group.1.clone()).or_default();
+    for (group, lane) in free(tx, rows).await? {
+        let rank = ranks.entry(lane).or_default();
         *rank += 1;
         ranked.push((*rank, group));
     }
@@ -144,19 +147,20 @@ async fn whole(tx: &mut Tx, terms: &Terms) -> Result<Vec<Group>> {
         return Ok(Vec::new());
     }
     let find = sqlx::query_as(WHOLE_DOMAINS).bind(terms.now).bind(json!(jobs).to_string());
-    let rows: Vec<(i64, String, Option<i64>, i64)> = find.fetch_all(&mut tx.connection).await?;
-    free(tx, rows.into_iter().map(|(job, domain, held, _)| (job, domain, held)).collect()).await
+    let rows: Vec<(i64, String, Option<i64>, String, i64)> = find.fetch_all(&mut tx.connection).await?;
+    let rows = rows.into_iter().map(|(job, domain, held, lane, _)| (job, domain, held, lane)).collect();
+    Ok(free(tx, rows).await?.into_iter().map(|(group, _)| group).collect())
 }
 
-/// Each group once, without those of jobs that are held: whoever was at these has not come back, and they come to rest now.
-async fn free(tx: &mut Tx, rows: Vec<(i64, String, Option<i64>)>) -> Result<Vec<Group>> {
-    let (mut groups, mut held): (Vec<Group>, Vec<i64>) = (Vec::new(), Vec::new());
+/// Each group once, with where it goes, without those of jobs that are held: whoever was at these has not come back, and they come to rest now.
+async fn free(tx: &mut Tx, rows: Vec<Found>) -> Result<Vec<(Group, String)>> {
+    let (mut groups, mut held): (Vec<(Group, String)>, Vec<i64>) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
-    for (job, domain, since) in rows {
+    for (job, domain, since, lane) in rows {
         if since.is_some() {
             held.push(job);
         } else if seen.insert((job, domain.clone())) {
-            groups.push((job, domain));
+            groups.push(((job, domain), lane));
         }
     }
     if !held.is_empty() {
@@ -213,15 +217,15 @@ mod tests {
     /// However much waits, only what is taken is looked at: each step is down an index, and nothing is sorted before a limit.
     #[tokio::test]
     async fn the_next_is_found_by_indexes_alone() {
-        let destinations = plan(DESTINATIONS).await;
+        let destinations = plan(LANES).await;
         assert!(
-            destinations.contains("SEARCH d USING INDEX destination_next (priority=? AND next<?)"),
+            destinations.contains("SEARCH d USING INDEX lane_next (priority=? AND next<?)"),
             "{destinations}"
         );
         assert!(!destinations.contains("SCAN d") && !destinations.contains("TEMP B-TREE"), "{destinations}");
-        assert!(!destinations.contains("SCAN destination"), "{destinations}");
+        assert!(!destinations.contains("SCAN lane"), "{destinations}");
         let first = plan(FIRST).await;
-        let index = "SEARCH x USING INDEX job_recipient_destination (domain=? AND priority=? AND <expr><?)";
+        let index = "SEARCH x USING INDEX job_recipient_lane (lane=? AND priority=? AND <expr><?)";
         assert!(first.contains(index), "{first}");
         assert!(first.contains("SEARCH r USING INTEGER PRIMARY KEY"), "{first}");
         // What is sorted in the end is what is taken; within a destination nothing is.
@@ -233,8 +237,11 @@ mod tests {
             "{whole}"
         );
         assert!(!whole.contains("TEMP B-TREE") && !whole.contains("SCAN r"), "{whole}");
-        let next = plan("SELECT next FROM destination WHERE domain NOT IN (SELECT value FROM json_each(?1)) ORDER BY next LIMIT 1").await;
-        assert!(next.contains("destination_first") && !next.contains("FOR ORDER BY"), "{next}");
+        let next = plan(
+            "SELECT next FROM lane WHERE name NOT IN (SELECT value FROM json_each(?1)) ORDER BY next LIMIT 1",
+        )
+        .await;
+        assert!(next.contains("lane_first") && !next.contains("FOR ORDER BY"), "{next}");
         let take = plan(TAKE).await;
         assert!(take.contains("job_recipient_job (job=? AND domain=?)"), "{take}");
     }

@@ -119,12 +119,6 @@ impl Store {
         jobs.pop().ok_or(Error::NoSuchJob(id))
     }
 
-    /// Whether an administrator holds a job.
-    pub async fn is_held(&self, id: JobId) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND held IS NOT NULL)";
-        Ok(sqlx::query_scalar(sql).bind(id.0).fetch_one(self.readers()).await?)
-    }
-
     /// Messages in the queue.
     pub async fn queue_length(&self) -> Result<u64> {
         Ok(self.queued().load(Ordering::SeqCst))

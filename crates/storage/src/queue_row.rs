@@ -76,7 +76,12 @@ fn by_mode(by: DeliverBy) -> i64 {
     mode + 2 * i64::from(by.trace)
 }
 
-pub(crate) fn recipient(id: i64, job: JobId, recipient: &Recipient, due: i64, priority: Priority) -> Value {
+pub(crate) fn recipient(
+    id: i64,
+    job: JobId,
+    recipient: &Recipient,
+    (due, priority, lane): (i64, Priority, &str),
+) -> Value {
     let original = recipient.original.as_ref();
     json!([
         id,
@@ -87,7 +92,8 @@ pub(crate) fn recipient(id: i64, job: JobId, recipient: &Recipient, due: i64, pr
         original.map(|original| &original.kind),
         original.map(|original| &original.address),
         due,
-        priority.get()
+        priority.get(),
+        lane
     ])
 }
 

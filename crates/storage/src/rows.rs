@@ -3,6 +3,7 @@
 use crate::body::{Hash, PLACE_FILE, PLACE_PLAIN, PLACE_ZSTD, Stored};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
+use crate::lanes::LaneOf;
 use crate::package::{NewJob, Package};
 use crate::queue_row;
 use crate::writer::Tx;
@@ -115,7 +116,14 @@ impl Rows {
     }
 
     /// Makes the rows of one job.
-    pub(crate) fn job(&mut self, package: &Package, job: &NewJob, body: i64, last: &mut Last) -> JobId {
+    pub(crate) fn job(
+        &mut self,
+        lane_of: &LaneOf,
+        package: &Package,
+        job: &NewJob,
+        body: i64,
+        last: &mut Last,
+    ) -> JobId {
         last.job += 1;
         let id = JobId(last.job);
         let prefix = self.put(&job.prefix);
@@ -124,7 +132,9 @@ impl Rows {
         for recipient in &job.envelope.recipients {
             last.recipient += 1;
             let priority = job.envelope.params.priority;
-            self.recipients.push(queue_row::recipient(last.recipient, id, recipient, job.due, priority));
+            let lane = lane_of(&job.envelope.from, recipient.address.domain());
+            let order = (job.due, priority, lane.as_str());
+            self.recipients.push(queue_row::recipient(last.recipient, id, recipient, order));
         }
         id
     }
@@ -169,9 +179,9 @@ impl Rows {
                 value ->> 13, value ->> 14, value ->> 15, value ->> 16, value ->> 17
             FROM json_each(?1, '$.jobs');
         INSERT INTO job_recipient (id, job, address, domain, notify, orcpt_kind, orcpt, state, due, lease,
-                lease_until, attempts, priority)
+                lease_until, attempts, priority, lane)
             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, 0,
-                value ->> 7, 0, 0, 0, value ->> 8
+                value ->> 7, 0, 0, 0, value ->> 8, value ->> 9
             FROM json_each(?1, '$.recipients');";
         let sequences = json!([
             ["body", last.body],

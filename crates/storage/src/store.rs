@@ -8,6 +8,7 @@ use crate::desk::{Desk, Room};
 use crate::error::Result;
 use crate::hold::Hold;
 use crate::ids::{AccountId, ModSeq};
+use crate::lanes::Lanes;
 use crate::message::Shape;
 use crate::package::{Accepted, Package};
 use crate::quota::Configured;
@@ -50,6 +51,7 @@ struct Inner {
     commits: Arc<AtomicU64>,
     indexes: Arc<Indexes>,
     quota: Arc<Configured>,
+    lanes: Arc<Lanes>,
     hold: Arc<Hold>,
     world: World,
     /// What ends when the store is closed, in order.
@@ -80,6 +82,7 @@ impl Store {
         let commits = Arc::new(AtomicU64::new(0));
         let quota = Arc::new(Configured::new(config.quota));
         quota.set_sending(config.sending);
+        let lanes = Arc::<Lanes>::default();
         let readers = sqlite::open_readers(&places, &config).await?;
         let blocking = Arc::new(Blocking::new(places.database.clone(), config.readers, world.meter.clone()));
         let wake = Arc::new(Wake::new());
@@ -91,6 +94,7 @@ impl Store {
             queued: Arc::clone(&queued),
             commits: Arc::clone(&commits),
             quota: Arc::clone(&quota),
+            lanes: Arc::clone(&lanes),
             bodies: places.bodies.clone(),
             hold: Arc::clone(&hold),
         });
@@ -126,6 +130,7 @@ impl Store {
             commits,
             indexes,
             quota,
+            lanes,
             hold,
             world,
             tasks: Mutex::new(tasks),
@@ -181,6 +186,10 @@ impl Store {
         &self.inner.wake
     }
 
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.inner.desk
+    }
+
     pub(crate) fn readers(&self) -> &SqlitePool {
         &self.inner.readers
     }
@@ -200,6 +209,10 @@ impl Store {
 
     pub(crate) fn configured_quota(&self) -> &Configured {
         &self.inner.quota
+    }
+
+    pub(crate) fn lanes(&self) -> &Lanes {
+        &self.inner.lanes
     }
 
     pub(crate) fn body_hold(&self) -> &Arc<Hold> {

@@ -1,14 +1,19 @@
 //! The one task that writes: it takes all work that waits, commits once, and answers each.
 
+mod collecting;
+mod settling;
+
 use crate::body::FileGuard;
-use crate::collect;
-use crate::desk::{self, Desk, Entry, Inbox, Job, Kind, PackageReply};
+use crate::desk::{self, Desk, Entry, Inbox, Job, Kind, PackageReply, SettlingReply};
 use crate::error::{Error, Result, Trouble};
 use crate::hold::{self, Hold};
 use crate::ids::{AccountId, ModSeq, Unix};
+use crate::lanes::{LaneOf, Lanes};
 use crate::measure;
 use crate::package::{self, Accepted, Package};
+use crate::queue::JobEnd;
 use crate::quota::{Configured, Quota};
+use crate::settle::Settling;
 use crate::sqlite;
 use crate::wake::{Rings, Wake};
 use futures_util::FutureExt;
@@ -43,6 +48,8 @@ pub(crate) struct Tx {
     /// The limits of accounts that have none of their own.
     pub(crate) quota: Quota,
     pub(crate) sending: crate::sending::DailyLimits,
+    /// The names of where queued mail goes.
+    pub(crate) lanes: LaneOf,
 }
 
 /// What follows a commit, and only a commit.
@@ -91,6 +98,7 @@ pub(crate) struct Shared {
     /// Commits since the start.
     pub(crate) commits: Arc<AtomicU64>,
     pub(crate) quota: Arc<Configured>,
+    pub(crate) lanes: Arc<Lanes>,
     pub(crate) bodies: PathBuf,
     pub(crate) hold: Arc<Hold>,
 }
@@ -126,6 +134,7 @@ pub(crate) fn start(
         queue_max: limits.queue_max,
         quota: shared.quota.get(),
         sending: shared.quota.sending(),
+        lanes: shared.lanes.get(),
     };
     // Whatever an earlier process left loose is looked at first.
     let writer = Writer { tx, shared, limits, world, collecting: true, collected: Instant::now() };
@@ -183,6 +192,7 @@ impl Writer {
         self.tx.now = self.world.clock.unix();
         self.tx.queued = self.shared.queued.load(Ordering::SeqCst);
         (self.tx.quota, self.tx.sending) = (self.shared.quota.get(), self.shared.quota.sending());
+        self.tx.lanes = self.shared.lanes.get();
         if let Err(error) = self.execute("BEGIN IMMEDIATE; SAVEPOINT job").await {
             let _ = self.execute("ROLLBACK").await;
             for entry in waiting.drain(..) {
@@ -204,10 +214,14 @@ impl Writer {
             match entry.kind {
                 Kind::Job(job) => self.run_job(job, &mut done).await,
                 Kind::Packages(packages, reply) => done.packages.push((packages, reply)),
+                Kind::Settling(settling, reply) => done.settlings.push((settling, reply)),
             }
         }
         if done.broken.is_none() {
             self.run_packages(&mut done).await;
+        }
+        if done.broken.is_none() {
+            self.run_settlings(&mut done).await;
         }
         self.finish(done).await;
         let log = octets + jobs as u64 * LOG_PER_JOB;
@@ -335,6 +349,12 @@ impl Writer {
             drop(packages);
             let _ = reply.send(committed.clone().and(outcome));
         }
+        for (reply, outcome) in done.settled {
+            let _ = reply.send(committed.clone().and(outcome));
+        }
+        for (_, reply) in done.settlings {
+            let _ = reply.send(committed.clone().and_then(|()| Err(Error::bug("work was left undone"))));
+        }
         for (_, reply) in done.packages {
             let _ = reply.send(committed.clone().and_then(|()| Err(Error::bug("work was left undone"))));
         }
@@ -348,36 +368,6 @@ impl Writer {
         }
         self.collecting |= effects.loose;
     }
-
-    /// Takes away one slice of what is loose, in a commit of its own.
-    async fn collect(&mut self) {
-        self.collected = Instant::now();
-        let outcome = self.collect_slice().await;
-        let effects = std::mem::take(&mut self.tx.effects);
-        match outcome {
-            Ok(more) => {
-                self.collecting = more;
-                self.after_commit(effects);
-            }
-            Err(error) => {
-                let _ = self.execute("ROLLBACK").await;
-                // Tried again when something else becomes loose, or at the next start.
-                self.collecting = false;
-                tracing::warn!(%error, "collecting what is loose failed");
-            }
-        }
-    }
-
-    async fn collect_slice(&mut self) -> Result<bool> {
-        if !collect::needed(&mut self.tx).await? {
-            return Ok(false);
-        }
-        self.execute("BEGIN IMMEDIATE").await?;
-        let more = collect::slice(&mut self.tx, &self.shared.bodies).await?;
-        self.execute("COMMIT").await?;
-        self.shared.written.send_modify(|written| *written += LOG_PER_JOB);
-        Ok(more)
-    }
 }
 
 /// What became of a batch before its commit.
@@ -387,6 +377,8 @@ struct Batch {
     since: Vec<Instant>,
     jobs: Vec<Box<dyn Job>>,
     packages: Vec<(Vec<Package>, PackageReply)>,
+    settlings: Vec<(Settling, SettlingReply)>,
+    settled: Vec<(SettlingReply, Result<JobEnd>)>,
     stored: Vec<(Vec<Package>, PackageReply, Result<Vec<Accepted>>)>,
     effects: Effects,
     /// The open savepoint has work in it.

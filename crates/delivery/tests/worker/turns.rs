@@ -1,11 +1,11 @@
 //! Whose turn it is: destinations that are down, that want less, or that have much.
 
 use crate::fake_mx::{FakeMx, SILENCE};
-use crate::house::{House, config};
-use delivery::config::Config;
+use crate::house::{House, config, domain};
+use delivery::config::{Config, Family, Pattern, Protocol, Route, Security, Smarthost};
 use delivery::schedule::Retry;
 use std::time::Duration;
-use storage::{AttemptResult, QueueFilter};
+use storage::{AttemptResult, QueueFilter, RecipientState};
 
 const TEXT: &str = "Subject: hello\r\n\r\ntext\r\n";
 
@@ -147,5 +147,94 @@ async fn who_never_gets_a_turn_goes_back_in_time() {
     pass(&house, 24 * 3600 + 60).await;
     house.queue_is(&[]).await;
     assert_eq!((mx.messages().len(), house.notices().await.len()), (2, 1));
+    house.stop().await;
+}
+
+/// A next host that takes the mail of all domains below s.ex.
+fn shared_host(port: u16) -> Route {
+    let to = Smarthost {
+        host: domain("mx1.e.ex"),
+        port,
+        security: Security::None,
+        login: None,
+        protocol: Protocol::Smtp,
+        socket: None,
+    };
+    Route {
+        name: "store".to_owned(),
+        recipients: vec![Pattern::Below(domain("s.ex"))],
+        senders: Vec::new(),
+        to: Some(to),
+        family: Family::Any,
+        source_addresses: Vec::new(),
+        concurrency: None,
+        rate: None,
+    }
+}
+
+/// Recipients whose message somebody has claimed.
+async fn claimed(house: &House) -> usize {
+    let jobs = house.store.queue(None, 100).await.unwrap();
+    jobs.iter().flat_map(|job| &job.recipients).filter(|one| one.state == RecipientState::Trying).count()
+}
+
+#[tokio::test]
+async fn a_slow_next_host_of_many_domains_has_one_place_in_the_order() {
+    let slow = FakeMx::usual("127.0.0.2:0").await;
+    let fast = FakeMx::usual(&format!("127.0.0.3:{}", slow.address.port())).await;
+    slow.rule("MAIL", &[SILENCE; 40]);
+    let mut house = House::build().await;
+    let port = slow.address.port();
+    // What is in the queue before the worker knows of the route has its place with the rest all the same.
+    for n in 0..15 {
+        house.send("alice@o.ex", &[&format!("r@d{n}.s.ex")], TEXT).await;
+    }
+    house.work(Config {
+        concurrency: 4,
+        per_destination: 2,
+        routes: vec![shared_host(port)],
+        ..config(port)
+    });
+    slow.hears("MAIL").await;
+    for n in 15..30 {
+        house.send("alice@o.ex", &[&format!("r@d{n}.s.ex")], TEXT).await;
+    }
+    for n in 0..5 {
+        house.send("alice@o.ex", &[&format!("s{n}@f.ex")], TEXT).await;
+    }
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    while fast.messages().len() < 5 {
+        assert!(tokio::time::Instant::now() < end, "the others wait for the slow host");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Two are under way, what one look brings waits, and all else is left in the queue, whatever its domain.
+    let held = claimed(&house).await;
+    assert!(
+        (2..=2 + 4).contains(&held),
+        "{held} of 30 messages are held for a host that takes two at a time"
+    );
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn all_domains_of_a_next_host_are_tried_when_it_is_back() {
+    let mx = FakeMx::usual("127.0.0.2:0").await;
+    let (address, port) = (mx.address.to_string(), mx.address.port());
+    mx.close().await;
+    let mut house = House::build().await;
+    house.work(Config { routes: vec![shared_host(port)], ..config(port) });
+    let mut waiting = Vec::new();
+    for n in 0..4 {
+        house.send("alice@o.ex", &[&format!("r@d{n}.s.ex")], TEXT).await;
+        waiting.push(format!("r@d{n}.s.ex 1 451 4.4.1"));
+        let want: Vec<&str> = waiting.iter().map(String::as_str).collect();
+        house.queue_is(&want).await;
+    }
+    // None of them is due for some minutes; the one that comes now looks, and gets through.
+    let mx = FakeMx::usual(&address).await;
+    house.clock.advance(Duration::from_secs(256));
+    house.send("alice@o.ex", &["late@d9.s.ex"], TEXT).await;
+    house.queue_is(&[]).await;
+    assert_eq!(mx.messages().len(), 5);
     house.stop().await;
 }

@@ -16,9 +16,9 @@ pub(crate) const NOW: i64 = fake::BEGINNING as i64;
 pub(crate) const BACK_TO_FIRST: &str = "DROP INDEX mailbox_changed; ALTER TABLE mailbox DROP COLUMN vanished_entries; \
                 ALTER TABLE mailbox DROP COLUMN forgotten; DROP TABLE known_recipient; DROP TABLE sender; ALTER TABLE job DROP COLUMN client; \
                 DROP TABLE trace; DROP TABLE trace_name; DROP TABLE trace_size; DROP TABLE tls_seen; DROP TABLE tls_domain; DROP TABLE sts_policy; DROP TRIGGER job_recipient_came; DROP TRIGGER job_recipient_changed; DROP TRIGGER job_recipient_went; \
-                DROP TABLE destination; DROP TABLE attempt; DROP TABLE failing; DROP INDEX job_mail; \
-                DROP INDEX job_held; DROP INDEX job_recipient_due; DROP INDEX job_recipient_destination; \
-                ALTER TABLE job_recipient DROP COLUMN priority; ALTER TABLE job DROP COLUMN priority; \
+                DROP TABLE lane; DROP TABLE attempt; DROP TABLE failing; DROP INDEX job_mail; \
+                DROP INDEX job_held; DROP INDEX job_recipient_due; DROP INDEX job_recipient_lane; \
+                ALTER TABLE job_recipient DROP COLUMN lane; ALTER TABLE job_recipient DROP COLUMN priority; ALTER TABLE job DROP COLUMN priority; \
                 ALTER TABLE job DROP COLUMN by_seconds; ALTER TABLE job DROP COLUMN by_mode; \
                 ALTER TABLE job DROP COLUMN release_at; ALTER TABLE job DROP COLUMN held; \
                 CREATE INDEX job_recipient_due ON job_recipient (max(due, lease_until)) WHERE state = 0; \

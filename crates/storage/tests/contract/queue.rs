@@ -263,7 +263,7 @@ async fn a_full_queue_says_so() {
 async fn some_destinations_are_left_alone() {
     let bench = Bench::new().await;
     bench.store.accept(acceptance("one", &[], &["a@x.example", "b@y.example"])).await.unwrap();
-    let busy = [mail::Domain::parse("X.example").unwrap()];
+    let busy = ["x.example".to_owned()];
     let claims = bench.store.claim_due_except(NOW, 10, LEASE, &busy).await.unwrap();
     assert_eq!(claims.iter().map(|claim| claim.domain.as_str()).collect::<Vec<_>>(), ["y.example"]);
     assert_eq!(bench.store.next_due_except(&busy).await, Ok(Some(NOW + 600)));

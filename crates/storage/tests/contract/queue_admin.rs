@@ -2,7 +2,7 @@
 
 use crate::help::*;
 use crate::queue::outcome;
-use mail::{Domain, Priority, Reply, Status};
+use mail::{Priority, Reply, Status};
 use std::time::Duration;
 use storage::*;
 
@@ -308,5 +308,5 @@ async fn hurrying_leaves_what_was_to_go_later() {
     let to_far = QueueFilter { domain: Some("far.example".to_owned()), ..QueueFilter::default() };
     assert_eq!(bench.store.hurry(to_far, NOW + 1).await, Ok(0));
     assert_eq!(bench.store.hurry(only(JobId::from_number(1)), NOW + 1).await, Ok(1));
-    assert_eq!(bench.store.next_due_except(&[Domain::parse("y.example").unwrap()]).await, Ok(Some(NOW + 1)));
+    assert_eq!(bench.store.next_due_except(&["y.example".to_owned()]).await, Ok(Some(NOW + 1)));
 }
