@@ -69,6 +69,9 @@ impl Router {
                 Target::Remote { .. } => return None,
             }
         }
+        if self.store.has_unlimited(&names) {
+            return None;
+        }
         let allowances = match self.store.allowances(&names).await {
             Ok(allowances) => allowances,
             Err(error) => {

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::ids::{AccountId, ModSeq, Unix};
 use crate::mailbox::FIRST_MAILBOXES;
 use crate::mailboxes;
+use crate::quota::Limits;
 use crate::store::Store;
 use crate::writer::Tx;
 use sqlx::Row;
@@ -107,16 +108,33 @@ impl Store {
 
     /// Those of `names` that are accounts, by one statement.
     pub async fn existing_accounts(&self, names: &[String]) -> Result<HashSet<String>> {
+        if let Some(all) = self.known().all_of(names) {
+            return Ok(all);
+        }
+        let generation = self.known().generation();
         let list = serde_json::json!(names).to_string();
-        let sql = "SELECT name FROM account WHERE name IN (SELECT value FROM json_each(?1))";
-        let found: Vec<String> = sqlx::query_scalar(sql).bind(list).fetch_all(self.readers()).await?;
-        Ok(found.into_iter().collect())
+        let sql = "SELECT name, quota_octets, quota_messages FROM account \
+                   WHERE name IN (SELECT value FROM json_each(?1))";
+        let rows = sqlx::query(sql).bind(list).fetch_all(self.readers()).await?;
+        let read = |row: &SqliteRow| Ok((row.try_get::<String, _>(0)?, Limits::read(row, 1)?));
+        let found: Vec<(String, Limits)> = rows.iter().map(read).collect::<Result<_>>()?;
+        let names = found.iter().map(|(name, _)| name.clone()).collect();
+        self.known().keep(generation, found);
+        Ok(names)
     }
 
     /// The oldest account.
     pub async fn first_account(&self) -> Result<Option<String>> {
+        if let Some(first) = self.known().first() {
+            return Ok(Some(first));
+        }
+        let generation = self.known().generation();
         let sql = "SELECT name FROM account ORDER BY id LIMIT 1";
-        Ok(sqlx::query_scalar(sql).fetch_optional(self.readers()).await?)
+        let first: Option<String> = sqlx::query_scalar(sql).fetch_optional(self.readers()).await?;
+        if let Some(first) = &first {
+            self.known().keep_first(generation, first);
+        }
+        Ok(first)
     }
 
     /// Makes an account with INBOX, Drafts, Sent, Archive, Junk and Trash, all subscribed.
@@ -228,6 +246,7 @@ async fn create_account(tx: &mut Tx, name: &str) -> Result<AccountId> {
         return Err(Error::Exists(name.to_owned()));
     };
     let account = AccountId(id);
+    tx.effects.accounts = true;
     let first: Vec<_> = FIRST_MAILBOXES.iter().map(|(name, special)| (*name, *special)).collect();
     mailboxes::insert(tx, account, &first).await?;
     let sql = "INSERT INTO subscription (account, name) SELECT account, name FROM mailbox WHERE account = ?1";
@@ -246,6 +265,7 @@ async fn remove_account(tx: &mut Tx, name: &str) -> Result<bool> {
                UPDATE mailbox SET account = NULL WHERE account = ?1; DELETE FROM account WHERE id = ?1";
     sqlx::query(sql).bind(id).execute(&mut tx.connection).await?;
     tx.effects.loose = true;
+    tx.effects.accounts = true;
     // Sessions of the account look, and find that it is gone.
     tx.effects.ring(AccountId(id), modseq.unsigned_abs() + 1);
     Ok(true)
@@ -257,6 +277,7 @@ async fn rename_account(tx: &mut Tx, name: &str, to: &str) -> Result<u64> {
     if name != to && sqlx::query_scalar(sql).bind(to.to_owned()).fetch_one(&mut tx.connection).await? {
         return Err(Error::Exists(to.to_owned()));
     }
+    tx.effects.accounts = true;
     let sql = "UPDATE account SET name = ?2 WHERE name = ?1";
     let query = sqlx::query(sql).bind(name.to_owned()).bind(to.to_owned());
     Ok(query.execute(&mut tx.connection).await?.rows_affected())

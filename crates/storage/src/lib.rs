@@ -28,6 +28,7 @@ mod ids;
 mod import;
 mod inspect;
 mod keyword;
+mod known;
 mod lanes;
 mod login_key;
 mod mailbox;

@@ -38,6 +38,18 @@ pub struct Limits {
     pub messages: Limit,
 }
 
+impl Limits {
+    /// The columns `quota_octets, quota_messages` from `at` on.
+    pub(crate) fn read(row: &SqliteRow, at: usize) -> Result<Self> {
+        Ok(Self { octets: Limit::read(row.try_get(at)?), messages: Limit::read(row.try_get(at + 1)?) })
+    }
+
+    /// What holds for an account with these.
+    pub(crate) fn applied(self, configured: Quota) -> Quota {
+        Quota { octets: self.octets.or(configured.octets), messages: self.messages.or(configured.messages) }
+    }
+}
+
 /// What mailboxes hold together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -112,17 +124,12 @@ impl Quota {
 impl Allowance {
     /// From four columns: the limits for octets and messages, and what is used of each.
     pub(crate) fn read(row: &SqliteRow, at: usize, configured: Quota) -> Result<Self> {
-        let limits =
-            Limits { octets: Limit::read(row.try_get(at)?), messages: Limit::read(row.try_get(at + 1)?) };
+        let limits = Limits::read(row, at)?;
         let used = Usage {
             octets: row.try_get::<i64, _>(at + 2)?.unsigned_abs(),
             messages: row.try_get::<i64, _>(at + 3)?.unsigned_abs(),
         };
-        let quota = Quota {
-            octets: limits.octets.or(configured.octets),
-            messages: limits.messages.or(configured.messages),
-        };
-        Ok(Self { limits, quota, used })
+        Ok(Self { limits, quota: limits.applied(configured), used })
     }
 
     /// Whether so much more fits.
@@ -181,6 +188,11 @@ impl Store {
         self.configured_quota().set(quota);
     }
 
+    /// Whether one of these accounts is known to have no limits. `false`: that has to be looked up ([`Store::allowances`]).
+    pub fn has_unlimited(&self, names: &[String]) -> bool {
+        self.known().has_unlimited(names, self.configured_quota().get())
+    }
+
     /// The limits of accounts by name, and what they use; names that are no accounts are missing.
     pub async fn allowances(&self, names: &[String]) -> Result<HashMap<String, Allowance>> {
         let sql = "SELECT name, quota_octets, quota_messages, used_octets, used_messages FROM account \
@@ -206,7 +218,10 @@ impl Store {
                 let query = query.bind(limits.octets.column()).bind(limits.messages.column());
                 match query.execute(&mut tx.connection).await?.rows_affected() {
                     0 => Err(Error::NoSuchAccount(name)),
-                    _ => Ok(()),
+                    _ => {
+                        tx.effects.accounts = true;
+                        Ok(())
+                    }
                 }
             })
         })

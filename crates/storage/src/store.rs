@@ -8,6 +8,7 @@ use crate::desk::{Desk, Room};
 use crate::error::Result;
 use crate::hold::Hold;
 use crate::ids::{AccountId, ModSeq};
+use crate::known::Known;
 use crate::lanes::Lanes;
 use crate::message::Shape;
 use crate::package::{Accepted, Package};
@@ -52,6 +53,7 @@ struct Inner {
     indexes: Arc<Indexes>,
     quota: Arc<Configured>,
     lanes: Arc<Lanes>,
+    known: Arc<Known>,
     hold: Arc<Hold>,
     world: World,
     /// What ends when the store is closed, in order.
@@ -82,7 +84,7 @@ impl Store {
         let commits = Arc::new(AtomicU64::new(0));
         let quota = Arc::new(Configured::new(config.quota));
         quota.set_sending(config.sending);
-        let lanes = Arc::<Lanes>::default();
+        let (lanes, known) = (Arc::<Lanes>::default(), Arc::<Known>::default());
         let readers = sqlite::open_readers(&places, &config).await?;
         let blocking = Arc::new(Blocking::new(places.database.clone(), config.readers, world.meter.clone()));
         let wake = Arc::new(Wake::new());
@@ -95,6 +97,7 @@ impl Store {
             commits: Arc::clone(&commits),
             quota: Arc::clone(&quota),
             lanes: Arc::clone(&lanes),
+            known: Arc::clone(&known),
             bodies: places.bodies.clone(),
             hold: Arc::clone(&hold),
         });
@@ -131,6 +134,7 @@ impl Store {
             indexes,
             quota,
             lanes,
+            known,
             hold,
             world,
             tasks: Mutex::new(tasks),
@@ -209,6 +213,10 @@ impl Store {
 
     pub(crate) fn configured_quota(&self) -> &Configured {
         &self.inner.quota
+    }
+
+    pub(crate) fn known(&self) -> &Known {
+        &self.inner.known
     }
 
     pub(crate) fn lanes(&self) -> &Lanes {

@@ -8,6 +8,7 @@ use crate::desk::{self, Desk, Entry, Inbox, Job, Kind, PackageReply, SettlingRep
 use crate::error::{Error, Result, Trouble};
 use crate::hold::{self, Hold};
 use crate::ids::{AccountId, ModSeq, Unix};
+use crate::known::Known;
 use crate::lanes::{LaneOf, Lanes};
 use crate::measure;
 use crate::package::{self, Accepted, Package};
@@ -62,6 +63,8 @@ pub(crate) struct Effects {
     pub(crate) unlink: Vec<PathBuf>,
     /// Something may have lost its last user.
     pub(crate) loose: bool,
+    /// Accounts have come or gone, or have other limits.
+    pub(crate) accounts: bool,
 }
 
 impl Effects {
@@ -83,6 +86,7 @@ impl Effects {
         self.keep.extend(other.keep);
         self.unlink.extend(other.unlink);
         self.loose |= other.loose;
+        self.accounts |= other.accounts;
     }
 }
 
@@ -99,6 +103,7 @@ pub(crate) struct Shared {
     pub(crate) commits: Arc<AtomicU64>,
     pub(crate) quota: Arc<Configured>,
     pub(crate) lanes: Arc<Lanes>,
+    pub(crate) known: Arc<Known>,
     pub(crate) bodies: PathBuf,
     pub(crate) hold: Arc<Hold>,
 }
@@ -329,6 +334,9 @@ impl Writer {
             None => self.execute("COMMIT").await,
         };
         measure::commit(&self.world.meter, &done.since, begun);
+        if done.effects.accounts {
+            self.shared.known.forget();
+        }
         if let Err(error) = &committed {
             tracing::error!(%error, "a commit failed");
             // If SQLite has rolled back by itself this one fails, and that is well.

@@ -23,11 +23,7 @@ fn with_store<T>(dir: &Path, work: impl AsyncFnOnce(&Store) -> T) -> T {
     runtime.block_on(async {
         let mut config = storage::Config::new(dir);
         config.search.index = false;
-        let world = World {
-            clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
-            dns: Arc::new(fake::FakeResolver::default()),
-        };
+        let world = World { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), ..fake::world(1) };
         let store = Store::open(config, world).await.unwrap();
         let done = work(&store).await;
         store.close().await;
