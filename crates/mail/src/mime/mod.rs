@@ -27,7 +27,7 @@ pub const DEPTH_MAX: usize = 64;
 /// Most parts that are told apart; the rest of such a message is reachable only as a whole.
 pub const PARTS_MAX: usize = 1000;
 /// How many octets [`analyse`] reads at a time.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 8 * 1024;
 
 /// What is known of a message from its own octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
