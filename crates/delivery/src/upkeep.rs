@@ -5,7 +5,7 @@ use crate::attempt::Courier;
 use crate::sts::REFRESH_PERIOD;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::Store;
+use storage::{Claim, Store};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -69,6 +69,19 @@ pub(crate) async fn name_at_start(store: &Store) {
 async fn name_lanes(store: Store, mut courier: watch::Receiver<Arc<Courier>>) {
     while courier.changed().await.is_ok() {
         name_once(store.clone()).await;
+    }
+}
+
+/// Gives back claims that nobody began, all at once, so that they share their commits.
+pub(crate) async fn give_back(store: &Store, claims: Vec<Claim>) {
+    let release = |claim| {
+        let store = store.clone();
+        async move { store.release(claim).await }
+    };
+    for given_back in claims.into_iter().map(release).collect::<JoinSet<_>>().join_all().await {
+        if let Err(error) = given_back {
+            warn!(%error, "a claim could not be given back; it will be free when its lease ends");
+        }
     }
 }
 

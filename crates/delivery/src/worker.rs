@@ -218,13 +218,12 @@ impl Shift<'_> {
             match claims {
                 Ok(claims) if claims.is_empty() => return self.until_due(now, &busy).await,
                 Ok(claims) => {
-                    let before = self.running.len();
-                    claims.into_iter().for_each(|claim| self.take(claim, courier));
-                    // To see that nothing more is due takes no transaction. Where all that came has to wait, more is of no use:
-                    // a route is new, and what was queued is being named by it.
+                    let wanted = claims.into_iter().filter_map(|claim| self.take(claim, courier)).count();
+                    // To see that nothing more is due takes no transaction.
                     let busy = self.lanes.busy(|destination| courier.terms(destination), now);
                     let until = self.until_next(now, &busy).await;
-                    if !until.is_zero() || self.running.len() == before {
+                    // All for those who have enough: a route is new, and what was queued is being named by it.
+                    if !until.is_zero() || wanted == 0 {
                         self.passed_over = busy.into_iter().collect();
                         return until.max(LOOK_AGAIN).min(self.until_open(now));
                     }
@@ -317,13 +316,15 @@ impl Shift<'_> {
         }
     }
 
-    /// Starts a claim, or lets it wait for those before it.
-    fn take(&mut self, claim: Claim, courier: &Arc<Courier>) {
+    /// Starts a claim, or lets it wait for those before it. `None`: its destination had enough.
+    fn take(&mut self, claim: Claim, courier: &Arc<Courier>) -> Option<()> {
         let destination = courier.destination(&claim);
         let (terms, now) = (courier.terms(&destination), self.worker.world.clock.unix());
+        let is_wanted = !self.lanes.is_full(&destination, terms, now);
         if let Some((claim, since, turn)) = self.lanes.take(&destination, claim, terms, now) {
             self.start(claim, since, turn, destination, courier);
         }
+        is_wanted.then_some(())
     }
 
     fn start(
@@ -378,11 +379,7 @@ impl Shift<'_> {
 
     /// Gives back what waits, and lets what runs come to its end for as long as `grace`.
     async fn finish(mut self, grace: Duration, cut: &watch::Sender<Cut>) {
-        for claim in self.lanes.drain() {
-            if let Err(error) = self.worker.store.release(claim).await {
-                warn!(%error, "a claim could not be given back; it will be free when its lease ends");
-            }
-        }
+        upkeep::give_back(&self.worker.store, self.lanes.drain()).await;
         let all = async { while self.running.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, all).await.is_err() {
             warn!(attempts = self.running.len(), "running attempts are cut short");

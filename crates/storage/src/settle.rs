@@ -208,7 +208,7 @@ pub(crate) async fn write(tx: &mut Tx, all: &[&Settling]) -> Result<Vec<Result<J
         .collect())
 }
 
-/// Which of them still hold the leases of all their recipients.
+/// Which of them still hold the leases of all their recipients; of two for the same recipient, only the first does.
 async fn held(tx: &mut Tx, all: &[&Settling]) -> Result<Vec<bool>> {
     const HELD: &str = "SELECT t.key, count(*) FROM json_each(?1) t CROSS JOIN json_each(t.value ->> 1) i \
         CROSS JOIN job_recipient r ON r.id = i.value WHERE r.lease = t.value ->> 0 AND r.state = 0 GROUP BY t.key";
@@ -217,6 +217,9 @@ async fn held(tx: &mut Tx, all: &[&Settling]) -> Result<Vec<bool>> {
     let counts: Vec<(i64, i64)> = query.fetch_all(&mut tx.connection).await?;
     let counts: HashMap<i64, i64> = counts.into_iter().collect();
     let count = |at: usize| i64::try_from(at).ok().and_then(|at| counts.get(&at)).copied().unwrap_or(0);
-    let is_held = |(at, one): (usize, &&Settling)| count(at).unsigned_abs() == one.ids.len() as u64;
-    Ok(all.iter().enumerate().map(is_held).collect())
+    let mut seen = HashSet::new();
+    let mut is_held = |(at, one): (usize, &&Settling)| {
+        count(at).unsigned_abs() == one.ids.len() as u64 && one.ids.iter().all(|id| seen.insert(*id))
+    };
+    Ok(all.iter().enumerate().map(&mut is_held).collect())
 }

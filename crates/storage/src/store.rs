@@ -87,8 +87,7 @@ impl Store {
         let (lanes, known) = (Arc::<Lanes>::default(), Arc::<Known>::default());
         let readers = sqlite::open_readers(&places, &config).await?;
         let blocking = Arc::new(Blocking::new(places.database.clone(), config.readers, world.meter.clone()));
-        let wake = Arc::new(Wake::new());
-        let hold = Arc::new(Hold::default());
+        let (wake, hold) = (Arc::new(Wake::new()), Arc::<Hold>::default());
         let shared = Arc::new(Shared {
             wake: Arc::clone(&wake),
             written: watch::Sender::new(0),

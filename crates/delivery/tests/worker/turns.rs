@@ -2,7 +2,7 @@
 
 use crate::fake_mx::{FakeMx, SILENCE};
 use crate::house::{House, config, domain};
-use delivery::config::{Config, Family, Pattern, Protocol, Route, Security, Smarthost};
+use delivery::config::{Config, Family, Pattern, Protocol, Route, Security, Smarthost, Tells};
 use delivery::schedule::Retry;
 use std::time::Duration;
 use storage::{AttemptResult, QueueFilter, RecipientState};
@@ -159,6 +159,7 @@ fn shared_host(port: u16) -> Route {
         login: None,
         protocol: Protocol::Smtp,
         socket: None,
+        tells: Tells::Nobody,
     };
     Route {
         name: "store".to_owned(),

@@ -111,3 +111,76 @@ async fn no_attempt_is_counted_where_none_was_made() {
     assert_eq!((recipient.attempts, recipient.due), (1, NOW + 50));
     assert_eq!(recipient.last.unwrap().reply.to_string(), "451 later");
 }
+
+/// The names that a route gives: what goes below slow.example has one, whoever sends it; mail of one sender another.
+fn by_route() -> LaneOf {
+    std::sync::Arc::new(|from, domain| match domain.as_str() {
+        _ if from.address().is_some_and(|from| from.local() == "news") => "news".to_owned(),
+        name if name.ends_with("slow.example") => "host".to_owned(),
+        name => name.to_owned(),
+    })
+}
+
+#[tokio::test]
+async fn what_goes_one_way_has_one_place() {
+    let bench = Bench::new().await;
+    // Three of these are named when they come, and two when the names change.
+    for n in 0..2 {
+        put(&bench, &format!("a@d{n}.slow.example"), 0, -50).await;
+    }
+    bench.store.set_lanes(by_route());
+    for n in 2..5 {
+        put(&bench, &format!("a@d{n}.slow.example"), 0, -40).await;
+    }
+    put(&bench, "b@x.example", 0, -10).await;
+    let host = ["host".to_owned()];
+    assert_eq!(bench.store.next_due_except(&host).await, Ok(Some(NOW - 50)), "of the first two");
+    assert_eq!(bench.store.name_lanes().await, Ok(2));
+    assert_eq!(bench.store.name_lanes().await, Ok(0));
+    assert_eq!(bench.store.next_due_except(&host).await, Ok(Some(NOW - 10)));
+    let claims = bench.store.claim_fairly(NOW, 9, 2, LEASE, &[]).await.unwrap();
+    assert_eq!(told(&claims), ["1 d0.slow.example", "6 x.example", "2 d1.slow.example"]);
+    assert_eq!(bench.store.claim_fairly(NOW, 9, 2, LEASE, &host).await, Ok(vec![]));
+    // A recipient and a sender that are changed go another way.
+    let edit = |old: &str, new: &str| Edit::Recipient {
+        old: mail::Address::parse(old).unwrap(),
+        new: mail::Address::parse(new).unwrap(),
+    };
+    bench.store.edit_job(JobId::from_number(3), edit("a@d2.slow.example", "a@y.example"), NOW).await.unwrap();
+    let news = Edit::Sender(mail::Address::parse("news@o.example").unwrap());
+    bench.store.edit_job(JobId::from_number(4), news, NOW).await.unwrap();
+    let except = ["host".to_owned(), "news".to_owned()];
+    let claims = bench.store.claim_fairly(NOW, 9, 9, LEASE, &except).await.unwrap();
+    assert_eq!(told(&claims), ["3 y.example"]);
+    let claims = bench.store.claim_fairly(NOW, 9, 9, LEASE, &host).await.unwrap();
+    assert_eq!(told(&claims), ["4 d3.slow.example"]);
+}
+
+#[tokio::test]
+async fn many_settle_at_once_and_each_hears_its_own() {
+    let bench = Bench::new().await;
+    for n in 0..6 {
+        put(&bench, &format!("a@d{n}.example"), 0, -10).await;
+    }
+    let claims = bench.store.claim_fairly(NOW, 9, 9, LEASE, &[]).await.unwrap();
+    bench.store.release(claims[3].clone()).await.unwrap();
+    let settle = |n: usize| {
+        let (store, claim) = (bench.store.clone(), claims[n].clone());
+        let next = if n == 4 { Next::Again { due: NOW + 60 } } else { Next::Delivered };
+        async move {
+            let outcomes = vec![outcome(&claim.recipients[0], next)];
+            store.settle(claim, outcomes, vec![]).await
+        }
+    };
+    // One after the other they are handed in while the writer is at the first.
+    let all = tokio::join!(settle(0), settle(1), settle(2), settle(3), settle(4), settle(5), settle(5));
+    for finished in [&all.0, &all.1, &all.2, &all.5] {
+        assert_eq!(finished.as_ref().map(|settled| settled.job), Ok(JobEnd::Finished));
+    }
+    assert_eq!(all.3, Err(Error::LeaseLost), "it was given back");
+    assert_eq!(all.4.map(|settled| settled.job), Ok(JobEnd::GoesOn));
+    assert_eq!(all.6, Err(Error::LeaseLost), "nobody settles twice");
+    let left: Vec<i64> = bench.store.queue(None, 9).await.unwrap().iter().map(|job| job.id.get()).collect();
+    assert_eq!(left, [4, 5]);
+    assert_eq!(bench.store.queue_length().await, Ok(2));
+}
