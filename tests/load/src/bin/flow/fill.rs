@@ -44,13 +44,14 @@ pub(crate) fn queue(dir: &Path, count: usize, from: &str, due: i64, domain: impl
             params: MailParams::default(),
             recipients: vec![Recipient::plain(to)],
         };
-        let job = NewJob { envelope, added: Vec::new(), arrived: now(), due };
+        let job = NewJob { envelope, added: Vec::new(), arrived: now(), due, client: None };
         Acceptance {
             mail_id: format!("{number:012}"),
             received: Blob::from_bytes(received),
             shape: Shape::default(),
             filings: Vec::new(),
             jobs: vec![job],
+            charge: None,
         }
     };
     with_store(dir, async |store| {
