@@ -81,10 +81,9 @@ impl Store {
         let newest: i64 = sqlx::query_scalar("SELECT last FROM sequence WHERE name = 'content'")
             .fetch_one(&mut connection)
             .await?;
-        let commits = Arc::new(AtomicU64::new(0));
+        let (commits, lanes, known): (Arc<AtomicU64>, Arc<Lanes>, Arc<Known>) = Default::default();
         let quota = Arc::new(Configured::new(config.quota));
         quota.set_sending(config.sending);
-        let (lanes, known) = (Arc::<Lanes>::default(), Arc::<Known>::default());
         let readers = sqlite::open_readers(&places, &config).await?;
         let blocking = Arc::new(Blocking::new(places.database.clone(), config.readers, world.meter.clone()));
         let (wake, hold) = (Arc::new(Wake::new()), Arc::<Hold>::default());
