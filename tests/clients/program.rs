@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a program may run. None needs more than a few seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a program may run. Most need a few seconds, lintian a quarter of a minute of an idle machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What a program said, and how it ended.

@@ -77,7 +77,9 @@ pub(crate) fn pages() -> Vec<Page> {
     pages.push(Page { name: "maddy.conf.5".to_owned(), text: of_options(&options()) });
     pages.push(Page { name: "sendmail.1".to_owned(), text: SENDMAIL.to_owned() });
     for other in ["maddy-sendmail.1", "mailq.1", "newaliases.1", "sendmail.8"] {
-        pages.push(Page { name: other.to_owned(), text: SENDMAIL.to_owned() });
+        let section = other.rsplit('.').next().unwrap_or("1");
+        let text = SENDMAIL.replacen(".TH SENDMAIL 1", &format!(".TH SENDMAIL {section}"), 1);
+        pages.push(Page { name: other.to_owned(), text });
     }
     pages.iter_mut().for_each(|page| page.text = tidy(&page.text));
     pages
