@@ -72,6 +72,12 @@ impl Chat {
         Self::over(stream)
     }
 
+    /// The same to another address of this machine.
+    pub fn connect_at(ip: &str, port: u16) -> Self {
+        let stream = TcpStream::connect((ip, port));
+        Self::over(stream.unwrap_or_else(|error| panic!("cannot connect to {ip}:{port}: {error}")))
+    }
+
     /// The same from another address of this machine: 127.0.0.`n`.
     pub fn connect_from(n: u8, port: u16) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

@@ -37,6 +37,8 @@ pub struct Setup {
     files_limit: Option<u64>,
     environment: Vec<(&'static str, OsString)>,
     errors_expected: bool,
+    /// Whose the daemon is; root must be said.
+    user: Option<String>,
 }
 
 impl Setup {
@@ -63,6 +65,7 @@ impl Setup {
             files_limit: None,
             environment: Vec::new(),
             errors_expected: false,
+            user: nix::unistd::geteuid().is_root().then(|| "root".to_owned()),
         };
         let clock = world::SystemClock;
         let name = std::slice::from_ref(&setup.hostname);
@@ -171,6 +174,11 @@ impl Setup {
         self.environment.push((name, value.into()));
     }
 
+    /// Whom the daemon becomes, if root starts it; `None` leaves it out of the configuration.
+    pub fn user(&mut self, name: Option<&str>) {
+        self.user = name.map(str::to_owned);
+    }
+
     pub(crate) fn variables(&self) -> &[(&'static str, OsString)] {
         &self.environment
     }
@@ -223,6 +231,9 @@ impl Setup {
         let files = self.certificate();
         let mut text = format!("hostname {:?}\ndomains {}\n", self.hostname, self.domains);
         let _ = writeln!(text, "state-dir {:?}", self.state_dir());
+        if let Some(user) = &self.user {
+            let _ = writeln!(text, "user {user:?}");
+        }
         let usual = format!("certificate {:?} key={:?}", files.chain, files.key);
         let _ = writeln!(text, "tls {{\n{}\n}}", self.tls.as_ref().unwrap_or(&usual));
         for (node, lines) in [

@@ -33,6 +33,7 @@ mod judged_on_arrival;
 mod kill9_after_their_250;
 mod kill9_mid_delivery;
 mod large_mail;
+mod least_privilege;
 mod limits_hold;
 mod log_lines;
 mod logins;

@@ -163,8 +163,9 @@ fn three_lines_make_a_relay_for_the_notices_of_one_machine() {
         .replace("smtp.example.org:465", &format!("localhost:{}", maddy.ports().submission))
         .replace("/etc/maddy/password", &path("password"))
         .replace("/run/maddy", &path("run"));
+    let user = if nix_is_root() { "user \"root\"" } else { "" };
     let text = format!(
-        "{text}\nstate-dir {:?}\nsmtp {{ listen \"127.0.0.1:{port}\" }}\ndelivery {{ ca-file {:?}; retry first=\"1s\" max=\"1s\" }}\n\
+        "{text}\n{user}\nstate-dir {:?}\nsmtp {{ listen \"127.0.0.1:{port}\" }}\ndelivery {{ ca-file {:?}; retry first=\"1s\" max=\"1s\" }}\n\
          dns {{ server \"{}\" }}\n",
         path("state"),
         maddy.setup.ca().display().to_string(),

@@ -32,7 +32,7 @@ pub enum Default {
 /// Lists the options that `decode` asks for, in the order of its calls.
 pub fn describe<R>(decode: impl FnOnce(&mut Section<'_>) -> R) -> Vec<OptionDoc> {
     let options = Some(RefCell::new(Vec::new()));
-    let sink = Sink { sources: &[], problems: RefCell::new(Vec::new()), options };
+    let sink = Sink { sources: &[], problems: RefCell::new(Vec::new()), paths: RefCell::default(), options };
     let mut section = Section::new(&sink, None, Vec::new(), Span::default());
     decode(&mut section);
     drop(section);

@@ -35,7 +35,11 @@ impl<'a> Section<'a> {
     pub fn path<'s>(&'s mut self, key: impl Into<Key>, doc: &str) -> Opt<'s, 'a, PathBuf> {
         let read = |value: &Value, context: &Context<'_>| match text_of(value)? {
             "" => Err(Fault::new("must not be empty", "")),
-            text => Ok(context.folder.join(text)),
+            text => {
+                let path = context.folder.join(text);
+                context.paths.borrow_mut().push(path.clone());
+                Ok(path)
+            }
         };
         self.opt(key, "path", doc, read, |path| format!("{:?}", path.display().to_string()))
     }

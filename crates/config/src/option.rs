@@ -4,7 +4,9 @@ use crate::describe::{self, OptionDoc};
 use crate::node::{Node, Scalar, Value};
 use crate::problem::{Span, Spanned};
 use crate::section::Section;
+use std::cell::RefCell;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 /// The next positional argument of the section's node, with the name that documentation and messages give it.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +58,8 @@ pub(crate) type Printer<'o, T> = Box<dyn Fn(&T) -> String + 'o>;
 pub(crate) struct Context<'c> {
     /// The directory of the file in which the value stands.
     pub(crate) folder: &'c std::path::Path,
+    /// Where the paths that are named are noted.
+    pub(crate) paths: &'c RefCell<Vec<PathBuf>>,
 }
 
 /// An option that was asked for. Ends with [`Opt::or`], [`Opt::required`], [`Opt::optional`] or [`Opt::many`].
@@ -238,7 +242,8 @@ impl<'s, 'a, T: 's> Opt<'s, 'a, T> {
     fn accept(&self, value: &Value) -> Option<T> {
         let folder =
             self.section.sink.sources.get(value.span.file as usize).map(|source| source.folder.as_path());
-        let context = Context { folder: folder.unwrap_or(std::path::Path::new("")) };
+        let folder = folder.unwrap_or(std::path::Path::new(""));
+        let context = Context { folder, paths: &self.section.sink.paths };
         if value.scalar == Scalar::Broken {
             return None;
         }

@@ -61,8 +61,12 @@ impl Tree {
         if self.problems.iter().any(|(_, problem)| problem.is_syntax()) {
             return Err(in_order(self.problems.clone()));
         }
-        let sink =
-            Sink { sources: &self.sources, problems: RefCell::new(self.problems.clone()), options: None };
+        let sink = Sink {
+            sources: &self.sources,
+            problems: RefCell::new(self.problems.clone()),
+            paths: RefCell::default(),
+            options: None,
+        };
         let mut section = Section::new(&sink, Some(&self.root), Vec::new(), Span::default());
         let result = decode(&mut section);
         section.finish();

@@ -4,12 +4,15 @@ use crate::describe::{Default, OptionDoc};
 use crate::node::Node;
 use crate::problem::{Problem, Source, Span, Spanned};
 use std::cell::RefCell;
+use std::path::PathBuf;
 
 /// What all sections of one decoding share: the sources, and what was found so far.
 #[derive(Debug)]
 pub(crate) struct Sink<'a> {
     pub(crate) sources: &'a [Source],
     pub(crate) problems: RefCell<Vec<(Span, Problem)>>,
+    /// The paths that options name.
+    pub(crate) paths: RefCell<Vec<PathBuf>>,
     /// The options that were asked for, kept when the settings are described rather than decoded.
     pub(crate) options: Option<RefCell<Vec<OptionDoc>>>,
 }
@@ -78,6 +81,18 @@ impl<'a> Section<'a> {
         let children = self.node.map_or(&[][..], |node| &node.children);
         let found = children.iter().find(|child| child.name.to_lowercase() == name.to_lowercase());
         found.map_or(self.span, |child| child.name_span)
+    }
+
+    /// The directories of the files that were read, and all paths that options have named up to now, in any section.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let folders = self.sink.sources.iter().map(|source| source.folder.clone());
+        let mut paths: Vec<PathBuf> = folders
+            .map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder })
+            .chain(self.sink.paths.borrow().iter().cloned())
+            .collect();
+        paths.sort();
+        paths.dedup();
+        paths
     }
 
     /// Reports a mistake that only the owner of the section can see. An empty `help` is left out.

@@ -51,6 +51,11 @@ pub(crate) struct Config {
     /// How our own zones are changed.
     pub(crate) dns_update: Option<DnsUpdateOptions>,
     pub(crate) runtime_dir: PathBuf,
+    /// Who the process becomes, if root starts it.
+    pub(crate) user: Option<String>,
+    pub(crate) sandbox: guard::Sandbox,
+    /// The directories of its files, and all paths that it names.
+    pub(crate) paths: Vec<PathBuf>,
     pub(crate) stop_timeout: Duration,
     pub(crate) smtp: smtp_in::Config,
     pub(crate) checks: policy::Config,
@@ -110,6 +115,8 @@ pub(crate) struct Source {
 pub(crate) struct Place {
     pub(crate) socket: PathBuf,
     pub(crate) storage: storage::Config,
+    /// Whose the state is to be, where a configuration tells.
+    pub(crate) user: Option<String>,
     /// The domains whose mail ends here, where a configuration tells.
     pub(crate) domains: Option<Vec<Domain>>,
 }
@@ -135,9 +142,12 @@ impl Source {
                     "there is no directory {dir}; --state-dir names one that a server made"
                 )))
             }
-            Some(dir) => {
-                Ok(Place { socket: dir.join(SOCKET), storage: storage::Config::new(dir), domains: None })
-            }
+            Some(dir) => Ok(Place {
+                socket: dir.join(SOCKET),
+                storage: storage::Config::new(dir),
+                user: None,
+                domains: None,
+            }),
             None => Ok(self.read_settings()?.place()),
         }
     }
@@ -157,7 +167,12 @@ impl Config {
     }
 
     pub(crate) fn place(&self) -> Place {
-        Place { socket: self.socket(), storage: self.storage.clone(), domains: Some(self.domains.clone()) }
+        Place {
+            socket: self.socket(),
+            storage: self.storage.clone(),
+            user: self.user.clone(),
+            domains: Some(self.domains.clone()),
+        }
     }
 
     /// The path of the control socket.
@@ -196,6 +211,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         decode_aliases(aliases, &domains)
     });
     let (state_dir, runtime_dir) = directories(section);
+    let (user, sandbox) = nodes::least_privilege(section);
     let stop_timeout = section
         .duration("stop-timeout", "How long sessions and deliveries may go on when the server stops.")
         .within(Duration::ZERO..=Duration::from_secs(600))
@@ -234,6 +250,9 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         dkim,
         reports,
         runtime_dir: runtime_dir.unwrap_or(state_dir),
+        user,
+        sandbox,
+        paths: section.paths(),
         stop_timeout,
         smtp,
         submission,

@@ -3,6 +3,7 @@
 use crate::admin::{self, Context, DkimCall, Effect};
 use crate::cli::{answer_list, answer_renew, answer_rollover};
 use crate::config::{Config, Source};
+use crate::confine;
 use crate::logging::Logging;
 use crate::login::GuessLift;
 use crate::metrics::View;
@@ -23,6 +24,8 @@ use web::{Answer, Failure, Kind, Operations};
 pub(crate) struct Reloading {
     pub(crate) source: Source,
     pub(crate) logging: Logging,
+    /// How this process is held.
+    pub(crate) report: guard::Report,
 }
 
 /// Why the old configuration stays.
@@ -40,7 +43,7 @@ impl Kept {
                 for problem in &problems.0 {
                     error!("{problem}");
                 }
-                error!(problems = problems.0.len(), "the old configuration stays");
+                error!(problems = problems.0.len(), "the old configuration stays{}", confine::hint(problems));
             }
             Self::Because(why) => error!("{why}; the old configuration stays"),
         }
@@ -51,7 +54,8 @@ impl From<Kept> for Failure {
     fn from(kept: Kept) -> Self {
         let message = match kept {
             Kept::Problems(problems) => {
-                format!("the configuration has problems, so the old one stays\n{problems}")
+                let hint = confine::hint(&problems);
+                format!("the configuration has problems, so the old one stays{hint}\n{problems}")
             }
             Kept::Because(why) => format!("{why}; the old configuration stays"),
         };
@@ -163,6 +167,7 @@ impl Control {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hostname: config.hostname.to_string(),
             connections: self.running.live(),
+            sandbox: json!(self.reloading.as_ref().map(|reloading| &reloading.report)),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::control::{self, Control, Reloading};
 use crate::dns::Exchangeable;
 use crate::doors::Doors;
 use crate::keys;
-use crate::listeners::{BindError, Ground, Listeners};
+use crate::listeners::{BindError, Ground, Listeners, Ready};
 use crate::local;
 use crate::metrics::{Counts, View};
 use crate::reload::{self, Running};
@@ -87,6 +87,8 @@ pub(crate) struct Means {
     pub(crate) counts: Arc<Counts>,
     /// Sockets that the service manager has opened.
     pub(crate) inherited: Inherited,
+    /// Sockets that root has bound already.
+    pub(crate) sockets: Ready,
 }
 
 /// A daemon that runs.
@@ -134,6 +136,7 @@ impl Daemon {
             keeper,
             inherited: inherited.clone(),
             harms: sts::Harms::default(),
+            ready: means.sockets.clone(),
         };
         let router = load_router(&config, &store, &world).await.map_err(other)?;
         let intake = Intake::new(Arc::new(router), store.clone(), world.clone());

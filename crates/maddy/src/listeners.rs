@@ -3,14 +3,14 @@
 use crate::config::Config;
 use crate::sts::Harms;
 use net::{
-    ClientCertificates, Conn, Family, Gate, Inherited, KeeperHandle, Listen, ListenOptions, ListenTls,
-    Listener, ProxyOptions, ProxyTrust, ServerTls, Stop, Tls,
+    BoundSocket, ClientCertificates, Conn, Family, Gate, Inherited, KeeperHandle, Listen, ListenOptions,
+    ListenTls, Listener, ProxyOptions, ProxyTrust, ServerTls, Stop, Tls,
 };
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 use world::World;
@@ -75,6 +75,10 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
+    fn family(self) -> Family {
+        if self.both { Family::Both } else { Family::Own }
+    }
+
     fn proxy_in(&self, proxies: &HashMap<(DoorName, SocketAddr), ProxyOptions>) -> ProxyOptions {
         proxies.get(&(self.door, self.address)).cloned().unwrap_or_default()
     }
@@ -143,6 +147,43 @@ pub(crate) struct Ground {
     pub(crate) inherited: Arc<Inherited>,
     /// What is wrong with the MTA-STS policies of our domains.
     pub(crate) harms: Harms,
+    pub(crate) ready: Ready,
+}
+
+/// Sockets that were bound before the process gave up the right to bind them.
+#[derive(Clone, Default)]
+pub(crate) struct Ready(Arc<Mutex<HashMap<Listening, (SocketAddr, BoundSocket)>>>);
+
+impl Ready {
+    /// Binds all that a configuration asks for and that the service manager has not opened.
+    pub(crate) fn bind(config: &Config, inherited: &Inherited) -> Result<Self, BindError> {
+        let mut sockets = HashMap::new();
+        let is_there = |listening: &Listening| {
+            let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, listening.address.port()));
+            let any = listening.address.is_ipv6() && listening.address.ip().is_unspecified();
+            inherited.holds(listening.address) || any && inherited.holds(v4)
+        };
+        for listening in wanted(config).into_iter().filter(|listening| !is_there(listening)) {
+            let bound = bind_socket(listening).map_err(|error| BindError { listening, error })?;
+            sockets.insert(listening, bound);
+        }
+        Ok(Self(Arc::new(Mutex::new(sockets))))
+    }
+
+    fn take(&self, listening: Listening) -> Option<(SocketAddr, BoundSocket)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&listening)
+    }
+}
+
+/// The socket, and the address that it has in the end.
+fn bind_socket(listening: Listening) -> io::Result<(SocketAddr, BoundSocket)> {
+    let bind = |address| Ok((address, BoundSocket::bind(address, listening.family())?));
+    match bind(listening.address) {
+        Err(error) if listening.both && has_no_ipv6(listening.address, &error) => {
+            bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, listening.address.port())))
+        }
+        other => other,
+    }
 }
 
 /// The sockets that listen.
@@ -232,6 +273,10 @@ impl Closing {
 }
 
 fn bind(listening: Listening, proxy: &ProxyTrust, ground: &Ground) -> io::Result<Listener> {
+    if let Some((address, socket)) = ground.ready.take(listening) {
+        let options = options(listening, address, proxy, ground);
+        return Listener::on(socket, options, ground.gate.clone(), &ground.world, ground.stop.clone());
+    }
     match bind_at(listening, listening.address, proxy, ground) {
         Err(error) if listening.both && has_no_ipv6(listening.address, &error) => {
             let instead = SocketAddr::from((Ipv4Addr::UNSPECIFIED, listening.address.port()));
@@ -250,12 +295,7 @@ fn has_no_ipv6(address: SocketAddr, error: &io::Error) -> bool {
             || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32))
 }
 
-fn bind_at(
-    listening: Listening,
-    address: SocketAddr,
-    proxy: &ProxyTrust,
-    ground: &Ground,
-) -> io::Result<Listener> {
+fn options(listening: Listening, address: SocketAddr, proxy: &ProxyTrust, ground: &Ground) -> ListenOptions {
     let tls = match listening.sharing {
         web::Sharing::Alone => ground.tls.asking(listening.certificates),
         web::Sharing::WithMail => ground.tls.asking(listening.certificates).offering(&SHARED),
@@ -264,14 +304,23 @@ fn bind_at(
         TlsStart::OnRequest => Tls::StartTls(tls),
         TlsStart::AtOnce => Tls::Implicit(tls),
     };
-    let options = ListenOptions {
+    ListenOptions {
         name: listening.door.name(),
         address,
-        family: if listening.both { Family::Both } else { Family::Own },
+        family: listening.family(),
         tls,
         proxy: proxy.clone(),
         busy: listening.door.busy(),
-    };
+    }
+}
+
+fn bind_at(
+    listening: Listening,
+    address: SocketAddr,
+    proxy: &ProxyTrust,
+    ground: &Ground,
+) -> io::Result<Listener> {
+    let options = options(listening, address, proxy, ground);
     let (gate, world, stop) = (ground.gate.clone(), &ground.world, ground.stop.clone());
     let (doors, handed) = (&DoorName::NAMES, &ground.inherited);
     match Listener::inherit(handed, doors, options.clone(), gate.clone(), world, stop.clone())? {

@@ -5,6 +5,7 @@ mod beside;
 mod certificates;
 mod cli;
 mod config;
+mod confine;
 mod control;
 mod daemon;
 mod demo;

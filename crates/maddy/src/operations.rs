@@ -35,6 +35,8 @@ pub(crate) struct Status {
     pub(crate) hostname: String,
     /// Connections that live.
     pub(crate) connections: usize,
+    /// How the kernel holds the process: its user, `landlock` and `seccomp`, each `on` or not, with a `detail`.
+    pub(crate) sandbox: Value,
 }
 
 impl DaemonOperation {

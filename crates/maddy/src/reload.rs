@@ -3,6 +3,7 @@
 use crate::admin::{DkimAnswer, DkimCall, dkim_carry_out};
 use crate::certificates;
 use crate::config::Config;
+use crate::confine;
 use crate::daemon::{load_router, report_reader, signer};
 use crate::dns::Exchangeable;
 use crate::doors::Doors;
@@ -14,6 +15,7 @@ use crate::sts::Harms;
 use delivery::Intake;
 use delivery::owed::ReportSender;
 use delivery::tls_report::{Reporter, TlsReportSender};
+use guard::Programs;
 use net::{ClientTls, Connector, Fetcher, KeeperHandle, Roots, ServerTls};
 use policy::dkim::{KeyChange, KeyError};
 use std::fmt;
@@ -277,6 +279,12 @@ fn refuse_what_needs_a_restart(old: &Config, new: &Config) -> Result<(), Refused
         ("runtime-dir", old.runtime_dir != new.runtime_dir),
         ("sendmail socket", old.sendmail_socket() != new.sendmail_socket()),
         ("sendmail enabled", old.sendmail.offered != new.sendmail.offered),
+        ("user", old.user != new.user),
+        ("sandbox", old.sandbox != new.sandbox),
+        (
+            "the first program to run",
+            confine::programs(old) != confine::programs(new) && confine::programs(new) == Programs::Some,
+        ),
         ("storage", old.storage != storage),
     ];
     match changed.iter().find(|(_, differs)| *differs) {

@@ -2,6 +2,7 @@
 
 use crate::cli::Trouble;
 use crate::config::{Config, Source};
+use crate::confine::{self, Held};
 use crate::control::Reloading;
 use crate::daemon::{Daemon, Means};
 use crate::dns::Exchangeable;
@@ -9,7 +10,6 @@ use crate::logging::Logging;
 use net::{Inherited, Stage, notify_manager};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::geteuid;
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -29,8 +29,10 @@ pub(crate) fn run(source: &Source) -> Result<(), Trouble> {
     let config = source.read()?;
     umask(UMASK);
     take_all_handles();
+    // From here on nothing can be done that a mail server need not do; there is one thread yet, and all others follow it.
+    let held = confine::confine(&config, &inherited)?;
     let (logging, _tail) = Logging::start(config.log).map_err(Trouble::new)?;
-    on_threads(serve(source.clone(), config, logging, inherited))
+    on_threads(serve(source.clone(), config, logging, (inherited, held)))
 }
 
 /// Lets this process open as many files and connections as the system allows it; the usual limit is 1024.
@@ -54,7 +56,7 @@ async fn serve(
     source: Source,
     config: Config,
     logging: Logging,
-    inherited: Inherited,
+    (inherited, held): (Inherited, Held),
 ) -> Result<(), Trouble> {
     let mut signals = Signals::new()?;
     let resolver = SystemResolver::new(&config.dns).map_err(Trouble::new)?;
@@ -62,15 +64,13 @@ async fn serve(
     let world = World { dns: dns.clone(), ..world::system::without_dns() };
     let hostname = config.hostname.to_string();
     let counts = logging.counts().clone();
-    let means = Means { dns: Some(dns), reloading: Some(Reloading { source, logging }), counts, inherited };
+    held.log();
+    let Held { sockets, report } = held;
+    let reloading = Some(Reloading { source, logging, report });
+    let means = Means { dns: Some(dns), reloading, counts, inherited, sockets };
     let daemon =
         Daemon::start(config, world, means).await.map_err(|error| Trouble::new(error.to_string()))?;
     info!(version = env!("CARGO_PKG_VERSION"), hostname, "ready");
-    if geteuid().is_root() {
-        warn!(
-            "this server runs as root, which it never needs: `maddy install` makes a service with a user of its own"
-        );
-    }
     tell_manager(Stage::Ready);
     loop {
         match signals.next().await {

@@ -49,7 +49,7 @@ pub use drive::{Closed, Driven};
 pub use fetch::{FetchError, FetchLimits, Fetcher, Request, Response};
 pub use inherited::{INHERITED_MAX, Inherited};
 pub use limit::{Gate, Limits, Loopback, Permit, Refusal};
-pub use listen::{Family, ListenOptions, Listener, Tls};
+pub use listen::{BoundSocket, Family, ListenOptions, Listener, Tls};
 pub use listen_config::{Listen, ListenTls, decode_client_certificates, decode_listen, decode_listen_with};
 pub use local::{LocalListener, connect_local};
 pub use notify::{Stage, notify_manager};

@@ -59,6 +59,17 @@ pub struct ListenOptions {
     pub busy: &'static [u8],
 }
 
+/// A socket that is bound and listens, and that nobody accepts from yet: what root must do before it is nobody.
+#[derive(Debug)]
+pub struct BoundSocket(std::net::TcpListener);
+
+impl BoundSocket {
+    /// Binds and listens (SO_REUSEADDR, so that a restart need not wait for old connections).
+    pub fn bind(address: SocketAddr, family: Family) -> io::Result<Self> {
+        bind_socket(address, family).map(Self)
+    }
+}
+
 /// A listening socket.
 pub struct Listener {
     socket: TcpListener,
@@ -87,7 +98,7 @@ struct Comer {
 impl Listener {
     /// Binds and listens (SO_REUSEADDR, so that a restart need not wait for old connections). Needs tokio's reactor.
     pub fn bind(options: ListenOptions, gate: Arc<Gate>, world: &World, stop: Stop) -> io::Result<Self> {
-        let socket = bind_socket(options.address, options.family)?;
+        let socket = BoundSocket::bind(options.address, options.family)?;
         Self::on(socket, options, gate, world, stop)
     }
 
@@ -107,16 +118,18 @@ impl Listener {
             let (door, address) = (options.name, options.address);
             warn!(door, %address, "this socket of the service manager takes no IPv4: set BindIPv6Only=both there");
         }
-        Self::on(socket, options, gate, world, stop).map(Some)
+        Self::on(BoundSocket(socket), options, gate, world, stop).map(Some)
     }
 
-    fn on(
-        socket: std::net::TcpListener,
+    /// Listens on a socket that was bound before. Needs tokio's reactor.
+    pub fn on(
+        socket: BoundSocket,
         options: ListenOptions,
         gate: Arc<Gate>,
         world: &World,
         stop: Stop,
     ) -> io::Result<Self> {
+        let BoundSocket(socket) = socket;
         let (random, clock, meter) = (world.random.clone(), world.clock.clone(), world.meter.clone());
         let porter = Porter { options, gate, random, clock, meter, stop: stop.clone() };
         Ok(Self { socket: TcpListener::from_std(socket)?, stop, porter: Arc::new(porter) })

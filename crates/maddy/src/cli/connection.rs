@@ -55,6 +55,7 @@ impl Connection {
                 Err(error) => return Err(unreachable(&place.socket, &error)),
             }
             // Only now: root may read what the owner cannot, like the mail that is to be brought in.
+            make_state_dir(&place)?;
             become_owner(&place.storage.dir)?;
             match open_store(&place).await {
                 Ok(context) => return Ok(Self { place: Some(place), way: Way::Direct(context) }),
@@ -163,6 +164,15 @@ impl Connection {
             context.store.close().await;
         }
     }
+}
+
+/// Makes the state directory for the user whose it is to be, if root comes before the daemon has run.
+fn make_state_dir(place: &Place) -> Result<(), Trouble> {
+    if place.storage.dir.is_dir() || !geteuid().is_root() || place.user.is_none() {
+        return Ok(());
+    }
+    let user = guard::wanted(place.user.as_deref()).map_err(|error| Trouble::new(error.to_string()))?;
+    Ok(guard::make_directory(&place.storage.dir, user.as_ref())?)
 }
 
 /// Root becomes the user to whom the state belongs, so that no file is left there that the daemon cannot open.

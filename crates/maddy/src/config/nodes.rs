@@ -27,6 +27,22 @@ pub(super) fn told(section: &mut Section<'_>) -> (Log, TraceConfig, OtlpConfig) 
     (log, trace, otlp)
 }
 
+/// Whose the process is, and what it may do.
+pub(super) fn least_privilege(section: &mut Section<'_>) -> (Option<String>, guard::Sandbox) {
+    let user = section
+        .text(
+            "user",
+            "Who the server is once its ports are open, if root starts it; without it root is refused. \"root\" keeps root.",
+        )
+        .optional();
+    let sandbox = section.child(
+        "sandbox",
+        "What the kernel keeps the server from: other files, and calls that it has no use for (docs/security.md).",
+        guard::config::decode,
+    );
+    (user, sandbox)
+}
+
 /// The judges of what comes from elsewhere: our own checks, and filters.
 pub(super) fn judges(section: &mut Section<'_>) -> (policy::Config, policy::filter::Filters) {
     let checks = section.child(

@@ -13,6 +13,7 @@ use crate::listeners::BindError;
 use crate::logging::Logging;
 use crate::run::{Order, Signals, on_threads, stop};
 use accounts::Account;
+use guard::{Needs, Programs, Sandbox};
 use net::config::CertificateFiles;
 use panel::{Panel, Ports};
 use std::io;
@@ -30,16 +31,25 @@ const CONFIG_FILE: &str = "maddy.conf";
 
 pub(crate) fn run(demo: &args::Demo, global: &Global) -> Result<(), Trouble> {
     let dir = global.state_dir.clone().unwrap_or_else(|| PathBuf::from(STATE_DIR));
+    make_directory(&dir).map_err(|error| Trouble::new(error.to_string()))?;
+    let dir = dir.canonicalize()?;
+    hold(&dir)?;
     let log = Log { level: Level::Warn, format: Format::Text };
     let (logging, _tail) = Logging::start(log).map_err(Trouble::new)?;
     on_threads(serve(demo.clone(), dir, global.json, logging))
 }
 
+/// The demo is whoever starts it, and cannot do more than a mail server must.
+fn hold(dir: &Path) -> Result<(), Trouble> {
+    let (_, is_root) = guard::present();
+    let needs = Needs { read: Vec::new(), write: vec![dir.to_owned()], programs: Programs::None, is_root };
+    guard::confine(&Sandbox::default(), &needs).map_err(|error| Trouble::new(error.to_string()))?;
+    Ok(())
+}
+
 async fn serve(demo: args::Demo, dir: PathBuf, json: bool, logging: Logging) -> Result<(), Trouble> {
     let mut signals = Signals::new()?;
     let world = world::system::without_dns();
-    make_directory(&dir).map_err(|error| Trouble::new(error.to_string()))?;
-    let dir = dir.canonicalize()?;
     let ports = Ports::from_base(demo.port_base);
     let (config, ca) = prepare(&demo, &dir, &ports, &world)?;
     let daemon = Daemon::start(config, world.clone(), Means::default())

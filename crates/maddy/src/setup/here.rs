@@ -2,12 +2,14 @@
 
 use crate::admin::{AccountList, JobInfo, QueueList, StoreVerify};
 use crate::certificates;
-use crate::cli::Connection;
 use crate::cli::args::Global;
+use crate::cli::{Connection, STATUS, Trouble};
 use crate::config::Config;
 use crate::setup::finding::{Finding, State};
+use guard::Report;
 use net::{CertFiles, ClientTls, Connector, FetchLimits, Fetcher, Request, Roots, TlsOptions};
 use nix::sys::statvfs::statvfs;
+use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -180,6 +182,7 @@ pub(crate) async fn server(config: &Config, depth: Depth, world: &World, global:
     let mut findings = Vec::new();
     let asked = Connection::with(global, async |server| {
         findings.push(running(config, server));
+        findings.extend(held(server).await?);
         findings.push(accounts(server.call(AccountList {}).await?.len()));
         let first = server.call(QueueList { after: None, which: Default::default() }).await?;
         findings.push(queue(&first, world.clock.unix()));
@@ -210,6 +213,22 @@ fn running(config: &Config, server: &Connection) -> Finding {
         why,
         "start it: `maddy run`, or `systemctl start maddy`",
     )
+}
+
+/// How the kernel holds the daemon to what it needs.
+async fn held(server: &Connection) -> Result<Option<Finding>, Trouble> {
+    if !server.is_daemon() {
+        return Ok(None);
+    }
+    let status = server.ask_daemon(STATUS, &Value::Null).await?;
+    let Ok(report) = serde_json::from_value::<Report>(status["sandbox"].clone()) else { return Ok(None) };
+    let what = report.to_string();
+    if report.is_whole() {
+        return Ok(Some(Finding::good("sandbox", "server", what)));
+    }
+    let why = "a weakness of the server would let an intruder do more than send and read mail";
+    let fix = "name a `user`, and run on a kernel with Landlock and seccomp (docs/security.md)";
+    Ok(Some(Finding::new("sandbox", "server", State::Note, what, why, fix)))
 }
 
 pub(crate) fn accounts(count: usize) -> Finding {

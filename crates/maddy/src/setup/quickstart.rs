@@ -139,7 +139,9 @@ fn plan(args: &QuickstartArgs) -> Result<Plan, Trouble> {
         (TlsChoice::Files, ..) => return Err(Trouble::usage("--tls files needs --certificate and --key")),
         (TlsChoice::SelfSigned, ..) => Tls::SelfSigned,
     };
-    Ok(Plan { you, hostname, file, state_dir, tls, port_base: args.port_base, resolver: args.resolver })
+    // A server of one's own directory is for a try, and stays with whoever tries it.
+    let user = geteuid().is_root().then_some(if args.dir.is_some() { "root" } else { USER });
+    Ok(Plan { you, hostname, file, state_dir, tls, user, port_base: args.port_base, resolver: args.resolver })
 }
 
 /// Makes everything. The configuration is checked before anything else is there, and taken away if it is no good.

@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) file: PathBuf,
     pub(crate) state_dir: PathBuf,
     pub(crate) tls: Tls,
+    /// Whom the server becomes when root starts it; None if it is not to be started by root.
+    pub(crate) user: Option<&'static str>,
     /// Ports are the well-known ones plus this, on loopback only.
     pub(crate) port_base: Option<u16>,
     pub(crate) resolver: Option<SocketAddr>,
@@ -70,6 +72,9 @@ aliases {{
             runtime = self.runtime(),
             abuse = quote(&format!("abuse@{domain}")),
         );
+        if let Some(user) = self.user {
+            let _ = write!(text, "// Who the server is once its ports are open.\nuser {}\n\n", quote(user));
+        }
         text.push_str(&self.tls_text());
         if let Some(resolver) = self.resolver {
             let _ = write!(text, "// Who is asked about the DNS.\ndns {{\n    server \"{resolver}\"\n}}\n\n");
@@ -158,6 +163,7 @@ mod tests {
                 file: PathBuf::from("/x/maddy.conf"),
                 state_dir: PathBuf::from("/x/the \"state\""),
                 tls,
+                user: None,
                 port_base,
                 resolver: Some("127.0.0.1:53".parse().unwrap()),
             };

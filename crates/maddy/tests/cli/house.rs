@@ -45,6 +45,11 @@ impl Done {
     }
 }
 
+/// Tests may be run by root, which must be said.
+fn user() -> &'static str {
+    if nix::unistd::geteuid().is_root() { "; user \"root\"" } else { "" }
+}
+
 impl House {
     /// A house with the smallest configuration.
     pub(crate) fn new() -> Self {
@@ -64,7 +69,8 @@ impl House {
     /// Writes the configuration: the smallest, and more nodes.
     pub(crate) fn configure(&self, more: &str) {
         let text = format!(
-            "hostname mx.example.org\ndomains example.org\ntls {{ self-signed; }}\nstate-dir state\nstop-timeout \"5s\"\n{more}"
+            "hostname mx.example.org\ndomains example.org\ntls {{ self-signed; }}\nstate-dir state\nstop-timeout \"5s\"{}\n{more}",
+            user()
         );
         std::fs::write(self.config(), text.replace("state-dir state", "state-dir \"state\"")).unwrap();
     }

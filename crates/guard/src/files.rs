@@ -1,0 +1,226 @@
+//! The files, ports and other processes that the server can reach, held by the kernel (Landlock).
+
+use crate::Refused;
+use crate::config::{Enforce, Sandbox};
+use crate::report::Layer;
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort,
+    PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    RulesetError, RulesetStatus, Scope,
+};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The newest interface of the kernel of which we use everything; of an older kernel, what it has.
+const KNOWN: ABI = ABI::V6;
+
+/// What any program of this system reads: its libraries, who is who, and how many processors there are.
+const SYSTEM: &[&str] = &[
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/bin",
+    "/sbin",
+    "/proc/self",
+    "/proc/sys/kernel",
+    "/proc/sys/net",
+    "/sys/devices/system/cpu",
+    "/sys/fs/cgroup",
+    "/dev/urandom",
+    "/dev/random",
+    // Where resolv.conf may lead to, and who knows users that stand in no file.
+    "/run/systemd/resolve",
+    "/run/systemd/userdb",
+    "/run/nscd",
+    "/var/run/nscd",
+    "/run/resolvconf",
+    "/run/NetworkManager",
+];
+/// The system's settings. Of root more is kept than of others: secrets stand there that only root can read.
+const SETTINGS: &str = "/etc";
+const SETTINGS_OF_ROOT: &[&str] = &[
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/ssl/certs",
+];
+/// Programs that we start get this in place of input and output.
+const NOTHING: &str = "/dev/null";
+
+/// Whether the configuration names programs to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Programs {
+    None,
+    Some,
+}
+
+/// What a server needs besides what every program does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Files and directories that are read. Of a file its directory is opened: files are renewed by new ones.
+    pub read: Vec<PathBuf>,
+    /// Directories that are written. They must be there.
+    pub write: Vec<PathBuf>,
+    pub programs: Programs,
+    pub is_root: bool,
+}
+
+/// Holds this thread and all that it makes to what is needed.
+pub(crate) fn restrict(sandbox: &Sandbox, needs: &Needs, enforce: Enforce) -> Result<Layer, Refused> {
+    match apply(sandbox, needs) {
+        Ok(status) => judge(&status, enforce),
+        Err(error) if enforce == Enforce::Required => Err(Refused::Landlock(error.to_string())),
+        Err(error) => Ok(Layer::missing(error.to_string())),
+    }
+}
+
+fn judge(status: &RestrictionStatus, enforce: Enforce) -> Result<Layer, Refused> {
+    let abi = match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } => format!("ABI {}", effective_abi as i32),
+        LandlockStatus::NotEnabled => "switched off in this kernel".to_owned(),
+        _ => "this kernel does not have it".to_owned(),
+    };
+    match status.ruleset {
+        RulesetStatus::FullyEnforced => Ok(Layer::on(abi)),
+        RulesetStatus::PartiallyEnforced if enforce == Enforce::Required => {
+            Err(Refused::Landlock(format!("{abi} lacks a part")))
+        }
+        RulesetStatus::PartiallyEnforced => Ok(Layer::on(format!("{abi}, in part"))),
+        _ if enforce == Enforce::Required => Err(Refused::Landlock(abi)),
+        _ => Ok(Layer::missing(abi)),
+    }
+}
+
+fn apply(sandbox: &Sandbox, needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(KNOWN))?
+        .scope(scope())?;
+    if !sandbox.connect_ports.is_empty() {
+        ruleset = ruleset.handle_access(AccessNet::ConnectTcp)?;
+    }
+    let mut ruleset = ruleset.create()?;
+    for port in &sandbox.connect_ports {
+        ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+    }
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let run = if needs.programs == Programs::Some { AccessFs::Execute.into() } else { BitFlags::EMPTY };
+    for path in read_paths(sandbox, needs) {
+        ruleset = allow(ruleset, &path, read | run)?;
+    }
+    ruleset = allow(ruleset, Path::new(NOTHING), AccessFs::ReadFile | AccessFs::WriteFile)?;
+    for path in needs.write.iter().chain(&sandbox.write) {
+        ruleset = allow(ruleset, path, AccessFs::from_all(KNOWN) & !AccessFs::Execute)?;
+    }
+    ruleset.restrict_self()
+}
+
+/// Other processes get no signals from us, and their sockets without a file are not for us: but for the one to which the
+/// service manager wants to be told that we are ready.
+fn scope() -> BitFlags<Scope> {
+    let notified = std::env::var("NOTIFY_SOCKET").is_ok_and(|name| name.starts_with('@'));
+    if notified { Scope::Signal.into() } else { Scope::from_all(KNOWN) }
+}
+
+/// Allows a path. One that is not there, or that we may not look at, is allowed nothing.
+fn allow(
+    ruleset: RulesetCreated,
+    path: &Path,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, RulesetError> {
+    let Ok(handle) = PathFd::new(path) else { return Ok(ruleset) };
+    let access = if path.is_dir() { access } else { access & AccessFs::from_file(KNOWN) };
+    ruleset.add_rule(PathBeneath::new(handle, access))
+}
+
+/// Everything that may be read.
+fn read_paths(sandbox: &Sandbox, needs: &Needs) -> BTreeSet<PathBuf> {
+    let mut paths: BTreeSet<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
+    if needs.is_root && needs.programs == Programs::None {
+        paths.extend(SETTINGS_OF_ROOT.iter().map(PathBuf::from));
+    } else {
+        paths.insert(SETTINGS.into());
+    }
+    for path in needs.read.iter().chain(&sandbox.read) {
+        paths.extend(places_of(path));
+        if let Ok(real) = path.canonicalize() {
+            paths.extend(places_of(&real));
+        }
+    }
+    paths
+}
+
+/// A directory itself; of a file its directory, unless that is the root of all.
+fn places_of(path: &Path) -> Option<PathBuf> {
+    if path.is_dir() {
+        return Some(path.to_owned());
+    }
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),
+        Some(parent) if parent.parent().is_none() => Some(path.to_owned()),
+        Some(parent) => Some(parent.to_owned()),
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needs(read: &[&Path], is_root: bool, programs: Programs) -> Needs {
+        Needs {
+            read: read.iter().map(|path| path.to_path_buf()).collect(),
+            write: Vec::new(),
+            programs,
+            is_root,
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_where_it_is_and_where_it_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let (live, archive) = (dir.join("live"), dir.join("archive"));
+        std::fs::create_dir_all(&live).unwrap();
+        std::fs::create_dir_all(&archive).unwrap();
+        std::fs::write(archive.join("1.pem"), "x").unwrap();
+        std::os::unix::fs::symlink("../archive/1.pem", live.join("x.pem")).unwrap();
+        let needs = needs(&[&live.join("x.pem")], false, Programs::None);
+        let paths = read_paths(&Sandbox::default(), &needs);
+        assert!(paths.contains(&live) && paths.contains(&archive), "{paths:?}");
+        assert!(!paths.contains(&dir));
+    }
+
+    #[test]
+    fn a_file_in_the_root_does_not_open_everything() {
+        for (path, want) in [
+            ("/x.pem", Some("/x.pem")),
+            ("x.pem", Some(".")),
+            ("/etc/a/x.pem", Some("/etc/a")),
+            ("/", Some("/")),
+        ] {
+            assert_eq!(places_of(Path::new(path)), want.map(PathBuf::from), "{path}");
+        }
+    }
+
+    #[test]
+    fn root_reads_fewer_settings() {
+        let etc = Path::new("/etc");
+        for (is_root, programs, all) in
+            [(true, Programs::None, false), (false, Programs::None, true), (true, Programs::Some, true)]
+        {
+            let paths = read_paths(&Sandbox::default(), &needs(&[], is_root, programs));
+            assert_eq!(paths.contains(etc), all);
+            assert_eq!(paths.contains(Path::new("/etc/resolv.conf")), !all);
+        }
+    }
+}
