@@ -63,6 +63,9 @@ pub(crate) fn recorded(file: &Path) -> Setup {
     setup.environment("CRASH_LOG", file);
     setup.environment("CRASH_KILL", kill_file(file));
     setup.environment("CRASH_FAULT", fault_file(file));
+    // The recorder lives in the daemon, and writes beside its state.
+    let beside = file.parent().unwrap().display().to_string();
+    setup.config(&format!("sandbox {{ write {beside:?}; }}"));
     setup
 }
 

@@ -117,6 +117,9 @@ fn by_the_dns_for_a_wildcard_with_a_bound_account() {
     let text = format!(
         "#!/bin/sh\nrm -f {done:?}\necho \"$1 $2 $3\" > {wish:?}.part\nmv {wish:?}.part {wish:?}\nwhile [ ! -e {done:?} ]; do sleep 0.05; done\n"
     );
+    // What a hook writes beside the state must be allowed.
+    let place = setup.dir().display().to_string();
+    setup.config(&format!("sandbox {{ write {place:?}; }}"));
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).mode(0o755).open(&hook).unwrap().write_all(text.as_bytes()).unwrap();
     setup.tls(&format!(

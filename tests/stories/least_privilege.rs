@@ -104,12 +104,15 @@ fn files_elsewhere_are_out_of_reach() {
 fn it_can_be_switched_off_and_that_is_told() {
     let mut setup = Setup::new();
     setup.account("alice@example.org");
-    setup.config("sandbox { landlock \"off\"; seccomp \"off\"; }");
+    setup.config("sandbox { landlock \"off\"; seccomp \"off\"; memory \"1GiB\"; }");
     let maddy = setup.start();
     maddy.wait_log("*WARN*the kernel does not hold the server back*what=\"seccomp\"*");
     for status in threads(&maddy) {
         assert!(status.contains("Seccomp:\t0"), "{status}");
     }
+    let limits = fs::read_to_string(format!("/proc/{}/limits", maddy.id())).unwrap();
+    let data = limits.lines().find(|line| line.starts_with("Max data size")).unwrap();
+    assert_eq!(data.split_whitespace().nth(3), Some("1073741824"), "{data}");
     let said = maddy.cli(&["doctor"]).stdout;
     assert!(said.contains("Landlock off (switched off), seccomp off (switched off)"), "{said}");
 }
@@ -147,6 +150,8 @@ fn root_binds_the_ports_and_is_nobody_then() {
     setup.option("smtp", "listen \"127.0.0.77:25\"");
     setup.account("alice@example.org");
     let mut maddy = setup.start();
+    // The ports are open while it still is root.
+    maddy.wait_log("*ready*");
     for status in threads(&maddy) {
         let ids = |name: &str| -> Vec<u32> {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();

@@ -120,6 +120,11 @@ fn apply(sandbox: &Sandbox, needs: &Needs) -> Result<RestrictionStatus, RulesetE
     ruleset = allow(ruleset, Path::new(NOTHING), AccessFs::ReadFile | AccessFs::WriteFile)?;
     for path in needs.write.iter().chain(&sandbox.write) {
         ruleset = allow(ruleset, path, AccessFs::from_all(KNOWN) & !AccessFs::Execute)?;
+        // To flush a name one opens the directory that it stands in. Names beside the state can be seen by that, and
+        // nothing else of them.
+        if let Some(above) = path.canonicalize().ok().as_deref().and_then(Path::parent) {
+            ruleset = allow(ruleset, above, AccessFs::ReadDir.into())?;
+        }
     }
     ruleset.restrict_self()
 }

@@ -12,8 +12,8 @@ pub type Memory = Option<u64>;
 pub fn seal(memory: Memory) -> Result<(), Refused> {
     let failed = |what: &str, error: nix::Error| Refused::Process(format!("{what}: {error}"));
     prctl::set_no_new_privs().map_err(|error| failed("no-new-privs cannot be set", error))?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)
-        .map_err(|error| failed("core dumps cannot be switched off", error))?;
+    // A service manager may forbid this call. The next one is enough: what is not dumpable is not dumped.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     prctl::set_dumpable(false).map_err(|error| failed("core dumps cannot be switched off", error))?;
     if let Some(octets) = memory {
         setrlimit(Resource::RLIMIT_DATA, octets, octets)

@@ -90,11 +90,31 @@ pub fn make_directory(path: &Path, owner: Option<&User>) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
+    let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for above in missing.iter().filter_map(|path| path.parent()) {
+        // Its name must outlive a loss of power.
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        std::fs::File::open(above)?.sync_all()?;
+    }
     match owner {
         Some(user) => Ok(chown(path, Some(user.uid), Some(user.gid))?),
         None => Ok(()),
     }
+}
+
+/// Gives a directory with all that is in it to whom the process becomes. Links are not followed.
+pub fn hand_over(path: &Path, to: &User) -> io::Result<()> {
+    let mut left = vec![path.to_owned()];
+    while let Some(path) = left.pop() {
+        if path.is_dir() && !path.is_symlink() {
+            for entry in std::fs::read_dir(&path)? {
+                left.push(entry?.path());
+            }
+        }
+        std::os::unix::fs::lchown(&path, Some(to.uid.as_raw()), Some(to.gid.as_raw()))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ fn calls_that_no_mail_server_makes_are_refused() {
     if skipped("seccomp", &calls) {
         return;
     }
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     for line in ["Seccomp:\t2", "NoNewPrivs:\t1"] {
         assert!(status.contains(line), "{line}: {status}");
     }
@@ -111,7 +111,6 @@ fn calls_that_no_mail_server_makes_are_refused() {
     let packet = socket(AddressFamily::Packet, SockType::Datagram, SockFlag::empty(), None);
     assert_eq!(packet.err(), Some(nix::Error::EPERM));
     assert_eq!(nix::unistd::chroot("/"), Err(nix::Error::EPERM));
-    assert_eq!(nix::unistd::setuid(nix::unistd::getuid()), Err(nix::Error::EPERM));
     // Threads and sockets go on.
     std::thread::spawn(|| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).join().unwrap();
     assert!(socket(AddressFamily::Netlink, SockType::Raw, SockFlag::empty(), None).is_ok());

@@ -29,9 +29,12 @@ pub(crate) struct RestoreCommand {
 }
 
 pub(crate) async fn run(command: &RestoreCommand, global: &Global) -> Result<(), Trouble> {
-    let state_dir = match &global.state_dir {
-        Some(dir) => dir.clone(),
-        None => source(global).read_settings()?.state_dir().to_owned(),
+    let (state_dir, user) = match &global.state_dir {
+        Some(dir) => (dir.clone(), None),
+        None => {
+            let config = source(global).read_settings()?;
+            (config.state_dir().to_owned(), config.user)
+        }
     };
     if command.set_aside {
         let question = format!("What is in {} will be set aside.", state_dir.display());
@@ -49,6 +52,13 @@ pub(crate) async fn run(command: &RestoreCommand, global: &Global) -> Result<(),
     let done = backup::restore(plan, &watcher(&progress)).await;
     progress.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).end();
     let report = done.map_err(|error| advice(&error))?;
+    // What root restores is to be opened by whom the daemon becomes.
+    if user.is_some()
+        && guard::present().1
+        && let Some(user) = guard::wanted(user.as_deref()).map_err(|error| Trouble::new(error.to_string()))?
+    {
+        guard::hand_over(&state_dir, &user)?;
+    }
     print(&report, global)?;
     if report.damaged.is_empty() { Ok(()) } else { Err(Trouble::new("")) }
 }
