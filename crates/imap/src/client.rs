@@ -13,7 +13,7 @@ use auth::{Bindings, Circumstances, Conversation, Ending, Mechanism, Scope, Serv
 use imap_proto::response::Response;
 use imap_proto::server::{ClearLogin, Privacy};
 use imap_proto::{Answer, Code, Command, Options, Question, Session, Untagged};
-use net::{ChannelBindings, Closed, Conn, Driven};
+use net::{ChannelBindings, Closed, Conn, Driven, Offence};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::{AccountId, ModSeq};
@@ -172,6 +172,9 @@ impl Client {
     }
 
     fn log_end(&self, closed: &Closed) {
+        if self.session.was_abused() {
+            self.conn.blame(Offence::Abuse);
+        }
         let account = self.account.as_ref().map(|account| account.name.as_str());
         debug!(account, %closed, "session ended");
     }

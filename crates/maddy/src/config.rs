@@ -13,7 +13,7 @@ use delivery::Aliases;
 use delivery::reports::ReportsConfig;
 use mail::{Address, Domain};
 use net::config::{CertificateFiles, decode_tls};
-use net::{DnsUpdateOptions, Limits, TlsOptions};
+use net::{BanOptions, DnsUpdateOptions, Limits, TlsOptions};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -31,8 +31,6 @@ const SENDMAIL_SOCKET: &str = "sendmail.sock";
 const NOTIFICATIONS: &str = "notifications";
 /// Directory of the signing keys in the state directory.
 const KEYS_DIR: &str = "dkim";
-/// How long sessions and deliveries may go on when the server stops.
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
@@ -69,6 +67,7 @@ pub(crate) struct Config {
     pub(crate) control: web::ControlConfig,
     pub(crate) delivery: delivery::Config,
     pub(crate) limits: Limits,
+    pub(crate) bans: BanOptions,
     pub(crate) logins: Logins,
     pub(crate) storage: storage::Config,
     pub(crate) doctor: DoctorOptions,
@@ -205,17 +204,14 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     let hostname = hostname(section);
     let domains = domains(section, hostname.as_ref());
     let tls = decode_certificates(section, files);
-    let postmaster = postmaster(section);
-    let subaddress = subaddress(section);
+    let postmaster = nodes::postmaster(section);
+    let subaddress = nodes::subaddress(section);
     let aliases = section.joined("aliases", "Other addresses, and where their mail goes.", |aliases| {
         decode_aliases(aliases, &domains)
     });
     let (state_dir, runtime_dir) = directories(section);
     let (user, sandbox) = nodes::least_privilege(section);
-    let stop_timeout = section
-        .duration("stop-timeout", "How long sessions and deliveries may go on when the server stops.")
-        .within(Duration::ZERO..=Duration::from_secs(600))
-        .or(STOP_TIMEOUT);
+    let stop_timeout = nodes::stop_timeout(section);
     let (log, trace, otlp) = nodes::told(section);
     let (dns, dns_update) = nodes::dns(section);
     nodes::refuse_missing_update(section, &tls, dns_update.as_ref());
@@ -229,8 +225,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
     let imap = section.child("imap", "The door for readers.", imap::decode);
     let (web, control) = (nodes::web(section), nodes::control(section));
     let delivery = section.child("delivery", "Mail that goes to other servers.", delivery::config::decode);
-    let limits = section.child("limits", "How many connections there may be.", net::config::decode_limits);
-    let logins = section.child("logins", "How often passwords may be guessed.", Logins::decode);
+    let (limits, bans, logins) = nodes::connections(section);
     let storage = database(section, &state_dir, delivery.daily_limits);
     let doctor = nodes::doctor(section);
     let mut config = Config {
@@ -262,6 +257,7 @@ fn decode(section: &mut Section<'_>, files: CertificateFiles) -> Option<Config> 
         control,
         delivery,
         limits,
+        bans,
         logins,
         storage,
         doctor,
@@ -306,29 +302,6 @@ fn hostname(section: &mut Section<'_>) -> Option<Domain> {
             "The name of this server, to which its address in the DNS leads back.",
         )
         .required()
-}
-
-fn postmaster(section: &mut Section<'_>) -> Option<Address> {
-    section
-        .parsed(
-            "postmaster",
-            "an address",
-            Address::parse,
-            "Who gets the mail to postmaster; the first account if not given.",
-        )
-        .optional()
-}
-
-fn subaddress(section: &mut Section<'_>) -> Option<char> {
-    section
-        .parsed(
-            "subaddress",
-            "one character, or \"\" for none",
-            Separator::parse,
-            "What divides name and tag in name+tag@domain.",
-        )
-        .or(Separator(Some('+')))
-        .0
 }
 
 /// The aliases, and what is wrong with them among themselves.
@@ -377,26 +350,6 @@ fn full_name(text: &str) -> Result<Domain, String> {
         return Err("write the full name, like mx.example.org".to_owned());
     }
     Ok(domain)
-}
-
-/// The character of subaddresses, if they are on.
-struct Separator(Option<char>);
-
-impl Separator {
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut chars = text.chars();
-        match (chars.next(), chars.next()) {
-            (None, _) => Ok(Self(None)),
-            (Some(c), None) if "+-_=.#!~".contains(c) => Ok(Self(Some(c))),
-            _ => Err("use one of + - _ = . # ! ~".to_owned()),
-        }
-    }
-}
-
-impl std::fmt::Display for Separator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.map_or(Ok(()), |c| write!(f, "{c}"))
-    }
 }
 
 /// Two doors cannot share an address.

@@ -1,6 +1,7 @@
 //! The control socket's operations: those of `admin`, and those that only a daemon can do.
 
 use crate::admin::{self, Context, DkimCall, Effect};
+use crate::bans;
 use crate::cli::{answer_list, answer_renew, answer_rollover};
 use crate::config::{Config, Source};
 use crate::confine;
@@ -158,6 +159,9 @@ impl Control {
                 info!(operation = operation.name(), of = lift.of, "control");
                 Ok(Value::Null)
             }
+            DaemonOperation::BansList => answered(bans::list(self.running.bans())),
+            DaemonOperation::BansAdd => bans::add(self.running.bans(), arguments),
+            DaemonOperation::BansLift => bans::lift(self.running.bans(), arguments),
         }
     }
 

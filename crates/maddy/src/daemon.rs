@@ -1,6 +1,7 @@
 //! The daemon: everything that runs while the server runs, put together and taken apart in order.
 
 use crate::admin::Context;
+use crate::bans;
 use crate::beside::Beside;
 use crate::certificates;
 use crate::cli::STATUS;
@@ -120,24 +121,10 @@ impl Daemon {
         means: Means,
         store: Store,
     ) -> Result<Self, StartError> {
-        let tls = ServerTls::from_files(&certificates::shown(&config, &world)?, world.clock.clone())
-            .map_err(other)?;
         config.control.check().map_err(other)?;
         let (stopper, stop) = Stopper::new();
-        let gate = Gate::new(config.limits);
-        let keeper = KeeperHandle::default();
-        keeper.set(certificates::plan(&config));
         let inherited = Arc::new(means.inherited);
-        let ground = Ground {
-            gate,
-            tls,
-            world: world.clone(),
-            stop: stop.clone(),
-            keeper,
-            inherited: inherited.clone(),
-            harms: sts::Harms::default(),
-            ready: means.sockets.clone(),
-        };
+        let ground = ground(&config, &world, &stop, inherited.clone(), means.sockets)?;
         let router = load_router(&config, &store, &world).await.map_err(other)?;
         let intake = Intake::new(Arc::new(router), store.clone(), world.clone());
         intake.set_signer(signer(&config, &world).await?);
@@ -162,6 +149,7 @@ impl Daemon {
         });
         let web = Website::new(&config, ground.tls.clone(), view.clone());
         let doors = Doors::new(&config, &store, &intake, &world, pipeline, desk, web).await;
+        doors.judge().tell(ground.bans.clone());
         let listeners = Listeners::default();
         let change = listeners.prepare(&config, &ground).map_err(StartError::Bind)?;
         for (name, address) in inherited.left() {
@@ -244,6 +232,7 @@ fn background(
     });
     let mut tasks =
         vec![("delivery", delivery), ("certificates", certificates), ("acme", acme), ("control", control)];
+    tasks.push(("bans", tokio::spawn(bans::keep(running.clone(), stop.clone()))));
     if let Some(listener) = local::bind(&running.config()) {
         let serving = local::serve(listener, running.clone(), stop.clone());
         tasks.push(("sendmail", tokio::spawn(serving)));
@@ -357,6 +346,31 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), StartError> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
         let path = path.display();
         other(format!("the directory {path} cannot be made: {error}; make it, and let this user write to it"))
+    })
+}
+
+/// What the listeners stand on.
+fn ground(
+    config: &Config,
+    world: &World,
+    stop: &Stop,
+    inherited: Arc<Inherited>,
+    ready: Ready,
+) -> Result<Ground, StartError> {
+    let tls = ServerTls::from_files(&certificates::shown(config, world)?, world.clock.clone());
+    let bans = bans::open(config, world);
+    let keeper = KeeperHandle::default();
+    keeper.set(certificates::plan(config));
+    Ok(Ground {
+        gate: Gate::guarded(config.limits, bans.clone()),
+        bans,
+        tls: tls.map_err(other)?,
+        world: world.clone(),
+        stop: stop.clone(),
+        keeper,
+        inherited,
+        harms: sts::Harms::default(),
+        ready,
     })
 }
 

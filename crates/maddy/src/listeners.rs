@@ -3,8 +3,8 @@
 use crate::config::Config;
 use crate::sts::Harms;
 use net::{
-    BoundSocket, ClientCertificates, Conn, Family, Gate, Inherited, KeeperHandle, Listen, ListenOptions,
-    ListenTls, Listener, ProxyOptions, ProxyTrust, ServerTls, Stop, Tls,
+    Bans, BoundSocket, ClientCertificates, Conn, Family, Gate, Inherited, KeeperHandle, Listen,
+    ListenOptions, ListenTls, Listener, ProxyOptions, ProxyTrust, ServerTls, Stop, Tls,
 };
 use std::collections::HashMap;
 use std::io;
@@ -138,6 +138,8 @@ pub(crate) type Serve = Arc<dyn Fn(Conn) -> Pin<Box<dyn Future<Output = ()> + Se
 #[derive(Clone)]
 pub(crate) struct Ground {
     pub(crate) gate: Arc<Gate>,
+    /// Whom the gate does not let in.
+    pub(crate) bans: Bans,
     pub(crate) tls: ServerTls,
     pub(crate) world: World,
     pub(crate) stop: Stop,

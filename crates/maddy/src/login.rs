@@ -12,15 +12,16 @@ mod turns;
 
 pub(crate) use app::Use;
 use auth::{
-    Answer, Authenticate, Claim, Denied, Ending, Guesses, Identity, Login, Mechanism, NameMask, Proof,
-    Recent, Scope, ScramFacts, ScramHash, Service, TooMany, Trace, Verdict, Visitor, source_of,
+    Answer, Authenticate, Claim, Denied, Ending, Guesser, Guesses, Identity, Login, Mechanism, NameMask,
+    Proof, Recent, Scope, ScramFacts, ScramHash, Service, TooMany, Trace, Verdict, Visitor, source_of,
 };
 pub(crate) use config::Logins;
 pub(crate) use counts::{GuessInfo, GuessLift};
+use net::{Bans, Offence};
 pub(crate) use scram::verifier;
 use scram::{Readiness, Upgrades};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use storage::{PasswordHash, Store};
 use tracing::{info, warn};
 use turns::{Turn, Turns};
@@ -39,6 +40,8 @@ pub(crate) struct Judge {
     introspection: oauth::Introspection,
     readiness: Readiness,
     upgrades: Upgrades,
+    /// Who hears of wrong passwords, and of right ones.
+    bans: OnceLock<Bans>,
 }
 
 /// What is remembered of logins.
@@ -80,6 +83,30 @@ impl Judge {
             mask: Arc::new(NameMask::new(&key)),
             introspection: oauth::Introspection::new(world, key),
             readiness,
+            bans: OnceLock::new(),
+        }
+    }
+
+    /// Who is told of guesses from now on; once.
+    pub(crate) fn tell(&self, bans: Bans) {
+        let _ = self.bans.set(bans);
+    }
+
+    /// A wrong password came from there, or one more after too many.
+    fn note_guess(&self, from: IpAddr) {
+        if let Some(bans) = self.bans.get()
+            && !lock(&self.memory).options.is_exempt(from)
+        {
+            bans.report(from, Offence::Guess);
+        }
+    }
+
+    fn note(&self, verdict: &Verdict, from: IpAddr) {
+        match verdict {
+            Ok(_) => self.bans.get().into_iter().for_each(|bans| bans.vouch(from)),
+            Err(Denied::WrongCredentials) => self.note_guess(from),
+            Err(Denied::TooManyGuesses(too_many)) if too_many.of == Guesser::Address => self.note_guess(from),
+            Err(_) => {}
         }
     }
 
@@ -258,6 +285,7 @@ impl Authenticate for Judge {
         Box::pin(async move {
             let verdict = self.judge_claim(claim, visitor).await;
             self.count(visitor, verdict.as_ref().err());
+            self.note(&verdict, visitor.from);
             verdict
         })
     }

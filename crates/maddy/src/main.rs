@@ -1,6 +1,7 @@
 //! The program: one binary that serves mail and manages the server.
 
 mod admin;
+mod bans;
 mod beside;
 mod certificates;
 mod cli;

@@ -77,6 +77,10 @@ impl View {
         families.push(gauge("maddy_start_time_seconds", "When the server started.", self.since as f64));
         families.push(gauge("maddy_connections", "Connections that live.", self.gate.live() as f64));
         families.push(self.sessions());
+        families.extend(self.gate.bans().map(|bans| {
+            let help = "Addresses and networks that are not let in.";
+            gauge("maddy_bans", help, bans.list().len() as f64)
+        }));
         let length = self.store.queue_length().await;
         families.extend(
             length

@@ -1,6 +1,7 @@
 //! Operations that only a daemon can carry out, by name.
 
 use crate::admin::{DKIM, DkimAnswer, DkimCall, Effect};
+use crate::bans::{self, BanAdd, BanInfo, BanLift};
 use crate::cli::{
     CertificateLine, GUESSES_LIFT, GUESSES_LIST, NextKey, RELOAD, STATUS, TLS_LIST, TLS_RENEW, TLS_ROLLOVER,
     TlsRenew, TlsRollover,
@@ -26,6 +27,9 @@ pub(crate) enum DaemonOperation {
     TlsRollover,
     GuessesList,
     GuessesLift,
+    BansList,
+    BansAdd,
+    BansLift,
 }
 
 /// How it stands.
@@ -40,7 +44,7 @@ pub(crate) struct Status {
 }
 
 impl DaemonOperation {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Status,
         Self::Reload,
         Self::Overview,
@@ -51,6 +55,9 @@ impl DaemonOperation {
         Self::TlsRollover,
         Self::GuessesList,
         Self::GuessesLift,
+        Self::BansList,
+        Self::BansAdd,
+        Self::BansLift,
     ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -69,6 +76,9 @@ impl DaemonOperation {
             Self::TlsRollover => TLS_ROLLOVER,
             Self::GuessesList => GUESSES_LIST,
             Self::GuessesLift => GUESSES_LIFT,
+            Self::BansList => bans::LIST,
+            Self::BansAdd => bans::ADD,
+            Self::BansLift => bans::LIFT,
         }
     }
 
@@ -94,6 +104,11 @@ impl DaemonOperation {
             Self::GuessesList => Route::of::<(), Vec<GuessInfo>>(schemas, name, Reads)
                 .called("What is counted of failed logins."),
             Self::GuessesLift => Route::of::<GuessLift, ()>(schemas, name, Changes),
+            Self::BansList => {
+                Route::of::<(), Vec<BanInfo>>(schemas, name, Reads).called("Who is not let in.")
+            }
+            Self::BansAdd => Route::of::<BanAdd, ()>(schemas, name, Changes),
+            Self::BansLift => Route::of::<BanLift, ()>(schemas, name, Changes),
         }
     }
 }

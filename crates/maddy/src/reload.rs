@@ -1,6 +1,7 @@
 //! From one configuration to the next while the server runs: all of it, or nothing.
 
 use crate::admin::{DkimAnswer, DkimCall, dkim_carry_out};
+use crate::bans;
 use crate::certificates;
 use crate::config::Config;
 use crate::confine;
@@ -16,7 +17,7 @@ use delivery::Intake;
 use delivery::owed::ReportSender;
 use delivery::tls_report::{Reporter, TlsReportSender};
 use guard::Programs;
-use net::{ClientTls, Connector, Fetcher, KeeperHandle, Roots, ServerTls};
+use net::{Bans, ClientTls, Connector, Fetcher, KeeperHandle, Roots, ServerTls};
 use policy::dkim::{KeyChange, KeyError};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -128,6 +129,7 @@ impl Running {
         self.intake.counters().set_failures(new.reports.failures);
         self.intake.counters().tls().set(new.reports.sending, reporter(&new));
         self.ground.gate.set(new.limits);
+        self.bans().set(bans::options(&new));
         self.doors.change(&new);
         self.open(change).await;
         if let Some(logging) = logging
@@ -257,6 +259,11 @@ impl Running {
 
     pub(crate) fn store(&self) -> &Store {
         self.doors.store()
+    }
+
+    /// Who is not let in.
+    pub(crate) fn bans(&self) -> &Bans {
+        &self.ground.bans
     }
 
     /// Connections that live.

@@ -1,9 +1,10 @@
 //! The nodes `limits` and `tls` of the configuration.
 
 use crate::acme::{self, AcmeOptions};
+use crate::bans::BanOptions;
 use crate::certificate_files::{CertFiles, examine};
 use crate::limit::{Limits, Loopback};
-use config::{Arg, Section};
+use config::{Arg, Network, Section};
 use std::time::Duration;
 
 /// Checked node `tls`.
@@ -49,6 +50,41 @@ pub fn decode_limits(section: &mut Section<'_>) -> Limits {
             .duration("write-timeout", "How long output may wait for a peer that takes none of it.")
             .within(Duration::from_secs(1)..=Duration::from_secs(3600))
             .or(default.write_stall),
+    }
+}
+
+/// Reads the node `bans`.
+pub fn decode_bans(section: &mut Section<'_>) -> BanOptions {
+    let usual = BanOptions::default();
+    let second = Duration::from_secs(1);
+    let year = Duration::from_secs(365 * 24 * 3600);
+    BanOptions {
+        automatic: section
+            .flag("automatic", "Whether offenders are banned by themselves; `maddy bans` works in any case.")
+            .or(usual.automatic),
+        never: section
+            .parsed("never", "an address or a network", Network::parse, "Never banned, like your own networks; may repeat.")
+            .many(),
+        private: section
+            .flag("private", "Whether addresses of this machine and of private networks may be banned by themselves.")
+            .or(usual.private),
+        offences: section
+            .count("offences", "Offences of one address (a /64 of IPv6) that ban it: a wrong password is one, a connection ended for its errors is five.")
+            .within(1..=1_000_000u32)
+            .or(usual.offences),
+        addresses: section
+            .count("addresses", "Bans of its addresses that ban a network as a whole (a /24 of IPv4, a /48 of IPv6).")
+            .within(1..=1_000_000u32)
+            .or(usual.addresses),
+        time: section
+            .duration("time", "The first ban; each further one takes twice as long.")
+            .within(second..=year)
+            .or(usual.time),
+        max_time: section.duration("max-time", "No ban takes longer.").within(second..=year).or(usual.max_time),
+        forget: section
+            .duration("forget", "Time without offences that forgives one, and when none are left, one ban.")
+            .within(second..=year)
+            .or(usual.forget),
     }
 }
 
@@ -146,6 +182,30 @@ mod tests {
             "Limits { connections: 5, per_address: 2, per_network: 3, loopback: Exempt, write_stall: 5s }"
         );
         assert!(limits("per-address 0").contains("test:1:"), "{}", limits("per-address 0"));
+    }
+
+    #[test]
+    fn bans_are_read_with_their_defaults() {
+        let read = |text: &str| {
+            Tree::from_text("test", text, &|_| None)
+                .decode(decode_bans)
+                .map_err(|problems| problems.to_string())
+        };
+        assert_eq!(read(""), Ok(BanOptions::default()));
+        let all = "automatic #false\nnever \"192.0.2.0/24\" \"::1\"\nprivate #true\noffences 3\naddresses 2\ntime \"1s\"\n\
+                   max-time \"1h\"\nforget \"1m\"";
+        let want = BanOptions {
+            automatic: false,
+            never: vec![Network::parse("192.0.2.0/24").unwrap(), Network::parse("::1").unwrap()],
+            private: true,
+            offences: 3,
+            addresses: 2,
+            time: Duration::from_secs(1),
+            max_time: Duration::from_secs(3600),
+            forget: Duration::from_secs(60),
+        };
+        assert_eq!(read(all), Ok(want));
+        assert!(read("offences 0").is_err());
     }
 
     #[test]

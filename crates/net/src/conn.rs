@@ -2,6 +2,7 @@
 
 mod handshake;
 
+use crate::bans::Offence;
 use crate::binding::{self, ChannelBindings};
 use crate::client_certificate::{self, KeyFingerprint};
 use crate::compress::Compression;
@@ -195,6 +196,17 @@ impl Conn {
         self.peer = canonical(client);
         self.client_is = ClientIs::Known;
         Ok(())
+    }
+
+    /// The peer did something that counts against it, wherever it comes from. Of a client whom its proxy does not know
+    /// nothing is counted.
+    pub fn blame(&self, offence: Offence) {
+        let bans = self.permit.as_ref().and_then(|permit| permit.gate().bans());
+        if let Some(bans) = bans
+            && self.client_is == ClientIs::Known
+        {
+            bans.report(self.peer.ip(), offence);
+        }
     }
 
     /// Whether the peer sends something (or ends the connection) within that time, although it was told nothing yet.

@@ -3,6 +3,7 @@
 //! Floor 2. It knows no protocol: machines ([`wire::Machine`]) do.
 
 pub mod acme;
+mod bans;
 pub mod binding;
 pub mod certificate;
 mod certificate_files;
@@ -36,6 +37,7 @@ pub mod tls;
 mod tls_words;
 
 pub use acme::{AcmeFiles, AcmeName, AcmeOptions, Challenges, Keeper, KeeperHandle, NameState, Plan};
+pub use bans::{Ban, BanOptions, Bans, Offence};
 pub use binding::ChannelBindings;
 pub use certificate::{DemoCa, demo_ca, self_signed};
 pub use certificate_files::{CertFiles, CertificateFacts, certificate_facts, certificate_names, key_digest};

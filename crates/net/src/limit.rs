@@ -1,5 +1,6 @@
 //! How many connections may live at once: in all, from one address, from one network.
 
+use crate::bans::Bans;
 use crate::roster::{Roster, Session};
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -52,6 +53,8 @@ pub enum Refusal {
     Full,
     Address,
     Network,
+    /// It, or its network, is not let in for a while.
+    Banned,
 }
 
 impl Refusal {
@@ -61,6 +64,7 @@ impl Refusal {
             Self::Full => "too many connections in all",
             Self::Address => "too many connections from this address",
             Self::Network => "too many connections from this network",
+            Self::Banned => "banned",
         }
     }
 }
@@ -71,6 +75,7 @@ pub struct Gate {
     counts: Mutex<Counts>,
     live: watch::Sender<usize>,
     roster: Roster,
+    bans: Option<Bans>,
 }
 
 #[derive(Debug)]
@@ -93,8 +98,22 @@ pub struct Permit {
 
 impl Gate {
     pub fn new(limits: Limits) -> Arc<Self> {
+        Self::build(limits, None)
+    }
+
+    /// The same, where some are not let in at all.
+    pub fn guarded(limits: Limits, bans: Bans) -> Arc<Self> {
+        Self::build(limits, Some(bans))
+    }
+
+    fn build(limits: Limits, bans: Option<Bans>) -> Arc<Self> {
         let counts = Counts { limits, in_all: 0, addresses: HashMap::new(), networks: HashMap::new() };
-        Arc::new(Self { counts: Mutex::new(counts), live: watch::Sender::new(0), roster: Roster::default() })
+        Arc::new(Self {
+            counts: Mutex::new(counts),
+            live: watch::Sender::new(0),
+            roster: Roster::default(),
+            bans,
+        })
     }
 
     /// Other limits from now on; nobody who is in is sent away.
@@ -104,6 +123,7 @@ impl Gate {
 
     /// Asks for entry.
     pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<Permit, Refusal> {
+        self.is_welcome(ip)?;
         let mut counts = self.lock();
         counts.has_room()?;
         let counted = counts.enter(ip.to_canonical())?;
@@ -119,6 +139,16 @@ impl Gate {
         counts.in_all += 1;
         self.live.send_replace(counts.in_all);
         Ok(Permit { gate: self.clone(), counted: None, id: None })
+    }
+
+    fn is_welcome(&self, ip: IpAddr) -> Result<(), Refusal> {
+        let is_banned = self.bans.as_ref().is_some_and(|bans| bans.refuses(ip));
+        if is_banned { Err(Refusal::Banned) } else { Ok(()) }
+    }
+
+    /// Who is not let in, if somebody keeps that.
+    pub fn bans(&self) -> Option<&Bans> {
+        self.bans.as_ref()
     }
 
     pub(crate) fn write_stall(&self) -> Duration {
@@ -192,12 +222,19 @@ impl Permit {
 
     /// From now on the connection counts as one from there. On an error it counts as before, and should end.
     pub(crate) fn count_as(&mut self, ip: IpAddr) -> Result<(), Refusal> {
+        self.gate.is_welcome(ip)?;
         let mut counts = self.gate.lock();
         let counted = counts.enter(ip.to_canonical())?;
         counts.leave(std::mem::replace(&mut self.counted, counted));
         drop(counts);
         self.note(|session| session.peer = ip.to_canonical());
         Ok(())
+    }
+}
+
+impl Permit {
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
     }
 }
 

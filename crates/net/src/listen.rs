@@ -300,9 +300,11 @@ impl Porter {
             Refusal::Full => TurnedAway::Full,
             Refusal::Address => TurnedAway::Address,
             Refusal::Network => TurnedAway::Network,
+            Refusal::Banned => TurnedAway::Banned,
         };
         self.meter.turned_away.add(self.door(), reason);
-        if !matches!(self.options.tls, Tls::Implicit(_)) {
+        // Who is banned hears nothing, and costs nothing.
+        if refusal != Refusal::Banned && !matches!(self.options.tls, Tls::Implicit(_)) {
             let _ = SockRef::from(stream).send(self.options.busy);
         }
     }

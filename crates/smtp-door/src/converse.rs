@@ -8,7 +8,7 @@ use crate::speaker::Speaker;
 use ::config::Network;
 use delivery::Intake;
 use mail::{Reply, Status};
-use net::{Conn, Driven};
+use net::{Closed, Conn, Driven, Offence};
 use smtp_proto::Extension;
 use smtp_proto::server::{Answer, Channel, Limits, Options, Question, Session, StartTls};
 use std::net::SocketAddr;
@@ -205,7 +205,7 @@ pub async fn converse(mut conn: Conn, options: Options, idle_timeout: Duration, 
                 session.farewell(stopping());
                 visit.inbound().forget();
             }
-            Driven::Closed(how) => return debug!(%how, "connection over"),
+            Driven::Closed(how) => return over(&conn, &session, &how),
         }
     }
 }
@@ -226,6 +226,13 @@ fn conn_account(conn: &Conn, visit: &impl Visit, known: &mut Option<String>) {
         conn.belongs_to(account.as_deref());
         *known = account;
     }
+}
+
+fn over(conn: &Conn, session: &Session, how: &Closed) {
+    if session.was_abused() {
+        conn.blame(Offence::Abuse);
+    }
+    debug!(%how, "connection over");
 }
 
 /// Counts the connection as one of the client for which it speaks.

@@ -8,6 +8,7 @@ pub(crate) use check::{Asking, CheckCommand, DkimFile, Listed, MailFile, Sender}
 pub(crate) use rights::RightsArgs;
 
 use super::backup::BackupCommand;
+pub(crate) use super::bans::BansCommand;
 use super::completions::Shell;
 pub(crate) use super::dkim::DkimCommand;
 pub(crate) use super::export::ExportCommand;
@@ -34,7 +35,7 @@ maddy, the all-in-one mail server
 
 Server
   quickstart, demo   make a server, with keys, an account and the zone to paste; or one to try out
-  doctor         everything that is wrong, here and in the DNS, and what to do
+  doctor, bans   everything that is wrong, here and in the DNS; list, add, lift: who is not let in
   run, reload    serve mail as the configuration says; read the configuration again meanwhile
   install, uninstall, completions, man   as a service of systemd; for your shell; the manual
   config check, hash   what the configuration says, and what is wrong; what is stored of a password
@@ -162,6 +163,9 @@ pub(crate) enum Command {
     /// Send a message from standard input, as programs call sendmail: -t, -f, -F, -i, -v, -bs, -bp, -N, -R
     #[command(args(without(&["config", "state_dir", "json"])))]
     Sendmail,
+    /// Addresses and networks that are not let in
+    #[command(subcommand)]
+    Bans(BansCommand),
     /// Turn a password into what is stored of it
     #[command(args(without(&["config", "state_dir"])))]
     Hash,

@@ -4,6 +4,7 @@ mod account;
 pub(crate) mod args;
 pub(crate) mod ask;
 mod backup;
+mod bans;
 mod check;
 pub(crate) mod completions;
 mod connection;
@@ -134,6 +135,7 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         Command::Dkim(command) => on_runtime(dkim::run(&command, &source(&global), &global)),
         Command::Reload => on_runtime(connection::reload(&source(&global), &global)),
         Command::Account(command) => on_runtime(account::account(&command, &global)),
+        Command::Bans(command) => on_runtime(bans::run(&command, &global)),
         Command::Creds(command) => on_runtime(account::creds(&command, &global)),
         Command::ImapAcct(command) => on_runtime(account::acct(&command, &global)),
         Command::ImapMboxes(command) => on_runtime(mailboxes::run(&command, &global)),

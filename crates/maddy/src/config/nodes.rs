@@ -1,15 +1,21 @@
 //! Nodes of the configuration with what they are for.
 
 use super::{Log, NOTIFICATIONS};
+use crate::login::Logins;
 use crate::notifications::Notifications;
 use crate::otlp::OtlpConfig;
 use crate::setup::{DoctorOptions, decode_doctor};
 use crate::trace::TraceConfig;
 use ::config::Section;
 use delivery::reports::ReportsConfig;
-use net::{DnsUpdateOptions, TlsOptions, decode_dns_update};
+use mail::Address;
+use net::{BanOptions, DnsUpdateOptions, Limits, TlsOptions, decode_dns_update};
+use std::time::Duration;
 use submission::local::LocalConfig;
 use world::DnsOptions;
+
+/// How long sessions and deliveries may go on when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What is told of what happens, and to whom.
 pub(super) fn told(section: &mut Section<'_>) -> (Log, TraceConfig, OtlpConfig) {
@@ -41,6 +47,33 @@ pub(super) fn least_privilege(section: &mut Section<'_>) -> (Option<String>, gua
         guard::config::decode,
     );
     (user, sandbox)
+}
+
+/// How many may come, who may not, and how often they may guess.
+pub(super) fn connections(section: &mut Section<'_>) -> (Limits, BanOptions, Logins) {
+    let limits = section.child("limits", "How many connections there may be.", net::config::decode_limits);
+    let bans = section.child(
+        "bans",
+        "Who is not let in for a while: who guesses passwords, or is sent away for errors too often (docs/security.md).",
+        net::config::decode_bans,
+    );
+    let logins = section.child("logins", "How often passwords may be guessed.", Logins::decode);
+    (limits, bans, logins)
+}
+
+pub(super) fn stop_timeout(section: &mut Section<'_>) -> Duration {
+    section
+        .duration("stop-timeout", "How long sessions and deliveries may go on when the server stops.")
+        .within(Duration::ZERO..=Duration::from_secs(600))
+        .or(STOP_TIMEOUT)
+}
+
+pub(super) fn reports(section: &mut Section<'_>) -> ReportsConfig {
+    section.child(
+        "reports",
+        "What others report about our domains (DMARC, TLS): `maddy reports` shows it.",
+        ReportsConfig::decode,
+    )
 }
 
 /// The judges of what comes from elsewhere: our own checks, and filters.
@@ -124,10 +157,45 @@ pub(super) fn dkim(section: &mut Section<'_>) -> policy::SigningConfig {
     section.child("dkim", "Signatures on what our own users send.", policy::config::decode_signing)
 }
 
-pub(super) fn reports(section: &mut Section<'_>) -> ReportsConfig {
-    section.child(
-        "reports",
-        "What others report about our domains (DMARC, TLS): `maddy reports` shows it.",
-        ReportsConfig::decode,
-    )
+pub(super) fn postmaster(section: &mut Section<'_>) -> Option<Address> {
+    section
+        .parsed(
+            "postmaster",
+            "an address",
+            Address::parse,
+            "Who gets the mail to postmaster; the first account if not given.",
+        )
+        .optional()
+}
+
+pub(super) fn subaddress(section: &mut Section<'_>) -> Option<char> {
+    section
+        .parsed(
+            "subaddress",
+            "one character, or \"\" for none",
+            Separator::parse,
+            "What divides name and tag in name+tag@domain.",
+        )
+        .or(Separator(Some('+')))
+        .0
+}
+
+/// The character of subaddresses, if they are on.
+struct Separator(Option<char>);
+
+impl Separator {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(c), None) if "+-_=.#!~".contains(c) => Ok(Self(Some(c))),
+            _ => Err("use one of + - _ = . # ! ~".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Separator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.map_or(Ok(()), |c| write!(f, "{c}"))
+    }
 }

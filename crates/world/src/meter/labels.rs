@@ -103,6 +103,7 @@ labels! {
         Address = "address",
         Network = "network",
         Proxy = "proxy",
+        Banned = "banned",
     }
 
     /// The verdict of the checks.

@@ -1,0 +1,152 @@
+//! Who is banned, for how long, and who never is.
+
+use super::*;
+use world::fake;
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn network(text: &str) -> Network {
+    Network::parse(text).unwrap()
+}
+
+fn table(options: BanOptions) -> Table {
+    Table { options, ..Table::default() }
+}
+
+/// Offends until it is banned, and tells how often that was.
+fn offend(table: &mut Table, from: &str, offence: Offence, now: u64) -> u32 {
+    (1..1000).find(|_| !table.offend(ip(from), offence, now).is_empty()).unwrap_or_default()
+}
+
+#[test]
+fn an_address_is_banned_and_comes_back() {
+    let mut table = table(BanOptions::default());
+    assert_eq!(offend(&mut table, "192.0.2.1", Offence::Guess, 1000), 30);
+    for (from, now, want) in [
+        ("192.0.2.1", 1000, true),
+        ("::ffff:192.0.2.1", 1000, true),
+        ("192.0.2.2", 1000, false),
+        ("192.0.2.1", 1000 + 899, true),
+        ("192.0.2.1", 1000 + 900, false),
+    ] {
+        assert_eq!(table.refuses(ip(from), now), want, "{from} {now}");
+    }
+    assert_eq!(table.refused, 3);
+    // The next time it takes twice as long, and after a quiet time as long as the first.
+    assert_eq!(offend(&mut table, "192.0.2.1", Offence::Abuse, 2000), 6);
+    assert!(table.refuses(ip("192.0.2.1"), 2000 + 1799));
+    assert!(!table.refuses(ip("192.0.2.1"), 2000 + 1800));
+    let later = 100_000;
+    assert_eq!(offend(&mut table, "192.0.2.1", Offence::Abuse, later), 6);
+    assert!(!table.refuses(ip("192.0.2.1"), later + 900));
+}
+
+#[test]
+fn a_network_of_offenders_is_banned_as_a_whole() {
+    for (place, neighbour, elsewhere) in [
+        ("198.51.100.", "198.51.100.200", "198.51.101.1"),
+        ("2001:db8:1:", "2001:db8:1:ffff::1", "2001:db8:2::1"),
+    ] {
+        let mut table = table(BanOptions::default());
+        for n in 1..=4 {
+            let from = if place.contains(':') { format!("{place}{n}::1") } else { format!("{place}{n}") };
+            offend(&mut table, &from, Offence::Abuse, 0);
+            assert!(!table.refuses(ip(neighbour), 0));
+        }
+        let from = if place.contains(':') { format!("{place}5::1") } else { format!("{place}5") };
+        offend(&mut table, &from, Offence::Abuse, 0);
+        assert!(table.refuses(ip(neighbour), 0));
+        assert!(!table.refuses(ip(elsewhere), 0));
+    }
+}
+
+#[test]
+fn some_are_never_banned() {
+    let mut table = table(BanOptions { never: vec![network("203.0.113.0/24")], ..BanOptions::default() });
+    for from in ["203.0.113.9", "127.0.0.1", "10.1.2.3", "::1", "fd00::1", "172.17.0.1"] {
+        assert_eq!(offend(&mut table, from, Offence::Abuse, 0), 0, "{from}");
+    }
+    table.vouch(source_of(ip("192.0.2.1")), 0);
+    assert_eq!(offend(&mut table, "192.0.2.1", Offence::Guess, PROVEN_TIME - 1), 0);
+    assert_eq!(offend(&mut table, "192.0.2.1", Offence::Guess, PROVEN_TIME), 30);
+    table.options.automatic = false;
+    assert_eq!(offend(&mut table, "192.0.2.7", Offence::Abuse, 0), 0);
+    table.options = BanOptions { private: true, ..BanOptions::default() };
+    assert_eq!(offend(&mut table, "127.0.0.1", Offence::Abuse, 0), 6);
+    // Who is banned and then named as never to be comes in.
+    table.options.never = vec![network("127.0.0.0/8")];
+    assert!(!table.refuses(ip("127.0.0.1"), 0));
+}
+
+#[test]
+fn bans_by_hand_come_and_go() {
+    let world = fake::world(1);
+    let bans = Bans::new(BanOptions::default(), world.clock.clone());
+    bans.add(network("203.0.113.0/24"), None).unwrap();
+    bans.add(network("2001:db8::/32"), Some(Duration::from_secs(60))).unwrap();
+    assert!(
+        bans.refuses(ip("203.0.113.77"))
+            && bans.refuses(ip("2001:db8:9::1"))
+            && !bans.refuses(ip("203.0.114.1"))
+    );
+    let list = bans.list();
+    assert_eq!(
+        list.iter().map(|ban| ban.network.as_str()).collect::<Vec<_>>(),
+        ["2001:db8::/32", "203.0.113.0/24"]
+    );
+    assert!(bans.add(network("0.0.0.0/0"), None).unwrap_err().contains("everybody"));
+    assert!(bans.lift(network("203.0.113.0/24")));
+    assert!(!bans.lift(network("203.0.113.0/24")));
+    assert!(!bans.refuses(ip("203.0.113.77")));
+}
+
+#[test]
+fn lifting_an_address_forgives_it() {
+    let mut table = table(BanOptions::default());
+    offend(&mut table, "192.0.2.1", Offence::Guess, 0);
+    offend(&mut table, "2001:db8:1:2::5", Offence::Guess, 0);
+    assert!(table.lift(network("192.0.2.1")));
+    assert!(table.lift(network("2001:db8:1:2::7")));
+    assert!(!table.refuses(ip("192.0.2.1"), 0) && !table.refuses(ip("2001:db8:1:2::5"), 0));
+    assert_eq!(offend(&mut table, "192.0.2.1", Offence::Guess, 0), 30);
+    assert!(!table.refuses(ip("192.0.2.1"), 900), "the first ban again, not twice as long");
+}
+
+#[test]
+fn bans_survive_a_restart_and_odd_files_do_no_harm() {
+    let world = fake::world(1);
+    let bans = Bans::new(BanOptions::default(), world.clock.clone());
+    assert_eq!(bans.changes(), None);
+    (0..30).for_each(|_| bans.report(ip("192.0.2.1"), Offence::Guess));
+    bans.add(network("203.0.113.0/24"), None).unwrap();
+    let kept = bans.changes().unwrap();
+    assert_eq!(bans.changes(), None, "nothing has changed since");
+    let next = Bans::new(BanOptions::default(), world.clock.clone());
+    next.restore(&kept).unwrap();
+    assert!(
+        next.refuses(ip("192.0.2.1")) && next.refuses(ip("203.0.113.1")) && !next.refuses(ip("192.0.2.2"))
+    );
+    for odd in [&b""[..], b"{}", b"[", b"{\"marks\":[],\"by_hand\":[[\"x\",null]]}"] {
+        let other = Bans::new(BanOptions::default(), world.clock.clone());
+        let _ = other.restore(odd);
+        assert!(!other.refuses(ip("192.0.2.1")));
+    }
+}
+
+#[test]
+fn the_table_is_bounded_and_keeps_the_worst() {
+    let mut table = table(BanOptions::default());
+    offend(&mut table, "192.0.2.1", Offence::Guess, 0);
+    for n in 0..u32::try_from(MARKS_MAX).unwrap() + 100 {
+        let from = Ipv4Addr::from_bits(0x0b00_0000 + n);
+        table.offend(from.into(), Offence::Guess, 0);
+    }
+    assert!(table.marks.len() <= MARKS_MAX);
+    assert!(table.refuses(ip("192.0.2.1"), 0));
+    for n in 0..u128::try_from(PROVEN_MAX).unwrap() + 100 {
+        table.vouch(Ipv6Addr::from_bits(n << 64).into(), 0);
+    }
+    assert!(table.proven.len() <= PROVEN_MAX);
+}
