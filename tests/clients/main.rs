@@ -20,6 +20,7 @@ mod postfix;
 mod program;
 mod rspamd;
 mod swaks;
+mod tls_offered;
 
 use tests::{Daemon, Setup};
 

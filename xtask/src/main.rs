@@ -8,6 +8,7 @@ mod lengths;
 mod lines;
 mod literals;
 mod rfc;
+mod secrets;
 mod sources;
 mod sql;
 
@@ -20,12 +21,13 @@ type Problem = String;
 type Check = fn() -> Vec<Problem>;
 
 /// Everything that is checked, by name.
-const CHECKS: [(&str, Check); 8] = [
+const CHECKS: [(&str, Check); 9] = [
     ("arrows between crates", arrows::check),
     ("first lines and left-over words", lines::check),
     ("lengths of files", lengths::check),
     ("SQL", sql::check),
     ("line readers", lines::check_readers),
+    ("secrets", secrets::check),
     ("RFC references", rfc::check),
     ("documents", documents::check),
     ("the book", book::check),
@@ -73,6 +75,11 @@ mod tests {
     #[test]
     fn statements_are_in_storage_and_number_their_parameters() {
         none(super::sql::check());
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        none(super::secrets::check());
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub use sort::{Algorithm, Direction, Sort, SortBy, SortKey, Thread};
 
 use crate::sequence::{Bound, Ranges, Set};
 use std::fmt;
+use zeroize::Zeroize;
 
 /// Why a command was not understood or may not be used now: BAD or NO, and what to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +62,15 @@ impl Refusal {
     }
 }
 
-/// A password or a SASL message. Its `Debug` is a mask.
+/// A password or a SASL message. Its `Debug` is a mask, and its memory is cleared.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub Vec<u8>);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

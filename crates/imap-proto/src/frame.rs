@@ -4,6 +4,7 @@
 //! announced included, so that the next command begins where the client thinks it does.
 
 use wire::{Line, take_line};
+use zeroize::Zeroize;
 
 /// Bounds of one command in octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +133,7 @@ impl Framer {
         match take_line(&self.buffer, self.limits.command) {
             Line::Partial => None,
             Line::Whole(line, used) => {
-                self.buffer.drain(..used);
+                self.used_up(used);
                 Some(Ok(line))
             }
             Line::Bare(used) => {
@@ -159,6 +160,16 @@ impl Framer {
         }
     }
 
+    /// Drops octets that were taken. Those of a stranger are wiped: a password may stand among them.
+    fn used_up(&mut self, used: usize) {
+        if self.limits == STRANGER
+            && let Some(taken) = self.buffer.get_mut(..used)
+        {
+            taken.zeroize();
+        }
+        self.buffer.drain(..used);
+    }
+
     fn read_line(&mut self) -> Option<Frame> {
         let most = self.limits.command.saturating_sub(self.command.len()).max(2);
         match take_line(&self.buffer, most) {
@@ -172,7 +183,7 @@ impl Framer {
                 None
             }
             Line::Whole(line, used) => {
-                self.buffer.drain(..used);
+                self.used_up(used);
                 // RFC 9051 has no empty lines; some clients send one before a command, and mean nothing by it.
                 let streamed = std::mem::take(&mut self.streamed);
                 if line.is_empty() && self.command.is_empty() && !streamed {
@@ -236,7 +247,9 @@ impl Framer {
 
     fn read_literal(&mut self, rest: u64) -> Option<Frame> {
         let n = (self.buffer.len() as u64).min(rest);
-        self.command.extend(self.buffer.drain(..usize::try_from(n).unwrap_or(usize::MAX)));
+        let used = usize::try_from(n).unwrap_or(usize::MAX);
+        self.command.extend_from_slice(self.buffer.get(..used).unwrap_or_default());
+        self.used_up(used);
         let rest = rest - n;
         self.state = if rest == 0 { State::Line } else { State::Literal(rest) };
         (rest > 0).then_some(Frame::Partial)

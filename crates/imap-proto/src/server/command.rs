@@ -11,6 +11,7 @@ use crate::frame::{Fault, Frame, Sync};
 use crate::parse::{self, Parsed};
 use crate::response::{Code, Response, Untagged};
 use wire::Step;
+use zeroize::Zeroize;
 
 pub(super) const LOG_IN_FIRST: &str = "Log in first.";
 
@@ -26,7 +27,14 @@ impl Session {
         self.received += u64::from(matches!(frame, Frame::Command(_) | Frame::Dropped(..)));
         match frame {
             Frame::Partial => return Some(Step::Read),
-            Frame::Command(octets) => self.on_command(&octets),
+            Frame::Command(mut octets) => {
+                let was_stranger = self.state == State::NotAuthenticated;
+                self.on_command(&octets);
+                // The password of LOGIN stands in it.
+                if was_stranger {
+                    octets.zeroize();
+                }
+            }
             Frame::Literal { head, size, sync } => self.on_literal(&head, size, sync),
             Frame::Piece(piece) if piece.is_empty() => {}
             Frame::Piece(piece) => return Some(Step::Body(piece)),
