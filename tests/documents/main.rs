@@ -1,6 +1,8 @@
 //! What the documents say is what the program says.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
+mod limits;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -63,6 +65,7 @@ fn every_command_in_the_documents_is_one() {
         "docs/trace.md",
         "docs/queue.md",
         "docs/architecture.md",
+        "docs/security.md",
         "dist/README.md",
     ] {
         let text = document(name);

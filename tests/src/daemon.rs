@@ -185,6 +185,18 @@ impl Daemon {
         1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
     }
 
+    /// The memory that the daemon holds now, in octets.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells VmRSS");
+        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    }
+
+    /// Files and sockets that the daemon holds open.
+    pub fn handles(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
+    }
+
     /// SIGHUP.
     pub fn hang_up(&self) {
         kill(pid_of(self.child.as_ref().expect("the daemon runs")), Signal::SIGHUP).unwrap();
