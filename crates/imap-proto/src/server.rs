@@ -261,11 +261,6 @@ impl Session {
         self.mode = Mode::Closing;
     }
 
-    /// Whether the connection was ended for its bad commands: what no honest client does.
-    pub fn was_abused(&self) -> bool {
-        self.bad >= BAD_MAX
-    }
-
     /// The tagged end of a command.
     fn finish(&mut self, response: &Response) {
         self.mode = Mode::Ready;

@@ -1,6 +1,7 @@
 //! Who is banned, for how long, and who never is.
 
 use super::*;
+use crate::bans::Bans;
 use world::fake;
 
 fn ip(text: &str) -> IpAddr {

@@ -4,6 +4,7 @@
 
 pub mod acme;
 mod bans;
+mod bans_table;
 pub mod binding;
 pub mod certificate;
 mod certificate_files;

@@ -16,6 +16,11 @@ use zeroize::Zeroize;
 pub(super) const LOG_IN_FIRST: &str = "Log in first.";
 
 impl Session {
+    /// Whether the connection was ended for its bad commands: what no honest client does.
+    pub fn was_abused(&self) -> bool {
+        self.bad >= super::BAD_MAX
+    }
+
     /// Reads on; `None` means: look again at what is to be done.
     pub(super) fn read(&mut self) -> Option<Step<Question>> {
         match self.mode {

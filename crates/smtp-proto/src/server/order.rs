@@ -17,6 +17,12 @@ pub(super) fn out_of_order(text: &str) -> Reply {
 }
 
 impl Session {
+    /// Whether the connection was ended for its errors or its refused commands: what no honest client does.
+    pub fn was_abused(&self) -> bool {
+        let limits = &self.options.limits;
+        self.counts.errors >= limits.errors || self.counts.refusals >= limits.refusals
+    }
+
     /// One command line, without its CRLF.
     pub(super) fn command(&mut self, line: &[u8]) {
         if line.len() + 2 > LINE_MAX && !Command::may_be_long(line) {

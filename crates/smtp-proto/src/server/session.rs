@@ -225,12 +225,6 @@ impl Session {
         self.flush = true;
     }
 
-    /// Whether the connection was ended for its errors or its refused commands: what no honest client does.
-    pub fn was_abused(&self) -> bool {
-        let limits = &self.options.limits;
-        self.counts.errors >= limits.errors || self.counts.refusals >= limits.refusals
-    }
-
     pub(super) fn close_if_over_limits(&mut self) {
         let limits = &self.options.limits;
         let too_many = if self.counts.errors >= limits.errors {
