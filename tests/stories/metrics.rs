@@ -76,13 +76,12 @@ fn real_traffic_is_counted_by_what_became_of_it() {
     for series in [
         "maddy_store_commit_seconds_count",
         "maddy_store_write_seconds_count",
+        "maddy_store_batch_jobs_sum",
         "maddy_connections_total{door=\"smtp\"}",
         "maddy_disk_free_bytes",
     ] {
         assert!(value(&text, series) > 0.0, "{series}\n{text}");
     }
-    let commits = value(&text, "maddy_store_commit_seconds_count");
-    assert!(value(&text, "maddy_store_batch_jobs_sum") >= commits, "{text}");
     promtool(&["check", "metrics"], &text);
     drop(imap);
     eventually("a session that is over is not counted any more", || {
