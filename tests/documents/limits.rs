@@ -1,7 +1,8 @@
 //! The table of limits in docs/security.md against the options of the program and the constants of the sources.
 //!
 //! A cell is `–`, or a value and where it comes from: an option of the column's own node (`max-errors`), of another
-//! (`limits connections`), or a constant (`net::HANDSHAKE_PATIENCE`, `imap-proto::STRANGER.literal`).
+//! (`limits connections`), or a constant (`net::HANDSHAKE_PATIENCE`, `imap-proto::STRANGER.literal`, and with
+//! its file where a crate has several of the name: `web/door::HEAD_TIME`).
 
 use crate::document;
 use std::path::{Path, PathBuf};
@@ -46,9 +47,12 @@ fn option(node: &str, name: &str) -> Option<String> {
 fn constant(name: &str) -> Option<String> {
     let (package, name) = name.split_once("::")?;
     let (name, field) = name.split_once('.').map_or((name, None), |(name, field)| (name, Some(field)));
+    let (package, only) =
+        package.split_once('/').map_or((package, None), |(package, file)| (package, Some(file)));
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").join(package).join("src");
     let mut found = Vec::new();
-    for file in sources(&top) {
+    let is_meant = |file: &PathBuf| only.is_none_or(|only| file.file_stem().is_some_and(|stem| stem == only));
+    for file in sources(&top).into_iter().filter(is_meant) {
         let text = std::fs::read_to_string(file).unwrap();
         let lines = text.lines().filter(|line| line.contains(&format!("const {name}: ")));
         found.extend(lines.map(|line| line.split_once(" = ").unwrap().1.trim_end_matches(';').to_owned()));
