@@ -110,6 +110,8 @@ impl Store {
                     sqlx::query_scalar("SELECT count(*) FROM job").fetch_one(&mut tx.connection).await?;
                 tx.queued = jobs.unsigned_abs();
                 tx.effects.loose = true;
+                // What readers keep of mailboxes in memory is looked at anew.
+                tx.effects.rings.rights |= !done.is_empty();
                 Ok(done)
             })
         })
