@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// The newest interface of the kernel of which we use everything; of an older kernel, what it has.
 const KNOWN: ABI = ABI::V6;
+/// Below this the kernel forbids every move of a file from one directory to another, and with that large messages.
+const OLDEST: ABI = ABI::V2;
 
 /// What any program of this system reads: its libraries, who is who, and how many processors there are.
 const SYSTEM: &[&str] = &[
@@ -76,8 +78,9 @@ pub struct Needs {
 
 /// Holds this thread and all that it makes to what is needed.
 pub(crate) fn restrict(sandbox: &Sandbox, needs: &Needs, enforce: Enforce) -> Result<Layer, Refused> {
+    let left_out = left_out(sandbox, needs);
     match apply(sandbox, needs) {
-        Ok(status) => judge(&status, enforce),
+        Ok(status) => Ok(judge(&status, enforce)?.without(&left_out)),
         Err(error) if enforce == Enforce::Required => Err(Refused::Landlock(error.to_string())),
         Err(error) => Ok(Layer::missing(error.to_string())),
     }
@@ -85,6 +88,10 @@ pub(crate) fn restrict(sandbox: &Sandbox, needs: &Needs, enforce: Enforce) -> Re
 
 fn judge(status: &RestrictionStatus, enforce: Enforce) -> Result<Layer, Refused> {
     let abi = match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } if effective_abi < OLDEST => {
+            let oldest = OLDEST as i32;
+            format!("ABI {}, and less than {oldest} (Linux 5.19) lets no file be moved", effective_abi as i32)
+        }
         LandlockStatus::Available { effective_abi, .. } => format!("ABI {}", effective_abi as i32),
         LandlockStatus::NotEnabled => "switched off in this kernel".to_owned(),
         _ => "this kernel does not have it".to_owned(),
@@ -101,7 +108,10 @@ fn judge(status: &RestrictionStatus, enforce: Enforce) -> Result<Layer, Refused>
 }
 
 fn apply(sandbox: &Sandbox, needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
+    // Nothing at all rather than without the right to move files; the rest as far as the kernel has it.
     let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::SoftRequirement)
+        .handle_access(AccessFs::Refer)?
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(KNOWN))?
         .scope(scope())?;
@@ -118,7 +128,7 @@ fn apply(sandbox: &Sandbox, needs: &Needs) -> Result<RestrictionStatus, RulesetE
         ruleset = allow(ruleset, &path, read | run)?;
     }
     ruleset = allow(ruleset, Path::new(NOTHING), AccessFs::ReadFile | AccessFs::WriteFile)?;
-    for path in needs.write.iter().chain(&sandbox.write) {
+    for path in &write_paths(sandbox, needs) {
         ruleset = allow(ruleset, path, AccessFs::from_all(KNOWN) & !AccessFs::Execute)?;
         // To flush a name one opens the directory that it stands in. Names beside the state can be seen by that, and
         // nothing else of them.
@@ -145,6 +155,44 @@ fn allow(
     let Ok(handle) = PathFd::new(path) else { return Ok(ruleset) };
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(KNOWN) };
     ruleset.add_rule(PathBeneath::new(handle, access))
+}
+
+/// Everything that may be written: the directories, and where the links lead that stand directly in them, as to a larger
+/// disk.
+fn write_paths(sandbox: &Sandbox, needs: &Needs) -> BTreeSet<PathBuf> {
+    let mut paths: BTreeSet<PathBuf> = needs.write.iter().chain(&sandbox.write).cloned().collect();
+    let linked: Vec<PathBuf> =
+        needs.write.iter().flat_map(|dir| links_in(dir)).filter_map(followed).collect();
+    if !needs.is_root {
+        paths.extend(linked);
+    }
+    paths
+}
+
+/// The links in a directory whose places are not opened with it nor by themselves.
+fn left_out(sandbox: &Sandbox, needs: &Needs) -> Vec<PathBuf> {
+    let open = write_paths(sandbox, needs);
+    let open: Vec<PathBuf> = open.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let is_open = |link: &PathBuf| {
+        link.canonicalize().map_or(true, |target| open.iter().any(|place| target.starts_with(place)))
+    };
+    needs.write.iter().flat_map(|dir| links_in(dir)).filter(|link| !is_open(link)).collect()
+}
+
+fn links_in(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let links = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+    links.map(|link| link.path()).collect()
+}
+
+/// The directory to which a link leads, or in which the file stands to which it leads. It must be this user's own: who once
+/// had the server in hand and left a link behind has nothing by it after a restart. (All is root's, so root follows none.)
+fn followed(link: PathBuf) -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let target = link.canonicalize().ok()?;
+    let place = if target.is_dir() { target } else { target.parent()?.to_owned() };
+    let is_own = place.metadata().is_ok_and(|found| found.uid() == nix::unistd::geteuid().as_raw());
+    is_own.then_some(place)
 }
 
 /// Everything that may be read.
@@ -203,6 +251,32 @@ mod tests {
         let paths = read_paths(&Sandbox::default(), &needs);
         assert!(paths.contains(&live) && paths.contains(&archive), "{paths:?}");
         assert!(!paths.contains(&dir));
+    }
+
+    #[test]
+    fn links_in_a_written_directory_lead_to_places_of_ones_own_only() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let (state, disk) = (dir.join("state"), dir.join("disk"));
+        std::fs::create_dir_all(&state).unwrap();
+        std::fs::create_dir_all(disk.join("db")).unwrap();
+        std::fs::create_dir_all(disk.join("bodies")).unwrap();
+        std::fs::write(disk.join("db/maddy.db"), "").unwrap();
+        symlink("../disk/bodies", state.join("bodies")).unwrap();
+        symlink(disk.join("db/maddy.db"), state.join("maddy.db")).unwrap();
+        symlink("/proc/1/..", state.join("not-ours")).unwrap();
+        symlink("nowhere", state.join("dangling")).unwrap();
+        let mut needs = needs(&[], false, Programs::None);
+        needs.write.push(state.clone());
+        let paths = write_paths(&Sandbox::default(), &needs);
+        assert!([&state, &disk.join("bodies"), &disk.join("db")].iter().all(|path| paths.contains(*path)));
+        assert!(!paths.contains(&disk));
+        needs.is_root = true;
+        assert_eq!(write_paths(&Sandbox::default(), &needs), BTreeSet::from([state.clone()]));
+        assert_eq!(left_out(&Sandbox::default(), &needs).len(), 3);
+        let sandbox = Sandbox { write: vec![disk, "/proc".into()], ..Sandbox::default() };
+        assert_eq!(left_out(&sandbox, &needs), Vec::<PathBuf>::new());
     }
 
     #[test]

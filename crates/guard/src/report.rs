@@ -15,6 +15,17 @@ impl Layer {
         Self { on: true, detail: detail.into() }
     }
 
+    /// Says of links that they lead to where nothing may be written.
+    pub(crate) fn without(mut self, links: &[std::path::PathBuf]) -> Self {
+        for link in links.iter().filter(|_| self.on) {
+            self.detail.push_str(&format!(
+                "; {} leads to where nothing can be written: name that place in `sandbox {{ write … }}`",
+                link.display()
+            ));
+        }
+        self
+    }
+
     pub(crate) fn off() -> Self {
         Self { on: false, detail: "switched off".to_owned() }
     }
