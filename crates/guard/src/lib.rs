@@ -15,7 +15,7 @@ pub use config::{Enforce, Sandbox};
 pub use files::{Needs, Programs};
 pub use process::{Memory, seal};
 pub use report::{Layer, Report};
-pub use user::{User, UserError, hand_over, make_directory, present, wanted};
+pub use user::{User, UserError, make_directory, present, wanted};
 
 /// Why the server does not start: something that the configuration requires cannot be had.
 #[derive(Debug, thiserror::Error)]

@@ -70,6 +70,11 @@ pub fn present() -> (String, bool) {
 }
 
 impl User {
+    /// The numbers of the user and of its group.
+    pub fn numbers(&self) -> (u32, u32) {
+        (self.uid.as_raw(), self.gid.as_raw())
+    }
+
     /// Becomes this user with its groups, all threads together and for good.
     pub fn become_it(&self) -> io::Result<()> {
         let name = CString::new(self.name.as_str())?;
@@ -101,20 +106,6 @@ pub fn make_directory(path: &Path, owner: Option<&User>) -> io::Result<()> {
         Some(user) => Ok(chown(path, Some(user.uid), Some(user.gid))?),
         None => Ok(()),
     }
-}
-
-/// Gives a directory with all that is in it to whom the process becomes. Links are not followed.
-pub fn hand_over(path: &Path, to: &User) -> io::Result<()> {
-    let mut left = vec![path.to_owned()];
-    while let Some(path) = left.pop() {
-        if path.is_dir() && !path.is_symlink() {
-            for entry in std::fs::read_dir(&path)? {
-                left.push(entry?.path());
-            }
-        }
-        std::os::unix::fs::lchown(&path, Some(to.uid.as_raw()), Some(to.gid.as_raw()))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

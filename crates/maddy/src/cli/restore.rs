@@ -43,24 +43,27 @@ pub(crate) async fn run(command: &RestoreCommand, global: &Global) -> Result<(),
     let plan = RestorePlan {
         from: command.dir.clone(),
         generation: command.backup.clone(),
-        state_dir: state_dir.clone(),
+        state_dir,
         former: if command.set_aside { Former::SetAside } else { Former::Refused },
         queued: if command.without_queue { Queued::Dropped } else { Queued::Kept },
+        owner: owner(user.as_deref())?,
         now: world::system::without_dns().clock.unix(),
     };
     let progress = Mutex::new(Progress::start(global));
     let done = backup::restore(plan, &watcher(&progress)).await;
     progress.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).end();
     let report = done.map_err(|error| advice(&error))?;
-    // What root restores is to be opened by whom the daemon becomes.
-    if user.is_some()
-        && guard::present().1
-        && let Some(user) = guard::wanted(user.as_deref()).map_err(|error| Trouble::new(error.to_string()))?
-    {
-        guard::hand_over(&state_dir, &user)?;
-    }
     print(&report, global)?;
     if report.damaged.is_empty() { Ok(()) } else { Err(Trouble::new("")) }
+}
+
+/// What root restores is to be opened by whom the daemon becomes.
+fn owner(user: Option<&str>) -> Result<Option<(u32, u32)>, Trouble> {
+    if user.is_none() || !guard::present().1 {
+        return Ok(None);
+    }
+    let user = guard::wanted(user).map_err(|error| Trouble::new(error.to_string()))?;
+    Ok(user.map(|user| user.numbers()))
 }
 
 fn advice(error: &storage::Error) -> Trouble {

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 /// Where things lie until they get their names.
 const DRAFT: &str = ".restoring";
 /// The lock of a state directory.
-const LOCK: &str = "maddy.lock";
+pub(super) const LOCK: &str = "maddy.lock";
 
 /// What is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct RestorePlan {
     pub state_dir: PathBuf,
     pub former: Former,
     pub queued: Queued,
+    /// The numbers of the user and group who get a state directory that is root's.
+    pub owner: Option<(u32, u32)>,
     pub now: Unix,
 }
 
@@ -77,7 +79,7 @@ pub async fn restore(plan: RestorePlan, watcher: Watcher<'_>) -> Result<RestoreR
     let from = plan.from.join(&generation);
     make_dir(&plan.state_dir).map_err(|error| with_path(error, &plan.state_dir))?;
     let lock = take_lock(&plan.state_dir)?;
-    let taken = Taken::take(&plan.state_dir)?;
+    let taken = Taken::take(&plan.state_dir, plan.owner)?;
     let mut report = RestoreReport { generation, made, ..RestoreReport::default() };
     // Read to its end before anything is touched.
     let manifest = Manifest::open(&from.join(MANIFEST))?;

@@ -33,6 +33,7 @@ fn restoring(from: &Path, state: &Path, now: i64) -> RestorePlan {
         generation: None,
         state_dir: state.to_owned(),
         former: Former::Refused,
+        owner: None,
         queued: Queued::Kept,
         now,
     }
