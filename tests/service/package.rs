@@ -35,18 +35,18 @@ fn lintian_has_nothing_to_say() {
         return;
     }
     let (dir, path) = package();
-    let option = ["--fail-on", "error,warning", "--allow-root", "--show-overrides", path.to_str().unwrap()];
-    let heard = run(dir.path(), "lintian", &option);
+    let heard = run(dir.path(), "lintian", &["--allow-root", "--show-overrides", path.to_str().unwrap()]);
     println!("{}", heard.text);
     let complaints: Vec<&str> =
         heard.text.lines().filter(|line| line.starts_with("E:") || line.starts_with("W:")).collect();
     assert!(complaints.is_empty() && heard.status.success(), "{heard}");
     // Each override is needed, and has its reason in front.
-    assert!(!heard.text.contains("unused-override"), "{heard}");
     let overrides = fs::read_to_string(source("dist/debian/lintian-overrides")).unwrap();
     let lines: Vec<&str> = overrides.lines().collect();
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| !line.starts_with('#')) {
         assert!(at > 0 && lines[at - 1].starts_with("# "), "{line}: why?");
+        let tag = line.split(' ').nth(1).unwrap();
+        assert!(heard.text.contains(&format!("O: maddy: {tag} ")), "{tag} is not found any more\n{heard}");
     }
 }
 
