@@ -89,7 +89,7 @@ async fn exchange(stream: TokioIo<tokio::net::UnixStream>, post: Post) -> Result
         .header(CONTENT_TYPE, post.kind)
         .body(Full::new(post.body))
         .map_err(|error| broken(&error))?;
-    let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+    let response = sender.send_request(request).await.map_err(|error| unanswered(&error))?;
     let status = response.status();
     let body =
         Limited::new(response.into_body(), BODY_MAX).collect().await.map_err(|error| broken(&error))?;
@@ -101,5 +101,17 @@ async fn exchange(stream: TokioIo<tokio::net::UnixStream>, post: Post) -> Result
     match serde_json::from_slice::<Failure>(&octets) {
         Ok(failure) => Err(CallError::Failed(failure)),
         Err(_) => Err(CallError::Broken(format!("it said {status}"))),
+    }
+}
+
+/// What it means that no answer came. A connection is reset where the other side has not read all of the request, so nothing
+/// of it was done: the daemon ends, and had not even taken the connection.
+fn unanswered(error: &hyper::Error) -> CallError {
+    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    match cause.map(io::Error::kind) {
+        Some(kind @ (io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)) => {
+            CallError::NotListening(kind.into())
+        }
+        _ => CallError::Broken(error.to_string()),
     }
 }

@@ -227,7 +227,9 @@ pub(crate) async fn reload(source: &Source, global: &Global) -> Result<(), Troub
 }
 
 fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound};
+    // The last two: one that ends has not taken the connection.
+    matches!(error.kind(), NotFound | ConnectionRefused | ConnectionReset | BrokenPipe)
 }
 
 fn unreachable(socket: &Path, error: &CallError) -> Trouble {
