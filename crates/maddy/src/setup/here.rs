@@ -8,10 +8,12 @@ use crate::config::Config;
 use crate::setup::finding::{Finding, State};
 use guard::Report;
 use net::{CertFiles, ClientTls, Connector, FetchLimits, Fetcher, Request, Roots, TlsOptions};
+use nix::fcntl::OFlag;
 use nix::sys::statvfs::statvfs;
 use serde_json::Value;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use world::World;
@@ -120,12 +122,15 @@ fn rights(config: &Config, file: &Path, repair: Repair) -> Vec<Finding> {
     for dir in dirs {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             left = left.saturating_sub(1);
-            if left > 0 && entry.path().is_file() && is_open(&entry.path(), 0o077) {
+            // Not what a link leads to: that is somebody else's.
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if left > 0 && is_file && is_open(&entry.path(), 0o077) {
                 open.push(entry.path());
             }
         }
     }
-    let mut findings: Vec<Finding> = open.iter().map(|path| closed(path, repair)).collect();
+    let mut findings: Vec<Finding> =
+        open.iter().map(|path| closed(path, config.state_dir(), repair)).collect();
     findings.extend(keys_of_others(config));
     if is_open(file, 0o022) {
         let why = "whoever can change it has the server do what they like";
@@ -166,15 +171,26 @@ fn is_open(path: &Path, bits: u32) -> bool {
     fs::metadata(path).is_ok_and(|facts| facts.permissions().mode() & bits != 0)
 }
 
-fn closed(path: &Path, repair: Repair) -> Finding {
+fn closed(path: &Path, state: &Path, repair: Repair) -> Finding {
     let mode = if path.is_dir() { 0o700 } else { 0o600 };
     let about = path.display();
-    if repair == Repair::Yes && fs::set_permissions(path, Permissions::from_mode(mode)).is_ok() {
+    if repair == Repair::Yes && close(path, state).is_ok() {
         return Finding::good("permissions", about, "others could read it; repaired");
     }
     let why = "others on this machine can read mail or keys";
     let fix = format!("chmod {mode:o} {about}, or `maddy doctor --fix`");
     Finding::new("permissions", about, State::Bad, "others may read it", why, fix)
+}
+
+/// Only what belongs to the owner of the state directory, who could do it as well: root must not be led to anything else.
+fn close(path: &Path, state: &Path) -> io::Result<()> {
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let facts = file.metadata()?;
+    if facts.uid() != fs::metadata(state)?.uid() || !(facts.is_file() || facts.is_dir()) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    file.set_permissions(Permissions::from_mode(if facts.is_dir() { 0o700 } else { 0o600 }))
 }
 
 /// What the daemon, or the database, says.
@@ -301,4 +317,32 @@ pub(crate) async fn clock(config: &Config, world: &World) -> Finding {
     }
     let why = "certificates, signatures and logins fail on a wrong clock";
     Finding::new("clock", "server", State::Bad, format!("it is {off} s off"), why, "have NTP set it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{chown, symlink};
+
+    #[test]
+    fn only_what_belongs_to_the_owner_of_the_state_is_closed() {
+        let state = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let (key, other) = (state.path().join("key"), elsewhere.path().join("other"));
+        for path in [&key, &other] {
+            fs::write(path, "x").unwrap();
+            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        }
+        symlink(&other, state.path().join("link")).unwrap();
+        symlink(elsewhere.path(), state.path().join("dir")).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        close(&key, state.path()).unwrap();
+        close(&state.path().join("link"), state.path()).unwrap_err();
+        assert_eq!((mode(&key), mode(&other)), (0o600, 0o755));
+        if nix::unistd::geteuid().is_root() {
+            chown(state.path(), Some(12345), None).unwrap();
+            close(&state.path().join("dir/other"), state.path()).unwrap_err();
+            assert_eq!(mode(&other), 0o755);
+        }
+    }
 }
