@@ -13,12 +13,12 @@ use crate::setup::{Facts, Finding, Place, Wanted, wanted, zone};
 use auth::Secret;
 use clap::{Args, ValueEnum};
 use mail::{Address, Domain};
-use nix::unistd::{User, chown, geteuid};
+use nix::unistd::{User, geteuid};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, lchown};
 use std::path::{Path, PathBuf};
 use storage::{PasswordHash, Store};
 use world::World;
@@ -220,15 +220,25 @@ fn hand_over(plan: &Plan, args: &QuickstartArgs) -> Result<(), Trouble> {
         );
         return Ok(());
     };
-    let mut left = vec![plan.state_dir.clone()];
-    while let Some(path) = left.pop() {
-        if path.is_dir() && !path.is_symlink() {
-            left.extend(fs::read_dir(&path)?.flatten().map(|entry| entry.path()));
-        }
-        chown(&path, Some(user.uid), Some(user.gid))
-            .map_err(|error| Trouble::new(format!("{}: {error}", path.display())))?;
+    let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+    for entry in fs::read_dir(&plan.state_dir)? {
+        give(&entry?.path(), uid, gid)?;
     }
-    Ok(())
+    give(&plan.state_dir, uid, gid)
+}
+
+/// Gives what is root's, and no link's aim. A directory comes after what is in it: until then nobody else changes it.
+fn give(path: &Path, uid: u32, gid: u32) -> Result<(), Trouble> {
+    let facts = fs::symlink_metadata(path)?;
+    if facts.uid() != 0 {
+        return Ok(());
+    }
+    if facts.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), uid, gid)?;
+        }
+    }
+    lchown(path, Some(uid), Some(gid)).map_err(|error| Trouble::new(format!("{}: {error}", path.display())))
 }
 
 impl Made {
