@@ -4,8 +4,8 @@
 use crate::decide::{Disposition, Verdict};
 use crate::dmarc::{DmarcResult, FailureOptions, Psd};
 use crate::spf::SpfResult;
-use crate::{Facts, Finding, Identity, authres, dkim, dmarc};
-use mail::{Domain, date, header};
+use crate::{Facts, Finding, Identity, SpfFinding, authres, dkim, dmarc, sender};
+use mail::{Address, Domain, date, header};
 use std::net::IpAddr;
 
 /// Octets of the message's own fields that are told at most.
@@ -13,8 +13,7 @@ const FIELDS_MAX: usize = 8 * 1024;
 /// Octets of a line (RFC 5322 §2.1.1); what is longer is left out.
 const LINE_MAX: usize = 998;
 /// Fields of the message that say how it was made, and not to whom it went or what about.
-const TOLD: [&str; 7] =
-    ["From", "Sender", "Date", "Message-ID", "DKIM-Signature", "List-ID", "Auto-Submitted"];
+const TOLD: [&str; 6] = ["From", "Date", "Message-ID", "DKIM-Signature", "List-ID", "Auto-Submitted"];
 
 /// A message that is worth a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,10 +108,18 @@ fn details(judged: Known<'_>, dmarc: &dmarc::Outcome, author: &Domain) -> String
         Verdict::Quarantine(_) => "spam",
         Verdict::Reject(_) | Verdict::Defer(_) => "reject",
     };
-    let mut out = authres::field(judged.hostname, judged.findings, judged.disposition);
+    let sender = judged.facts.mail_from.address();
+    // The senders of lists and of who passes mail on often hold the addressee.
+    let hidden = sender.filter(|sender| !sender.domain().is_within(author)).map(Address::domain);
+    let findings =
+        judged.findings.iter().map(|one| hidden.map_or_else(|| one.clone(), |name| hide(one, name)));
+    let findings: Vec<Finding> = findings.collect();
+    let mut out = authres::field(judged.hostname, &findings, judged.disposition);
     out.push_str(&format!("\r\nDelivery-Result: {delivery}\r\n"));
-    if let Some(from) = judged.facts.mail_from.address() {
-        out.push_str(&format!("Original-Mail-From: <{from}>\r\n"));
+    match (hidden, sender) {
+        (Some(domain), _) => out.push_str(&format!("Original-Mail-From: <redacted@{domain}>\r\n")),
+        (None, Some(from)) => out.push_str(&format!("Original-Mail-From: <{from}>\r\n")),
+        (None, None) => {}
     }
     let is_related = |name: &Domain| name.is_within(author) || author.is_within(name);
     let applied = dmarc.applied.as_ref();
@@ -135,6 +142,18 @@ fn details(judged: Known<'_>, dmarc: &dmarc::Outcome, author: &Domain) -> String
         }
     }
     plain(&out)
+}
+
+/// What was found about an envelope sender, with its domain only.
+fn hide(finding: &Finding, domain: &Domain) -> Finding {
+    let who = domain.to_string();
+    match finding {
+        Finding::Spf(one) if one.identity == Identity::MailFrom => {
+            Finding::Spf(SpfFinding { who, ..one.clone() })
+        }
+        Finding::Sender(one) => Finding::Sender(sender::Outcome { sender: who, ..one.clone() }),
+        other => other.clone(),
+    }
 }
 
 /// The domain of an address, or the name itself.
@@ -183,7 +202,7 @@ fn plain(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{Config, Pipeline};
-    use mail::{Address, Blob, Message, ReversePath};
+    use mail::{Blob, Message, ReversePath};
     use world::fake;
 
     const ZONE: &str = "
@@ -248,6 +267,22 @@ mod tests {
         }
         assert!(!body.contains("secret"), "{body}");
         assert!(body.is_ascii() && body.split("\r\n").all(|line| !line.contains(['\r', '\n'])));
+    }
+
+    #[tokio::test]
+    async fn an_envelope_sender_does_not_name_the_addressee() {
+        let text =
+            "Sender: l+bob=o.example@list.example\nFrom: b@a.example\nList-ID: <l.list.example>\n\nhello\n";
+        for (from, told) in [
+            ("l+bob=o.example@list.example", "<redacted@list.example>"),
+            ("l+bob=o.example@nowhere.example", "<redacted@nowhere.example>"),
+            ("b+bob=o.example@a.example", "<b+bob=o.example@a.example>"),
+            ("b+bob=o.example@sub.a.example", "<b+bob=o.example@sub.a.example>"),
+        ] {
+            let body = failed("192.0.2.9", from, text).await.unwrap().body("b1");
+            assert!(body.contains(&format!("\r\nOriginal-Mail-From: {told}\r\n")), "{body}");
+            assert_eq!(body.contains("bob"), told.contains("bob"), "{body}");
+        }
     }
 
     #[tokio::test]
