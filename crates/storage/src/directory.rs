@@ -278,6 +278,8 @@ async fn rename_account(tx: &mut Tx, name: &str, to: &str) -> Result<u64> {
         return Err(Error::Exists(to.to_owned()));
     }
     tx.effects.accounts = true;
+    // Of another domain, it has and gives other rights where anyone has some.
+    tx.effects.rings.rights = true;
     let sql = "UPDATE account SET name = ?2 WHERE name = ?1";
     let query = sqlx::query(sql).bind(name.to_owned()).bind(to.to_owned());
     Ok(query.execute(&mut tx.connection).await?.rows_affected())

@@ -275,4 +275,8 @@ async fn anyone_means_the_own_domain() {
     grant(&bench, inbox, Grantee::Anyone, "-l").await;
     let reader = bench.account("r@b.example").await;
     assert!(bench.store.shared_with(reader).await.unwrap().is_empty());
+    // Who moves to another domain has other rights; sessions hear of it.
+    let before = bench.store.rights_version();
+    bench.store.rename_account("o@a.example", "o@b.example").await.unwrap();
+    assert_ne!(bench.store.rights_version(), before);
 }
