@@ -62,7 +62,8 @@ pub(crate) enum Kind {
 
 /// How it ended.
 pub(crate) struct Story {
-    pub(crate) log: Log,
+    /// Not read where the daemon may have been killed while it was written.
+    pub(crate) log: Option<Log>,
     pub(crate) ledger: Ledger,
     /// What is wrong with the state directory that was left.
     pub(crate) losses: Vec<String>,
@@ -78,7 +79,7 @@ pub(crate) fn play(file: &Path, seed: u64, kind: Kind, rounds: u64) -> Story {
     for round in 0..rounds {
         crew.round(kind, round);
     }
-    crew.end(file)
+    crew.end(file, kind)
 }
 
 /// The daemon and its clients.
@@ -127,15 +128,16 @@ impl Crew {
     }
 
     /// Lets the queue empty, stops the daemon, and judges what is there.
-    pub(crate) fn end(mut self, file: &Path) -> Story {
+    pub(crate) fn end(mut self, file: &Path, kind: Kind) -> Story {
         self.wait_for_the_queue();
         self.maddy.stop();
         self.gather(|_| true);
         let notes = self.sink.notes();
         let mut ledger = self.ledger;
         (ledger.taken, ledger.refused) = (notes.taken, notes.refused);
-        let log = Log::read(file);
-        let failures = log.events().filter(|(_, event)| matches!(event, Event::Fault)).count();
+        let log = (kind != Kind::Kills).then(|| Log::read(file));
+        let is_failure = |(_, event): &(Place, Event<'_>)| matches!(event, Event::Fault);
+        let failures = log.as_ref().map_or(0, |log| log.events().filter(is_failure).count());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let losses = runtime.block_on(judge(&self.maddy.setup.state_dir(), &ledger, Place::MAX));
         Story { log, ledger, losses, failures, kills: self.kills }

@@ -48,7 +48,7 @@ pub(crate) fn soak(file: &Path, seed: u64, seconds: u64) -> (Vec<Look>, Story) {
         looks.push(look(&crew));
         std::thread::sleep(PAUSE);
     }
-    (looks, crew.end(file))
+    (looks, crew.end(file, Kind::Disturbances))
 }
 
 fn look(crew: &Crew) -> Look {
