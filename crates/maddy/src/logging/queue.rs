@@ -181,8 +181,12 @@ mod tests {
     fn a_reader_who_stops_costs_lines_and_no_time_and_is_told() {
         let (sender, reader) = sync_channel(0);
         let (queue, _tail) = Queue::with_room(1000, Slow(sender)).unwrap();
-        // The writing thread has no subscriber but the one for all.
-        let lines = tracing_subscriber::fmt().with_writer(queue.clone()).with_ansi(false).finish();
+        // The writing thread has no subscriber but the one for all; what other tests log meanwhile is not counted here.
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter("maddy::logging::queue=warn")
+            .with_writer(queue.clone())
+            .with_ansi(false)
+            .finish();
         tracing::subscriber::set_global_default(lines).unwrap();
         queue.add(b"first\n");
         while !queue.state().writing {
