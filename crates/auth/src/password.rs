@@ -4,9 +4,10 @@
 //! only so many at once.
 
 use crate::login::Secret;
+use crate::same::is_same_secret;
+use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use std::fmt;
 
 /// Longest password in octets, so that nobody can make us hash megabytes.
@@ -20,6 +21,10 @@ const LANES: u32 = 1;
 /// Most memory in KiB and most passes that a stored hash may ask for, so that a foreign hash cannot stop the server.
 const STORED_MEMORY_KIB_MAX: u32 = 1024 * 1024;
 const STORED_PASSES_MAX: u32 = 64;
+
+/// Octets of which the C library asks the system anew each time, and which it gives back at once (glibc does so above 32 MiB;
+/// below, each thread that ever hashed may keep a block for ever). What is not touched of them costs nothing.
+const GIVEN_BACK: usize = 33 * 1024 * 1024;
 
 /// Hash of nothing in particular, with the parameters of [`hash`], checked against when a user is unknown.
 const NOBODY: &str =
@@ -81,12 +86,28 @@ pub fn verify(password: &Secret, stored: Option<&str>) -> bool {
     if check(password.reveal()).is_err() {
         return false;
     }
-    let Ok(parsed) = PasswordHash::new(stored.unwrap_or(NOBODY)) else { return false };
-    let affordable = Params::try_from(&parsed)
-        .is_ok_and(|params| params.m_cost() <= STORED_MEMORY_KIB_MAX && params.t_cost() <= STORED_PASSES_MAX);
-    let right =
-        affordable && Argon2::default().verify_password(password.reveal().as_bytes(), &parsed).is_ok();
+    let parsed = PasswordHash::new(stored.unwrap_or(NOBODY));
+    let right = parsed.is_ok_and(|parsed| is_of(password, &parsed) == Some(true));
     right && stored.is_some()
+}
+
+/// Whether it is the hash of this password; `None` where it is no hash that we can or will compute.
+fn is_of(password: &Secret, stored: &PasswordHash) -> Option<bool> {
+    let params = Params::try_from(stored).ok()?;
+    if params.m_cost() > STORED_MEMORY_KIB_MAX || params.t_cost() > STORED_PASSES_MAX {
+        return None;
+    }
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str()).ok()?;
+    let version = stored.version.map_or(Ok(Version::V0x13), Version::try_from).ok()?;
+    let (salt, wanted) = (stored.salt.as_ref()?, stored.hash.as_ref()?);
+    let count = params.block_count();
+    let mut blocks = Vec::with_capacity(count.max(GIVEN_BACK / Block::SIZE));
+    blocks.resize(count, Block::new());
+    let mut found = vec![0; wanted.len()];
+    Argon2::new(algorithm, version, params)
+        .hash_password_into_with_memory(password.reveal().as_bytes(), salt, &mut found, &mut blocks)
+        .ok()?;
+    Some(is_same_secret(&found, wanted.as_bytes()))
 }
 
 #[cfg(test)]
