@@ -15,6 +15,8 @@ const PROVEN_MAX: usize = 65_536;
 const BY_HAND_MAX: usize = 1000;
 /// How long a right login speaks for its address, in seconds: 30 days.
 const PROVEN_TIME: u64 = 30 * 24 * 3600;
+/// A right login that renews one of less than so long ago is not worth writing down: a day, in seconds.
+const PROVEN_AFRESH: u64 = 24 * 3600;
 /// Doublings of the time of a ban; by then it is the longest in any case.
 const DOUBLINGS_MAX: u32 = 20;
 /// Networks of which everybody shares a part: a NAT stands for many, and nobody strange comes from there.
@@ -63,6 +65,9 @@ pub(crate) struct ByHand {
 pub(crate) struct Kept {
     marks: Vec<(Whose, Mark)>,
     by_hand: Vec<(String, Option<u64>)>,
+    /// Missing in what earlier versions kept.
+    #[serde(default)]
+    proven: Vec<(IpAddr, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -150,7 +155,8 @@ impl Table {
                 return;
             }
         }
-        self.proven.insert(source, now);
+        let before = self.proven.insert(source, now);
+        self.has_changed |= before.is_none_or(|last| now.abs_diff(last) >= PROVEN_AFRESH);
     }
 
     fn is_proven(&self, from: IpAddr, now: u64) -> bool {
@@ -167,8 +173,11 @@ impl Table {
         if self.marks.is_empty() && self.by_hand.is_empty() {
             return false;
         }
-        let place = [Whose::Address(source_of(from)), Whose::Network(network_of(from))]
+        // What neighbours do is not held against somebody who is known here.
+        let network = (!self.is_proven(from, now)).then(|| Whose::Network(network_of(from)));
+        let place = [Some(Whose::Address(source_of(from))), network]
             .into_iter()
+            .flatten()
             .find(|whose| self.marks.get(whose).is_some_and(|mark| mark.until > now));
         let by_hand = self
             .by_hand
@@ -239,11 +248,13 @@ impl Table {
         Kept {
             marks: marks.map(|(whose, mark)| (*whose, mark.clone())).collect(),
             by_hand: by_hand.map(|ban| (ban.network.to_string(), ban.until)).collect(),
+            proven: self.proven.iter().map(|(ip, last)| (*ip, *last)).collect(),
         }
     }
 
     pub(crate) fn restore(&mut self, kept: Kept) {
         self.marks = kept.marks.into_iter().take(MARKS_MAX).collect();
+        self.proven = kept.proven.into_iter().take(PROVEN_MAX).collect();
         let by_hand = kept.by_hand.into_iter().take(BY_HAND_MAX);
         self.by_hand = by_hand
             .filter_map(|(text, until)| {

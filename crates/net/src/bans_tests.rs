@@ -64,6 +64,41 @@ fn a_network_of_offenders_is_banned_as_a_whole() {
 }
 
 #[test]
+fn who_logged_in_is_not_shut_out_for_its_neighbours_even_after_a_restart() {
+    let world = fake::world(1);
+    for (owner, neighbours) in [("198.51.100.200", "198.51.100."), ("2001:db8:1:ff::7", "2001:db8:1:")] {
+        let bans = Bans::new(BanOptions::default(), world.clock.clone());
+        bans.vouch(ip(owner));
+        let first = bans.changes();
+        assert!(first.is_some());
+        bans.vouch(ip(owner));
+        assert_eq!(bans.changes(), None, "the same again is not worth writing");
+        for n in 1..=5 {
+            let from =
+                if owner.contains(':') { format!("{neighbours}{n}::1") } else { format!("{neighbours}{n}") };
+            (0..30).for_each(|_| bans.report(ip(&from), Offence::Guess));
+        }
+        let next = Bans::new(BanOptions::default(), world.clock.clone());
+        next.restore(&bans.changes().unwrap()).unwrap();
+        let stranger = if owner.contains(':') { "2001:db8:1:fe::7" } else { "198.51.100.201" };
+        for bans in [&bans, &next] {
+            assert!(!bans.refuses(ip(owner)) && bans.refuses(ip(stranger)), "{owner}");
+        }
+        // What is done by hand is meant.
+        next.add(network("198.51.100.0/24"), None).unwrap();
+        next.add(network("2001:db8::/32"), None).unwrap();
+        assert!(next.refuses(ip(owner)));
+    }
+}
+
+#[test]
+fn what_an_earlier_version_kept_is_taken_up() {
+    let bans = Bans::new(BanOptions::default(), fake::world(1).clock.clone());
+    bans.restore(b"{\"marks\":[],\"by_hand\":[[\"192.0.2.0/24\",null]]}").unwrap();
+    assert!(bans.refuses(ip("192.0.2.1")));
+}
+
+#[test]
 fn some_are_never_banned() {
     let mut table = table(BanOptions { never: vec![network("203.0.113.0/24")], ..BanOptions::default() });
     for from in ["203.0.113.9", "127.0.0.1", "10.1.2.3", "::1", "fd00::1", "172.17.0.1"] {
