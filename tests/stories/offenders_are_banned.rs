@@ -1,4 +1,4 @@
-//! Who guesses passwords or abuses the protocols is not let in for a while, at any port, before a word is said.
+//! Who guesses passwords or abuses the protocols is not let in for a while, before a word is said.
 
 use tests::{Chat, Daemon, Imap, PASSWORD, Setup, Smtp, eventually};
 
@@ -25,7 +25,7 @@ fn is_let_in(n: u8, port: u16) -> bool {
 }
 
 #[test]
-fn guessing_bans_an_address_everywhere_and_nobody_else() {
+fn guessing_bans_an_address_from_all_logins_and_nobody_else() {
     let maddy = scene("offences 6");
     guess(&maddy, 2, 5);
     assert!(is_let_in(2, maddy.ports().imap));
@@ -33,7 +33,8 @@ fn guessing_bans_an_address_everywhere_and_nobody_else() {
     let line = maddy.wait_log("*banned*127.0.0.2/32*password guessing*");
     assert!(line.contains("seconds=900"), "{line}");
     let ports = maddy.ports();
-    for port in [ports.smtp, ports.submission, ports.imap] {
+    assert!(is_let_in(2, ports.smtp), "its mail may come: others may have made it guess");
+    for port in [ports.submission, ports.imap] {
         assert!(!is_let_in(2, port) && is_let_in(3, port), "{port}");
     }
     // Not even a handshake: the connection is over at once.
@@ -42,7 +43,7 @@ fn guessing_bans_an_address_everywhere_and_nobody_else() {
     let list = maddy.cli(&["bans", "list"]).ok();
     assert!(list.contains("127.0.0.2/32") && list.contains("password guessing"), "{list}");
     maddy.cli(&["bans", "lift", "127.0.0.2"]).ok();
-    assert!(is_let_in(2, ports.smtp));
+    assert!(is_let_in(2, ports.imap));
     assert!(maddy.cli(&["bans", "lift", "127.0.0.2"]).fails().contains("nothing is kept of 127.0.0.2/32"));
     assert_eq!(maddy.log().lines().filter(|line| line.contains(" banned ")).count(), 1, "it is said once");
 }

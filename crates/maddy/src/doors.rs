@@ -119,6 +119,13 @@ impl Doors {
                 Arc::new(move |conn| {
                     let (web, reading, submission) = doors.clone();
                     Box::pin(async move {
+                        let mut conn = conn;
+                        if matches!(conn.protocol(), Some(b"imap" | b"smtp"))
+                            && let Err(refusal) = conn.goes_to_logins()
+                        {
+                            debug!(reason = refusal.as_str(), "connection refused");
+                            return;
+                        }
                         // Only a listener that is shared offers any.
                         match conn.protocol() {
                             Some(b"imap") => {

@@ -48,10 +48,20 @@ impl Default for BanOptions {
 /// What somebody did. Each weighs as many offences as it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offence {
-    /// A wrong password, or a login after too many.
+    /// A wrong password. Counts apart: servers of large providers can be made to guess by anybody who is their customer,
+    /// and their mail is not to stay away for that.
     Guess,
     /// A connection that was ended because of its errors.
     Abuse,
+}
+
+/// What is behind a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// Nothing that a password opens.
+    Public,
+    /// Accounts: who guessed passwords stays outside.
+    Logins,
 }
 
 impl Offence {
@@ -115,9 +125,9 @@ impl Bans {
     }
 
     /// Whether a connection from there is refused, which is counted.
-    pub fn refuses(&self, from: IpAddr) -> bool {
+    pub fn refuses(&self, from: IpAddr, entrance: Entrance) -> bool {
         let now = self.now();
-        self.lock().refuses(from, now)
+        self.lock().refuses(from, entrance, now)
     }
 
     /// Connections that were refused since the start.

@@ -1,6 +1,6 @@
 //! What is known of offenders, in tables of bounded size. Pure: the time comes in, what follows comes out.
 
-use crate::bans::{Ban, BanOptions, Offence};
+use crate::bans::{Ban, BanOptions, Entrance, Offence};
 use config::Network;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -37,6 +37,10 @@ const OURS: [&str; 9] = [
 pub(crate) enum Whose {
     Address(IpAddr),
     Network(IpAddr),
+    /// An address that guessed passwords: only the doors with logins are closed to it.
+    Guesser(IpAddr),
+    /// A network of such.
+    Guessers(IpAddr),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,12 +93,14 @@ impl Table {
             return Vec::new();
         }
         self.has_changed = true;
-        let address = Whose::Address(source_of(from));
+        let (address, network) = match offence {
+            Offence::Guess => (Whose::Guesser(source_of(from)), Whose::Guessers(network_of(from))),
+            Offence::Abuse => (Whose::Address(source_of(from)), Whose::Network(network_of(from))),
+        };
         if !self.count(address, offence.weight(), options.offences, offence.word(), now) {
             return Vec::new();
         }
         let mut banned = vec![address];
-        let network = Whose::Network(network_of(from));
         if self.count(network, 1, options.addresses, "many banned addresses", now) {
             banned.push(network);
         }
@@ -169,13 +175,20 @@ impl Table {
             || !self.options.private && ours().any(|network| network.contains(ip))
     }
 
-    pub(crate) fn refuses(&mut self, from: IpAddr, now: u64) -> bool {
+    pub(crate) fn refuses(&mut self, from: IpAddr, entrance: Entrance, now: u64) -> bool {
         if self.marks.is_empty() && self.by_hand.is_empty() {
             return false;
         }
         // What neighbours do is not held against somebody who is known here.
-        let network = (!self.is_proven(from, now)).then(|| Whose::Network(network_of(from)));
-        let place = [Some(Whose::Address(source_of(from))), network]
+        let (is_known, has_logins) = (self.is_proven(from, now), entrance == Entrance::Logins);
+        let (source, network) = (source_of(from), network_of(from));
+        let place = [
+            Some(Whose::Address(source)),
+            (!is_known).then_some(Whose::Network(network)),
+            has_logins.then_some(Whose::Guesser(source)),
+            (has_logins && !is_known).then_some(Whose::Guessers(network)),
+        ];
+        let place = place
             .into_iter()
             .flatten()
             .find(|whose| self.marks.get(whose).is_some_and(|mark| mark.until > now));
@@ -235,7 +248,8 @@ impl Table {
         let text = network.to_string();
         let source = text.strip_suffix("/128").and_then(|ip| ip.parse().ok()).map(source_of);
         let is_meant = |whose: &Whose| {
-            network.contains(whose.ip()) || source.is_some_and(|ip| *whose == Whose::Address(ip))
+            let is_source = |ip| [Whose::Address(ip), Whose::Guesser(ip)].contains(whose);
+            network.contains(whose.ip()) || source.is_some_and(is_source)
         };
         self.marks.retain(|whose, _| !is_meant(whose));
         self.has_changed = true;
@@ -283,17 +297,17 @@ impl Mark {
 impl Whose {
     fn ip(&self) -> IpAddr {
         match self {
-            Self::Address(ip) | Self::Network(ip) => *ip,
+            Self::Address(ip) | Self::Network(ip) | Self::Guesser(ip) | Self::Guessers(ip) => *ip,
         }
     }
 }
 
 pub(crate) fn shown(whose: &Whose) -> String {
     let bits = match whose {
-        Whose::Address(IpAddr::V4(_)) => 32,
-        Whose::Address(IpAddr::V6(_)) => 64,
-        Whose::Network(IpAddr::V4(_)) => 24,
-        Whose::Network(IpAddr::V6(_)) => 48,
+        Whose::Address(IpAddr::V4(_)) | Whose::Guesser(IpAddr::V4(_)) => 32,
+        Whose::Address(IpAddr::V6(_)) | Whose::Guesser(IpAddr::V6(_)) => 64,
+        Whose::Network(IpAddr::V4(_)) | Whose::Guessers(IpAddr::V4(_)) => 24,
+        Whose::Network(IpAddr::V6(_)) | Whose::Guessers(IpAddr::V6(_)) => 48,
     };
     format!("{}/{bits}", whose.ip())
 }

@@ -32,16 +32,16 @@ fn an_address_is_banned_and_comes_back() {
         ("192.0.2.1", 1000 + 899, true),
         ("192.0.2.1", 1000 + 900, false),
     ] {
-        assert_eq!(table.refuses(ip(from), now), want, "{from} {now}");
+        assert_eq!(table.refuses(ip(from), Entrance::Logins, now), want, "{from} {now}");
     }
     assert_eq!(table.refused, 3);
     // The next time it takes twice as long, and after a quiet time as long as the first.
     assert_eq!(offend(&mut table, "192.0.2.1", Offence::Abuse, 2000), 6);
-    assert!(table.refuses(ip("192.0.2.1"), 2000 + 1799));
-    assert!(!table.refuses(ip("192.0.2.1"), 2000 + 1800));
+    assert!(table.refuses(ip("192.0.2.1"), Entrance::Logins, 2000 + 1799));
+    assert!(!table.refuses(ip("192.0.2.1"), Entrance::Logins, 2000 + 1800));
     let later = 100_000;
     assert_eq!(offend(&mut table, "192.0.2.1", Offence::Abuse, later), 6);
-    assert!(!table.refuses(ip("192.0.2.1"), later + 900));
+    assert!(!table.refuses(ip("192.0.2.1"), Entrance::Logins, later + 900));
 }
 
 #[test]
@@ -54,12 +54,12 @@ fn a_network_of_offenders_is_banned_as_a_whole() {
         for n in 1..=4 {
             let from = if place.contains(':') { format!("{place}{n}::1") } else { format!("{place}{n}") };
             offend(&mut table, &from, Offence::Abuse, 0);
-            assert!(!table.refuses(ip(neighbour), 0));
+            assert!(!table.refuses(ip(neighbour), Entrance::Logins, 0));
         }
         let from = if place.contains(':') { format!("{place}5::1") } else { format!("{place}5") };
         offend(&mut table, &from, Offence::Abuse, 0);
-        assert!(table.refuses(ip(neighbour), 0));
-        assert!(!table.refuses(ip(elsewhere), 0));
+        assert!(table.refuses(ip(neighbour), Entrance::Logins, 0));
+        assert!(!table.refuses(ip(elsewhere), Entrance::Logins, 0));
     }
 }
 
@@ -82,12 +82,15 @@ fn who_logged_in_is_not_shut_out_for_its_neighbours_even_after_a_restart() {
         next.restore(&bans.changes().unwrap()).unwrap();
         let stranger = if owner.contains(':') { "2001:db8:1:fe::7" } else { "198.51.100.201" };
         for bans in [&bans, &next] {
-            assert!(!bans.refuses(ip(owner)) && bans.refuses(ip(stranger)), "{owner}");
+            assert!(
+                !bans.refuses(ip(owner), Entrance::Logins) && bans.refuses(ip(stranger), Entrance::Logins),
+                "{owner}"
+            );
         }
         // What is done by hand is meant.
         next.add(network("198.51.100.0/24"), None).unwrap();
         next.add(network("2001:db8::/32"), None).unwrap();
-        assert!(next.refuses(ip(owner)));
+        assert!(next.refuses(ip(owner), Entrance::Logins));
     }
 }
 
@@ -95,7 +98,28 @@ fn who_logged_in_is_not_shut_out_for_its_neighbours_even_after_a_restart() {
 fn what_an_earlier_version_kept_is_taken_up() {
     let bans = Bans::new(BanOptions::default(), fake::world(1).clock.clone());
     bans.restore(b"{\"marks\":[],\"by_hand\":[[\"192.0.2.0/24\",null]]}").unwrap();
-    assert!(bans.refuses(ip("192.0.2.1")));
+    assert!(bans.refuses(ip("192.0.2.1"), Entrance::Logins));
+}
+
+#[test]
+fn guessers_are_kept_from_logins_and_abusers_from_everything() {
+    use Entrance::{Logins, Public};
+    for (offence, is_public_closed) in [(Offence::Guess, false), (Offence::Abuse, true)] {
+        let mut table = table(BanOptions::default());
+        for n in 1..=5 {
+            offend(&mut table, &format!("192.0.2.{n}"), offence, 0);
+        }
+        for from in ["192.0.2.1", "192.0.2.200"] {
+            assert!(table.refuses(ip(from), Logins, 0), "{from}");
+            assert_eq!(table.refuses(ip(from), Public, 0), is_public_closed, "{from}");
+        }
+    }
+    // One does not add to the other.
+    let mut table = table(BanOptions::default());
+    for _ in 0..29 {
+        assert!(table.offend(ip("192.0.2.1"), Offence::Guess, 0).is_empty());
+    }
+    assert_eq!(offend(&mut table, "192.0.2.1", Offence::Abuse, 0), 6);
 }
 
 #[test]
@@ -113,7 +137,7 @@ fn some_are_never_banned() {
     assert_eq!(offend(&mut table, "127.0.0.1", Offence::Abuse, 0), 6);
     // Who is banned and then named as never to be comes in.
     table.options.never = vec![network("127.0.0.0/8")];
-    assert!(!table.refuses(ip("127.0.0.1"), 0));
+    assert!(!table.refuses(ip("127.0.0.1"), Entrance::Logins, 0));
 }
 
 #[test]
@@ -123,9 +147,9 @@ fn bans_by_hand_come_and_go() {
     bans.add(network("203.0.113.0/24"), None).unwrap();
     bans.add(network("2001:db8::/32"), Some(Duration::from_secs(60))).unwrap();
     assert!(
-        bans.refuses(ip("203.0.113.77"))
-            && bans.refuses(ip("2001:db8:9::1"))
-            && !bans.refuses(ip("203.0.114.1"))
+        bans.refuses(ip("203.0.113.77"), Entrance::Logins)
+            && bans.refuses(ip("2001:db8:9::1"), Entrance::Logins)
+            && !bans.refuses(ip("203.0.114.1"), Entrance::Logins)
     );
     let list = bans.list();
     assert_eq!(
@@ -135,7 +159,7 @@ fn bans_by_hand_come_and_go() {
     assert!(bans.add(network("0.0.0.0/0"), None).unwrap_err().contains("everybody"));
     assert!(bans.lift(network("203.0.113.0/24")));
     assert!(!bans.lift(network("203.0.113.0/24")));
-    assert!(!bans.refuses(ip("203.0.113.77")));
+    assert!(!bans.refuses(ip("203.0.113.77"), Entrance::Logins));
 }
 
 #[test]
@@ -145,9 +169,12 @@ fn lifting_an_address_forgives_it() {
     offend(&mut table, "2001:db8:1:2::5", Offence::Guess, 0);
     assert!(table.lift(network("192.0.2.1")));
     assert!(table.lift(network("2001:db8:1:2::7")));
-    assert!(!table.refuses(ip("192.0.2.1"), 0) && !table.refuses(ip("2001:db8:1:2::5"), 0));
+    assert!(
+        !table.refuses(ip("192.0.2.1"), Entrance::Logins, 0)
+            && !table.refuses(ip("2001:db8:1:2::5"), Entrance::Logins, 0)
+    );
     assert_eq!(offend(&mut table, "192.0.2.1", Offence::Guess, 0), 30);
-    assert!(!table.refuses(ip("192.0.2.1"), 900), "the first ban again, not twice as long");
+    assert!(!table.refuses(ip("192.0.2.1"), Entrance::Logins, 900), "the first ban again, not twice as long");
 }
 
 #[test]
@@ -162,12 +189,14 @@ fn bans_survive_a_restart_and_odd_files_do_no_harm() {
     let next = Bans::new(BanOptions::default(), world.clock.clone());
     next.restore(&kept).unwrap();
     assert!(
-        next.refuses(ip("192.0.2.1")) && next.refuses(ip("203.0.113.1")) && !next.refuses(ip("192.0.2.2"))
+        next.refuses(ip("192.0.2.1"), Entrance::Logins)
+            && next.refuses(ip("203.0.113.1"), Entrance::Logins)
+            && !next.refuses(ip("192.0.2.2"), Entrance::Logins)
     );
     for odd in [&b""[..], b"{}", b"[", b"{\"marks\":[],\"by_hand\":[[\"x\",null]]}"] {
         let other = Bans::new(BanOptions::default(), world.clock.clone());
         let _ = other.restore(odd);
-        assert!(!other.refuses(ip("192.0.2.1")));
+        assert!(!other.refuses(ip("192.0.2.1"), Entrance::Logins));
     }
 }
 
@@ -180,7 +209,7 @@ fn the_table_is_bounded_and_keeps_the_worst() {
         table.offend(from.into(), Offence::Guess, 0);
     }
     assert!(table.marks.len() <= MARKS_MAX);
-    assert!(table.refuses(ip("192.0.2.1"), 0));
+    assert!(table.refuses(ip("192.0.2.1"), Entrance::Logins, 0));
     for n in 0..u128::try_from(PROVEN_MAX).unwrap() + 100 {
         table.vouch(Ipv6Addr::from_bits(n << 64).into(), 0);
     }

@@ -209,6 +209,17 @@ impl Conn {
         }
     }
 
+    /// Has the connection go through to where the accounts are; who guessed passwords may not.
+    ///
+    /// # Errors
+    /// Why it must end.
+    pub fn goes_to_logins(&mut self) -> Result<(), Refusal> {
+        match &mut self.permit {
+            Some(permit) if self.client_is == ClientIs::Known => permit.goes_to_logins(self.peer.ip()),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the peer sends something (or ends the connection) within that time, although it was told nothing yet.
     /// What it sends stays where it is. Only in clear: under TLS this says [`Silence::Kept`] at once. It does so too
     /// when the server stops: the conversation then ends as others do.

@@ -38,7 +38,7 @@ pub mod tls;
 mod tls_words;
 
 pub use acme::{AcmeFiles, AcmeName, AcmeOptions, Challenges, Keeper, KeeperHandle, NameState, Plan};
-pub use bans::{Ban, BanOptions, Bans, Offence};
+pub use bans::{Ban, BanOptions, Bans, Entrance, Offence};
 pub use binding::ChannelBindings;
 pub use certificate::{DemoCa, demo_ca, self_signed};
 pub use certificate_files::{CertFiles, CertificateFacts, certificate_facts, certificate_names, key_digest};

@@ -1,6 +1,6 @@
 //! How many connections may live at once: in all, from one address, from one network.
 
-use crate::bans::Bans;
+use crate::bans::{Bans, Entrance};
 use crate::roster::{Roster, Session};
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -90,6 +90,7 @@ struct Counts {
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<Gate>,
+    entrance: Entrance,
     /// The address that was counted, if it was.
     counted: Option<IpAddr>,
     /// Under which id it stands in the roster.
@@ -122,27 +123,27 @@ impl Gate {
     }
 
     /// Asks for entry.
-    pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<Permit, Refusal> {
-        self.is_welcome(ip)?;
+    pub fn admit(self: &Arc<Self>, ip: IpAddr, entrance: Entrance) -> Result<Permit, Refusal> {
+        self.is_welcome(ip, entrance)?;
         let mut counts = self.lock();
         counts.has_room()?;
         let counted = counts.enter(ip.to_canonical())?;
         counts.in_all += 1;
         self.live.send_replace(counts.in_all);
-        Ok(Permit { gate: self.clone(), counted, id: None })
+        Ok(Permit { gate: self.clone(), entrance, counted, id: None })
     }
 
     /// Asks for entry for somebody whom a proxy will name: counted in all only, until [`Permit::count_as`].
-    pub(crate) fn admit_unknown(self: &Arc<Self>) -> Result<Permit, Refusal> {
+    pub(crate) fn admit_unknown(self: &Arc<Self>, entrance: Entrance) -> Result<Permit, Refusal> {
         let mut counts = self.lock();
         counts.has_room()?;
         counts.in_all += 1;
         self.live.send_replace(counts.in_all);
-        Ok(Permit { gate: self.clone(), counted: None, id: None })
+        Ok(Permit { gate: self.clone(), entrance, counted: None, id: None })
     }
 
-    fn is_welcome(&self, ip: IpAddr) -> Result<(), Refusal> {
-        let is_banned = self.bans.as_ref().is_some_and(|bans| bans.refuses(ip));
+    fn is_welcome(&self, ip: IpAddr, entrance: Entrance) -> Result<(), Refusal> {
+        let is_banned = self.bans.as_ref().is_some_and(|bans| bans.refuses(ip, entrance));
         if is_banned { Err(Refusal::Banned) } else { Ok(()) }
     }
 
@@ -220,9 +221,15 @@ impl Permit {
         }
     }
 
+    /// A public door led to one with logins.
+    pub(crate) fn goes_to_logins(&mut self, ip: IpAddr) -> Result<(), Refusal> {
+        self.entrance = Entrance::Logins;
+        self.gate.is_welcome(ip, self.entrance)
+    }
+
     /// From now on the connection counts as one from there. On an error it counts as before, and should end.
     pub(crate) fn count_as(&mut self, ip: IpAddr) -> Result<(), Refusal> {
-        self.gate.is_welcome(ip)?;
+        self.gate.is_welcome(ip, self.entrance)?;
         let mut counts = self.gate.lock();
         let counted = counts.enter(ip.to_canonical())?;
         counts.leave(std::mem::replace(&mut self.counted, counted));
@@ -294,7 +301,7 @@ mod tests {
             ("127.0.0.1", Ok(())),
             ("2001:db8::1", Err(Full)),
         ] {
-            let got = gate.admit(ip.parse().unwrap()).map(|permit| held.push(permit));
+            let got = gate.admit(ip.parse().unwrap(), Entrance::Logins).map(|permit| held.push(permit));
             assert_eq!(got, want, "{ip}");
         }
         assert_eq!(gate.live(), 6);
@@ -308,18 +315,18 @@ mod tests {
             ("2001:db8::4", Err(Network)),
             ("2001:db8:0:1::4", Ok(())),
         ] {
-            let got = gate.admit(ip.parse().unwrap()).map(|permit| held.push(permit));
+            let got = gate.admit(ip.parse().unwrap(), Entrance::Logins).map(|permit| held.push(permit));
             assert_eq!(got, want, "{ip}");
         }
         gate.set(Limits { connections: 1, ..limits });
-        assert_eq!(gate.admit("198.51.100.1".parse().unwrap()).unwrap_err(), Full);
+        assert_eq!(gate.admit("198.51.100.1".parse().unwrap(), Entrance::Logins).unwrap_err(), Full);
     }
 
     #[tokio::test]
     async fn drained_waits_for_the_last() {
         let gate = Gate::new(Limits::default());
         gate.drained().await;
-        let permit = gate.admit("192.0.2.1".parse().unwrap()).unwrap();
+        let permit = gate.admit("192.0.2.1".parse().unwrap(), Entrance::Logins).unwrap();
         let waiting = tokio::spawn({
             let gate = gate.clone();
             async move { gate.drained().await }

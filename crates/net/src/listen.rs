@@ -1,5 +1,6 @@
 //! Listening sockets, and a task for each session that comes in through them.
 
+use crate::bans::Entrance;
 use crate::conn::{ClientIs, Conn, ID_LETTERS, Parts, canonical};
 use crate::inherited::Inherited;
 use crate::limit::{Gate, Permit, Refusal};
@@ -213,8 +214,8 @@ impl Porter {
     fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Comer> {
         let what = self.options.proxy.comer(peer.ip());
         let admitted = match what {
-            proxy::Comer::Client => self.gate.admit(peer.ip()),
-            proxy::Comer::Proxy => self.gate.admit_unknown(),
+            proxy::Comer::Client => self.gate.admit(peer.ip(), self.entrance()),
+            proxy::Comer::Proxy => self.gate.admit_unknown(self.entrance()),
             proxy::Comer::Unwanted => {
                 info!(door = self.options.name, peer = %peer.ip(), "connection refused: it does not come from a proxy");
                 self.meter.turned_away.add(self.door(), TurnedAway::Proxy);
@@ -291,6 +292,14 @@ impl Porter {
     /// As what the door is counted.
     fn door(&self) -> Door {
         Door::ALL.iter().copied().find(|door| door.word() == self.options.name).unwrap_or(Door::Web)
+    }
+
+    /// What is behind the door, before anything is known of what a connection wants.
+    fn entrance(&self) -> Entrance {
+        match self.door() {
+            Door::Submission | Door::Imap => Entrance::Logins,
+            _ => Entrance::Public,
+        }
     }
 
     /// One line into the empty send buffer, and no waiting: a flood of connections must cost us nothing.

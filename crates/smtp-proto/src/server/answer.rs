@@ -32,7 +32,7 @@ impl Session {
     fn answered(&mut self, asked: Asked, reply: Reply) {
         let is_done = reply.is_done();
         if !is_done && reply.verdict() != Verdict::GoOn {
-            self.counts.refusals += 1;
+            self.count_refusal(&reply);
         }
         match asked {
             Asked::Hello(kind) if is_done => {
@@ -78,6 +78,7 @@ impl Session {
     fn message_answered(&mut self, reply: Reply) {
         self.counts.mails += 1;
         if reply.is_done() {
+            self.counts.accepted += 1;
             (self.counts.refusals, self.counts.surplus, self.counts.idle) = (0, 0, 0);
         }
         self.transaction = None;

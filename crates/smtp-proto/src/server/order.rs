@@ -17,10 +17,12 @@ pub(super) fn out_of_order(text: &str) -> Reply {
 }
 
 impl Session {
-    /// Whether the connection was ended for its errors or its refused commands: what no honest client does.
+    /// Whether the connection was ended for its errors, or for commands that were refused for good while no message of it
+    /// was taken: what no honest client does.
     pub fn was_abused(&self) -> bool {
         let limits = &self.options.limits;
-        self.counts.errors >= limits.errors || self.counts.refusals >= limits.refusals
+        let counts = &self.counts;
+        counts.errors >= limits.errors || counts.accepted == 0 && counts.rejections >= limits.refusals
     }
 
     /// One command line, without its CRLF.
@@ -216,7 +218,7 @@ impl Session {
         }
         if args.size.is_some_and(|size| size > limits.message_size) {
             let reply = self.too_big();
-            self.counts.refusals += 1;
+            self.count_refusal(&reply);
             self.refuse(reply);
             return self.close_if_over_limits();
         }

@@ -101,6 +101,10 @@ pub(super) struct Counts {
     pub(super) mails: usize,
     pub(super) errors: usize,
     pub(super) refusals: usize,
+    /// Those of them that are for good: not what we put off, which may be trouble of our own.
+    pub(super) rejections: usize,
+    /// Messages that were taken.
+    pub(super) accepted: usize,
     pub(super) surplus: usize,
     pub(super) idle: usize,
     /// Octets of refused content that were read and thrown away, since the last command.
@@ -204,6 +208,12 @@ impl Session {
         self.counts.errors += 1;
         self.push_now(reply);
         self.close_if_over_limits();
+    }
+
+    /// A command is refused.
+    pub(super) fn count_refusal(&mut self, reply: &Reply) {
+        self.counts.refusals += 1;
+        self.counts.rejections += usize::from(reply.code >= 500);
     }
 
     /// A refusal of the session's own.
