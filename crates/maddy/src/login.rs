@@ -12,8 +12,8 @@ mod turns;
 
 pub(crate) use app::Use;
 use auth::{
-    Answer, Authenticate, Claim, Denied, Ending, Guesser, Guesses, Identity, Login, Mechanism, NameMask,
-    Proof, Recent, Scope, ScramFacts, ScramHash, Service, TooMany, Trace, Verdict, Visitor, source_of,
+    Answer, Authenticate, Claim, Denied, Ending, Guesses, Identity, Login, Mechanism, NameMask, Proof,
+    Recent, Scope, ScramFacts, ScramHash, Service, TooMany, Trace, Verdict, Visitor, source_of,
 };
 pub(crate) use config::Logins;
 pub(crate) use counts::{GuessInfo, GuessLift};
@@ -92,21 +92,14 @@ impl Judge {
         let _ = self.bans.set(bans);
     }
 
-    /// A wrong password came from there, or one more after too many.
+    /// A wrong password came from there that was not known to be wrong.
     fn note_guess(&self, from: IpAddr) {
-        if let Some(bans) = self.bans.get()
-            && !lock(&self.memory).options.is_exempt(from)
-        {
-            bans.report(from, Offence::Guess);
-        }
+        note_guess(self.bans.get(), &self.memory, from);
     }
 
     fn note(&self, verdict: &Verdict, from: IpAddr) {
-        match verdict {
-            Ok(_) => self.bans.get().into_iter().for_each(|bans| bans.vouch(from)),
-            Err(Denied::WrongCredentials) => self.note_guess(from),
-            Err(Denied::TooManyGuesses(too_many)) if too_many.of == Guesser::Address => self.note_guess(from),
-            Err(_) => {}
+        if let (Ok(_), Some(bans)) = (verdict, self.bans.get()) {
+            bans.vouch(from);
         }
     }
 
@@ -182,7 +175,8 @@ impl Judge {
     /// Compares, and remembers what came out. That is done, and the turn kept, even if the client is gone by then.
     async fn hash(&self, case: Case, turn: Turn) -> Verdict {
         let (memory, clock) = (self.memory.clone(), self.clock.clone());
-        let (upgrades, mask) = (self.upgrades.clone(), self.mask.clone());
+        let (upgrades, mask, bans) = (self.upgrades.clone(), self.mask.clone(), self.bans.get().cloned());
+        let from = case.from;
         let work = move || {
             let phc = case.stored.as_ref().map(PasswordHash::as_str);
             let is_right = auth::verify(&case.login.password, phc);
@@ -190,6 +184,9 @@ impl Judge {
                 upgrades.offer(&case.login, stored);
             }
             let verdict = lock(&memory).settle(case, is_right, unix(clock.as_ref()), &mask);
+            if verdict == Err(Denied::WrongCredentials) {
+                note_guess(bans.as_ref(), &memory, from);
+            }
             drop(turn);
             verdict
         };
@@ -255,6 +252,14 @@ impl Memory {
                 Err(Denied::WrongCredentials)
             }
         }
+    }
+}
+
+fn note_guess(bans: Option<&Bans>, memory: &Mutex<Memory>, from: IpAddr) {
+    if let Some(bans) = bans
+        && !lock(memory).options.is_exempt(from)
+    {
+        bans.report(from, Offence::Guess);
     }
 }
 

@@ -36,11 +36,11 @@ fn an_address_is_banned_and_comes_back() {
     }
     assert_eq!(table.refused, 3);
     // The next time it takes twice as long, and after a quiet time as long as the first.
-    assert_eq!(offend(&mut table, "192.0.2.1", Offence::Abuse, 2000), 6);
+    assert_eq!(offend(&mut table, "192.0.2.1", Offence::Guess, 2000), 30);
     assert!(table.refuses(ip("192.0.2.1"), Entrance::Logins, 2000 + 1799));
     assert!(!table.refuses(ip("192.0.2.1"), Entrance::Logins, 2000 + 1800));
     let later = 100_000;
-    assert_eq!(offend(&mut table, "192.0.2.1", Offence::Abuse, later), 6);
+    assert_eq!(offend(&mut table, "192.0.2.1", Offence::Guess, later), 30);
     assert!(!table.refuses(ip("192.0.2.1"), Entrance::Logins, later + 900));
 }
 

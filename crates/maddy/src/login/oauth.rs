@@ -375,6 +375,10 @@ impl Judge {
         if is_new && !memory.options.is_exempt(from) {
             memory.guesses.wrong(user, from, now);
         }
+        drop(memory);
+        if is_new {
+            self.note_guess(from);
+        }
         info!(user = shown, peer = %from, why, "token refused");
         Denied::WrongCredentials
     }

@@ -4,6 +4,7 @@
 use super::{Denied, Judge, Login, Verdict, lock};
 use auth::{
     Identity, Proof, SCRAM_ITERATIONS, SCRAM_KEYS_MAX, Scope, ScramFacts, ScramHash, ScramKeys, Secret,
+    source_of,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -61,6 +62,17 @@ impl Judge {
             let mut memory = lock(&self.memory);
             if !memory.options.is_exempt(from) {
                 memory.guesses.wrong(&user, from, now);
+            }
+            // What the password was nobody knows: who comes with a wrong one again may have an old one.
+            let (login, against) =
+                (Login { user, password: Secret::new(String::new()) }, source_of(from).to_string());
+            let is_new = !memory.wrong.knows(&login, &against, now);
+            if is_new {
+                memory.wrong.remember(&login, &against, now);
+            }
+            drop(memory);
+            if is_new {
+                self.note_guess(from);
             }
             info!(user = user_shown, peer = %from, "login refused");
             return Err(Denied::WrongCredentials);

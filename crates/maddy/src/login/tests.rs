@@ -93,6 +93,33 @@ async fn an_old_password_that_comes_again_is_no_guess() {
 }
 
 #[tokio::test]
+async fn what_is_no_new_guess_bans_nobody() {
+    let scene = Scene::new().await;
+    let options = net::BanOptions { offences: 11, ..net::BanOptions::default() };
+    let bans = Bans::new(options, Arc::new(scene.clock.clone()));
+    scene.judge.tell(bans.clone());
+    for _ in 0..30 {
+        assert_eq!(scene.login("alice@o.ex", "of last year", HERE).await, WRONG);
+    }
+    for _ in 0..30 {
+        let claim = Claim::Scram { user: "alice@o.ex".to_owned(), proof: None };
+        assert!(scene.judge.authenticate(claim, visitor(ELSEWHERE)).await.is_err());
+    }
+    // With the first these are ten; then a login has to wait.
+    for n in 0..9 {
+        assert_eq!(scene.login("alice@o.ex", &format!("guess {n}"), HERE).await, WRONG);
+    }
+    for n in 0..30 {
+        assert_eq!(scene.login("alice@o.ex", &format!("more {n}"), HERE).await, TOO_MANY);
+    }
+    assert_eq!(bans.list(), []);
+    scene.clock.advance(Duration::from_secs(10));
+    assert_eq!(scene.login("alice@o.ex", "one more", HERE).await, WRONG);
+    let banned: Vec<_> = bans.list().into_iter().map(|ban| ban.network).collect();
+    assert_eq!(banned, [format!("{HERE}/32")]);
+}
+
+#[tokio::test]
 async fn a_crowd_of_connections_gets_no_more_guesses_than_one() {
     let scene = Arc::new(Scene::new().await);
     let crowd: Vec<_> = (0..40)
