@@ -95,8 +95,7 @@ pub async fn restore(plan: RestorePlan, watcher: Watcher<'_>) -> Result<RestoreR
     blocking(move || {
         let mut made = give_names(&plan.state_dir, &draft)?;
         made.push(LOCK.to_owned());
-        let aside = report.set_aside.as_deref().and_then(Path::file_name);
-        made.extend(aside.map(|name| name.to_string_lossy().into_owned()));
+        made.extend(asides(&plan.state_dir)?);
         taken.give_back(&made)?;
         drop(lock);
         Ok(report)
@@ -135,6 +134,19 @@ fn entries(state: &Path) -> Result<Vec<String>> {
         let stays = matches!(name.as_str(), LOCK | "control.sock" | UNFINISHED | OWNER)
             || name.starts_with(SET_ASIDE);
         if !stays {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// What was set aside, also by a restore that was broken off.
+fn asides(state: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(state)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(SET_ASIDE) && entry.file_type()?.is_dir() {
             names.push(name);
         }
     }
