@@ -1,6 +1,7 @@
 //! Whose the process is: root binds the ports, and is somebody else from then on.
 
-use nix::unistd::{Gid, Uid, chown, geteuid, initgroups, setgid, setuid};
+use nix::fcntl::OFlag;
+use nix::unistd::{Gid, Uid, fchown, geteuid, initgroups, setgid, setuid};
 use std::ffi::CString;
 use std::io;
 use std::path::Path;
@@ -103,9 +104,22 @@ pub fn make_directory(path: &Path, owner: Option<&User>) -> io::Result<()> {
         std::fs::File::open(above)?.sync_all()?;
     }
     match owner {
-        Some(user) => Ok(chown(path, Some(user.uid), Some(user.gid))?),
+        Some(user) => give_made(path, user),
         None => Ok(()),
     }
+}
+
+/// Gives away a directory that was just made. It may stand in one of its new owner's, who can put something else in its
+/// place meanwhile: no link is followed, and nothing is given that is not as it was made.
+fn give_made(path: &Path, user: &User) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
+    let made = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+    let found = made.metadata()?;
+    if found.uid() != geteuid().as_raw() || found.mode() & 0o777 != 0o700 {
+        return Err(io::Error::other("something else was put in its place"));
+    }
+    Ok(fchown(&made, Some(user.uid), Some(user.gid))?)
 }
 
 #[cfg(test)]
@@ -148,5 +162,22 @@ mod tests {
         make_directory(&path, None).unwrap();
         make_directory(&path, None).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_directory_is_given_away_only_as_it_was_made() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        // Whom every process can make a directory's owner: itself.
+        let me = User { name: "me".to_owned(), uid: geteuid(), gid: nix::unistd::getegid() };
+        let (made, open) = (dir.path().join("made"), dir.path().join("open"));
+        make_directory(&made, Some(&me)).unwrap();
+        symlink(&made, dir.path().join("link")).unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        std::fs::create_dir(&open).unwrap();
+        std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for (name, is_given) in [("made", true), ("link", false), ("file", false), ("open", false)] {
+            assert_eq!(give_made(&dir.path().join(name), &me).is_ok(), is_given, "{name}");
+        }
     }
 }
