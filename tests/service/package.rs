@@ -7,22 +7,25 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use tempfile::TempDir;
 
-/// The package, made once for all tests of this program.
-fn package() -> &'static (TempDir, PathBuf) {
-    static MADE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let dir = TempDir::with_prefix("maddy-package-").unwrap();
+/// The package, made once for all tests of this program, and the directory for it, in which nothing is kept beyond the next run.
+fn package() -> (&'static Path, &'static Path) {
+    static MADE: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+    let (dir, path) = MADE.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("package");
+        if dir.exists() {
+            fs::remove_dir_all(&dir).unwrap();
+        }
+        fs::create_dir_all(&dir).unwrap();
         let script = source("dist/debian/build").canonicalize().unwrap();
         let program = tests::binary();
-        let line =
-            format!("COMPRESSION=0 {} {} {}", script.display(), program.display(), dir.path().display());
-        let heard = run(dir.path(), "bash", &["-c", &line]).fine();
+        let line = format!("COMPRESSION=0 {} {} {}", script.display(), program.display(), dir.display());
+        let heard = run(&dir, "bash", &["-c", &line]).fine();
         let path = PathBuf::from(heard.text.trim().lines().last().unwrap());
         assert!(path.is_file(), "{heard}");
         (dir, path)
-    })
+    });
+    (dir, path)
 }
 
 fn can(test: &str) -> bool {
@@ -35,7 +38,7 @@ fn lintian_has_nothing_to_say() {
         return;
     }
     let (dir, path) = package();
-    let heard = run(dir.path(), "lintian", &["--allow-root", "--show-overrides", path.to_str().unwrap()]);
+    let heard = run(dir, "lintian", &["--allow-root", "--show-overrides", path.to_str().unwrap()]);
     println!("{}", heard.text);
     let complaints: Vec<&str> =
         heard.text.lines().filter(|line| line.starts_with("E:") || line.starts_with("W:")).collect();
@@ -56,8 +59,8 @@ fn the_package_has_everything_in_its_place() {
         return;
     }
     let (dir, path) = package();
-    let root = dir.path().join("unpacked");
-    run(dir.path(), "dpkg-deb", &["-x", path.to_str().unwrap(), root.to_str().unwrap()]).fine();
+    let root = dir.join("unpacked");
+    run(dir, "dpkg-deb", &["-x", path.to_str().unwrap(), root.to_str().unwrap()]).fine();
     for file in [
         "usr/bin/maddy",
         "usr/lib/systemd/system/maddy.service",
@@ -82,8 +85,8 @@ fn the_package_has_everything_in_its_place() {
     assert!(!root.join("usr/local").exists() && !root.join("var").exists());
     let unit = fs::read_to_string(root.join("usr/lib/systemd/system/maddy.service")).unwrap();
     assert!(unit.contains("ExecStart=/usr/bin/maddy run"));
-    let version = run(dir.path(), root.join("usr/bin/maddy").to_str().unwrap(), &["--version"]).fine();
-    let heard = run(dir.path(), "dpkg-deb", &["-f", path.to_str().unwrap()]).fine();
+    let version = run(dir, root.join("usr/bin/maddy").to_str().unwrap(), &["--version"]).fine();
+    let heard = run(dir, "dpkg-deb", &["-f", path.to_str().unwrap()]).fine();
     let number = version.text.trim().split(' ').nth(1).unwrap();
     heard
         .says(&format!("Version: {number}-1"))
@@ -103,11 +106,11 @@ fn it_is_installed_removed_and_purged() {
         return skip(test, "only root can make a system within the system");
     }
     let (dir, path) = package();
-    let here = dir.path().join("here");
+    let here = dir.join("here");
     fs::create_dir(&here).unwrap();
     let play = |story: &str| -> Heard {
         let script = format!("HERE={}; DEB={}\n{SYSTEM}\n{story}", here.display(), path.display());
-        run(dir.path(), "unshare", &["--mount", "bash", "-c", &script])
+        run(dir, "unshare", &["--mount", "bash", "-c", &script])
     };
     if !play("echo possible").text.contains("possible") {
         return skip(test, "this machine allows no overlay in a namespace");
