@@ -234,3 +234,32 @@ fn a_message_refused_on_its_way_is_told_of_before_it_is_dropped() {
         assert!(!session.take_refusals().contains(&told[0]), "{text:?} is told of twice");
     }
 }
+
+#[test]
+fn what_is_put_off_is_no_abuse_nor_what_is_refused_beside_a_message() {
+    let refused = |code, class: fn(u16, u16) -> Status| Answer::Reply(Reply::new(code, class(1, 1), "no"));
+    let message = "MAIL FROM:<>\r\nRCPT TO:<good@b.example>\r\nDATA\r\nx: y\r\n\r\nz\r\n.\r\n";
+    for (first, code, is_abuse) in [("", 550, true), ("", 451, false), (message, 550, false)] {
+        let mut options = options();
+        options.limits.refusals = 3;
+        let mut session = Session::new(options, Channel::Clear);
+        session.feed(format!("EHLO x\r\n{first}MAIL FROM:<>\r\n").as_bytes());
+        session.feed(&b"RCPT TO:<a@b.example>\r\n".repeat(3));
+        loop {
+            match session.step() {
+                Step::Ask(Question::Rcpt(rcpt)) if !format!("{rcpt:?}").contains("good") => {
+                    session.answer(if code == 550 {
+                        refused(code, Status::permanent)
+                    } else {
+                        refused(code, Status::transient)
+                    });
+                }
+                Step::Ask(question) => session.answer(usual(&question)),
+                Step::Close => break,
+                Step::Read => panic!("the connection goes on"),
+                _ => {}
+            }
+        }
+        assert_eq!(session.was_abused(), is_abuse, "{code} {first:?}");
+    }
+}
