@@ -5,7 +5,7 @@ use crate::judge::judge;
 use crate::ledger::Ledger;
 use crate::load::ALICE;
 use crate::log::{Event, Log, Pen, Place};
-use crate::scene::{CLIENTS, add_accounts, client, fault_file, kill, recorded};
+use crate::scene::{CLIENTS, PATIENT, add_accounts, client, fault_file, kill, recorded};
 use crate::sink::Sink;
 use nix::errno::Errno;
 use std::net::Ipv4Addr;
@@ -103,10 +103,7 @@ impl Crew {
         setup.expect_errors();
         setup.option("storage", r#"checkpoint-size "1MiB""#);
         // Nothing is given up or told of for a jump of the clock.
-        setup.replace_option(
-            "delivery",
-            r#"retry first="1s" factor=1 max="1s" give-up="30d" delay-notice="20d""#,
-        );
+        setup.replace_option("delivery", PATIENT);
         setup.zone("mx.remote.test A 127.0.0.2\nremote.test MX 10 mx.remote.test");
         let pen = Pen::new(file);
         let sink = Sink::start(Ipv4Addr::new(127, 0, 0, 2), setup.ports().remote, &pen);

@@ -17,6 +17,9 @@ use tests::{Daemon, PASSWORD, Setup, eventually, message};
 use world::Random;
 use world::fake::FakeRandom;
 
+/// Attempts each second, and neither notices nor an end of them.
+pub(crate) const PATIENT: &str = r#"retry first="1s" factor=1 max="1s" give-up="30d" delay-notice="20d""#;
+
 /// How much load there is, and how the daemon ends.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
@@ -135,8 +138,9 @@ pub(crate) struct Recovery {
 /// more.
 pub(crate) fn recover(log: &Log, ledger: &Ledger, random: &FakeRandom, file: &Path) -> Recovery {
     let cut = ledger.answers().into_iter().max().unwrap();
-    let setup = recorded(file);
-    // Nobody is there to take what is in the queue, which stays.
+    let mut setup = recorded(file);
+    // Nobody is there to take what is in the queue, which stays, and nobody is told of that, however slow the machine is.
+    setup.replace_option("delivery", PATIENT);
     setup.zone("mx.remote.test A 127.0.0.3\nremote.test MX 10 mx.remote.test");
     Disk::at(log, cut).cut(&setup.state_dir(), Some(Mercy::Torn), random);
     let disk = Disk::of(&setup.state_dir());
