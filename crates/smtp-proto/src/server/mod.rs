@@ -2,6 +2,7 @@
 
 mod answer;
 mod content;
+mod counts;
 mod order;
 mod pace;
 mod session;

@@ -2,6 +2,7 @@
 
 use super::answer::trouble;
 use super::content::Incoming;
+use super::counts::Counts;
 use super::pace::Pace;
 use super::{Channel, Options, Question};
 use crate::command::{AUTH_LINE_MAX, HelloKind};
@@ -94,21 +95,6 @@ pub(super) struct Transaction {
     pub(super) recipients: usize,
     /// Once the owner has let the message come.
     pub(super) incoming: Option<Incoming>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) mails: usize,
-    pub(super) errors: usize,
-    pub(super) refusals: usize,
-    /// Those of them that are for good: not what we put off, which may be trouble of our own.
-    pub(super) rejections: usize,
-    /// Messages that were taken.
-    pub(super) accepted: usize,
-    pub(super) surplus: usize,
-    pub(super) idle: usize,
-    /// Octets of refused content that were read and thrown away, since the last command.
-    pub(super) drained: u64,
 }
 
 impl Session {
