@@ -48,30 +48,8 @@ impl Connection {
         }
         let source = Source { config: global.config(), state_dir: global.state_dir.clone() };
         let place = source.place()?;
-        for _ in 0..TRIES {
-            match web::call(&place.socket, STATUS, &Value::Null).await {
-                Ok(_) => return Ok(Self { place: Some(place), way: Way::Daemon }),
-                Err(CallError::NotListening(error)) if is_absent(&error) => {}
-                Err(error) => return Err(unreachable(&place.socket, &error)),
-            }
-            // Only now: root may read what the owner cannot, like the mail that is to be brought in.
-            make_state_dir(&place)?;
-            become_owner(&place.storage.dir)?;
-            match open_store(&place).await {
-                Ok(context) => return Ok(Self { place: Some(place), way: Way::Direct(context) }),
-                Err(Error::Trouble(storage::Trouble::InUse)) => tokio::time::sleep(PAUSE).await,
-                Err(error) => {
-                    let dir = place.storage.dir.display();
-                    return Err(Trouble::new(format!("the state directory {dir} cannot be opened: {error}")));
-                }
-            }
-        }
-        Err(Trouble::new(format!(
-            "another process holds {}, and no daemon answers at {}: if a daemon runs with another `runtime-dir`, name \
-             its configuration with --config; otherwise wait for the other command to end",
-            place.storage.dir.join("maddy.lock").display(),
-            place.socket.display(),
-        )))
+        let way = reach(&place).await?;
+        Ok(Self { place: Some(place), way })
     }
 
     /// Opens, works and closes. Whatever a person must be asked is asked before: nobody shall wait for the lock while
@@ -92,13 +70,19 @@ impl Connection {
             Way::Direct(context) => Ok(operation.run(context).await?),
             Way::Daemon | Way::Remote(_) => {
                 let broken = |error: serde_json::Error| Trouble::new(error.to_string());
-                let arguments = serde_json::to_value(operation).map_err(broken)?;
-                let answer = self.ask_daemon(O::NAME, &arguments).await?;
-                serde_json::from_value(answer).map_err(|error| {
-                    Trouble::new(format!(
-                        "the daemon answers in another way ({error}); restart it after an update"
-                    ))
-                })
+                let arguments = serde_json::to_value(&operation).map_err(broken)?;
+                if let Way::Remote(remote) = &self.way {
+                    return answer_of::<O>(remote.call(O::NAME, &arguments).await?);
+                }
+                let place = self.here()?;
+                match web::call(&place.socket, O::NAME, &arguments).await {
+                    Ok(answer) => answer_of::<O>(answer),
+                    Err(CallError::NotListening(error)) if is_absent(&error) => {
+                        call_anew(place, operation, &arguments).await
+                    }
+                    Err(CallError::Failed(failure)) => Err(failure.into()),
+                    Err(error) => Err(unreachable(&place.socket, &error)),
+                }
             }
         }
     }
@@ -164,6 +148,56 @@ impl Connection {
             context.store.close().await;
         }
     }
+}
+
+/// The daemon, or its database where none is there.
+async fn reach(place: &Place) -> Result<Way, Trouble> {
+    for _ in 0..TRIES {
+        match web::call(&place.socket, STATUS, &Value::Null).await {
+            Ok(_) => return Ok(Way::Daemon),
+            Err(CallError::NotListening(error)) if is_absent(&error) => {}
+            Err(error) => return Err(unreachable(&place.socket, &error)),
+        }
+        // Only now: root may read what the owner cannot, like the mail that is to be brought in.
+        make_state_dir(place)?;
+        become_owner(&place.storage.dir)?;
+        match open_store(place).await {
+            Ok(context) => return Ok(Way::Direct(context)),
+            Err(Error::Trouble(storage::Trouble::InUse)) => tokio::time::sleep(PAUSE).await,
+            Err(error) => {
+                let dir = place.storage.dir.display();
+                return Err(Trouble::new(format!("the state directory {dir} cannot be opened: {error}")));
+            }
+        }
+    }
+    Err(Trouble::new(format!(
+        "another process holds {}, and no daemon answers at {}: if a daemon runs with another `runtime-dir`, name \
+         its configuration with --config; otherwise wait for the other command to end",
+        place.storage.dir.join("maddy.lock").display(),
+        place.socket.display(),
+    )))
+}
+
+/// Carries out what a daemon that has just ended has not heard of.
+async fn call_anew<O: Operation>(
+    place: &Place,
+    operation: O,
+    arguments: &Value,
+) -> Result<O::Answer, Trouble> {
+    match reach(place).await? {
+        Way::Direct(context) => {
+            let done = operation.run(&context).await;
+            context.store.close().await;
+            Ok(done?)
+        }
+        Way::Daemon | Way::Remote(_) => answer_of::<O>(call_daemon(&place.socket, O::NAME, arguments).await?),
+    }
+}
+
+fn answer_of<O: Operation>(answer: Value) -> Result<O::Answer, Trouble> {
+    serde_json::from_value(answer).map_err(|error| {
+        Trouble::new(format!("the daemon answers in another way ({error}); restart it after an update"))
+    })
 }
 
 /// Makes the state directory for the user whose it is to be, if root comes before the daemon has run.
