@@ -1,6 +1,8 @@
 //! Backups while mail comes in, and restores: what readers see is the same, and what they have seen is never said of
 //! anything else. kill -9 in the middle, and disks without room, leave no halves.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -97,7 +99,7 @@ fn a_backup_under_load_brings_everything_back() {
     let verified = maddy.cli(&["verify"]).ok();
     assert_like(&verified, "*all is well*");
 
-    // Nothing new since: nothing but the database is copied.
+    // Nothing new since: nothing is copied but what has changed of the database.
     let again = maddy.cli(&["backup", &to, "--json"]).ok();
     let again: serde_json::Value = serde_json::from_str(&again).unwrap();
     assert!(again["bodies"].as_u64().unwrap() >= 15);
@@ -222,6 +224,53 @@ fn what_is_killed_leaves_no_half() {
     maddy.start();
     assert!(maddy.imap("bob@example.org").picture() == bob, "another picture");
     assert_like(&maddy.cli(&["verify"]).ok(), "*all is well*");
+}
+
+/// The daemon is started anew while a backup is under way, and everything that the backup names is taken away after that.
+#[test]
+fn a_restart_meanwhile_takes_nothing_from_a_backup() {
+    let mut setup = Setup::new();
+    setup.account("bob@example.org");
+    let mut maddy = setup.start();
+    fill(&maddy, "bob@example.org", 120);
+    let bob = maddy.imap("bob@example.org").picture();
+    let to = path(&maddy, "backup");
+    let child = Command::new(binary())
+        .arg("--config")
+        .arg(maddy.setup.config_file())
+        .args(["backup", &to, "--json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_raw(child.id() as i32);
+    eventually("the first bodies are copied", || {
+        (!files(&Path::new(&to).join("bodies")).is_empty()).then_some(())
+    });
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let copied = files(&Path::new(&to).join("bodies")).len();
+    assert!(copied < 120, "the backup was too fast to be stopped");
+    maddy.stop();
+    maddy.start();
+    let mut reader = maddy.imap("bob@example.org");
+    reader.ok("SELECT INBOX");
+    reader.ok("STORE 1:* +FLAGS (\\Deleted)");
+    reader.ok("EXPUNGE");
+    drop(reader);
+    maddy.stop();
+    maddy.start();
+    assert_eq!(files(&maddy.setup.state_dir().join("bodies")).len(), 120);
+    kill(pid, Signal::SIGCONT).unwrap();
+    let done = Output::of(child.wait_with_output().unwrap()).ok();
+    assert_like(&done, "*\"bodies\": 120*\"damaged\": []*");
+    // It is over: what nobody uses goes.
+    let bodies = maddy.setup.state_dir().join("bodies");
+    eventually("what nobody uses is gone", || files(&bodies).is_empty().then_some(()));
+    assert!(!maddy.setup.state_dir().join("backup-hold").exists());
+    restored(&maddy, &to).ok();
+    exchange(&mut maddy);
+    assert!(maddy.imap("bob@example.org").picture() == bob, "another picture of bob");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `backup`: the whole state into a directory, while the daemon runs.
 
-use crate::admin::{BackupHold, BackupRelease};
+use crate::admin::{BackupHold, BackupRelease, Operation};
 use crate::cli::args::Global;
 use crate::cli::import::Progress;
 use crate::cli::{Connection, Trouble, output, source};
@@ -8,11 +8,15 @@ use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use storage::backup::{self, BackupPlan, BackupReport, Extra, Pace, Step};
 
 /// How often the daemon is asked to go on keeping body files.
 const RENEW: Duration = Duration::from_secs(60);
+/// How long it may be away: less than it keeps them by itself after its start.
+const AWAY_MAX: Duration = Duration::from_secs(300);
+/// Pause between two looks whether it is back.
+const AWAY_PAUSE: Duration = Duration::from_secs(2);
 /// Most files of a directory of keys that lies outside of the state directory.
 const KEYS_MAX: usize = 10_000;
 
@@ -66,8 +70,12 @@ async fn held(server: &Connection, plan: BackupPlan, global: &Global) -> Result<
     let renew = async {
         loop {
             tokio::time::sleep(RENEW).await;
-            if let Err(trouble) = server.call(BackupHold { holder }).await {
-                return trouble;
+            let since = Instant::now();
+            while let Err(trouble) = tell(server, BackupHold { holder }).await {
+                if since.elapsed() > AWAY_MAX {
+                    return trouble;
+                }
+                tokio::time::sleep(AWAY_PAUSE).await;
             }
         }
     };
@@ -80,9 +88,19 @@ async fn held(server: &Connection, plan: BackupPlan, global: &Global) -> Result<
         }
     };
     // If it does not hear this, its time runs out.
-    let _ = server.call(BackupRelease { holder }).await;
+    let _ = tell(server, BackupRelease { holder }).await;
     progress.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).end();
     done
+}
+
+/// Tells a daemon, and none but a daemon: one that is just being started anew holds the files by itself, and is asked when it is
+/// back. Meanwhile nobody takes its place.
+async fn tell<O: Operation>(server: &Connection, operation: O) -> Result<(), Trouble> {
+    if !server.is_daemon() {
+        return server.call(operation).await.map(|_| ());
+    }
+    let arguments = serde_json::to_value(&operation).map_err(|error| Trouble::new(error.to_string()))?;
+    server.ask_daemon(O::NAME, &arguments).await.map(|_| ())
 }
 
 /// Shows each step.

@@ -3,7 +3,7 @@
 
 use super::manifest::Item;
 use super::pace::Breath;
-use super::{ELSEWHERE, SET_ASIDE, STATE, UNFINISHED, UPGRADES, flush_dir, make_dir, pool, with_path};
+use super::{ELSEWHERE, HELD, SET_ASIDE, STATE, UNFINISHED, UPGRADES, flush_dir, make_dir, pool, with_path};
 use crate::error::{Error, Result};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -18,7 +18,8 @@ const FILES_MAX: usize = 100_000;
 const LEVELS_MAX: usize = 16;
 
 /// What is not copied: it is copied otherwise, or derived, or means nothing to another process.
-const LEFT_OUT: [&str; 7] = ["bodies", "tmp", "search", "maddy.lock", "control.sock", UNFINISHED, UPGRADES];
+const LEFT_OUT: [&str; 8] =
+    ["bodies", "tmp", "search", "maddy.lock", "control.sock", HELD, UNFINISHED, UPGRADES];
 
 /// A file from elsewhere that belongs to the state.
 #[derive(Clone, Debug, PartialEq, Eq)]

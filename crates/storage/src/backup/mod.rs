@@ -43,6 +43,8 @@ const OLD: &str = ".old-";
 
 /// In a state directory: a restore was begun and has not ended. No daemon starts on it.
 pub(crate) const UNFINISHED: &str = "restore-unfinished";
+/// In a state directory: who holds the files of bodies, so that this outlives the process.
+pub(crate) const HELD: &str = "backup-hold";
 /// In a state directory: what was there before a restore.
 const SET_ASIDE: &str = "before-restore-";
 /// In a state directory: copies of the database from before its schema was changed.
