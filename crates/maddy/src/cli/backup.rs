@@ -145,6 +145,7 @@ fn print(dir: &Path, report: &BackupReport, global: &Global) -> Result<(), Troub
         "backup": report.generation,
         "directory": dir,
         "database": report.database,
+        "new_database": report.new_database,
         "files": report.files,
         "bodies": report.bodies,
         "new_bodies": report.new_bodies,
@@ -154,10 +155,11 @@ fn print(dir: &Path, report: &BackupReport, global: &Global) -> Result<(), Troub
         "removed": report.removed,
     });
     let (name, database) = (&report.generation, output::size(report.database));
+    let (changed, files) = (output::size(report.new_database), report.files);
     let (bodies, new, octets) = (report.bodies, report.new_bodies, output::size(report.new_octets));
     let sentence = format!(
-        "backup {name} is whole: a database of {database}, {} other files, {bodies} large bodies, {new} of them new ({octets})",
-        report.files
+        "backup {name} is whole: a database of {database}, {changed} of it new; {files} other files; {bodies} large bodies, \
+         {new} of them new ({octets})"
     );
     output::done(global, &value, &sentence)
 }

@@ -3,10 +3,12 @@
 use super::files::{self, Extra};
 use super::manifest::{Head, Item, Manifest, Pen};
 use super::pace::{Breath, Pace};
-use super::pool::{self, Pool, Put};
+use super::pieces::{Cut, Cutter};
+use super::pool::{Pool, Put};
 use super::snapshot::{self, FileBody};
 use super::{
-    BODIES, DATABASE, MANIFEST, NEW, Step, Watcher, blocking, flush_dir, lock, make_dir, tidy, with_path,
+    BODIES, DATABASE, MANIFEST, NEW, PIECES, Step, Watcher, blocking, flush_dir, lock, make_dir, tidy,
+    with_path,
 };
 use crate::body;
 use crate::error::{Error, Result};
@@ -36,8 +38,9 @@ pub struct BackupPlan {
 pub struct BackupReport {
     /// The name of the generation.
     pub generation: String,
-    /// Octets of the database.
+    /// Octets of the database, and of its pieces that were not there before.
     pub database: u64,
+    pub new_database: u64,
     /// Files of the state besides.
     pub files: u64,
     /// Bodies in files of their own: all, and those that were not there before, with their octets.
@@ -65,15 +68,14 @@ pub async fn back_up(plan: BackupPlan, watcher: Watcher<'_>) -> Result<BackupRep
     make_dir(&draft)?;
     watcher(Step { what: "copying the database", done: 0, octets: 0 });
     let database = draft.join(DATABASE);
-    snapshot::take(&plan.state_dir.join(DATABASE), &database, plan.pace).await?;
+    snapshot::take(&plan.state_dir.join(DATABASE), &database, plan.pace, watcher).await?;
     let mut report = BackupReport { generation: name.clone(), ..BackupReport::default() };
     let mut connection = snapshot::open(&database).await?;
     let schema = snapshot::version(&mut connection).await?;
     let head = Head { made: plan.now, version: plan.version.clone(), schema };
-    let (mut pen, copied) = begin(&plan, &draft, &head).await?;
-    report.database = copied.1;
-    report.files = copied.0.items.len() as u64;
-    report.left = copied.0.left;
+    let mut pen = Pen::create(&draft.join(MANIFEST), &head)?;
+    (pen, report) = cut(&plan, &draft, pen, report, watcher).await?;
+    (pen, report) = copy_files(&plan, &draft, pen, report).await?;
     let mut pool = Pool::open(plan.to.join(BODIES))?;
     let mut after = 0;
     loop {
@@ -90,6 +92,7 @@ pub async fn back_up(plan: BackupPlan, watcher: Watcher<'_>) -> Result<BackupRep
     }
     connection.close().await?;
     blocking(move || {
+        fs::remove_file(database)?;
         pool.flush()?;
         pen.finish()?;
         // Read back: what is on the disk is a manifest, and complete.
@@ -117,19 +120,59 @@ fn free_name(dir: &Path, now: Unix) -> String {
     names.find(|name| !dir.join(name).exists()).unwrap_or(name)
 }
 
-/// The manifest with the database and the files of the state.
-async fn begin(plan: &BackupPlan, draft: &Path, head: &Head) -> Result<(Pen, (files::Copied, u64))> {
-    let (plan, draft, head) = (plan.clone(), draft.to_owned(), head.clone());
+/// The pieces of the database that the backup does not have yet.
+async fn cut(
+    plan: &BackupPlan,
+    draft: &Path,
+    mut pen: Pen,
+    mut report: BackupReport,
+    watcher: Watcher<'_>,
+) -> Result<(Pen, BackupReport)> {
+    /// Pieces between two words on how far it is.
+    const SOME: u64 = 100;
+    let (mut cutter, pace) = (Cutter::begin(&draft.join(DATABASE), plan.to.join(PIECES), draft)?, plan.pace);
+    let (mut pieces, mut more) = (0, true);
+    while more {
+        (cutter, pen, pieces, more) = blocking(move || {
+            let mut breath = Breath::new(pace);
+            for _ in 0..SOME {
+                let Some((hash, size)) = cutter.next(&mut breath)? else {
+                    return Ok((cutter, pen, pieces, false));
+                };
+                pen.add(&Item::Piece { hash, size })?;
+                pieces += 1;
+            }
+            Ok((cutter, pen, pieces, true))
+        })
+        .await?;
+        watcher(Step { what: "comparing pieces of the database", done: pieces, octets: cutter.octets() });
+    }
     blocking(move || {
-        let mut breath = Breath::new(plan.pace);
-        let (hash, size) = pool::read(&draft.join(DATABASE), &mut breath)?;
-        let mut pen = Pen::create(&draft.join(MANIFEST), &head)?;
-        pen.add(&Item::File { hash, size, mode: 0o600, path: DATABASE.to_owned() })?;
-        let copied = files::copy_all(&plan.state_dir, &plan.extra, &draft, &mut breath)?;
+        report.new_database = cutter.new_octets();
+        let Cut { hash, size } = cutter.finish()?;
+        report.database = size;
+        pen.add(&Item::Database { hash, size })?;
+        Ok((pen, report))
+    })
+    .await
+}
+
+/// The files of the state.
+async fn copy_files(
+    plan: &BackupPlan,
+    draft: &Path,
+    mut pen: Pen,
+    mut report: BackupReport,
+) -> Result<(Pen, BackupReport)> {
+    let (plan, draft) = (plan.clone(), draft.to_owned());
+    blocking(move || {
+        let copied = files::copy_all(&plan.state_dir, &plan.extra, &draft, &mut Breath::new(plan.pace))?;
         for item in &copied.items {
             pen.add(item)?;
         }
-        Ok((pen, (copied, size)))
+        report.files = copied.items.len() as u64;
+        report.left = copied.left;
+        Ok((pen, report))
     })
     .await
 }

@@ -10,7 +10,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The first line; the number is that of the form.
-const HEAD: &str = "maddy-backup 1";
+const HEAD: &str = "maddy-backup 2";
+/// In the form before, the database was a file like others.
+const HEAD_BEFORE: &str = "maddy-backup 1";
 /// Longest line, in octets.
 const LINE_MAX: u64 = 16 * 1024;
 
@@ -29,6 +31,10 @@ pub(super) struct Head {
 pub(super) enum Item {
     /// A file in the directory of the generation.
     File { hash: Hash, size: u64, mode: u32, path: String },
+    /// The next piece of the database, beside the generations.
+    Piece { hash: Hash, size: u64 },
+    /// The database that the pieces before make.
+    Database { hash: Hash, size: u64 },
     /// A body beside the generations.
     Body { hash: Hash, size: u64 },
     /// A body that was damaged or missing when the backup was made.
@@ -75,6 +81,8 @@ impl Pen {
                 }
                 writeln!(line, "file {} {size} {mode:o} {path}", hex(hash))
             }
+            Item::Piece { hash, size } => writeln!(line, "piece {} {size}", hex(hash)),
+            Item::Database { hash, size } => writeln!(line, "database {} {size}", hex(hash)),
             Item::Body { hash, size } => writeln!(line, "body {} {size}", hex(hash)),
             Item::Damaged { hash } => writeln!(line, "damaged {}", hex(hash)),
         };
@@ -135,7 +143,7 @@ impl Manifest {
     fn begin(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|error| super::with_path(error, path))?;
         let mut lines = Lines { input: BufReader::new(file), hasher: blake3::Hasher::new() };
-        if lines.next()?.as_deref() != Some(HEAD) {
+        if !matches!(lines.next()?.as_deref(), Some(HEAD | HEAD_BEFORE)) {
             return Err(Error::NotAllowed("this is no backup that this version can read"));
         }
         let mut value = |name: &str| -> Result<String> {
@@ -170,6 +178,8 @@ impl Manifest {
                 let mode = u32::from_str_radix(mode, 8).map_err(|_| cut())? & 0o777;
                 Some(Item::File { hash, size, mode, path })
             }
+            "piece" => Some(Item::Piece { hash, size: size(word()?)? }),
+            "database" => Some(Item::Database { hash, size: size(word()?)? }),
             "body" => Some(Item::Body { hash, size: size(word()?)? }),
             "damaged" => Some(Item::Damaged { hash }),
             "end" if *self.lines.hasher.finalize().as_bytes() == hash => None,
@@ -188,6 +198,8 @@ mod tests {
         let mut pen = Pen::create(&path, &head).unwrap();
         let items = vec![
             Item::File { hash: [1; 32], size: 7, mode: 0o600, path: "state/a b/c".to_owned() },
+            Item::Piece { hash: [4; 32], size: 65_536 },
+            Item::Database { hash: [5; 32], size: 65_536 },
             Item::Body { hash: [2; 32], size: 1 << 40 },
             Item::Damaged { hash: [3; 32] },
         ];
@@ -202,8 +214,8 @@ mod tests {
         let (items, path) = written(dir.path());
         let mut manifest = Manifest::open(&path).unwrap();
         assert_eq!((manifest.head.made, manifest.head.schema), (5, 8));
-        for item in items {
-            assert_eq!(manifest.item().unwrap(), Some(item));
+        for item in &items {
+            assert_eq!(manifest.item().unwrap().as_ref(), Some(item));
         }
         assert_eq!(manifest.item().unwrap(), None);
     }

@@ -1,9 +1,9 @@
 //! Copies of a whole state directory, made while a daemon works on it, and brought back.
 //!
-//! A backup is a directory with one directory for each time that it was made (a *generation*): the database as it was at
-//! one moment, the other files of the state (keys, certificates), and a manifest with the hash of each. Large bodies lie
-//! beside, named by their hash, and are shared by all generations. A generation gets its name when all of it is on the
-//! disk, so that there are no halves.
+//! A backup is a directory with one directory for each time that it was made (a *generation*): the files of the state (keys,
+//! certificates), and a manifest with the hash of each, and of the database as it was at one moment. Its pieces, and the
+//! large bodies, lie beside, named by their hashes, and are shared by all generations. A generation gets its name when all
+//! of it is on the disk, so that there are no halves.
 
 mod epoch;
 mod files;
@@ -11,6 +11,7 @@ mod make;
 mod manifest;
 mod owner;
 mod pace;
+mod pieces;
 mod pool;
 mod restore;
 mod snapshot;
@@ -30,13 +31,14 @@ use std::path::Path;
 
 /// The manifest of a generation.
 const MANIFEST: &str = "manifest";
-/// The database of a generation.
+/// The database of a state directory, and that of a generation until it is in pieces.
 const DATABASE: &str = "maddy.db";
 /// The other files of the state, and those from elsewhere.
 const STATE: &str = "state";
 const ELSEWHERE: &str = "elsewhere";
-/// Bodies, shared by the generations.
+/// Bodies, and pieces of databases, shared by the generations.
 const BODIES: &str = "bodies";
+const PIECES: &str = "pieces";
 /// What a generation is called before it is whole, and when it is taken away.
 const NEW: &str = ".new-";
 const OLD: &str = ".old-";

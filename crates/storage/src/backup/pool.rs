@@ -34,7 +34,8 @@ pub(super) fn read(path: &Path, breath: &mut Breath) -> Result<(Hash, u64)> {
     pass(&mut file, breath, |_| Ok(()))
 }
 
-fn pass(
+/// Reads a file to its end, piece by piece; its hash and size.
+pub(super) fn pass(
     from: &mut File,
     breath: &mut Breath,
     mut each: impl FnMut(&[u8]) -> io::Result<()>,

@@ -4,12 +4,14 @@
 use super::manifest::{Item, Manifest};
 use super::owner::{OWNER, Taken};
 use super::pace::{Breath, Pace};
+use super::pieces::{self, Joiner};
 use super::pool::{self, Pool, Put};
 use super::snapshot::{self, FileBody};
 use super::{
-    BODIES, DATABASE, ELSEWHERE, MANIFEST, SET_ASIDE, STATE, Step, UNFINISHED, Watcher, blocking, epoch,
-    files, flush_dir, make_dir, tidy, with_path,
+    BODIES, DATABASE, ELSEWHERE, MANIFEST, PIECES, SET_ASIDE, STATE, Step, UNFINISHED, Watcher, blocking,
+    epoch, files, flush_dir, make_dir, tidy, with_path,
 };
+use crate::body::Hash;
 use crate::error::{Error, Result, Trouble};
 use crate::ids::Unix;
 use crate::{body, schema};
@@ -88,8 +90,8 @@ pub async fn restore(plan: RestorePlan, watcher: Watcher<'_>) -> Result<RestoreR
     let draft = plan.state_dir.join(DRAFT);
     fresh_dir(&draft)?;
     watcher(Step { what: "copying the database", done: 0, octets: 0 });
-    let (from_again, draft_again) = (from.clone(), draft.clone());
-    report = blocking(move || copy_files(manifest, &from_again, &draft_again, report)).await?;
+    let (pieces, again) = (plan.from.join(PIECES), draft.clone());
+    report = blocking(move || copy_files(manifest, &from, pieces, &again, report)).await?;
     report = copy_bodies(&plan, &draft, report, watcher).await?;
     epoch::begin(&draft.join(DATABASE), report.made, plan.now, plan.queued).await?;
     blocking(move || {
@@ -216,35 +218,60 @@ fn write_mark(state: &Path, text: &str) -> Result<()> {
     Ok(flush_dir(state)?)
 }
 
-/// The database and the files of the state.
+/// The database, put together from its pieces, and the files of the state.
 fn copy_files(
     mut manifest: Manifest,
     from: &Path,
+    pieces: PathBuf,
     draft: &Path,
     mut report: RestoreReport,
 ) -> Result<RestoreReport> {
     let mut breath = Breath::new(Pace::Full);
+    let mut database = None;
     while let Some(item) = manifest.item()? {
-        let Item::File { hash, size, mode, path } = item else { continue };
-        let source = from.join(&path);
-        if path.starts_with(ELSEWHERE) {
-            report.elsewhere.push(source);
-            continue;
+        match item {
+            Item::Piece { hash, size } => {
+                let mut joiner = match database.take() {
+                    Some(joiner) => joiner,
+                    None => Joiner::begin(pieces.clone(), &draft.join(DATABASE))?,
+                };
+                joiner.add(&hash, size, &mut breath)?;
+                database = Some(joiner);
+            }
+            Item::Database { hash, size } => {
+                let joiner = database.take().ok_or_else(|| Error::corrupt("the backup has no database"))?;
+                joiner.finish(&hash, size)?;
+                report.files += 1;
+                report.octets += size;
+            }
+            Item::File { path, .. } if path.starts_with(ELSEWHERE) => report.elsewhere.push(from.join(path)),
+            Item::File { hash, size, mode, path } => {
+                copy_file(&from.join(&path), &draft.join(within(&path)), (hash, size), mode, &mut breath)?;
+                report.files += 1;
+                report.octets += size;
+            }
+            Item::Body { .. } | Item::Damaged { .. } => {}
         }
-        let to =
-            draft.join(path.strip_prefix(STATE).map_or(path.as_str(), |path| path.trim_start_matches('/')));
-        make_dir(to.parent().unwrap_or(draft))?;
-        let mut file = File::open(&source).map_err(|error| with_path(error, &source))?;
-        if pool::copy(&mut file, &to, 0o600, &mut breath)? != (hash, size) {
-            let path = source.display();
-            return Err(Error::corrupt(format!("{path} is not what it was when the backup was made")));
-        }
-        files::set_mode(&to, mode)?;
-        report.files += 1;
-        report.octets += size;
+    }
+    if database.is_some() {
+        return Err(Error::corrupt("the backup does not say what the pieces of its database make"));
     }
     flush_tree(draft)?;
     Ok(report)
+}
+
+/// The name of a file in a state directory.
+fn within(path: &str) -> &str {
+    path.strip_prefix(STATE).map_or(path, |path| path.trim_start_matches('/'))
+}
+
+fn copy_file(from: &Path, to: &Path, wanted: (Hash, u64), mode: u32, breath: &mut Breath) -> Result<()> {
+    make_dir(to.parent().unwrap_or(to))?;
+    let mut file = File::open(from).map_err(|error| with_path(error, from))?;
+    if pool::copy(&mut file, to, 0o600, breath)? != wanted {
+        return Err(pieces::changed(from));
+    }
+    files::set_mode(to, mode)
 }
 
 fn flush_tree(dir: &Path) -> Result<()> {

@@ -1,17 +1,29 @@
 //! The database at one moment, as a file of its own, while somebody else writes to it.
 
 use super::pace::{Breath, Pace};
-use super::with_path;
+use super::{Step, Watcher, blocking, with_path};
 use crate::body::Hash;
 use crate::error::{Error, Result, Trouble};
+use crate::sqlite::{PAGE as PAGE_OCTETS, READER_CACHE_KIB};
+use rusqlite::backup::{Backup, StepResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Row};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::timeout;
 
-/// Steps of SQLite between two looks at the clock.
-const STEPS: i32 = 5_000;
+/// Pages that are copied between two rests.
+const PAGES: i32 = 256;
+/// How often it is told how far the copy is.
+const TICK: Duration = Duration::from_millis(500);
+/// How often a lock may stand in the way, and the pause each time. Who reads in a transaction meets none.
+const REFUSED_MAX: u32 = 100;
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 /// Bodies that are read at once.
 const PAGE: i64 = 1000;
 
@@ -25,29 +37,59 @@ pub(super) struct FileBody {
     pub(super) file: String,
 }
 
-/// Writes the database of a state directory as it is now to a new file. Reads it as any reader does, so that nobody who
-/// writes waits for it; only the log grows meanwhile.
-pub(super) async fn take(database: &Path, to: &Path, pace: Pace) -> Result<()> {
+/// Writes the database of a state directory as it is now to a new file, page by page, each in its place. Reads it as any
+/// reader does, so that nobody who writes waits for it; only the log grows meanwhile. The copy is not flushed: it is for
+/// reading now.
+pub(super) async fn take(database: &Path, to: &Path, pace: Pace, watcher: Watcher<'_>) -> Result<()> {
+    let (database, to) = (database.to_owned(), to.to_owned());
+    let copied = Arc::new(AtomicU64::new(0));
+    let (told, target) = (Arc::clone(&copied), to.clone());
+    let mut work = pin!(blocking(move || copy(&database, &target, pace, &told)));
+    loop {
+        match timeout(TICK, &mut work).await {
+            Ok(done) => break done?,
+            Err(_) => {
+                let done = copied.load(Ordering::Relaxed);
+                watcher(Step { what: "copying pages of the database", done, octets: done * PAGE_OCTETS });
+            }
+        }
+    }
+    check(&to).await
+}
+
+fn copy(database: &Path, to: &Path, pace: Pace, copied: &AtomicU64) -> Result<()> {
     let before = plain(database)?;
     // SQLite fills an empty file, which keeps its mode.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
-    let options = SqliteConnectOptions::new().filename(database).read_only(true).disable_statement_logging();
-    let mut connection = options.connect().await?;
-    if pace == Pace::Gentle {
-        let mut breath = Breath::new(pace);
-        connection.lock_handle().await?.set_progress_handler(STEPS, move || {
-            breath.take();
-            true
-        });
+    let from = crate::blocking::open(database, READER_CACHE_KIB)?;
+    // All of it within one transaction that reads: what is written meanwhile is not seen, and has nothing begin anew.
+    from.execute_batch("BEGIN")?;
+    let _: i64 = from.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let mut out = rusqlite::Connection::open(to)?;
+    out.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
+    let work = Backup::new(&from, &mut out)?;
+    let (mut breath, mut refused) = (Breath::new(pace), 0);
+    loop {
+        match work.step(PAGES)? {
+            StepResult::Done => break,
+            StepResult::More => {}
+            _ if refused < REFUSED_MAX => {
+                refused += 1;
+                std::thread::sleep(REFUSED_PAUSE);
+            }
+            _ => return Err(Trouble::Busy.into()),
+        }
+        let progress = work.progress();
+        copied.store((progress.pagecount - progress.remaining).unsigned_abs().into(), Ordering::Relaxed);
+        breath.take();
     }
-    let name = to.to_str().ok_or(Error::NotAllowed("the name of the directory is not UTF-8"))?.to_owned();
-    sqlx::query("VACUUM INTO ?1").bind(name).execute(&mut connection).await?;
-    connection.close().await?;
+    drop(work);
+    out.close().map_err(|(_, error)| error)?;
+    from.close().map_err(|(_, error)| error)?;
     if plain(database)? != before {
         return Err(Error::NotAllowed("the database was exchanged meanwhile"));
     }
-    File::open(to)?.sync_all()?;
-    check(to).await
+    Ok(())
 }
 
 /// Which file it is: a link, which leads anywhere, is none.

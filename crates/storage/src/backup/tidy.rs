@@ -2,7 +2,7 @@
 
 use super::manifest::{Item, Manifest};
 use super::pace::{Breath, Pace};
-use super::{BODIES, MANIFEST, NEW, OLD, Step, Watcher, blocking, flush_dir, lock, pool, with_path};
+use super::{BODIES, MANIFEST, NEW, OLD, PIECES, Step, Watcher, blocking, flush_dir, lock, pool, with_path};
 use crate::body::Hash;
 use crate::error::Result;
 use crate::ids::Unix;
@@ -72,7 +72,7 @@ pub(super) fn remove_drafts(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the newest generations, and the bodies that one of them names. `fresh` stays in any case: a clock that ran ahead
+/// Keeps the newest generations, and the bodies and pieces that one of them names. `fresh` stays in any case: a clock that ran ahead
 /// may have made others look newer. Returns the names of those that went.
 pub(super) fn keep(dir: &Path, fresh: &str, count: usize) -> Result<Vec<String>> {
     let (mut list, damaged) = all(dir)?;
@@ -90,18 +90,20 @@ pub(super) fn keep(dir: &Path, fresh: &str, count: usize) -> Result<Vec<String>>
         for one in kept {
             let mut manifest = Manifest::open(&dir.join(&one.name).join(MANIFEST))?;
             while let Some(item) = manifest.item()? {
-                if let Item::Body { hash, .. } = item {
+                if let Item::Body { hash, .. } | Item::Piece { hash, .. } = item {
                     named.insert(hash);
                 }
             }
         }
-        remove_others(&dir.join(BODIES), &named)?;
+        for pool in [BODIES, PIECES] {
+            remove_others(&dir.join(pool), &named)?;
+        }
     }
     Ok(old.iter().map(|one| one.name.clone()).collect())
 }
 
-fn remove_others(bodies: &Path, named: &HashSet<Hash>) -> Result<()> {
-    for folder in fs::read_dir(bodies)? {
+fn remove_others(pool: &Path, named: &HashSet<Hash>) -> Result<()> {
+    for folder in fs::read_dir(pool)? {
         let folder = folder?;
         if !folder.file_type()?.is_dir() {
             continue;
@@ -122,7 +124,7 @@ fn remove_others(bodies: &Path, named: &HashSet<Hash>) -> Result<()> {
 pub async fn check_backup(dir: PathBuf, watcher: Watcher<'_>) -> Result<BackupCheck> {
     let locked = lock(&dir)?;
     let mut check = BackupCheck::default();
-    let mut seen: HashSet<Hash> = HashSet::new();
+    let mut seen = HashSet::new();
     let (list, damaged) = all(&dir)?;
     for name in damaged {
         check.findings.push(format!("{name}: its manifest is cut off or changed"));
@@ -157,7 +159,7 @@ fn check_some(
     name: &str,
     manifest: &mut Manifest,
     check: &mut BackupCheck,
-    seen: &mut HashSet<Hash>,
+    seen: &mut HashSet<(&'static str, Hash)>,
 ) -> Result<bool> {
     /// Things between two looks at how far it is.
     const SOME: usize = 100;
@@ -165,9 +167,12 @@ fn check_some(
     for _ in 0..SOME {
         let (path, hash, size) = match manifest.item()? {
             None => return Ok(false),
-            Some(Item::Damaged { .. }) => continue,
-            Some(Item::Body { hash, .. }) if !seen.insert(hash) => continue,
+            // Of the pieces that stand in a manifest that is whole there can be nothing but this database.
+            Some(Item::Damaged { .. } | Item::Database { .. }) => continue,
+            Some(Item::Body { hash, .. }) if !seen.insert((BODIES, hash)) => continue,
+            Some(Item::Piece { hash, .. }) if !seen.insert((PIECES, hash)) => continue,
             Some(Item::Body { hash, size }) => (pool::place(&dir.join(BODIES), &hash), hash, size),
+            Some(Item::Piece { hash, size }) => (pool::place(&dir.join(PIECES), &hash), hash, size),
             Some(Item::File { hash, size, path, .. }) => (dir.join(name).join(path), hash, size),
         };
         check.files += 1;

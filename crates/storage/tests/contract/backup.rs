@@ -119,12 +119,109 @@ async fn generations_share_bodies_and_go() {
     bench.settle_down(|bench| bench.body_files().is_empty()).await;
     let third = back_up(plan(&bench, to.path(), 2), &silent).await.unwrap();
     assert_eq!(third.removed, [names[0].clone()]);
-    assert_eq!(check_backup(to.path().to_owned(), &silent).await.unwrap().files, 6);
+    assert_eq!(pool(to.path(), "bodies").len(), 2);
+    // Each file is read once, however many generations have it.
+    let check = check_backup(to.path().to_owned(), &silent).await.unwrap();
+    assert_eq!((check.files, check.findings.len()), (2 + 2 + pool(to.path(), "pieces").len() as u64, 0));
     let last = back_up(plan(&bench, to.path(), 1), &silent).await.unwrap();
     assert_eq!(last.removed.len(), 2);
-    assert_eq!(check_backup(to.path().to_owned(), &silent).await.unwrap().files, 2);
-    let left = fs::read_dir(to.path().join("bodies")).unwrap();
-    assert_eq!(left.map(|dir| fs::read_dir(dir.unwrap().path()).unwrap().count()).sum::<usize>(), 0);
+    assert_eq!(pool(to.path(), "bodies").len(), 0);
+    let pieces: u64 = pool(to.path(), "pieces").iter().map(|path| fs::metadata(path).unwrap().len()).sum();
+    assert!(pieces <= last.database, "pieces that nobody names stay");
+    assert_eq!(check_backup(to.path().to_owned(), &silent).await.unwrap().findings, [""; 0]);
+}
+
+/// The files that generations share.
+fn pool(to: &Path, name: &str) -> Vec<PathBuf> {
+    let folders = fs::read_dir(to.join(name)).unwrap();
+    folders
+        .flat_map(|dir| fs::read_dir(dir.unwrap().path()).unwrap())
+        .map(|file| file.unwrap().path())
+        .collect()
+}
+
+#[tokio::test]
+async fn only_what_has_changed_of_the_database_is_kept_anew() {
+    let (bench, inbox, to) = scene().await;
+    for number in 0..60_u64 {
+        // Hexadecimal digits, of which a half can be saved at most.
+        let words =
+            (0..3000).map(|at| blake3::hash(&[number.to_be_bytes(), u64::to_be_bytes(at)].concat()).to_hex());
+        bench.append(inbox, &words.map(|word| word.to_string()).collect::<String>()).await;
+    }
+    let first = made(&bench, to.path()).await;
+    assert_eq!(first.new_database, first.database);
+    assert!(first.database > 5_000_000, "{first:?}");
+    bench.append(inbox, "a small one").await;
+    let second = made(&bench, to.path()).await;
+    assert!(second.new_database > 0 && second.new_database * 5 < second.database, "{second:?}");
+    assert_eq!(made(&bench, to.path()).await.new_database, 0);
+    // Each is whole, whatever they share; and a piece that was changed is found by both.
+    let before = bench.show(inbox).await;
+    let state = tempfile::tempdir().unwrap();
+    restore(restoring(to.path(), state.path(), 0), &silent).await.unwrap();
+    let mut back = Bench::new().await;
+    back.store.close().await;
+    back.dir = state;
+    back.reopen().await;
+    assert_eq!(back.store.verify().await.unwrap(), [""; 0]);
+    assert_eq!(back.show(back.inbox(NAME).await).await, before);
+    let piece = pool(to.path(), "pieces").remove(0);
+    let mut octets = fs::read(&piece).unwrap();
+    octets[100] ^= 1;
+    fs::write(&piece, octets).unwrap();
+    let findings = check_backup(to.path().to_owned(), &silent).await.unwrap().findings;
+    let name = piece.strip_prefix(to.path()).unwrap().display();
+    assert_eq!(findings, [format!("{name}: its octets have changed")]);
+}
+
+#[tokio::test]
+async fn what_was_copied_while_somebody_wrote_is_one_moment() {
+    let (bench, inbox, to) = scene().await;
+    for number in 0..30 {
+        bench.append(inbox, &format!("{number:06} ").repeat(20_000)).await;
+    }
+    // A gentle copy rests, and others write in its rests.
+    let plan = BackupPlan { pace: Pace::Gentle, ..plan(&bench, to.path(), 3) };
+    let (mut over, mut count) = (false, 0);
+    let mut backup = std::pin::pin!(back_up(plan, &silent));
+    while !over {
+        tokio::select! {
+            done = &mut backup => over = done.map(|_| true).unwrap(),
+            _ = bench.append(inbox, "meanwhile") => count += 1,
+        }
+    }
+    assert!(count > 0);
+    let state = tempfile::tempdir().unwrap();
+    restore(restoring(to.path(), state.path(), 0), &silent).await.unwrap();
+    let store = Store::open(Config::new(state.path()), bench.world.clone()).await.unwrap();
+    assert_eq!(store.verify().await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_backup_of_the_form_before_can_be_restored() {
+    let (bench, inbox, to) = scene().await;
+    let before = bench.show(inbox).await;
+    let made = made(&bench, to.path()).await;
+    bench.store.close().await;
+    // The database was a file of the generation.
+    let dir = to.path().join(&made.generation);
+    fs::copy(bench.dir.path().join("maddy.db"), dir.join("maddy.db")).unwrap();
+    let octets = fs::read(dir.join("maddy.db")).unwrap();
+    let manifest = fs::read_to_string(dir.join("manifest")).unwrap();
+    let file = format!("file {} {} 600 maddy.db", blake3::hash(&octets), octets.len());
+    let lines = manifest.replace("maddy-backup 2", "maddy-backup 1");
+    let lines = lines.lines().filter(|line| !line.starts_with("piece ") && !line.starts_with("end "));
+    let lines = lines.map(|line| if line.starts_with("database ") { &file } else { line });
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    fs::write(dir.join("manifest"), format!("{text}end {}\n", blake3::hash(text.as_bytes()))).unwrap();
+    fs::remove_dir_all(to.path().join("pieces")).unwrap();
+    assert_eq!(check_backup(to.path().to_owned(), &silent).await.unwrap().findings, [""; 0]);
+    let state = tempfile::tempdir().unwrap();
+    restore(restoring(to.path(), state.path(), 0), &silent).await.unwrap();
+    let store = Store::open(Config::new(state.path()), bench.world.clone()).await.unwrap();
+    let back = Bench { store, ..bench };
+    assert_eq!(back.show(back.inbox(NAME).await).await, before);
 }
 
 #[tokio::test]
@@ -239,23 +336,37 @@ async fn mail_that_waits_goes_along_or_not() {
     }
 }
 
+/// Waits until so many bodies have rows.
+async fn wait_bodies(bench: &Bench, wanted: u64) {
+    loop {
+        let (count, _) = Inspection::open(bench.dir.path()).await.unwrap().count_bodies().await.unwrap();
+        if count == wanted {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn bodies_stay_while_they_are_held() {
-    let (bench, inbox, _) = scene().await;
+    let (mut bench, inbox, _) = scene().await;
     bench.store.hold_bodies(1, HOLD_MAX).unwrap();
     bench.store.expunge(inbox, &UidSet::all(), Which::Any).await.unwrap();
     let gone = bench.inbox("b@a.example").await;
     bench.append(gone, "so that the writer goes on").await;
-    loop {
-        let (count, _) = Inspection::open(bench.dir.path()).await.unwrap().count_bodies().await.unwrap();
-        if count == 1 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    wait_bodies(&bench, 1).await;
     assert_eq!(bench.body_files().len(), 1);
+    // Also over a restart, at which files that no row names are swept; and what is taken away after it stays, too.
+    bench.append(gone, &big(9)).await;
+    bench.store.close().await;
+    bench.reopen().await;
+    assert!(bench.dir.path().join("backup-hold").exists());
+    bench.store.expunge(gone, &UidSet::all(), Which::Any).await.unwrap();
+    wait_bodies(&bench, 0).await;
+    assert_eq!(bench.body_files().len(), 2);
     bench.store.release_bodies(1);
-    assert_eq!(bench.body_files().len(), 0);
+    assert!(!bench.dir.path().join("backup-hold").exists());
+    bench.settle_down(|bench| bench.body_files().is_empty()).await;
 }
 
 #[tokio::test]
