@@ -13,6 +13,7 @@ use hickory_resolver::net::{DnsError as HickoryDnsError, NetError};
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use rustls::{ClientConfig, RootCertStore};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -223,7 +224,17 @@ fn build(options: &DnsOptions, anchors: Option<Arc<TrustAnchors>>) -> Result<Tok
         settings.negative_min_ttl = Some(PROVEN_NEGATIVE_TTL_MIN);
         builder = builder.with_trust_anchor(anchors);
     }
-    builder.build().map_err(|error| format!("the resolver cannot start: {error}"))
+    let resolver = builder.with_tls_config(without_authorities()?).build();
+    resolver.map_err(|error| format!("the resolver cannot start: {error}"))
+}
+
+/// Name servers are asked in clear. Without this hickory would read the certificate authorities of the system for each resolver,
+/// and give none where the system has none.
+fn without_authorities() -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| format!("the resolver cannot start: {error}"))?;
+    Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 impl Resolver for SystemResolver {
