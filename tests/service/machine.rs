@@ -153,6 +153,7 @@ fn the_user_can_run_the_server_in_whatever_order_it_was_made() {
         let Some(heard) = play(test, &story) else { return };
         let heard = heard.fine();
         for line in [
+            "nothing is given away",
             "/var/lib/maddy 700 maddy",
             "/var/lib/maddy/maddy.db 600 maddy",
             "/etc/maddy/maddy.conf 644 root",
@@ -178,10 +179,22 @@ quickstart() {
 }
 "#;
 
+/// The unit lets nobody give files away (`SystemCallFilter=~@privileged`); nor may this daemon.
 const RUN: &str = r#"
+held=/usr/local/lib/held.so
+cc -shared -fPIC -x c -o $held - <<'END'
+#include <errno.h>
+static int refused(void) { errno = EPERM; return -1; }
+int chown(void) { return refused(); }
+int lchown(void) { return refused(); }
+int fchown(void) { return refused(); }
+int fchownat(void) { return refused(); }
+END
+chmod 755 $held
+LD_PRELOAD=$held chown root /usr/local/bin/maddy 2>/dev/null || echo "nothing is given away"
 stat -c '%n %a %U' /var/lib/maddy /var/lib/maddy/maddy.db /etc/maddy/maddy.conf
 mkdir -m 755 /run/maddy; chown maddy:maddy /run/maddy
-setpriv --reuid maddy --regid maddy --clear-groups --no-new-privs --bounding-set -all \
+LD_PRELOAD=$held setpriv --reuid maddy --regid maddy --clear-groups --no-new-privs --bounding-set -all \
     /usr/local/bin/maddy run 2>"$HERE/log" &
 daemon=$!
 for i in $(seq 300); do grep -q ready "$HERE/log" && break; sleep 0.1; done

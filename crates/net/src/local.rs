@@ -62,7 +62,8 @@ impl LocalListener {
             _ => {}
         }
         let socket = UnixListener::bind(&fresh)?;
-        if group.is_some() {
+        // As a rule it has the group already, and a unit that is held tightly may give nothing away, not even to itself.
+        if group.is_some_and(|group| std::fs::metadata(&fresh).is_ok_and(|found| found.gid() != group)) {
             std::os::unix::fs::chown(&fresh, None, group)?;
         }
         std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(mode))?;
@@ -72,13 +73,14 @@ impl LocalListener {
         Ok(Self { socket, path, owner, visitors })
     }
 
-    /// The next connection of the daemon's own user, of root, or of a member of the group. Others are closed at once.
-    pub async fn accept(&self) -> io::Result<UnixStream> {
+    /// The next connection of the daemon's own user, of root, or of a member of the group, with the number of the user.
+    /// Others are closed at once.
+    pub async fn accept(&self) -> io::Result<(UnixStream, u32)> {
         loop {
             let (stream, _) = self.socket.accept().await?;
             match stream.peer_cred() {
-                Ok(_) if self.visitors == Visitors::WhoeverMay => return Ok(stream),
-                Ok(peer) if peer.uid() == 0 || peer.uid() == self.owner => return Ok(stream),
+                Ok(peer) if self.visitors == Visitors::WhoeverMay => return Ok((stream, peer.uid())),
+                Ok(peer) if peer.uid() == 0 || peer.uid() == self.owner => return Ok((stream, peer.uid())),
                 Ok(peer) => warn!(uid = peer.uid(), "another user tried the control socket"),
                 Err(error) => warn!(%error, "the control socket cannot tell who connects"),
             }
