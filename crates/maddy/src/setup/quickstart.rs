@@ -12,13 +12,14 @@ use crate::setup::quickstart_config::{Plan, STATE_DIR, Tls};
 use crate::setup::{Facts, Finding, Place, Wanted, wanted, zone};
 use auth::Secret;
 use clap::{Args, ValueEnum};
+use guard::{User, UserError};
 use mail::{Address, Domain};
-use nix::unistd::{User, geteuid};
+use nix::unistd::geteuid;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, lchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use storage::{PasswordHash, Store};
 use world::World;
@@ -98,7 +99,6 @@ pub(crate) async fn run(args: &QuickstartArgs, global: &Global) -> Result<(), Tr
     let world = world_of(&made.config, args.resolver)?;
     let doctor = Doctor { config: &made.config, file: &made.file, world: &world };
     let findings = doctor.examine_outside(&args.place).await?;
-    hand_over(&plan, args)?;
     if global.json {
         output::json(&made.json(&findings))
     } else {
@@ -155,7 +155,10 @@ async fn make(plan: &Plan, args: &QuickstartArgs) -> Result<Made, Trouble> {
             return Err(problems.into());
         }
     };
-    make_directory(config.state_dir()).map_err(|error| Trouble::new(error.to_string()))?;
+    if let Err(trouble) = enter(&config, args) {
+        fs::remove_file(&plan.file)?;
+        return Err(trouble);
+    }
     let world = world::system::without_dns();
     let (account, password) = account(plan, &config, &world).await?;
     signer(&config, &world).await.map_err(|error| Trouble::new(error.to_string()))?;
@@ -209,36 +212,38 @@ async fn account(plan: &Plan, config: &Config, world: &World) -> Result<(String,
     Ok((name, password))
 }
 
-/// Gives the state to the user of the service, where everything stands in its usual place and there is such a user.
-fn hand_over(plan: &Plan, args: &QuickstartArgs) -> Result<(), Trouble> {
-    if args.dir.is_some() || !geteuid().is_root() {
-        return Ok(());
-    }
-    let Ok(Some(user)) = User::from_name(USER) else {
-        eprintln!(
-            "note: there is no user `{USER}` yet, so root owns {STATE_DIR}; `maddy install` makes one and gives it over"
-        );
-        return Ok(());
+/// Makes the state directory. From here on it is the user of the service who writes, where everything stands in its usual place
+/// and there is such a user: root would be led elsewhere by a link of that user's, and leave files that it cannot open.
+fn enter(config: &Config, args: &QuickstartArgs) -> Result<(), Trouble> {
+    let dir = config.state_dir();
+    let Some(user) = service_user(args)? else {
+        return make_directory(dir).map_err(|error| Trouble::new(error.to_string()));
     };
-    let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
-    for entry in fs::read_dir(&plan.state_dir)? {
-        give(&entry?.path(), uid, gid)?;
+    let failed = |error: io::Error| Trouble::new(format!("{}: {error}", dir.display()));
+    guard::make_directory(dir, Some(&user)).map_err(failed)?;
+    if fs::metadata(dir).map_err(failed)?.uid() != user.numbers().0 {
+        let (dir, name) = (dir.display(), &user.name);
+        let text = format!("{dir} does not belong to {name}, the user of the server: chown -R {name}: {dir}");
+        return Err(Trouble::new(text));
     }
-    give(&plan.state_dir, uid, gid)
+    user.become_it().map_err(failed)
 }
 
-/// Gives what is root's, and no link's aim. A directory comes after what is in it: until then nobody else changes it.
-fn give(path: &Path, uid: u32, gid: u32) -> Result<(), Trouble> {
-    let facts = fs::symlink_metadata(path)?;
-    if facts.uid() != 0 {
-        return Ok(());
+/// Who shall have the state; `None`: whoever we are.
+fn service_user(args: &QuickstartArgs) -> Result<Option<User>, Trouble> {
+    if args.dir.is_some() || !geteuid().is_root() {
+        return Ok(None);
     }
-    if facts.is_dir() {
-        for entry in fs::read_dir(path)? {
-            give(&entry?.path(), uid, gid)?;
+    match guard::wanted(Some(USER)) {
+        Ok(user) => Ok(user),
+        Err(UserError::Unknown(_)) => {
+            eprintln!(
+                "note: there is no user `{USER}` yet, so root owns {STATE_DIR}; `maddy install` makes one and gives it over"
+            );
+            Ok(None)
         }
+        Err(error) => Err(Trouble::new(error.to_string())),
     }
-    lchown(path, Some(uid), Some(gid)).map_err(|error| Trouble::new(format!("{}: {error}", path.display())))
 }
 
 impl Made {
