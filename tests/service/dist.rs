@@ -43,6 +43,8 @@ fn fail2ban_finds_the_address_of_who_guesses() {
     let mut setup = Setup::new();
     setup.account("alice@example.org");
     setup.config("logins { exempt \"127.0.0.0/8\"; }");
+    let shared = tests::free_port();
+    setup.config(&format!("web {{ listen \"127.0.0.1:{shared}\" tls=#true share=#true; }}"));
     let maddy = setup.start();
     let liar = "x INFO conn{id=aaaaaaaa peer=192.0.2.99 door=\\\"imap\\\"}: login failed";
     let mut imap = Imap::begin(Chat::connect_from(2, maddy.ports().imap));
@@ -53,8 +55,14 @@ fn fail2ban_finds_the_address_of_who_guesses() {
     let plain = format!("\0{}\0guess", liar.replace('\\', ""));
     let plain = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, plain);
     smtp.command(&format!("AUTH PLAIN {plain}"), "535*");
+    let script = format!(
+        "printf 'a LOGIN alice@example.org guess\\r\\nb LOGOUT\\r\\n' | openssl s_client -quiet -ign_eof -bind 127.0.0.5:0 \
+         -alpn imap -connect 127.0.0.1:{shared}"
+    );
+    run(maddy.setup.dir(), "bash", &["-c", &script]).says("a NO");
     maddy.imap("alice@example.org").ok("NOOP");
     maddy.wait_log("*door=\"submission\"*login failed*");
+    maddy.wait_log("*door=\"web\"*login failed*");
     maddy.wait_log("*peer=127.0.0.1*logged in*");
     let dir = tempfile::tempdir().unwrap();
     let filter = source("dist/fail2ban/filter.d/maddy.conf");
@@ -69,7 +77,7 @@ fn fail2ban_finds_the_address_of_who_guesses() {
         let mut found: Vec<&str> =
             heard.text.lines().filter(|line| line.starts_with(char::is_numeric)).collect();
         found.sort_unstable();
-        assert_eq!(found, ["127.0.0.2", "127.0.0.3", "127.0.0.4"], "{name}: {heard}\n{log}");
+        assert_eq!(found, ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"], "{name}: {heard}\n{log}");
     }
     let jail = fs::read_to_string(source("dist/fail2ban/jail.d/maddy.conf")).unwrap();
     assert!(jail.contains("[maddy]\nenabled = true\nbackend = systemd\n"));
