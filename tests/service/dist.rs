@@ -144,6 +144,11 @@ fn the_container_files_name_what_there_is() {
         let built = copied.strip_prefix("/src/").is_some_and(|path| path == "target/release/maddy");
         assert!(built || copied.starts_with("--chown"), "{copied}");
     }
+    // What is copied gets the server as its owner: never a directory of the system's.
+    for line in all("COPY --from=build --chown=65532:65532 ") {
+        assert!(matches!(line, "/out/lib/ /var/lib/" | "/out/run/ /run/"), "{line}");
+    }
+    assert!(text.contains("install -d -m 700 /out/lib/maddy /out/run/maddy\n"));
     // Commands are lists, so that no shell is needed, and they are commands of ours.
     let json = |line: &str| serde_json::from_str::<Vec<String>>(&line[line.find('[').unwrap()..]).unwrap();
     let health = json(lines.iter().find(|line| line.starts_with("HEALTHCHECK")).unwrap());
