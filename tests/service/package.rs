@@ -95,6 +95,36 @@ fn the_package_has_everything_in_its_place() {
         .says("Depends: libc6 (>= 2.");
 }
 
+/// cargo-deb takes what the same script lays out, by what stands in the manifest: the same files, and the program may be run.
+#[test]
+fn what_cargo_deb_takes_is_what_the_package_has() {
+    if !can("what_cargo_deb_takes_is_what_the_package_has") {
+        return;
+    }
+    let (dir, path) = package();
+    let script = source("dist/debian/build").canonicalize().unwrap();
+    let line = format!("{} --tree {}", script.display(), tests::binary().display());
+    let heard = run(dir, "bash", &["-c", &line]).fine();
+    let tree = PathBuf::from(heard.text.trim().lines().last().unwrap());
+    assert!(tree.ends_with("target/debian/root") && !tree.join("DEBIAN").exists(), "{heard}");
+    let laid = run(&tree, "find", &[".", "-not", "-type", "d"]).fine();
+    let mut laid: Vec<&str> = laid.text.lines().collect();
+    laid.sort_unstable();
+    let packed =
+        run(dir, "bash", &["-c", &format!("dpkg-deb --fsys-tarfile {} | tar t", path.display())]).fine();
+    let mut packed: Vec<&str> = packed.text.lines().filter(|line| !line.ends_with('/')).collect();
+    packed.sort_unstable();
+    assert_eq!(laid, packed);
+    let manifest = fs::read_to_string(source("crates/maddy/Cargo.toml")).unwrap();
+    for line in [
+        "    [\"../../target/debian/root/usr/bin/maddy\", \"usr/bin/\", \"755\"],\n",
+        "    [\"../../target/debian/root/**/*\", \"\", \"644\"],\n",
+        "preserve-symlinks = true\n",
+    ] {
+        assert!(manifest.contains(line), "{line}");
+    }
+}
+
 /// Installed, removed and purged on a system of its own: the real dpkg in a root that shows this one's and keeps its changes.
 #[test]
 fn it_is_installed_removed_and_purged() {
