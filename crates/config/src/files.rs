@@ -21,7 +21,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String, String> {
 }
 
 /// An error of the system as a person would say it.
-fn plain(error: &std::io::Error) -> String {
+pub(crate) fn plain(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "it does not exist".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),

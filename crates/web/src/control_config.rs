@@ -2,9 +2,6 @@
 
 use ::config::Section;
 use net::{Listen, ListenTls, decode_listen};
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -53,21 +50,9 @@ impl ControlConfig {
 /// The token in a file that nobody but its owner (and a group, read only) can read.
 pub(crate) fn read_token(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let shown = path.display();
-    let read = || -> io::Result<(u32, Zeroizing<Vec<u8>>)> {
-        let file = File::open(path)?;
-        let mode = file.metadata()?.mode();
-        let mut octets = Zeroizing::new(Vec::with_capacity(TOKEN_MAX + 2));
-        file.take(TOKEN_MAX as u64 + 2).read_to_end(&mut octets)?;
-        Ok((mode, octets))
-    };
-    let (mode, mut token) =
-        read().map_err(|error| format!("the token file {shown} cannot be read: {error}"))?;
-    if mode & 0o027 != 0 {
-        return Err(format!("the token file {shown} can be read by everybody: chmod 600 {shown}"));
-    }
-    while token.ends_with(b"\n") || token.ends_with(b"\r") {
-        token.pop();
-    }
+    let text = ::config::secret_text(path)
+        .map_err(|error| format!("the token file {shown} cannot be used: {error}"))?;
+    let token = Zeroizing::new(text.into_bytes());
     if !(TOKEN_MIN..=TOKEN_MAX).contains(&token.len()) || !token.iter().all(u8::is_ascii_graphic) {
         return Err(format!(
             "the token in {shown} must be one line of {TOKEN_MIN} to {TOKEN_MAX} letters and digits: \
