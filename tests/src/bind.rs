@@ -5,6 +5,7 @@ use crate::ports::free_port;
 use crate::wait::eventually;
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -23,11 +24,24 @@ impl Bind {
 
     /// Holds zones, each with these records beside those that every zone has.
     pub fn start(algorithm: &'static str, zones: &[(&str, &str)]) -> Self {
+        Self::with(algorithm, zones, "recursion no;")
+    }
+
+    /// The same for those who ask about anything: what it does not hold it asks another one.
+    pub fn in_front_of(other: &Self, zones: &[(&str, &str)]) -> Self {
+        let port = other.at.port();
+        let options = format!(
+            "recursion yes; forward only; forwarders {{ 127.0.0.1 port {port}; }}; max-cache-ttl 0; max-ncache-ttl 0;"
+        );
+        Self::with(other.algorithm, zones, &options)
+    }
+
+    fn with(algorithm: &'static str, zones: &[(&str, &str)], options: &str) -> Self {
         let dir = TempDir::with_prefix("maddy-bind-").unwrap();
         let path = dir.path().display();
         let port = free_port();
         let mut config = format!(
-            "options {{ directory \"{path}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; \
+            "options {{ directory \"{path}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; {options} \
              pid-file \"{path}/pid\"; session-keyfile \"{path}/session\"; lock-file none; dnssec-validation no; }};\n\
              controls {{ }};\nkey \"maddy\" {{ algorithm {algorithm}; secret \"{}\"; }};\n",
             Self::SECRET
@@ -73,9 +87,25 @@ impl Bind {
 
     /// What stands in the node `dns` of the configuration.
     pub fn option(&self) -> String {
-        let (algorithm, secret) = (self.algorithm, Self::SECRET);
+        self.option_with(&format!("secret=\"{}\"", Self::SECRET))
+    }
+
+    /// The same with a file that holds what tsig-keygen prints.
+    pub fn option_with_file(&self, path: &Path) -> String {
+        let key = format!(
+            "key \"maddy\" {{\n\talgorithm {};\n\tsecret \"{}\";\n}};\n",
+            self.algorithm,
+            Self::SECRET
+        );
+        std::fs::write(path, key).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        self.option_with(&format!("secret-file={:?}", path.display().to_string()))
+    }
+
+    fn option_with(&self, secret: &str) -> String {
+        let algorithm = self.algorithm;
         format!(
-            "update \"{}\" {{\nkey \"maddy\" algorithm=\"{algorithm}\" secret=\"{secret}\"\nsettle \"0s\"\n}}",
+            "update \"{}\" {{\nkey \"maddy\" algorithm=\"{algorithm}\" {secret}\nsettle \"0s\"\n}}",
             self.at
         )
     }

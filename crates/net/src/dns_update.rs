@@ -6,10 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use config::{Arg, Section};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use world::update::{Algorithm, Asked, Change, Said, UpdateError, UpdateKey};
-use world::{Data, DnsName, Kind, World};
+use world::{Data, DnsError, DnsName, Kind, Proof, World};
 
 /// Longest time of one question with its answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -21,6 +22,8 @@ const TTL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long the other name servers of a zone may take to follow.
 const SETTLE: Duration = Duration::from_secs(5);
 const SETTLE_MAX: Duration = Duration::from_secs(600);
+/// How often a name may lead to another one.
+const ALIASES_MAX: usize = 8;
 /// Fewest octets of a secret that is one.
 const SECRET_MIN: usize = 16;
 
@@ -30,6 +33,8 @@ pub struct DnsUpdateOptions {
     /// The primary name server of our zones.
     pub server: SocketAddr,
     pub key: UpdateKey,
+    /// Where the secret of the key came from, if it does not stand in the configuration.
+    pub secret_file: Option<PathBuf>,
     pub ttl: Duration,
     pub settle: Duration,
 }
@@ -44,10 +49,8 @@ pub fn decode_dns_update(section: &mut Section<'_>) -> Option<DnsUpdateOptions> 
         let algorithm = key
             .choice("algorithm", Algorithm::ALL, "How messages are signed with it.")
             .or(Algorithm::HmacSha256);
-        let secret = key
-            .parsed("secret", "a secret in base64", Secret::parse, "Its secret, as tsig-keygen prints it.")
-            .required();
-        Some(UpdateKey { name: name?.0, algorithm, secret: secret?.0 })
+        let (secret, file) = decode_secret(key)?;
+        Some((UpdateKey { name: name?.0, algorithm, secret: secret.0 }, file))
     });
     let ttl = section
         .duration("ttl", "How long others may keep a record of ours.")
@@ -57,7 +60,50 @@ pub fn decode_dns_update(section: &mut Section<'_>) -> Option<DnsUpdateOptions> 
         .duration("settle", "How long the other name servers of a zone may take to follow, before an authority is asked to look (ACME).")
         .within(Duration::ZERO..=SETTLE_MAX)
         .or(SETTLE);
-    Some(DnsUpdateOptions { server: server?, key: key?, ttl, settle })
+    let (key, secret_file) = key?;
+    Some(DnsUpdateOptions { server: server?, key, secret_file, ttl, settle })
+}
+
+/// The secret stands in the configuration, or in a file of its own.
+fn decode_secret(key: &mut Section<'_>) -> Option<(Secret, Option<PathBuf>)> {
+    let given = key
+        .parsed(
+            "secret",
+            "a secret in base64",
+            Secret::parse,
+            "Its secret, as tsig-keygen prints it; better in a `secret-file`, for others may read a configuration.",
+        )
+        .optional();
+    let file = key
+        .path(
+            "secret-file",
+            "A file that only the server can read, with the secret, or with all that tsig-keygen prints.",
+        )
+        .optional();
+    match (given, file) {
+        (Some(_), Some(_)) => {
+            let help = "leave `secret` out";
+            key.problem(key.child_span("secret"), "`secret` and `secret-file` do not go together", help);
+            None
+        }
+        (Some(secret), None) => Some((secret, None)),
+        (None, Some(file)) => match config::secret_text(&file).and_then(|text| Secret::from_file(&text)) {
+            Ok(secret) => Some((secret, Some(file))),
+            Err(error) => {
+                let help = "it holds what `tsig-keygen` prints";
+                let span = key.child_span("secret-file");
+                key.problem(span, format!("{}: {error}", file.display()), help);
+                None
+            }
+        },
+        // One that is wrong was reported.
+        (None, None) if key.has("secret") || key.has("secret-file") => None,
+        (None, None) => {
+            let help = "name a file with `secret-file`; `tsig-keygen` makes what belongs into it";
+            key.problem(key.span(), "the secret of the key is missing", help);
+            None
+        }
+    }
 }
 
 struct Written(DnsName);
@@ -82,6 +128,12 @@ impl Secret {
             return Err(format!("it is shorter than {SECRET_MIN} octets: `tsig-keygen` makes good ones"));
         }
         Ok(Self(octets))
+    }
+
+    /// A secret alone, or `key "name" { algorithm …; secret "…"; };`.
+    fn from_file(text: &str) -> Result<Self, String> {
+        let quoted = text.split_once("secret \"").and_then(|(_, rest)| rest.split_once('"'));
+        Self::parse(quoted.map_or(text, |(secret, _)| secret))
     }
 }
 
@@ -159,13 +211,47 @@ impl DnsUpdater {
         Ok(true)
     }
 
-    /// Adds a TXT record for a short time, beside others; gives it to [`DnsUpdater::remove`].
+    /// Where a record really stands, and the zone of that: who asks for a name that is another name of something (CNAME) is
+    /// led there, so a zone that we cannot change may lead into one that we can.
+    pub async fn place_of(&self, name: &DnsName) -> Result<(DnsName, DnsName), UpdateError> {
+        let mut at = name.clone();
+        for _ in 0..ALIASES_MAX {
+            match self.alias_of(&at).await? {
+                Some(next) => at = next,
+                None => return Ok((at.clone(), self.zone_of(&at).await?)),
+            }
+        }
+        Err(UpdateError::Nonsense(format!("{name} leads to {at} and on, more than {ALIASES_MAX} times")))
+    }
+
+    /// What a name is another name of. Our name server knows best; of zones that it does not hold the DNS tells.
+    async fn alias_of(&self, name: &DnsName) -> Result<Option<DnsName>, UpdateError> {
+        match self.ask(name, Kind::Txt).await {
+            Ok(said) => return Ok(said.alias),
+            Err(UpdateError::NotHere) => {}
+            Err(error) => return Err(error),
+        }
+        let answer = self.world.dns.ask(name, Kind::Cname, Proof::Usual).await;
+        let found = answer.read(|data| match data {
+            Data::Cname(to) => Some(to),
+            _ => None,
+        });
+        match found {
+            Ok(found) => Ok(found.into_iter().next()),
+            Err(DnsError::NoName | DnsError::NoRecord) => Ok(None),
+            Err(DnsError::Trouble(why)) => {
+                Err(UpdateError::Trouble(format!("the DNS does not say where {name} leads: {why}")))
+            }
+        }
+    }
+
+    /// Adds a TXT record for a short time, beside others, where a name leads; gives the zone, and what takes it back.
     pub(crate) async fn place(&self, name: &DnsName, text: &str) -> Result<(DnsName, Change), UpdateError> {
-        let zone = self.zone_of(name).await?;
+        let (name, zone) = self.place_of(name).await?;
         let data = world::update::text(text);
         let added = Change::Add { name: name.clone(), ttl: SHORT_TTL, data: data.clone() };
         self.change(&zone, &[added]).await?;
-        Ok((zone, Change::Remove { name: name.clone(), data }))
+        Ok((zone, Change::Remove { name, data }))
     }
 
     async fn exchange(&self, question: &[u8], asked: Asked) -> Result<(Vec<u8>, Asked), UpdateError> {
@@ -223,10 +309,40 @@ mod tests {
             ("key \"k\" secret=\"!\"", "base64"),
             ("key \"k\" secret=\"c2hvcnQ=\"", "shorter"),
             ("key \"k\"", "secret"),
+            ("key \"k\" secret-file=\"/nowhere\"", "/nowhere: it does not exist"),
             ("key \"k\" algorithm=\"hmac-md5\" secret=\"x\"", "algorithm"),
         ] {
             let problems = read(&node(key)).unwrap_err();
             assert!(problems.contains(want), "{key}: {problems}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_a_file_is_as_good() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let secret = STANDARD.encode(b"sixteen octets!!");
+        let read = |text: &str, mode: u32, more: &str| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let file = path.display();
+            read(&format!("update \"192.0.2.1:53\" {{\nkey \"k.example\" secret-file=\"{file}\" {more}\n}}"))
+        };
+        let printed =
+            format!("key \"k.example\" {{\n\talgorithm hmac-sha256;\n\tsecret \"{secret}\";\n}};\n");
+        for text in [format!("{secret}\n"), printed] {
+            assert_eq!(read(&text, 0o600, "").unwrap().key.secret, b"sixteen octets!!", "{text}");
+        }
+        for (text, mode, more, want) in [
+            (secret.as_str(), 0o644, "", "chmod 600"),
+            ("", 0o600, "", "empty"),
+            ("c2hvcnQ=", 0o600, "", "shorter"),
+            (&secret, 0o600, &format!("secret=\"{secret}\"")[..], "do not go together"),
+        ] {
+            let problems = read(text, mode, more).unwrap_err();
+            assert!(problems.contains(want), "{text}: {problems}");
+            assert!(!problems.contains("sixteen"), "{problems}");
         }
     }
 }

@@ -37,7 +37,9 @@ mod stream;
 pub mod tls;
 mod tls_words;
 
-pub use acme::{AcmeFiles, AcmeName, AcmeOptions, Challenges, Keeper, KeeperHandle, NameState, Plan};
+pub use acme::{
+    AcmeFiles, AcmeName, AcmeOptions, ChallengeKind, Challenges, Keeper, KeeperHandle, NameState, Plan,
+};
 pub use bans::{Ban, BanOptions, Bans, Entrance, Offence};
 pub use binding::ChannelBindings;
 pub use certificate::{DemoCa, demo_ca, self_signed};

@@ -5,7 +5,7 @@ use crate::cli::args::Global;
 use crate::config::Config;
 use crate::setup::finding::{self, Finding};
 use crate::setup::here::{self, Depth, Repair};
-use crate::setup::{Facts, Place, compare, outside, sending};
+use crate::setup::{Facts, Place, compare, outside, proofs, sending};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -75,6 +75,7 @@ impl Doctor<'_> {
         } else {
             findings.extend(sending::look(config, world).await);
             findings.extend(outside::look(config, &facts.addresses, world).await);
+            findings.extend(proofs::look(config, world).await);
             findings.push(here::clock(config, world).await);
         }
         Ok(findings)

@@ -138,9 +138,13 @@ fn rights(config: &Config, file: &Path, repair: Repair) -> Vec<Finding> {
         let what = "others may change the configuration";
         findings.push(Finding::new("permissions", file.display(), State::Bad, what, why, fix));
     }
-    if config.dns_update.is_some() && is_open(file, 0o004) {
+    if config.dns_update.as_ref().is_some_and(|update| update.secret_file.is_none()) && is_open(file, 0o004) {
         let why = "whoever has the secret of the key for `dns { update }` can change your zones";
-        let fix = format!("chmod o-r {}; the user of the server must still read it", file.display());
+        let fix = format!(
+            "write the secret into a file that only the server can read (`secret-file`), or chmod o-r {}; the user of the server \
+             must still read it",
+            file.display()
+        );
         let what = "everybody on this machine may read the configuration, with the secret in it";
         findings.push(Finding::new("permissions", file.display(), State::Note, what, why, fix));
     }

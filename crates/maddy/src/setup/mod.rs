@@ -10,6 +10,7 @@ mod finding;
 mod here;
 mod options;
 mod outside;
+mod proofs;
 mod quickstart;
 mod quickstart_config;
 mod records;
