@@ -3,11 +3,11 @@
 use crate::config::Config;
 use crate::setup::compare::{add, join};
 use crate::setup::finding::{Finding, State};
-use crate::setup::is_public;
-use crate::setup::records::{Facts, Says, Wanted, wanted};
+use crate::setup::records::{Facts, Says, wanted};
+use crate::setup::{is_public, tlsa};
 use mail::Domain;
 use std::net::IpAddr;
-use world::{Data, DnsError, DnsName, Kind, Proof, Security, World};
+use world::{DnsError, DnsName, Kind, Proof, Security, World};
 
 /// `reached` is where the name of our host leads.
 pub(crate) async fn compare(
@@ -28,7 +28,7 @@ pub(crate) async fn compare(
         findings.push(ptr(config, ip, world).await);
     }
     findings.extend(dnssec(config, world).await);
-    findings.extend(tlsa(config, facts, world).await);
+    findings.extend(tlsa::look(config, facts, world).await);
     findings
 }
 
@@ -146,49 +146,4 @@ async fn dnssec_of(host: &Domain, kind: Kind, world: &World) -> Finding {
 
 async fn is_root_proven(world: &World) -> bool {
     world.dns.ask(&DnsName::root(), Kind::Ns, Proof::Wanted).await.security == Security::Secure
-}
-
-/// A TLSA record that does not fit keeps mail away; one that is missing harms nobody.
-async fn tlsa(config: &Config, facts: &Facts, world: &World) -> Option<Finding> {
-    let list = wanted(config, facts);
-    let mut pinned = list.iter().filter(|record| matches!(record.says, Says::Tlsa(_)));
-    let (record, next) = (pinned.next()?, pinned.next());
-    let name = DnsName::parse(&record.name).ok()?;
-    let reply = world.dns.tlsa(&name).await;
-    let security = reply.security;
-    let why = "servers that follow DANE do not deliver to you";
-    let found = reply.read(|data| match data {
-        Data::Tlsa(tlsa) => Some(tlsa),
-        _ => None,
-    });
-    Some(match found {
-        Err(error @ DnsError::Trouble(_)) => Finding::unknown("tlsa", &record.name, &error),
-        Err(_) if security == Security::Secure => {
-            let why = "the zone is signed: with this record, mail to you could not be led astray";
-            Finding::new("tlsa", &record.name, State::Note, "there is no record", why, add(record))
-        }
-        Err(_) => Finding::good("tlsa", &record.name, "no record; none is of use without DNSSEC"),
-        Ok(all) => {
-            let is_ours = |tlsa: &world::Tlsa| Says::Tlsa(hex(&tlsa.data)) == record.says;
-            let pins_keys = |tlsa: &world::Tlsa| (tlsa.usage, tlsa.selector, tlsa.matching) == (3, 1, 1);
-            let lacks = |next: &&Wanted| !all.iter().any(|tlsa| Says::Tlsa(hex(&tlsa.data)) == next.says);
-            if let Some(next) = next.filter(lacks) {
-                let why = "the next key is not used before its record has been seen for a while";
-                let what = "the record of the next key is not there yet";
-                Finding::new("tlsa", &record.name, State::Note, what, why, add(next))
-            } else if all.iter().any(|tlsa| pins_keys(tlsa) && is_ours(tlsa)) {
-                Finding::good("tlsa", &record.name, "it pins the key of our certificate")
-            } else if all.iter().all(pins_keys) {
-                let what = "none of the records fits the key of our certificate";
-                Finding::new("tlsa", &record.name, State::Bad, what, why, add(record))
-            } else {
-                let what = "there are records of other kinds than 3 1 1, which are not looked at here";
-                Finding::new("tlsa", &record.name, State::Note, what, why, add(record))
-            }
-        }
-    })
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }

@@ -15,6 +15,7 @@ mod quickstart;
 mod quickstart_config;
 mod records;
 mod sending;
+mod tlsa;
 
 use apply::ApplyArgs;
 pub(crate) use daily::{last_look, watch};

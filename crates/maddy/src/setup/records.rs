@@ -57,7 +57,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn new(name: impl Into<String>, need: Need, says: Says, purpose: &'static str) -> Self {
+    pub(super) fn new(name: impl Into<String>, need: Need, says: Says, purpose: &'static str) -> Self {
         Self { name: name.into(), says, need, purpose }
     }
 
