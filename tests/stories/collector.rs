@@ -3,12 +3,16 @@
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tests::{Setup, eventually, free_port, message};
 
 /// Path and body of each request.
 type Got = Arc<Mutex<Vec<(String, serde_json::Value)>>>;
+
+/// What the collector wants to see.
+const TOKEN: &str = "Bearer a-token-of-the-collector";
 
 fn collect(port: u16) -> Got {
     let got = Got::default();
@@ -41,6 +45,7 @@ fn read(stream: &mut TcpStream) -> Option<(String, serde_json::Value)> {
         });
         if body.len() >= length? {
             assert!(head.to_ascii_lowercase().contains("content-type: application/json"), "{head}");
+            assert!(head.contains(&format!("authorization: {TOKEN}\r\n")), "{head}");
             let path = head.split(' ').nth(1)?.to_owned();
             return Some((path, serde_json::from_str(body).expect("JSON")));
         }
@@ -53,7 +58,10 @@ fn a_collector_gets_logs_and_spans_that_belong_together() {
     let port = free_port();
     let got = collect(port);
     setup.account("alice@example.org");
-    setup.config(&format!("otlp {{ endpoint \"http://127.0.0.1:{port}\"; }}"));
+    let headers = setup.dir().join("headers");
+    std::fs::write(&headers, format!("Authorization: {TOKEN}\n")).unwrap();
+    std::fs::set_permissions(&headers, std::fs::Permissions::from_mode(0o600)).unwrap();
+    setup.config(&format!("otlp {{ endpoint \"http://127.0.0.1:{port}\"; headers-file {headers:?}; }}"));
     setup.config("checks { exempt \"127.0.0.0/8\"; }");
     let mut daemon = setup.start();
     let text = message("bob@example.com", "alice@example.org", "Hi", "x");

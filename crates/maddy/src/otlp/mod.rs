@@ -1,13 +1,15 @@
 //! What is logged, and the spans around it, sent to a collector by OTLP over HTTP with JSON. Beside the work: nobody waits for
 //! the collector, and what finds no room or no collector is left out and counted.
 
+mod config;
 mod encode;
 mod layer;
 
+pub(crate) use config::{OtlpConfig, decode};
 pub(crate) use layer::{Exporting, Record};
 
 use crate::reload::Running;
-use ::config::Section;
+use auth::Secret;
 use net::{FetchLimits, Fetcher, Request, Stop, Url};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,23 +26,6 @@ const GATHER: Duration = Duration::from_secs(1);
 const LIMITS: FetchLimits = FetchLimits { time: Duration::from_secs(10), octets: 64 * 1024 };
 /// The time for the last request, when the server stops.
 const LAST_TIME: Duration = Duration::from_secs(2);
-
-/// Checked node `otlp`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct OtlpConfig {
-    /// Where the collector takes `/v1/logs` and `/v1/traces`; nothing is sent without it.
-    pub(crate) endpoint: Option<Url>,
-}
-
-/// Reads the node.
-pub(crate) fn decode(section: &mut Section<'_>) -> OtlpConfig {
-    let read = |text: &str| Url::parse(text.trim_end_matches('/')).map_err(|error| error.to_string());
-    OtlpConfig {
-        endpoint: section
-            .parsed("endpoint", "a URL", read, "A collector, like \"http://127.0.0.1:4318\"; off without it.")
-            .optional(),
-    }
-}
 
 /// Sends until the server stops, and then what is left.
 pub(crate) async fn run(
@@ -75,7 +60,7 @@ pub(crate) async fn run(
         }
         let many = batch.len() as u64;
         let sent = match &config.otlp.endpoint {
-            Some(endpoint) => collector.send(endpoint, std::mem::take(&mut batch)),
+            Some(endpoint) => collector.send(endpoint, &config.otlp.fields, std::mem::take(&mut batch)),
             None if ends => return,
             None => {
                 batch.clear();
@@ -104,11 +89,11 @@ struct Collector {
 
 impl Collector {
     /// Whether it has taken them all.
-    async fn send(&mut self, endpoint: &Url, batch: Vec<Record>) -> bool {
+    async fn send(&mut self, endpoint: &Url, fields: &[(String, Secret)], batch: Vec<Record>) -> bool {
         let (logs, spans) = encode::requests(&self.hostname, &batch);
         for (path, body) in [("logs", logs), ("traces", spans)] {
             let Some(body) = body else { continue };
-            if let Err(why) = self.post(endpoint, path, body.to_string()).await {
+            if let Err(why) = self.post(endpoint, fields, path, body.to_string()).await {
                 if !self.is_down {
                     warn!(%endpoint, why, "the collector takes nothing; what is logged meanwhile is not sent to it");
                 }
@@ -122,11 +107,19 @@ impl Collector {
         true
     }
 
-    async fn post(&self, endpoint: &Url, path: &str, body: String) -> Result<(), String> {
+    async fn post(
+        &self,
+        endpoint: &Url,
+        fields: &[(String, Secret)],
+        path: &str,
+        body: String,
+    ) -> Result<(), String> {
         let url = endpoint.to_string();
         let url = Url::parse(&format!("{}/v1/{path}", url.trim_end_matches('/')));
         let url = url.map_err(|error| error.to_string())?;
         let request = Request::post(url, "application/json", body.into_bytes());
+        let request =
+            fields.iter().fold(request, |request, (name, value)| request.field(name, value.reveal()));
         let response = self.fetcher.fetch(&request, LIMITS).await.map_err(|error| error.to_string())?;
         if (200..300).contains(&response.status) {
             Ok(())
