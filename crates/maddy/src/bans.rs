@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{info, warn};
+use tracing::warn;
 use web::{Answer, Failure, Kind};
 use world::World;
 
@@ -139,7 +139,6 @@ pub(crate) fn add(bans: &Bans, arguments: Value) -> Answer {
         serde_json::from_value(arguments).map_err(|error| bad(error.to_string()))?;
     let added = bans.add(network(&text)?, seconds.map(Duration::from_secs));
     added.map_err(|why| Failure::new(Kind::Refused, why))?;
-    info!(operation = ADD, network = text, "control");
     Ok(Value::Null)
 }
 
@@ -151,7 +150,6 @@ pub(crate) fn lift(bans: &Bans, arguments: Value) -> Answer {
         let why = format!("nothing is kept of {text}; `maddy bans list` shows who is banned");
         return Err(Failure::new(Kind::NotFound, why));
     }
-    info!(operation = LIFT, network = text, "control");
     Ok(Value::Null)
 }
 

@@ -19,7 +19,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use tracing::{debug, error, info};
-use web::{Answer, Failure, Kind, Operations};
+use web::{Answer, Caller, Failure, Kind, Operations};
 
 /// Where a reload finds the new configuration.
 pub(crate) struct Reloading {
@@ -143,20 +143,13 @@ impl Control {
             DaemonOperation::Dkim => self.dkim(arguments).await,
             DaemonOperation::SelfCheck => self.self_check().await,
             DaemonOperation::TlsList => answer_list(self.running.keeper()),
-            DaemonOperation::TlsRenew => {
-                info!(operation = operation.name(), "control");
-                answer_renew(self.running.keeper(), arguments)
-            }
-            DaemonOperation::TlsRollover => {
-                info!(operation = operation.name(), "control");
-                answer_rollover(self.running.keeper().clone(), arguments).await
-            }
+            DaemonOperation::TlsRenew => answer_renew(self.running.keeper(), arguments),
+            DaemonOperation::TlsRollover => answer_rollover(self.running.keeper().clone(), arguments).await,
             DaemonOperation::GuessesList => answered(self.running.judge().guesses().await?),
             DaemonOperation::GuessesLift => {
                 let lift: GuessLift = serde_json::from_value(arguments)
                     .map_err(|error| Failure::new(Kind::BadRequest, error.to_string()))?;
                 self.running.judge().lift(&lift).await?;
-                info!(operation = operation.name(), of = lift.of, "control");
                 Ok(Value::Null)
             }
             DaemonOperation::BansList => answered(bans::list(self.running.bans())),
@@ -177,22 +170,43 @@ impl Control {
 }
 
 impl Operations for Control {
-    fn call(&self, operation: String, arguments: Value) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
+    fn call(
+        &self,
+        caller: Caller,
+        operation: String,
+        arguments: Value,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
         Box::pin(async move {
-            if let Some(own) = DaemonOperation::named(&operation) {
-                return self.own(own, arguments).await;
-            }
-            let name = operation.as_str();
-            let Some((effect, answer)) = admin::dispatch(name, arguments, &self.context).await else {
+            let (name, about) = (operation.as_str(), about(&arguments));
+            let done = match DaemonOperation::named(name) {
+                Some(own) => Some((own.effect(), self.own(own, arguments).await)),
+                None => admin::dispatch(name, arguments, &self.context).await,
+            };
+            let Some((effect, answer)) = done else {
                 return Err(Failure::new(Kind::NotFound, format!("there is no operation {name}")));
             };
+            let (about, done) = (about.as_deref(), answer.is_ok());
             match effect {
-                Effect::Changes => info!(operation = name, done = answer.is_ok(), "control"),
-                Effect::Reads => debug!(operation = name, done = answer.is_ok(), "control"),
+                Effect::Changes => info!(operation = name, about, by = %caller, done, "control"),
+                Effect::Reads => debug!(operation = name, about, by = %caller, done, "control"),
             }
             answer
         })
     }
+}
+
+/// Members of arguments that say what an operation is about, and hold no secret; the first that is there counts.
+const ABOUT: [&str; 7] = ["account", "name", "address", "domain", "network", "of", "id"];
+/// Longest of them that is logged, in characters.
+const ABOUT_MAX: usize = 200;
+
+/// What an operation is about, for the log.
+fn about(arguments: &Value) -> Option<String> {
+    ABOUT.iter().find_map(|member| match arguments.get(member)? {
+        Value::String(text) => Some(text.chars().take(ABOUT_MAX).collect()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
 }
 
 fn answered(answer: impl serde::Serialize) -> Answer {

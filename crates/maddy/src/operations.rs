@@ -82,33 +82,49 @@ impl DaemonOperation {
         }
     }
 
-    fn route(self, schemas: &mut SchemaGenerator) -> Route {
-        use Effect::{Changes, Reads};
-        let name = self.name();
+    /// Whether it changes something.
+    pub(crate) fn effect(self) -> Effect {
         match self {
-            Self::Status => Route::of::<(), Status>(schemas, name, Reads).called("How it stands."),
-            Self::Reload => {
-                Route::of::<(), String>(schemas, name, Changes).called("Reads the configuration again.")
+            Self::Status | Self::Overview | Self::TlsList | Self::GuessesList | Self::BansList => {
+                Effect::Reads
             }
-            Self::Overview => Route::of::<(), Overview>(schemas, name, Reads)
+            Self::Reload
+            | Self::Dkim
+            | Self::SelfCheck
+            | Self::TlsRenew
+            | Self::TlsRollover
+            | Self::GuessesLift
+            | Self::BansAdd
+            | Self::BansLift => Effect::Changes,
+        }
+    }
+
+    fn route(self, schemas: &mut SchemaGenerator) -> Route {
+        let (name, effect) = (self.name(), self.effect());
+        match self {
+            Self::Status => Route::of::<(), Status>(schemas, name, effect).called("How it stands."),
+            Self::Reload => {
+                Route::of::<(), String>(schemas, name, effect).called("Reads the configuration again.")
+            }
+            Self::Overview => Route::of::<(), Overview>(schemas, name, effect)
                 .called("Sessions, queue and what was counted since the start."),
-            Self::Dkim => Route::of::<DkimCall, DkimAnswer>(schemas, name, Changes)
+            Self::Dkim => Route::of::<DkimCall, DkimAnswer>(schemas, name, effect)
                 .called("The keys with which we sign."),
-            Self::SelfCheck => Route::of::<(), ()>(schemas, name, Changes)
+            Self::SelfCheck => Route::of::<(), ()>(schemas, name, effect)
                 .called("Looks anew whether others would believe what is sent from here.")
                 .answering(report_schema()),
-            Self::TlsList => Route::of::<(), Vec<CertificateLine>>(schemas, name, Reads)
+            Self::TlsList => Route::of::<(), Vec<CertificateLine>>(schemas, name, effect)
                 .called("The certificates that come from an authority."),
-            Self::TlsRenew => Route::of::<TlsRenew, ()>(schemas, name, Changes),
-            Self::TlsRollover => Route::of::<TlsRollover, Vec<NextKey>>(schemas, name, Changes),
-            Self::GuessesList => Route::of::<(), Vec<GuessInfo>>(schemas, name, Reads)
+            Self::TlsRenew => Route::of::<TlsRenew, ()>(schemas, name, effect),
+            Self::TlsRollover => Route::of::<TlsRollover, Vec<NextKey>>(schemas, name, effect),
+            Self::GuessesList => Route::of::<(), Vec<GuessInfo>>(schemas, name, effect)
                 .called("What is counted of failed logins."),
-            Self::GuessesLift => Route::of::<GuessLift, ()>(schemas, name, Changes),
+            Self::GuessesLift => Route::of::<GuessLift, ()>(schemas, name, effect),
             Self::BansList => {
-                Route::of::<(), Vec<BanInfo>>(schemas, name, Reads).called("Who is not let in.")
+                Route::of::<(), Vec<BanInfo>>(schemas, name, effect).called("Who is not let in.")
             }
-            Self::BansAdd => Route::of::<BanAdd, ()>(schemas, name, Changes),
-            Self::BansLift => Route::of::<BanLift, ()>(schemas, name, Changes),
+            Self::BansAdd => Route::of::<BanAdd, ()>(schemas, name, effect),
+            Self::BansLift => Route::of::<BanLift, ()>(schemas, name, effect),
         }
     }
 }

@@ -1,18 +1,16 @@
 //! HTTP/1.1 for everybody: one question at a time, small ones only, and never for long.
 
 use crate::config::Config;
+use crate::connection;
 use crate::site::{Ask, Found, Page, Site};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use net::Conn;
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tracing::debug;
@@ -20,13 +18,8 @@ use tracing::debug;
 /// Said to whom the limits of connections refuse.
 pub const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// Octets of the head of a question, and fields in it.
-const HEAD_MAX: usize = 16 * 1024;
-const FIELDS_MAX: usize = 64;
 /// Octets of a question's body; Autodiscover has some hundred.
 const QUESTION_MAX: usize = 16 * 1024;
-/// How long a head may take to come, also after the answer before it.
-const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long a body may take to come.
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long one connection may last in all, however many questions it brings.
@@ -70,30 +63,8 @@ impl Door {
     /// Serves one connection to its end.
     pub async fn serve(&self, conn: Conn) {
         let sni = conn.tls().and_then(|facts| facts.sni.clone());
-        let (local, mut stop) = (conn.local(), conn.stop());
-        let service = service_fn(|request| {
-            let sni = sni.as_deref();
-            async move { Ok::<_, Infallible>(self.respond(request, local, sni).await) }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIME)
-            .max_buf_size(HEAD_MAX)
-            .max_headers(FIELDS_MAX)
-            .serve_connection(TokioIo::new(conn.into_octets()), service);
-        let served = async {
-            let mut connection = pin!(connection);
-            tokio::select! {
-                ended = &mut connection => return ended,
-                () = stop.wait() => connection.as_mut().graceful_shutdown(),
-            }
-            connection.await
-        };
-        match tokio::time::timeout(CONNECTION_TIME, served).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(%error, "the connection ended badly"),
-            Err(_) => debug!("the connection lasted too long"),
-        }
+        let (sni, local) = (sni.as_deref(), conn.local());
+        connection::serve(conn, CONNECTION_TIME, |request| self.respond(request, local, sni)).await;
     }
 
     async fn respond(

@@ -3,6 +3,7 @@
 
 mod client;
 mod config;
+mod connection;
 mod control_config;
 mod door;
 mod failure;
@@ -21,5 +22,5 @@ pub use local::{LocalService, ORDER_MAX, serve_local};
 pub use pages::mta_sts::{policy, policy_id};
 pub use pages::profile::{document as profile, url as profile_url};
 pub use remote::ControlDoor;
-pub use server::{Answer, BODY_MAX, Service as Operations, serve};
+pub use server::{Answer, BODY_MAX, Caller, Service as Operations, serve};
 pub use site::{Service, Site};

@@ -4,32 +4,24 @@
 //! Nothing is read of a body before the token is right. Wrong ones have to wait, longer and longer, by address; the right
 //! one never does.
 
+use crate::connection;
 use crate::control_config::{ControlConfig, read_token};
 use crate::failure::{Failure, Kind};
-use crate::server::{Answer, BODY_MAX, Service};
+use crate::server::{Answer, BODY_MAX, Caller, Service};
 use auth::{GuessLimits, Guesses, is_same_secret};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::http::HeaderValue;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use net::Conn;
-use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use world::{Clock, World};
 
-/// Octets of the head of a request, and fields in it.
-const HEAD_MAX: usize = 16 * 1024;
-const FIELDS_MAX: usize = 64;
-/// How long a head may take to come, also after the answer before it.
-const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long the arguments may take to come.
 const BODY_TIME: Duration = Duration::from_secs(120);
 /// Operations that are taken in at the same time; others wait before their arguments are read.
@@ -81,35 +73,15 @@ impl ControlDoor {
 
     /// Serves one connection to its end.
     pub async fn serve(&self, conn: Conn) {
-        let (peer, mut stop) = (conn.peer().ip(), conn.stop());
-        let service =
-            service_fn(|request| async move { Ok::<_, Infallible>(self.respond(request, peer).await) });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIME)
-            .max_buf_size(HEAD_MAX)
-            .max_headers(FIELDS_MAX)
-            .serve_connection(TokioIo::new(conn.into_octets()), service);
-        let served = async {
-            let mut connection = pin!(connection);
-            tokio::select! {
-                ended = &mut connection => return ended,
-                () = stop.wait() => connection.as_mut().graceful_shutdown(),
-            }
-            connection.await
-        };
-        match tokio::time::timeout(CONNECTION_TIME, served).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(%error, "the connection ended badly"),
-            Err(_) => debug!("the connection lasted too long"),
-        }
+        let peer = conn.peer().ip();
+        connection::serve(conn, CONNECTION_TIME, |request| self.respond(request, peer)).await;
     }
 
     async fn respond(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
         if let Err(denied) = self.admit(request.headers(), peer).await {
             return refusal(denied);
         }
-        match self.answer(request).await {
+        match self.answer(request, peer).await {
             Ok(value) => write(StatusCode::OK, &value),
             Err(failure) => failed(&failure),
         }
@@ -150,7 +122,7 @@ impl ControlDoor {
         self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
         let nothing =
             || Failure::new(Kind::NotFound, "there is nothing here; operations are POST /v1/<name>");
         let operation = request.uri().path().strip_prefix("/v1/").filter(|name| !name.contains('/'));
@@ -174,7 +146,7 @@ impl ControlDoor {
         let arguments = serde_json::from_slice(&body.to_bytes())
             .map_err(|error| Failure::new(Kind::BadRequest, error.to_string()))?;
         let service = self.service.get().and_then(Weak::upgrade).ok_or_else(ended)?;
-        service.call(operation, arguments).await
+        service.call(Caller::Token(peer), operation, arguments).await
     }
 }
 

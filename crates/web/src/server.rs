@@ -1,17 +1,20 @@
 //! The daemon's side of the control socket: `POST /v1/<operation>` with the arguments as JSON.
 
 use crate::failure::{Failure, Kind};
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::routing::post;
+use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use net::{LocalListener, Stop};
 use serde_json::Value;
 use std::future::Future;
-use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 use tokio::net::UnixStream;
 use tracing::warn;
 
@@ -24,10 +27,33 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What becomes of an operation.
 pub type Answer = Result<Value, Failure>;
 
+/// Who asks for an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A user of this machine, by the number that the system tells.
+    User(u32),
+    /// Whoever has the token, from an address.
+    Token(IpAddr),
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(uid) => write!(f, "uid {uid}"),
+            Self::Token(ip) => write!(f, "token from {ip}"),
+        }
+    }
+}
+
 /// Whoever carries out the operations.
 pub trait Service: Send + Sync + 'static {
     /// Carries out one operation.
-    fn call(&self, operation: String, arguments: Value) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>>;
+    fn call(
+        &self,
+        caller: Caller,
+        operation: String,
+        arguments: Value,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>>;
 }
 
 /// Serves the socket until the word to stop; requests under way are finished.
@@ -38,17 +64,19 @@ pub async fn serve(listener: LocalListener, service: Arc<dyn Service>, mut stop:
             Failure::new(Kind::NotFound, "there is nothing here; operations are POST /v1/<name>")
         })
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(service);
+        .with_state(service)
+        .into_make_service_with_connect_info::<Caller>();
     axum::serve(Socket(listener), router).with_graceful_shutdown(async move { stop.wait().await }).await
 }
 
 async fn answer(
     State(service): State<Arc<dyn Service>>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
     Path(operation): Path<String>,
     arguments: Result<Json<Value>, axum::extract::rejection::JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Failure> {
     let Json(arguments) = arguments.map_err(|error| Failure::new(Kind::BadRequest, error.body_text()))?;
-    let value = service.call(operation, arguments).await?;
+    let value = service.call(caller, operation, arguments).await?;
     Ok((StatusCode::OK, Json(value)))
 }
 
@@ -57,12 +85,12 @@ struct Socket(LocalListener);
 
 impl axum::serve::Listener for Socket {
     type Io = UnixStream;
-    type Addr = ();
+    type Addr = Caller;
 
-    async fn accept(&mut self) -> (UnixStream, ()) {
+    async fn accept(&mut self) -> (UnixStream, Caller) {
         loop {
             match self.0.accept().await {
-                Ok(stream) => return (stream, ()),
+                Ok((stream, uid)) => return (stream, Caller::User(uid)),
                 Err(error) => {
                     warn!(%error, "the control socket takes no connections at the moment");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -71,7 +99,13 @@ impl axum::serve::Listener for Socket {
         }
     }
 
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
+    fn local_addr(&self) -> io::Result<Caller> {
+        Ok(Caller::User(u32::MAX))
+    }
+}
+
+impl Connected<IncomingStream<'_, Socket>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, Socket>) -> Self {
+        *stream.remote_addr()
     }
 }

@@ -4,14 +4,20 @@ use net::{LocalListener, Stopper};
 use serde_json::{Value, json};
 use std::pin::Pin;
 use std::sync::Arc;
-use web::{Answer, CallError, Failure, Kind, Operations, call, serve};
+use web::{Answer, CallError, Caller, Failure, Kind, Operations, call, serve};
 
 struct Echo;
 
 impl Operations for Echo {
-    fn call(&self, operation: String, arguments: Value) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
+    fn call(
+        &self,
+        caller: Caller,
+        operation: String,
+        arguments: Value,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
         Box::pin(async move {
             match operation.as_str() {
+                "who" => Ok(json!(caller.to_string())),
                 "echo" => Ok(arguments),
                 "panic" => panic!("asked for"),
                 _ => Err(Failure::new(Kind::NotFound, format!("no {operation}"))),
@@ -29,6 +35,8 @@ async fn answers_failures_and_panics() {
     let server = tokio::spawn(serve(LocalListener::bind(&path).unwrap(), Arc::new(Echo), stop));
     let arguments = json!({"name": "ü", "list": [1, 2]});
     assert_eq!(call(&path, "echo", &arguments).await.unwrap(), arguments);
+    let me = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&path).unwrap());
+    assert_eq!(call(&path, "who", &json!(null)).await.unwrap(), json!(format!("uid {me}")));
     let large = json!("x".repeat(10 << 20));
     assert_eq!(call(&path, "echo", &large).await.unwrap(), large);
     match call(&path, "other", &json!(null)).await {
