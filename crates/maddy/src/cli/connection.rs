@@ -48,7 +48,10 @@ impl Connection {
         }
         let source = Source { config: global.config(), state_dir: global.state_dir.clone() };
         let place = source.place()?;
-        let way = reach(&place).await?;
+        let way = match reach(&place, STATUS, &Value::Null).await? {
+            Reached::Answer(_) => Way::Daemon,
+            Reached::Store(context) => Way::Direct(context),
+        };
         Ok(Self { place: Some(place), way })
     }
 
@@ -66,23 +69,20 @@ impl Connection {
 
     /// Carries out an operation.
     pub(crate) async fn call<O: Operation>(&self, operation: O) -> Result<O::Answer, Trouble> {
-        match &self.way {
-            Way::Direct(context) => Ok(operation.run(context).await?),
-            Way::Daemon | Way::Remote(_) => {
-                let broken = |error: serde_json::Error| Trouble::new(error.to_string());
-                let arguments = serde_json::to_value(&operation).map_err(broken)?;
-                if let Way::Remote(remote) = &self.way {
-                    return answer_of::<O>(remote.call(O::NAME, &arguments).await?);
-                }
-                let place = self.here()?;
-                match web::call(&place.socket, O::NAME, &arguments).await {
-                    Ok(answer) => answer_of::<O>(answer),
-                    Err(CallError::NotListening(error)) if is_absent(&error) => {
-                        call_anew(place, operation, &arguments).await
-                    }
-                    Err(CallError::Failed(failure)) => Err(failure.into()),
-                    Err(error) => Err(unreachable(&place.socket, &error)),
-                }
+        if let Way::Direct(context) = &self.way {
+            return Ok(operation.run(context).await?);
+        }
+        let arguments = serde_json::to_value(&operation).map_err(|error| Trouble::new(error.to_string()))?;
+        if let Way::Remote(remote) = &self.way {
+            return answer_of::<O>(remote.call(O::NAME, &arguments).await?);
+        }
+        match reach(self.here()?, O::NAME, &arguments).await? {
+            Reached::Answer(answer) => answer_of::<O>(answer),
+            // The daemon was there and has ended, without having heard of this.
+            Reached::Store(context) => {
+                let done = operation.run(&context).await;
+                context.store.close().await;
+                Ok(done?)
             }
         }
     }
@@ -150,19 +150,28 @@ impl Connection {
     }
 }
 
-/// The daemon, or its database where none is there.
-async fn reach(place: &Place) -> Result<Way, Trouble> {
+/// What comes of asking.
+enum Reached {
+    /// The daemon has carried the operation out.
+    Answer(Value),
+    /// There is none: its database, and nobody else may work on it until it is closed.
+    Store(Context),
+}
+
+/// Has the daemon carry out an operation, or opens its database where none is there.
+async fn reach(place: &Place, operation: &str, arguments: &Value) -> Result<Reached, Trouble> {
     for _ in 0..TRIES {
-        match web::call(&place.socket, STATUS, &Value::Null).await {
-            Ok(_) => return Ok(Way::Daemon),
+        match web::call(&place.socket, operation, arguments).await {
+            Ok(answer) => return Ok(Reached::Answer(answer)),
             Err(CallError::NotListening(error)) if is_absent(&error) => {}
+            Err(CallError::Failed(failure)) => return Err(failure.into()),
             Err(error) => return Err(unreachable(&place.socket, &error)),
         }
         // Only now: root may read what the owner cannot, like the mail that is to be brought in.
         make_state_dir(place)?;
         become_owner(&place.storage.dir)?;
         match open_store(place).await {
-            Ok(context) => return Ok(Way::Direct(context)),
+            Ok(context) => return Ok(Reached::Store(context)),
             Err(Error::Trouble(storage::Trouble::InUse)) => tokio::time::sleep(PAUSE).await,
             Err(error) => {
                 let dir = place.storage.dir.display();
@@ -176,22 +185,6 @@ async fn reach(place: &Place) -> Result<Way, Trouble> {
         place.storage.dir.join("maddy.lock").display(),
         place.socket.display(),
     )))
-}
-
-/// Carries out what a daemon that has just ended has not heard of.
-async fn call_anew<O: Operation>(
-    place: &Place,
-    operation: O,
-    arguments: &Value,
-) -> Result<O::Answer, Trouble> {
-    match reach(place).await? {
-        Way::Direct(context) => {
-            let done = operation.run(&context).await;
-            context.store.close().await;
-            Ok(done?)
-        }
-        Way::Daemon | Way::Remote(_) => answer_of::<O>(call_daemon(&place.socket, O::NAME, arguments).await?),
-    }
 }
 
 fn answer_of<O: Operation>(answer: Value) -> Result<O::Answer, Trouble> {
