@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_unit_starts_the_program_where_it_is() {
-        assert_eq!(UNIT.matches(UNIT_PROGRAM).count(), 1);
+        assert_eq!(UNIT.matches(UNIT_PROGRAM).count(), 2);
         let layout = Layout::new(Path::new("/opt/mail"));
         let files = layout.files(Path::new("/tmp/maddy"), Ports::Capability, None);
         let unit = files.iter().find(|put| put.path.ends_with("maddy.service")).unwrap();
