@@ -51,7 +51,9 @@ fn play(test: &str, story: &str) -> Option<Heard> {
         let binary = tests::binary();
         format!("HERE={}; MADDY={}\n{MACHINE}\n{story}", here.display(), binary.display())
     };
-    let on = |story: &str| run(dir.path(), "unshare", &["--mount", "bash", "-c", &script(story)]);
+    // Processes of its own, too: a user who has one somewhere else is not removed.
+    let alone = ["--mount", "--pid", "--fork", "--mount-proc", "bash", "-c"];
+    let on = |story: &str| run(dir.path(), "unshare", &[&alone[..], &[&script(story)]].concat());
     let probe = on("echo possible");
     if !probe.text.contains("possible") {
         skip(test, "this machine allows no overlay in a namespace");
