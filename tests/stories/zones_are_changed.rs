@@ -2,6 +2,7 @@
 //! has its key.
 
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use tests::{Accounts, Bind, Daemon, Output, Pebble, Setup};
@@ -88,12 +89,16 @@ fn ours_is_made_and_replaced_and_what_others_made_stays() {
     }
 }
 
-/// The zone as BIND knows it.
+/// The zone of the domain as BIND knows it.
 fn transfer(bind: &Bind) -> String {
+    transfer_of(bind, "example.org")
+}
+
+fn transfer_of(bind: &Bind, zone: &str) -> String {
     let said = Command::new("dig")
         .args(["@127.0.0.1", "-p", &bind.at().port().to_string(), "-y"])
         .arg(format!("{}:maddy:{}", bind.algorithm(), Bind::SECRET))
-        .args(["+noall", "+answer", "example.org", "AXFR"])
+        .args(["+noall", "+answer", zone, "AXFR"])
         .output();
     let text = Output::of(said.expect("dig is installed (tests/install)")).ok();
     text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n").collect()
@@ -150,6 +155,49 @@ fn a_name_is_proven_by_a_record_of_the_zone() {
     }
     // The proof is gone.
     assert!(!transfer(&bind).contains("_acme-challenge"), "{}", transfer(&bind));
+}
+
+/// The zone of the domain takes no changes from us; a CNAME in it leads into one that does.
+#[test]
+fn a_proof_goes_where_the_zone_leads() {
+    let mut setup = Setup::named("mx.example.org", &["example.org"]);
+    let ours = Bind::start("hmac-sha256", &[("proofs.example.net", "")]);
+    let records = "mx A 127.0.0.1\nother A 127.0.0.1\n_acme-challenge.mx CNAME mx.hop.example.org.\n\
+                   mx.hop CNAME mx.proofs.example.net.";
+    let all = Bind::in_front_of(&ours, &[("example.org", records)]);
+    let pebble = Pebble::asking(&setup, all.at(), tests::free_port(), tests::free_port(), Accounts::Open);
+    setup.option("dns", &ours.option_with_file(&setup.dir().join("tsig.key")));
+    setup.ask(all.at());
+    setup.tls(&format!("acme {{\n{}\nnames \"other.example.org\"\ndns-update\n}}", pebble.options()));
+    let maddy = setup.start();
+    let root = maddy.setup.dir().join("root.pem");
+    std::fs::write(&root, pebble.root()).unwrap();
+    tests::eventually("the host", || is_good(maddy.ports().imaps, "mx.example.org", &root).then_some(()));
+    let zone = transfer_of(&ours, "proofs.example.net");
+    assert!(zone.contains("SOA") && !zone.contains("mx.proofs"), "{zone}");
+    // The proof of a name that leads nowhere can be put nowhere; the doctor says what to do.
+    maddy.wait_log("*no new certificate*other.example.org*does not hold the zone*");
+    // The doctor asks a name server that answers about everything, and it is the DNS that tells of the names that lead on.
+    let names = maddy.setup.names();
+    names.set("_acme-challenge.mx.example.org CNAME mx.hop.example.org\nmx.hop.example.org CNAME mx.proofs.example.net");
+    let at = names.at().to_string();
+    let said = maddy.cli(&[&["--json", "doctor", "--resolver", &at], &PLACE[..]].concat()).stdout;
+    let list: Value = serde_json::from_str(&said).unwrap();
+    let found = |about: &str, state: &str, words: &str| {
+        list.as_array().unwrap().iter().any(|one| {
+            one["check"] == "acme-dns"
+                && one["about"] == format!("_acme-challenge.{about}.example.org")
+                && one["state"] == state
+                && format!("{} {}", one["what"], one["fix"]).contains(words)
+        })
+    };
+    assert!(found("mx", "good", "it leads to mx.proofs.example.net"), "{list:#}");
+    assert!(found("other", "bad", "IN CNAME _acme-challenge.other.example.org.ZONE."), "{list:#}");
+    // A file that others may read is used no more.
+    let key = maddy.setup.dir().join("tsig.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = maddy.cli(&["config", "check"]).fails();
+    assert!(refused.contains("tsig.key: others may read or change it: chmod 600"), "{refused}");
 }
 
 fn is_good(port: u16, name: &str, root: &Path) -> bool {
