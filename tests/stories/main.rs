@@ -23,6 +23,7 @@ mod filters_decide;
 mod first_mx_down;
 mod forward_with_srs;
 mod forwards_are_sealed;
+mod from_nothing_to_mail;
 mod full_mailbox;
 mod garbage;
 mod greylisting_remote;

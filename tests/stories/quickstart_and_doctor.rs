@@ -83,7 +83,7 @@ impl Drop for Scene {
 }
 
 /// A number whose sum with each well-known port is free.
-fn base() -> u16 {
+pub(crate) fn base() -> u16 {
     (0..500)
         .map(|_| tests::free_port() % 20_000 + 10_000)
         .find(|base| {
@@ -95,7 +95,7 @@ fn base() -> u16 {
 }
 
 /// The zone as it was printed.
-fn zone(records: &Value) -> Vec<String> {
+pub(crate) fn zone(records: &Value) -> Vec<String> {
     records.as_array().unwrap().iter().map(|one| one["line"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -224,7 +224,7 @@ fn planted(lines: &[String], faults: &[(&str, &str, &str)]) -> String {
     zone.join("\n")
 }
 
-fn must_name(found: &[Value], check: &str) {
+pub(crate) fn must_name(found: &[Value], check: &str) {
     let is_told =
         |one: &&Value| one["check"] == check && matches!(one["state"].as_str(), Some("bad" | "note"));
     let named = found.iter().find(is_told).unwrap_or_else(|| panic!("{check} was not found\n{found:#?}"));
