@@ -123,12 +123,12 @@ impl Table {
         if mark.offences < limit {
             return false;
         }
-        let time = options.time.saturating_mul(1 << mark.bans.min(DOUBLINGS_MAX)).min(options.max_time);
+        let until = now.saturating_add(ban_time(options, mark.bans));
         *mark = Mark {
             offences: 0,
             bans: mark.bans.saturating_add(1).min(DOUBLINGS_MAX),
-            last: now.saturating_add(time.as_secs()),
-            until: now.saturating_add(time.as_secs()),
+            last: until,
+            until,
             why: why.to_owned(),
             refused: 0,
         };
@@ -156,7 +156,7 @@ impl Table {
 
     pub(crate) fn vouch(&mut self, source: IpAddr, now: u64) {
         if self.proven.len() >= PROVEN_MAX && !self.proven.contains_key(&source) {
-            self.proven.retain(|_, last| now.saturating_sub(*last) < PROVEN_TIME);
+            self.proven.retain(|_, last| now.abs_diff(*last) < PROVEN_TIME);
             if self.proven.len() >= PROVEN_MAX {
                 return;
             }
@@ -166,7 +166,8 @@ impl Table {
     }
 
     fn is_proven(&self, from: IpAddr, now: u64) -> bool {
-        self.proven.get(&source_of(from)).is_some_and(|last| now.saturating_sub(*last) < PROVEN_TIME)
+        // A clock that ran ahead and was put right speaks for nobody longer than one that went right.
+        self.proven.get(&source_of(from)).is_some_and(|last| now.abs_diff(*last) < PROVEN_TIME)
     }
 
     fn is_safe(&self, ip: IpAddr) -> bool {
@@ -188,10 +189,13 @@ impl Table {
             has_logins.then_some(Whose::Guesser(source)),
             (has_logins && !is_known).then_some(Whose::Guessers(network)),
         ];
-        let place = place
-            .into_iter()
-            .flatten()
-            .find(|whose| self.marks.get(whose).is_some_and(|mark| mark.until > now));
+        let (marks, options) = (&mut self.marks, &self.options);
+        let mut holds = |whose: &Whose| {
+            let Some(mark) = marks.get_mut(whose) else { return false };
+            mark.heed(options, now);
+            mark.until > now
+        };
+        let place = place.into_iter().flatten().find(&mut holds);
         let by_hand = self
             .by_hand
             .iter()
@@ -210,7 +214,8 @@ impl Table {
         true
     }
 
-    pub(crate) fn list(&self, now: u64) -> Vec<Ban> {
+    pub(crate) fn list(&mut self, now: u64) -> Vec<Ban> {
+        self.heed(now);
         let by_hand =
             self.by_hand.iter().filter(|ban| ban.until.is_none_or(|until| until > now)).map(|ban| {
                 let network = ban.network.to_string();
@@ -256,7 +261,8 @@ impl Table {
         before != (self.by_hand.len(), self.marks.len())
     }
 
-    pub(crate) fn kept(&self, now: u64) -> Kept {
+    pub(crate) fn kept(&mut self, now: u64) -> Kept {
+        self.heed(now);
         let marks = self.marks.iter().filter(|(_, mark)| mark.until > now || mark.bans > 0);
         let by_hand = self.by_hand.iter().filter(|ban| ban.until.is_none_or(|until| until > now));
         Kept {
@@ -264,6 +270,10 @@ impl Table {
             by_hand: by_hand.map(|ban| (ban.network.to_string(), ban.until)).collect(),
             proven: self.proven.iter().map(|(ip, last)| (*ip, *last)).collect(),
         }
+    }
+
+    fn heed(&mut self, now: u64) {
+        self.marks.values_mut().for_each(|mark| mark.heed(&self.options, now));
     }
 
     pub(crate) fn restore(&mut self, kept: Kept) {
@@ -278,9 +288,23 @@ impl Table {
     }
 }
 
+/// Seconds of a ban after so many before it.
+fn ban_time(options: &BanOptions, before: u32) -> u64 {
+    options.time.saturating_mul(1 << before.min(DOUBLINGS_MAX)).min(options.max_time).as_secs()
+}
+
 impl Mark {
+    /// Believes no time that cannot be: where the clock ran ahead and was put right, a ban that was made meanwhile lasts, from
+    /// the moment at which that is seen, as long as it was to last.
+    fn heed(&mut self, options: &BanOptions, now: u64) {
+        let longest = ban_time(options, self.bans.saturating_sub(1));
+        self.until = self.until.min(now.saturating_add(longest));
+        self.last = self.last.min(self.until.max(now));
+    }
+
     /// Forgives what time forgives.
     fn decay(&mut self, options: &BanOptions, now: u64) {
+        self.heed(options, now);
         let step = options.forget.as_secs().max(1);
         let quiet = now.saturating_sub(self.last) / step;
         if quiet == 0 {

@@ -215,3 +215,28 @@ fn the_table_is_bounded_and_keeps_the_worst() {
     }
     assert!(table.proven.len() <= PROVEN_MAX);
 }
+
+#[test]
+fn a_clock_that_ran_ahead_makes_no_long_bans() {
+    let (right, wrong) = (1_000_000, 1_000_000 + 400 * 24 * 3600);
+    for is_restarted in [false, true] {
+        let mut table = table(BanOptions::default());
+        assert_eq!(offend(&mut table, "192.0.2.1", Offence::Guess, wrong), 30);
+        table.vouch(ip("192.0.2.3"), wrong);
+        if is_restarted {
+            let kept = table.kept(wrong);
+            table.restore(kept);
+        }
+        let banned = ip("192.0.2.1");
+        assert!(table.refuses(banned, Entrance::Logins, right), "the ban holds");
+        assert_eq!(table.list(right)[0].until, Some(right + 900));
+        assert!(table.refuses(banned, Entrance::Logins, right + 899));
+        assert!(!table.refuses(banned, Entrance::Logins, right + 900));
+        // The next is the second, as if the clock had always been right.
+        assert_eq!(offend(&mut table, "192.0.2.1", Offence::Guess, right + 900), 30);
+        assert!(table.refuses(banned, Entrance::Logins, right + 900 + 1799));
+        assert!(!table.refuses(banned, Entrance::Logins, right + 900 + 1800));
+        // A right login of the future speaks for nobody.
+        assert_eq!(offend(&mut table, "192.0.2.3", Offence::Guess, right), 30);
+    }
+}
