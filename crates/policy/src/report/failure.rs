@@ -4,7 +4,7 @@
 use crate::decide::{Disposition, Verdict};
 use crate::dmarc::{DmarcResult, FailureOptions, Psd};
 use crate::spf::SpfResult;
-use crate::{Facts, Finding, Identity, SpfFinding, authres, dkim, dmarc, sender};
+use crate::{Facts, Finding, Identity, SpfFinding, authres, dkim, dmarc, sender, spf};
 use mail::{Address, Domain, date, header};
 use std::net::IpAddr;
 
@@ -14,6 +14,8 @@ const FIELDS_MAX: usize = 8 * 1024;
 const LINE_MAX: usize = 998;
 /// Fields of the message that say how it was made, and not to whom it went or what about.
 const TOLD: [&str; 6] = ["From", "Date", "Message-ID", "DKIM-Signature", "List-ID", "Auto-Submitted"];
+/// In place of a reason that may name the addressee.
+const NOT_TOLD: &str = "not told to others";
 
 /// A message that is worth a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +151,9 @@ fn hide(finding: &Finding, domain: &Domain) -> Finding {
     let who = domain.to_string();
     match finding {
         Finding::Spf(one) if one.identity == Identity::MailFrom => {
-            Finding::Spf(SpfFinding { who, ..one.clone() })
+            // Macros of a record put the local part into names, and reasons tell those names.
+            let outcome = spf::Outcome { reason: NOT_TOLD.to_owned(), ..one.outcome.clone() };
+            Finding::Spf(SpfFinding { who, outcome, ..one.clone() })
         }
         Finding::Sender(one) => Finding::Sender(sender::Outcome { sender: who, ..one.clone() }),
         other => other.clone(),
@@ -211,6 +215,7 @@ mod tests {
         any.example TXT \"v=spf1 ip4:192.0.2.1 -all\"
         _dmarc.any.example TXT \"v=DMARC1; p=none; fo=1; ruf=mailto:f@any.example\"
         _dmarc.sig.example TXT \"v=DMARC1; p=none; fo=d; ruf=mailto:f@sig.example\"
+        m.example TXT \"v=spf1 redirect=%{l}._spf.m.example\"
         _dmarc.quiet.example TXT \"v=DMARC1; p=reject\"
         _dmarc.suffix TXT \"v=DMARC1; p=reject; psd=y; ruf=mailto:f@suffix\"
         x.suffix A 192.0.2.1
@@ -276,6 +281,7 @@ mod tests {
         for (from, told) in [
             ("l+bob=o.example@list.example", "<redacted@list.example>"),
             ("l+bob=o.example@nowhere.example", "<redacted@nowhere.example>"),
+            ("bob@m.example", "<redacted@m.example>"),
             ("b+bob=o.example@a.example", "<b+bob=o.example@a.example>"),
             ("b+bob=o.example@sub.a.example", "<b+bob=o.example@sub.a.example>"),
         ] {
