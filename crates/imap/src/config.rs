@@ -54,6 +54,8 @@ pub struct Config {
     pub insecure_auth: InsecureAuth,
     /// Largest message that APPEND takes, in octets.
     pub append_limit: u64,
+    /// Octets of messages that may be on their way in by APPEND, over all connections; a quarter of it for one account.
+    pub max_in_transit: u64,
     /// Most messages that one command works on (RFC 9738). Far above any mailbox: clients that do not know the limit
     /// would take what is left for gone.
     pub message_limit: u32,
@@ -99,6 +101,7 @@ impl Default for Config {
             listen: vec![any(143, ListenTls::StartTls), any(993, ListenTls::Implicit)],
             insecure_auth: InsecureAuth::Refused,
             append_limit: 50 * 1024 * 1024,
+            max_in_transit: 1 << 30,
             message_limit: 1_000_000,
             progress_interval: Duration::from_secs(10),
             connections_per_account: 50,
@@ -133,6 +136,13 @@ pub fn decode(section: &mut config::Section<'_>) -> Config {
             .size("append-limit", "Largest message that APPEND takes.")
             .within(1024..=1 << 30)
             .or(default.append_limit),
+        max_in_transit: section
+            .size(
+                "max-in-transit",
+                "Messages that may be on their way in by APPEND, over all connections, and a quarter of it for one account; what comes beyond it is refused for now.",
+            )
+            .within(1 << 20..=1 << 40)
+            .or(default.max_in_transit),
         message_limit: section
             .count("message-limit", "Most messages that one command works on.")
             .within(1000..=1 << 30)

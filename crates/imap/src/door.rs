@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::gallery::Pictures;
 use crate::roster::Rosters;
+use crate::transit::Transit;
 use auth::Authenticate;
 use mail::Domain;
 use net::Conn;
@@ -28,6 +29,7 @@ pub(crate) struct House {
     pub(crate) world: World,
     pub(crate) pictures: Pictures,
     pub(crate) rosters: Rosters,
+    pub(crate) transit: Transit,
     config: RwLock<Arc<Config>>,
     seats: Mutex<HashMap<AccountId, usize>>,
 }
@@ -47,6 +49,7 @@ impl Door {
             world,
             pictures: Pictures::default(),
             rosters: Rosters::default(),
+            transit: Transit::default(),
             config: RwLock::new(Arc::new(config)),
             seats: Mutex::new(HashMap::new()),
         };

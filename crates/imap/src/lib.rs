@@ -27,6 +27,7 @@ mod search;
 mod seek;
 mod selected;
 mod telling;
+mod transit;
 mod view;
 
 pub use config::{Capability, Config, Entrance, HiddenFrom, InsecureAuth, decode};

@@ -3,6 +3,7 @@
 //! all together.
 
 mod budget;
+mod fault;
 
 use super::catenate::{self, Found};
 use super::not_selected;
@@ -15,6 +16,7 @@ use crate::reach::{Needed, no_right};
 use crate::refusal;
 use crate::selected::{Selected, allowed};
 use budget::{Budget, Waiting};
+use fault::Fault;
 use imap_proto::command::{Append, Appended, By, Piece};
 use imap_proto::sequence::Bound;
 use imap_proto::{Answer, Code, Ranges, Response, Set, Untagged};
@@ -62,26 +64,6 @@ struct Current {
     /// Whether the piece that comes in is a literal8.
     binary: bool,
     octets: Result<(Spool, Box<Scanner>), Fault>,
-}
-
-/// Why the rest of a message is read and dropped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    Disk,
-    /// NUL, which no part of a message may hold that BODY[…] can tell (RFC 3516 §4.4).
-    Nul,
-}
-
-impl Fault {
-    fn response(self) -> Response {
-        match self {
-            Self::Disk => {
-                let text = "The server's disk is full or broken; try again later.";
-                Response::no(text).word("UNAVAILABLE")
-            }
-            Self::Nul => Response::no("Messages with NUL are not kept; encode it.").word("UNKNOWN-CTE"),
-        }
-    }
 }
 
 /// May the first message come?
@@ -146,13 +128,14 @@ async fn admit(client: &Client, head: Append) -> Result<Incoming, Response> {
         return Err(refusal::response(&Error::NotSelectable(mailbox.name)));
     }
     let freed = freed(client, mailbox.account, replaces).await.map_err(|error| refusal::response(&error))?;
+    let Some(by) = &client.account else { return Err(Response::bad("Log in first.")) };
     let mut incoming = Incoming {
         mailbox: mailbox.id,
         name: head.mailbox,
         replaces,
         whole: Vec::new(),
         waiting: Waiting::new(client),
-        budget: Budget::new(mailbox.account, freed),
+        budget: Budget::new(client, by, mailbox.account, freed),
         current,
     };
     incoming.add(client, pieces).await?;
@@ -224,6 +207,7 @@ impl Current {
                     let found = catenate::find(client, &url).await?;
                     self.grow(found.len())?;
                     budget.take(client, found.len()).await?;
+                    budget.comes(found.len()).map_err(Fault::response)?;
                     self.copy(found).await?;
                 }
             }
@@ -307,11 +291,15 @@ impl Incoming {
 
 /// Some octets of the message.
 pub(crate) async fn push(client: &mut Client, octets: &[u8]) {
-    let Some(current) = client.incoming.as_mut().map(|incoming| &mut incoming.current) else { return };
-    if current.binary && octets.contains(&0) {
-        current.octets = current.octets.as_ref().map_or_else(|fault| Err(*fault), |_| Err(Fault::Nul));
+    let Some(Incoming { current, budget, .. }) = client.incoming.as_mut() else { return };
+    if current.octets.is_ok() {
+        let is_nul = current.binary && octets.contains(&0);
+        match budget.comes(octets.len() as u64) {
+            Err(fault) => current.octets = Err(fault),
+            Ok(()) if is_nul => current.octets = Err(Fault::Nul),
+            Ok(()) => current.push(octets),
+        }
     }
-    current.push(octets);
     // Large messages come faster than a disk may be: let other sessions have their turn.
     tokio::task::yield_now().await;
 }

@@ -44,3 +44,30 @@ async fn ten_thousand_messages_are_one_transaction() {
         .await
         .unwrap();
 }
+
+/// What has come and waits is bounded for each account; what was only announced takes no room.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_of_an_account_share_the_room_for_what_comes() {
+    let change = |config: &mut imap::Config| {
+        (config.append_limit, config.max_in_transit) = (40_000, 100_000);
+    };
+    let mut stage = Stage::configured(change).await;
+    stage.play("A: connect\nB: connect").await.unwrap();
+    stage.send("A", b"a APPEND Drafts {29000}\r\n").await.unwrap();
+    assert!(stage.read_line("A").await.unwrap().starts_with('+'));
+    stage.send("A", format!("{} {{1000}}\r\n", "x".repeat(29_000)).as_bytes()).await.unwrap();
+    assert!(stage.read_line("A").await.unwrap().starts_with('+'));
+    stage.play("B: b APPEND Drafts {12000}\nB< b NO [UNAVAILABLE] Your sessions …").await.unwrap();
+    let whole = |tag: &str| format!("{tag} APPEND Drafts {{12000+}}\r\n{}\r\n", "x".repeat(12_000));
+    stage.send("B", whole("c").as_bytes()).await.unwrap();
+    stage.play("B< c NO [UNAVAILABLE] Your sessions …\nB: d NOOP\nB< d OK …").await.unwrap();
+    // There would be room for the one or the other.
+    stage.send("B", b"e APPEND Drafts {10500}\r\n").await.unwrap();
+    assert!(stage.read_line("B").await.unwrap().starts_with('+'));
+    stage.send("A", format!("{}\r\n", "x".repeat(1000)).as_bytes()).await.unwrap();
+    stage.play("A< a OK [APPENDUID …").await.unwrap();
+    stage.send("B", format!("{}\r\n", "x".repeat(10_500)).as_bytes()).await.unwrap();
+    stage.play("B< e OK [APPENDUID …").await.unwrap();
+    stage.send("B", whole("f").as_bytes()).await.unwrap();
+    stage.play("B< f OK [APPENDUID …").await.unwrap();
+}

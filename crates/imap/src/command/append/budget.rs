@@ -1,9 +1,11 @@
 //! What the messages of one APPEND take together: a bound for the spool, and the quota of whoever they are for, which is asked
 //! before much comes in. What holds in the end is said by the transaction that files them.
 
-use crate::client::Client;
+use crate::client::{Account, Client};
+use crate::command::append::fault::Fault;
 use crate::command::limit;
 use crate::refusal;
+use crate::transit::Held;
 use imap_proto::Response;
 use mail::blob::MEMORY_MAX;
 use mail::{Blob, Pile};
@@ -30,11 +32,14 @@ pub(super) struct Budget {
     freed: Option<u64>,
     taken: Usage,
     allowance: Option<Allowance>,
+    held: Held,
 }
 
 impl Budget {
-    pub(super) fn new(owner: AccountId, freed: Option<u64>) -> Self {
-        Self { owner, freed, taken: Usage { octets: 0, messages: 1 }, allowance: None }
+    /// For messages that `by` brings to a mailbox of `owner`.
+    pub(super) fn new(client: &Client, by: &Account, owner: AccountId, freed: Option<u64>) -> Self {
+        let held = client.house.transit.hold(by.id, client.config.max_in_transit, by.append_limit);
+        Self { owner, freed, taken: Usage { octets: 0, messages: 1 }, allowance: None, held }
     }
 
     /// A further message begins.
@@ -53,6 +58,7 @@ impl Budget {
         if self.taken.octets > OCTETS_MAX {
             return Err(too_many());
         }
+        self.held.has_room(octets).map_err(|full| Fault::Full(full).response())?;
         if self.taken.octets <= UNASKED_MAX || self.freed.is_some_and(|freed| self.taken.octets <= freed) {
             return Ok(());
         }
@@ -68,6 +74,11 @@ impl Budget {
             return Ok(());
         }
         Err(refusal::response(&Error::OverQuota(self.owner.to_string())))
+    }
+
+    /// So many octets are there: what is announced and does not come takes nobody's room.
+    pub(super) fn comes(&mut self, octets: u64) -> Result<(), Fault> {
+        self.held.grow(octets).map_err(Fault::Full)
     }
 }
 
