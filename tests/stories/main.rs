@@ -64,6 +64,7 @@ mod search_index;
 mod shared_port;
 mod sharing;
 mod signed_on_the_way_out;
+mod slow_peers;
 mod small_internet;
 mod smuggling_refused;
 mod spf_by_hand;

@@ -21,6 +21,25 @@ fn no_other_end_of_data_is_an_end_of_data() {
         // One end of data, one reply.
         eve.command("NOOP", "250 2.0.0*");
     }
+    // In chunks they are no ends at all, and no part of a line that is passed on.
+    for end in ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\n.\r", "\r\r\n.\r\r\n"] {
+        let mut eve = maddy.smtp();
+        let text = format!(
+            "Subject: carrier\r\n\r\ntext{end}MAIL FROM:<admin@example.org>\r\nRCPT TO:<alice@example.org>\r\n"
+        );
+        // Whole, and parted in the middle of what might be an end.
+        for first in [text.len(), text.find("MAIL").unwrap() - 1] {
+            eve.command("MAIL FROM:<eve@remote.test>", "250*");
+            eve.command("RCPT TO:<alice@example.org>", "250*");
+            let (one, two) = text.split_at(first);
+            eve.send(format!("BDAT {}\r\n{one}BDAT {} LAST\r\n{two}", one.len(), two.len()).as_bytes());
+            eve.reply();
+            let reply = eve.reply();
+            assert!(reply.starts_with('5'), "{end:?}: {reply}");
+            eve.command("NOOP", "250 2.0.0*");
+            eve.command("RSET", "250*");
+        }
+    }
     assert_eq!(maddy.imap("alice@example.org").count("INBOX"), 0);
 }
 
