@@ -34,6 +34,10 @@ const FOR_GOOD: u64 = 1_000_000_000;
 const FAULT_MS: u64 = 400;
 /// Most milliseconds of quiet between two.
 const QUIET_MS: u64 = 150;
+/// Most milliseconds of a start that is killed: less and more than one takes until it serves.
+const START_MS: u64 = 600;
+/// One start in so many is let be; the others are killed.
+const SPARED: u64 = 3;
 /// Most seconds that the clock jumps by, to and fro: less than any message waits in the queue.
 const JUMP: u64 = 2 * 24 * 3600;
 
@@ -94,6 +98,21 @@ pub(crate) struct Crew {
     sink: Sink,
     log: PathBuf,
     faults: PathBuf,
+}
+
+/// Waits for a queue to empty by itself.
+pub(crate) fn queue_empties(maddy: &Daemon) {
+    let begun = Instant::now();
+    loop {
+        let listing = maddy.cli(&["queue", "list", "--json"]).ok();
+        let jobs: serde_json::Value = serde_json::from_str(&listing).unwrap();
+        if jobs.as_array().is_some_and(Vec::is_empty) {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the queue does not empty: {listing}");
+        thread::sleep(Duration::from_millis(50));
+    }
+    println!("the queue was empty after {} ms", begun.elapsed().as_millis());
 }
 
 impl Crew {
@@ -168,6 +187,13 @@ impl Crew {
                     Kind::Faults | Kind::Disturbances => kill(&mut self.maddy, &self.log),
                 }
                 self.gather(|_| true);
+                // What a killed process left is put in order at the start, which may be killed as well.
+                while kind == Kind::Kills && self.random.below(SPARED) > 0 {
+                    self.maddy.spawn();
+                    thread::sleep(Duration::from_millis(self.random.below(START_MS)));
+                    self.maddy.kill();
+                    self.kills += 1;
+                }
                 self.maddy.start();
             }
             Blow::Stop => {
@@ -263,16 +289,6 @@ impl Crew {
         self.maddy.stop();
         self.gather(|_| true);
         self.maddy.start();
-        let begun = Instant::now();
-        loop {
-            let listing = self.maddy.cli(&["queue", "list", "--json"]).ok();
-            let jobs: serde_json::Value = serde_json::from_str(&listing).unwrap();
-            if jobs.as_array().is_some_and(Vec::is_empty) {
-                break;
-            }
-            assert!(begun.elapsed() < PATIENCE, "the queue does not empty: {listing}");
-            thread::sleep(Duration::from_millis(50));
-        }
-        println!("the queue was empty after {} ms", begun.elapsed().as_millis());
+        queue_empties(&self.maddy);
     }
 }

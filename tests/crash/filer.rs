@@ -101,12 +101,19 @@ impl Filer {
 
     /// UIDVALIDITY is the daemon's to choose.
     fn learn(&mut self, name: &str) -> Option<()> {
-        let lines = done(&mut self.imap, &format!("STATUS \"{name}\" (UIDVALIDITY UIDNEXT)"))?;
+        let lines = done(&mut self.imap, &format!("STATUS \"{name}\" (UIDVALIDITY UIDNEXT HIGHESTMODSEQ)"))?;
         let line = lines.iter().find(|line| line.starts_with("* STATUS"))?;
         let validity = number(line, "UIDVALIDITY ")? as u32;
+        let modseq = number(line, "HIGHESTMODSEQ ")?;
         let mailbox = self.boxes.get_mut(name)?;
         assert_eq!(number(line, "UIDNEXT "), Some(u64::from(mailbox.next)), "UIDs of {name}");
         mailbox.validity = Some(validity);
+        assert!(
+            modseq >= mailbox.modseq,
+            "mod-sequences of {name} go back from {} to {modseq}",
+            mailbox.modseq
+        );
+        mailbox.modseq = modseq;
         Some(())
     }
 

@@ -314,7 +314,8 @@ impl Messages {
         let messages = tokens
             .map(|(uid, (token, _))| (uid, (token, self.words.remove(&uid).unwrap_or_default())))
             .collect();
-        Box { validity: Some(mailbox.uidvalidity), next: mailbox.uidnext, messages }
+        let (validity, next) = (Some(mailbox.uidvalidity), mailbox.uidnext);
+        Box { validity, next, modseq: mailbox.modseq, messages }
     }
 }
 
@@ -344,6 +345,9 @@ fn difference(wanted: &Boxes, found: &Boxes) -> Option<String> {
         }
         if wanted.next != found.next {
             return Some(format!("{name}: UIDNEXT {}, wanted {}", found.next, wanted.next));
+        }
+        if found.modseq < wanted.modseq {
+            return Some(format!("{name}: HIGHESTMODSEQ {}, was {}", found.modseq, wanted.modseq));
         }
         let uids = wanted.messages.keys().chain(found.messages.keys());
         for uid in uids {

@@ -43,6 +43,8 @@ pub(crate) struct Box {
     pub(crate) validity: Option<u32>,
     /// No UID from here on was given out.
     pub(crate) next: u32,
+    /// The highest mod-sequence that was told; it may have grown since.
+    pub(crate) modseq: u64,
     pub(crate) messages: BTreeMap<u32, Entry>,
 }
 

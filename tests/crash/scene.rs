@@ -2,6 +2,7 @@
 //! started again in between.
 
 use crate::disk::{Disk, Mercy};
+use crate::faults::queue_empties;
 use crate::filer::filer;
 use crate::judge::ACCOUNTS;
 use crate::ledger::{Asked, Ledger};
@@ -134,12 +135,12 @@ pub(crate) struct Recovery {
     pub(crate) log: Log,
 }
 
-/// Starts the real daemon on what a cut left, recorded into `file`, and kills it; then it shows the mail there is, and takes
-/// more.
+/// Starts the real daemon on what a cut left, recorded into `file`, and kills it; then it shows the mail there is, takes
+/// more, and carries on what is in the queue.
 pub(crate) fn recover(log: &Log, ledger: &Ledger, random: &FakeRandom, file: &Path) -> Recovery {
     let cut = ledger.answers().into_iter().max().unwrap();
     let mut setup = recorded(file);
-    // Nobody is there to take what is in the queue, which stays, and nobody is told of that, however slow the machine is.
+    // Nobody is there yet to take what is in the queue, which stays, and nobody is told of that, however slow the machine is.
     setup.replace_option("delivery", PATIENT);
     setup.zone("mx.remote.test A 127.0.0.3\nremote.test MX 10 mx.remote.test");
     Disk::at(log, cut).cut(&setup.state_dir(), Some(Mercy::Torn), random);
@@ -152,10 +153,25 @@ pub(crate) fn recover(log: &Log, ledger: &Ledger, random: &FakeRandom, file: &Pa
     let text = message("eve@remote.test", ALICE, "after the cut", "text");
     maddy.smtp().deliver("eve@remote.test", &[ALICE], &text);
     assert_eq!(maddy.imap(ALICE).count("INBOX"), there + 1);
+    goes_out(&maddy, ledger, &Pen::new(file));
     maddy.stop();
+    maddy.cli(&["verify"]).ok();
     let calls = recovery.log.events().count();
     println!("the daemon starts after a cut at {cut} with {calls} calls, and {there} messages in an INBOX");
     recovery
+}
+
+/// All that was promised to be carried on goes out, or comes back, if it did not before the cut.
+fn goes_out(maddy: &Daemon, ledger: &Ledger, pen: &Pen) {
+    let sink = Sink::start(Ipv4Addr::new(127, 0, 0, 3), maddy.ports().remote, pen);
+    queue_empties(maddy);
+    let now = sink.notes();
+    let places = [&ledger.taken, &ledger.refused, &now.taken, &now.refused];
+    let is_settled = |token: &str| places.iter().any(|place| place.contains_key(token));
+    let promised = ledger.deliveries.iter().filter(|one| one.goes_out && one.asked.answered.is_some());
+    let lost: Vec<&str> = promised.map(|one| one.token.as_str()).filter(|token| !is_settled(token)).collect();
+    assert!(lost.is_empty(), "never went out after the cut: {lost:?}");
+    println!("{} messages went out after the cut", now.taken.len());
 }
 
 /// Kills the daemon between two calls.
