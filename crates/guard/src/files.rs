@@ -39,6 +39,10 @@ const SYSTEM: &[&str] = &[
     "/run/resolvconf",
     "/run/NetworkManager",
 ];
+/// Where the system's programs are, and what they are made of.
+const SYSTEM_PROGRAMS: &[&str] = &["/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin"];
+/// Most entries of a directory that are looked at one by one, since something below it is written.
+const ENTRIES_MAX: usize = 1000;
 /// The system's settings. Of root more is kept than of others: secrets stand there that only root can read.
 const SETTINGS: &str = "/etc";
 const SETTINGS_OF_ROOT: &[&str] = &[
@@ -73,6 +77,8 @@ pub struct Needs {
     /// Directories that are written. They must be there.
     pub write: Vec<PathBuf>,
     pub programs: Programs,
+    /// Programs that are run, and beside which what they need may stand.
+    pub run: Vec<PathBuf>,
     pub is_root: bool,
 }
 
@@ -123,18 +129,15 @@ fn apply(sandbox: &Sandbox, needs: &Needs) -> Result<RestrictionStatus, RulesetE
         ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
     }
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    let run = if needs.programs == Programs::Some { AccessFs::Execute.into() } else { BitFlags::EMPTY };
     for path in read_paths(sandbox, needs) {
-        ruleset = allow(ruleset, &path, read | run)?;
+        ruleset = allow(ruleset, &path, read)?;
+    }
+    for path in run_paths(sandbox, needs) {
+        ruleset = allow(ruleset, &path, read | AccessFs::Execute)?;
     }
     ruleset = allow(ruleset, Path::new(NOTHING), AccessFs::ReadFile | AccessFs::WriteFile)?;
     for path in &write_paths(sandbox, needs) {
         ruleset = allow(ruleset, path, AccessFs::from_all(KNOWN) & !AccessFs::Execute)?;
-        // To flush a name one opens the directory that it stands in. Names beside the state can be seen by that, and
-        // nothing else of them.
-        if let Some(above) = path.canonicalize().ok().as_deref().and_then(Path::parent) {
-            ruleset = allow(ruleset, above, AccessFs::ReadDir.into())?;
-        }
     }
     ruleset.restrict_self()
 }
@@ -212,6 +215,44 @@ fn read_paths(sandbox: &Sandbox, needs: &Needs) -> BTreeSet<PathBuf> {
     paths
 }
 
+/// Everything that may be run: what the system has, what is named, and what stands beside a program that is run; but nothing
+/// that may be written, so that nobody brings a program of his own. (Of a program that stands where it can be written, itself.)
+fn run_paths(sandbox: &Sandbox, needs: &Needs) -> BTreeSet<PathBuf> {
+    let mut paths = BTreeSet::new();
+    if needs.programs == Programs::None {
+        return paths;
+    }
+    let written: Vec<PathBuf> =
+        write_paths(sandbox, needs).iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let system = SYSTEM_PROGRAMS.iter().map(PathBuf::from);
+    let programs = needs.run.iter().filter_map(|path| path.canonicalize().ok());
+    paths.extend(programs.clone());
+    let beside = programs.chain(needs.run.iter().cloned()).filter_map(|path| places_of(&path));
+    for path in system.chain(beside).chain(sandbox.read.iter().cloned()) {
+        if let Ok(path) = path.canonicalize() {
+            without(path, &written, &mut paths);
+        }
+    }
+    paths
+}
+
+/// Adds a path; of a directory below which something is written, what else is in it. Links in such a one are left out.
+fn without(path: PathBuf, written: &[PathBuf], paths: &mut BTreeSet<PathBuf>) {
+    if written.iter().any(|place| path.starts_with(place)) {
+        return;
+    }
+    if !written.iter().any(|place| place.starts_with(&path)) {
+        paths.insert(path);
+        return;
+    }
+    let Ok(entries) = std::fs::read_dir(&path) else { return };
+    for entry in entries.flatten().take(ENTRIES_MAX) {
+        if entry.file_type().is_ok_and(|kind| !kind.is_symlink()) {
+            without(entry.path(), written, paths);
+        }
+    }
+}
+
 /// A directory itself; of a file its directory, unless that is the root of all.
 fn places_of(path: &Path) -> Option<PathBuf> {
     if path.is_dir() {
@@ -234,6 +275,7 @@ mod tests {
             read: read.iter().map(|path| path.to_path_buf()).collect(),
             write: Vec::new(),
             programs,
+            run: Vec::new(),
             is_root,
         }
     }
@@ -301,5 +343,44 @@ mod tests {
             assert_eq!(paths.contains(etc), all);
             assert_eq!(paths.contains(Path::new("/etc/resolv.conf")), !all);
         }
+    }
+
+    #[test]
+    fn nothing_that_is_written_can_be_run() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let (state, helpers, tools) = (dir.join("state"), dir.join("helpers"), dir.join("state/tools"));
+        for made in [&state, &helpers, &tools] {
+            std::fs::create_dir_all(made).unwrap();
+        }
+        for file in [dir.join("check"), helpers.join("part"), tools.join("own"), state.join("brought")] {
+            std::fs::write(file, "").unwrap();
+        }
+        symlink("/", dir.join("everything")).unwrap();
+        symlink(&state, dir.join("there")).unwrap();
+        let mut needs = needs(&[], false, Programs::Some);
+        needs.write.push(state.clone());
+        let run = |needs: &Needs, sandbox: &Sandbox| -> Vec<PathBuf> {
+            run_paths(sandbox, needs).into_iter().filter(|path| path.starts_with(&dir)).collect()
+        };
+        let none = Sandbox::default();
+        assert!(run_paths(&none, &needs).contains(&Path::new("/usr").canonicalize().unwrap()));
+        assert_eq!(run(&needs, &none), Vec::<PathBuf>::new());
+        // What stands beside a program; but the state stands there too.
+        needs.run = vec![dir.join("check")];
+        assert_eq!(run(&needs, &none), [dir.join("check"), helpers.clone()]);
+        needs.run = vec![helpers.join("part")];
+        assert_eq!(run(&needs, &none), [helpers.clone(), helpers.join("part")]);
+        // In the state itself: the program, and nothing beside it.
+        needs.run = vec![tools.join("own")];
+        assert_eq!(run(&needs, &none), [tools.join("own")]);
+        needs.run = Vec::new();
+        let named = Sandbox { read: vec![dir.clone()], ..Sandbox::default() };
+        assert_eq!(run(&needs, &named), [dir.join("check"), helpers.clone()]);
+        let written = Sandbox { write: vec![helpers.clone()], ..named };
+        assert_eq!(run(&needs, &written), [dir.join("check")]);
+        needs.programs = Programs::None;
+        assert!(run_paths(&written, &needs).is_empty());
     }
 }

@@ -90,22 +90,33 @@ impl User {
     }
 }
 
-/// Makes a directory that only its owner can read, if it is not there, and gives it to whom the process will become.
+/// Makes a directory that only its owner can read, if it is not there, and gives it to whom the process will become. Its name
+/// is on the disk when this returns.
 pub fn make_directory(path: &Path, owner: Option<&User>) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     if path.is_dir() {
-        return Ok(());
+        // Somebody may have made it just now, and been killed.
+        return path.canonicalize()?.parent().map_or(Ok(()), flush);
     }
     let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     for above in missing.iter().filter_map(|path| path.parent()) {
         // Its name must outlive a loss of power.
         let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-        std::fs::File::open(above)?.sync_all()?;
+        flush(above)?;
     }
     match owner {
         Some(user) => give_made(path, user),
         None => Ok(()),
+    }
+}
+
+/// Flushes the names in a directory. Who may not look into it made none of them.
+fn flush(dir: &Path) -> io::Result<()> {
+    match std::fs::File::open(dir) {
+        Ok(dir) => dir.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

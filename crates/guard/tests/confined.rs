@@ -38,6 +38,7 @@ fn confined(place: &Path, sandbox: &Sandbox) -> (guard::Layer, guard::Layer) {
         read: Vec::new(),
         write: vec![place.to_owned()],
         programs,
+        run: Vec::new(),
         is_root: nix::unistd::geteuid().is_root(),
     };
     confine(sandbox, &needs).unwrap()
@@ -70,6 +71,9 @@ fn files_outside_can_neither_be_read_nor_written() {
     denied(std::fs::write(&outside, "changed").unwrap_err());
     denied(std::fs::write(place.parent().unwrap().join("new"), "x").unwrap_err());
     denied(std::fs::remove_file(&outside).unwrap_err());
+    // Not even the names beside the state, or anywhere above it.
+    denied(std::fs::read_dir(place.parent().unwrap()).unwrap_err());
+    denied(std::fs::read_dir("/").unwrap_err());
     denied(std::fs::rename(&outside, place.join("taken")).unwrap_err());
     if nix::unistd::geteuid().is_root() {
         denied(std::fs::read("/etc/shadow").unwrap_err());
@@ -137,6 +141,14 @@ fn programs_run_where_they_are_configured_and_are_held_too() {
 fn connections_go_to_the_ports_that_are_named() {
     let Some(place) = place() else {
         again("connections_go_to_the_ports_that_are_named", false);
+        // Nobody brings a program of his own, by whatever name it is reached.
+        let brought = place.join("brought");
+        std::fs::write(&brought, std::fs::read("/bin/true").unwrap()).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&brought, mode).unwrap();
+        assert_eq!(Command::new(&brought).status().unwrap_err().kind(), PermissionDenied);
+        std::fs::write(&brought, "#!/bin/sh\nexit 0\n").unwrap();
+        assert_eq!(Command::new(&brought).status().unwrap_err().kind(), PermissionDenied);
         return;
     };
     let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -61,14 +61,23 @@ fn needs(config: &Config, is_root: bool) -> Needs {
     if let TlsOptions::Acme(options) = &config.tls {
         write.extend(options.web_root.clone());
     }
-    read.extend(config.filters.commands.iter().map(|command| command.program.path.clone()));
-    Needs { read, write, programs: programs(config), is_root }
+    let run = run(config);
+    read.extend(run.iter().cloned());
+    Needs { read, write, programs: programs(config), run, is_root }
 }
 
-/// Whether a configuration has programs that are to be run: filters, and the hook that writes into the DNS.
+/// The programs that a configuration has run: filters, and the hook that writes into the DNS.
+fn run(config: &Config) -> Vec<PathBuf> {
+    let hook = match &config.tls {
+        TlsOptions::Acme(options) => options.hook.clone(),
+        _ => None,
+    };
+    config.filters.commands.iter().map(|command| command.program.path.clone()).chain(hook).collect()
+}
+
+/// Whether a configuration has programs that are to be run.
 pub(crate) fn programs(config: &Config) -> Programs {
-    let has_hook = matches!(&config.tls, TlsOptions::Acme(options) if options.hook.is_some());
-    if has_hook || !config.filters.commands.is_empty() { Programs::Some } else { Programs::None }
+    if run(config).is_empty() { Programs::None } else { Programs::Some }
 }
 
 /// What to add where files of a new configuration cannot be read.

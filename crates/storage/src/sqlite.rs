@@ -75,10 +75,16 @@ impl Places {
         let database = File::options().create(true).truncate(false).write(true).open(&self.database)?;
         database.set_permissions(Permissions::from_mode(0o600))?;
         // The names themselves must outlive a loss of power, those of directories made on the way included.
-        let parents = [dir].into_iter().chain(missing).filter_map(|path| path.parent());
-        for path in [dir].into_iter().chain(parents) {
+        File::open(dir)?.sync_all()?;
+        let was_there = missing.is_empty();
+        for path in [dir].into_iter().chain(missing).filter_map(|path| path.parent()) {
             let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-            File::open(path)?.sync_all()?;
+            match File::open(path) {
+                Ok(above) => above.sync_all()?,
+                // The daemon has done it before it gave up the right to (`guard::make_directory`).
+                Err(error) if was_there && error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         self.flush_what_was_left(&database)?;
         for entry in fs::read_dir(&self.spool)? {

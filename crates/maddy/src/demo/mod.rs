@@ -8,7 +8,7 @@ mod panel;
 use crate::cli::args::{self, Global};
 use crate::cli::{Trouble, speak};
 use crate::config::{Config, Format, Level, Log};
-use crate::daemon::{Daemon, Means, StartError, make_directory};
+use crate::daemon::{Daemon, Means, StartError};
 use crate::listeners::BindError;
 use crate::logging::Logging;
 use crate::run::{Order, Signals, on_threads, stop};
@@ -31,7 +31,8 @@ const CONFIG_FILE: &str = "maddy.conf";
 
 pub(crate) fn run(demo: &args::Demo, global: &Global) -> Result<(), Trouble> {
     let dir = global.state_dir.clone().unwrap_or_else(|| PathBuf::from(STATE_DIR));
-    make_directory(&dir).map_err(|error| Trouble::new(error.to_string()))?;
+    guard::make_directory(&dir, None)
+        .map_err(|error| Trouble::new(format!("the directory {} cannot be made: {error}", dir.display())))?;
     let dir = dir.canonicalize()?;
     hold(&dir)?;
     let log = Log { level: Level::Warn, format: Format::Text };
@@ -42,7 +43,8 @@ pub(crate) fn run(demo: &args::Demo, global: &Global) -> Result<(), Trouble> {
 /// The demo is whoever starts it, and cannot do more than a mail server must.
 fn hold(dir: &Path) -> Result<(), Trouble> {
     let (_, is_root) = guard::present();
-    let needs = Needs { read: Vec::new(), write: vec![dir.to_owned()], programs: Programs::None, is_root };
+    let (read, write) = (Vec::new(), vec![dir.to_owned()]);
+    let needs = Needs { read, write, programs: Programs::None, run: Vec::new(), is_root };
     guard::confine(&Sandbox::default(), &needs).map_err(|error| Trouble::new(error.to_string()))?;
     Ok(())
 }

@@ -282,9 +282,12 @@ pub(super) fn read_file(path: &Path) -> io::Result<String> {
 
 /// A key whose record is published must outlive a loss of power, and with it the name of its directory.
 pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+    let was_there = dir.is_dir();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+    match dir.parent().filter(|parent| !parent.as_os_str().is_empty()).map(File::open) {
+        Some(Ok(parent)) => parent.sync_all(),
+        // The daemon has done it before it gave up the right to look there.
+        Some(Err(error)) if !was_there || error.kind() != io::ErrorKind::PermissionDenied => Err(error),
         _ => Ok(()),
     }
 }
