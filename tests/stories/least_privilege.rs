@@ -37,6 +37,7 @@ fn every_thread_is_held() {
     let text = message("eve@remote.test", "alice@example.org", "One", "text");
     maddy.smtp().deliver("eve@remote.test", &["alice@example.org"], &text);
     assert_eq!(maddy.imap("alice@example.org").count("INBOX"), 1);
+    maddy.wait_log("*least privilege*seccomp=\"the calls of a mail server only*");
     let threads = threads(&maddy);
     assert!(threads.len() >= 3, "{threads:?}");
     for status in threads {

@@ -1,10 +1,12 @@
-//! The system calls that a mail server has no use for, refused by the kernel (seccomp).
+//! The system calls that a mail server has no use for, taken from it by the kernel (seccomp).
 //!
-//! A list of what is refused, not of what is allowed: a new version of the C library or of the kernel's interface must
-//! not make a flush or a rename fail in the middle of a promise. What is refused gives EPERM and never ends the
-//! process, so that at worst one operation fails in the way in which any can.
+//! Where no programs are configured there are only the calls that it makes, by name ([`crate::allowed`]). All others answer that
+//! they do not exist, as on an older kernel: a C library that learns a new call then does without it, so that no flush and no
+//! rename fails in the middle of a promise. Programs may need any call; for their sake only what nobody needs is refused.
+//! What is refused gives EPERM and never ends the process, so that at worst one operation fails in the way in which any can.
 
 use crate::Refused;
+use crate::allowed;
 use crate::config::Enforce;
 use crate::files::Programs;
 use crate::report::Layer;
@@ -16,11 +18,12 @@ use seccompiler::{
 use std::collections::BTreeMap;
 
 /// A name, and the number by which the kernel knows it.
-type Call = (&'static str, i64);
+pub(crate) type Call = (&'static str, i64);
 
 macro_rules! calls {
     ($($name:ident),* $(,)?) => { &[$((stringify!($name), libc::$name as i64)),*] };
 }
+pub(crate) use calls;
 
 /// What nobody needs here, whatever the configuration says.
 const NEVER: &[Call] = calls![
@@ -128,7 +131,7 @@ pub(crate) fn restrict(programs: Programs, enforce: Enforce) -> Result<Layer, Re
     }) {
         Ok(()) => {
             let detail = match programs {
-                Programs::None => "no programs, no code from data",
+                Programs::None => "the calls of a mail server only, no programs, no code from data",
                 Programs::Some => "programs may run",
             };
             Ok(Layer::on(detail))
@@ -138,8 +141,10 @@ pub(crate) fn restrict(programs: Programs, enforce: Enforce) -> Result<Layer, Re
     }
 }
 
-/// One filter that answers EPERM, and one that says that clone3 does not exist: its flags cannot be looked at, and
-/// the C library then uses clone, whose flags can.
+/// One filter that answers EPERM to what is refused; one that says that clone3 does not exist: its flags cannot be looked at, and
+/// the C library then uses clone, whose flags can; and at last, since no filter can be applied behind it, one that knows the
+/// calls of a mail server and no others. Of several filters that refuse, the last is heard: it leaves the answer to the first
+/// two where they have one.
 fn filters(programs: Programs) -> Result<Vec<BpfProgram>, String> {
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
     let build = |rules: Rules, errno: i32| -> Result<BpfProgram, BackendError> {
@@ -148,8 +153,15 @@ fn filters(programs: Programs) -> Result<Vec<BpfProgram>, String> {
     };
     let rules = refusals(programs).map_err(|error| error.to_string())?;
     let clone3 = Rules::from([(libc::SYS_clone3, Vec::new())]);
-    let filters = [build(rules, libc::EPERM), build(clone3, libc::ENOSYS)];
-    filters.into_iter().collect::<Result<_, _>>().map_err(|error| error.to_string())
+    let only = (programs == Programs::None).then(|| {
+        let missing = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+        let judged = rules.keys().chain(clone3.keys());
+        let calls =
+            allowed::all().map(|(_, number)| number).chain(judged).map(|number| (*number, Vec::new()));
+        SeccompFilter::new(calls.collect(), missing, SeccompAction::Allow, arch)?.try_into()
+    });
+    let filters = [build(rules, libc::EPERM), build(clone3, libc::ENOSYS)].into_iter().chain(only);
+    filters.collect::<Result<_, _>>().map_err(|error: BackendError| error.to_string())
 }
 
 fn refusals(programs: Programs) -> Result<Rules, BackendError> {
@@ -237,9 +249,8 @@ mod tests {
 
     #[test]
     fn the_filters_can_be_built() {
-        for programs in [Programs::None, Programs::Some] {
-            assert_eq!(filters(programs).unwrap().len(), 2);
-        }
+        assert_eq!(filters(Programs::None).unwrap().len(), 3);
+        assert_eq!(filters(Programs::Some).unwrap().len(), 2);
     }
 
     #[test]

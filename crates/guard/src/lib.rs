@@ -3,6 +3,7 @@
 //! Floor 2. Everything here is given up before the first thread is made, and cannot be had back: threads and programs
 //! that are started later inherit what is left. What a server needs is told by whoever knows its configuration.
 
+mod allowed;
 mod calls;
 pub mod config;
 mod files;
@@ -10,6 +11,7 @@ mod process;
 mod report;
 mod user;
 
+pub use allowed::allowed_calls;
 pub use calls::refused_calls;
 pub use config::{Enforce, Sandbox};
 pub use files::{Needs, Programs};
