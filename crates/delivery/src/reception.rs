@@ -2,7 +2,8 @@
 
 use crate::refusal;
 use mail::blob::MEMORY_MAX;
-use mail::{Blob, Reply, Spool};
+use mail::header::{self, HEADER_MAX};
+use mail::{Blob, Reply, Spool, Status};
 use std::io;
 use std::path::Path;
 use tracing::error;
@@ -63,10 +64,30 @@ impl Reception {
             self.write().await;
         }
         match (self.spool, self.failed) {
-            (Some(spool), _) => Ok(spool.finish()),
+            (Some(spool), _) => with_all_of_its_header(spool.finish()).await,
             (None, Some(error)) => Err(refusal::of_disk(&error)),
             (None, None) => Err(refusal::of_disk(&io::Error::other("the spool is gone"))),
         }
+    }
+}
+
+/// Refuses a message whose header is longer than what is looked at: behind that might stand a second From, or results in
+/// our name, which no check would see and a reader would.
+async fn with_all_of_its_header(blob: Blob) -> Result<Blob, Reply> {
+    if blob.len() <= HEADER_MAX as u64 {
+        return Ok(blob);
+    }
+    let work = move || {
+        let seen = header::read(&mut blob.reader())?;
+        Ok::<_, io::Error>((header::length(&seen).is_some(), blob))
+    };
+    match tokio::task::spawn_blocking(work).await.map_err(io::Error::other).flatten() {
+        Ok((true, blob)) => Ok(blob),
+        Ok((false, _)) => {
+            let text = format!("The header is longer than {HEADER_MAX} octets");
+            Err(Reply::new(552, Status::permanent(3, 4), text))
+        }
+        Err(error) => Err(refusal::of_disk(&error)),
     }
 }
 
@@ -84,7 +105,9 @@ mod tests {
         // Pieces of many sizes, so that small ones come right after those that fill the memory.
         let sizes = [16 * 1024, 1, 9000, 3, 16 * 1024, 500];
         for size in [0, 1, MEMORY_MAX, MEMORY_MAX + 1, 3 * MEMORY_MAX + 7] {
-            let octets: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
+            let mut octets: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
+            octets.splice(..0, *b"\r\n");
+            octets.truncate(size);
             let blob = runtime().block_on(async {
                 let mut reception = Reception::new(&dir);
                 let mut rest = octets.as_slice();
@@ -99,6 +122,36 @@ mod tests {
                 reception.finish().await.unwrap()
             });
             assert_eq!(blob.to_vec().unwrap(), octets);
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_not_seen_whole_is_refused() {
+        for (fields, rest, is_taken) in [
+            (HEADER_MAX - 4, "\r\n\r\n", true),
+            (HEADER_MAX - 4, "\r\n\r\nFrom: b@b.example\r\n", true),
+            (HEADER_MAX - 3, "\r\n\r\n", false),
+            (HEADER_MAX, "\r\nFrom: b@b.example\r\n\r\nx", false),
+            (HEADER_MAX + 5, "", false),
+            (HEADER_MAX, "", true),
+        ] {
+            let octets = [b"X: ".to_vec(), vec![b'x'; fields - 3], rest.as_bytes().to_vec()].concat();
+            let taken = runtime().block_on(async {
+                let mut reception = Reception::new(&std::env::temp_dir());
+                for piece in octets.chunks(16 * 1024) {
+                    reception.push(piece).await;
+                }
+                reception.finish().await
+            });
+            match taken {
+                Ok(blob) => assert!(is_taken && blob.to_vec().unwrap() == octets, "{fields} {rest:?}"),
+                Err(reply) => {
+                    assert!(
+                        !is_taken && reply.to_string().starts_with("552 5.3.4 The header is longer"),
+                        "{reply}"
+                    );
+                }
+            }
         }
     }
 
