@@ -99,8 +99,20 @@ impl Filtering {
 
     /// The client is another, or calls itself otherwise: filters hear of it from the start.
     pub(crate) fn begin_anew(&mut self) {
-        self.open.clear();
+        self.part();
         self.early.clear();
+    }
+
+    /// Says good-bye to all, which some of them take for an error if it is missing.
+    fn part(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        if let (false, Ok(runtime)) = (open.is_empty(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move {
+                for one in open {
+                    one.session.quit().await;
+                }
+            });
+        }
     }
 
     /// The message is dropped.
@@ -250,6 +262,12 @@ impl Filtering {
                 found.outcomes.push(Outcome::failed(filter, &why, command.on_failure));
             }
         }
+    }
+}
+
+impl Drop for Filtering {
+    fn drop(&mut self) {
+        self.part();
     }
 }
 

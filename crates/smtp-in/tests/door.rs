@@ -539,3 +539,59 @@ async fn whom_a_filter_refuses_is_refused_with_each_message() {
         )
         .await;
 }
+
+/// A milter that adds results in our name, and remembers what it is shown and that it hears the end.
+async fn telling_milter() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (heard, hears) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            while let Ok(length) = stream.read_u32().await {
+                let mut packet = vec![0; length as usize];
+                stream.read_exact(&mut packet).await.unwrap();
+                // As rspamd asks: all actions, and no answers but at the end.
+                let say: &[u8] = match packet[0] {
+                    b'O' => b"\0\0\0\x0dO\0\0\0\x06\0\0\0\x3f\0\x0f\xf0\x80",
+                    b'E' => {
+                        b"\0\0\0\x39hAuthentication-Results\0mx.o.ex; x-milter=pass (its own)\0\0\0\0\x01c"
+                    }
+                    _ => b"",
+                };
+                heard.send(String::from_utf8_lossy(&packet).into_owned()).unwrap();
+                stream.write_all(say).await.unwrap();
+            }
+        }
+    });
+    (address, hears)
+}
+
+#[tokio::test]
+async fn what_a_filter_says_in_our_name_stays() {
+    let house = House::build().await;
+    let patience = Patience { step: Duration::from_secs(10), content: Duration::from_secs(10) };
+    let (address, mut hears) = telling_milter().await;
+    let milter = Milter { endpoint: Endpoint::Tcp(address), patience, on_failure: policy::Action::Reject };
+    let filters = Filters { milters: vec![milter], ..Filters::default() };
+    let listener = house.listen(Stop::never());
+    let door = door_with(&house, Config::default(), filters);
+    let mut client = enter(&house, &listener, &door).await;
+    client
+        .play(
+            "EHLO c.ex => 250
+             MAIL FROM:<x@s.ex> => 250
+             RCPT TO:<alice@o.ex> => 250
+             DATA => 354
+             Authentication-Results: mx.o.ex; dkim=pass\\r\\nFrom: x@s.ex\\r\\n\\r\\nhello\\r\\n. => 250 2.0.0
+             QUIT => 221",
+        )
+        .await;
+    let inbox = house.inbox("alice@o.ex").await;
+    let told = "\r\nAuthentication-Results: mx.o.ex; x-milter=pass (its own)\r\n";
+    assert!(inbox[0].contains(told) && !inbox[0].contains("dkim=pass"), "{}", inbox[0]);
+    let mut all = String::new();
+    while !all.ends_with("\nQ") {
+        all = format!("{all}\n{}", hears.recv().await.unwrap());
+    }
+    assert!(all.contains("\nLFrom") && !all.contains("dkim=pass"), "{all:?}");
+}

@@ -33,6 +33,8 @@ pub(crate) mod steps {
     pub(crate) const SILENT_MAIL: u32 = 0x4000;
     pub(crate) const SILENT_RCPT: u32 = 0x8000;
     pub(crate) const SILENT_DATA: u32 = 0x1_0000;
+    /// About commands that nobody knows, of which we say nothing; rspamd asks for it all the same.
+    pub(crate) const SILENT_UNKNOWN: u32 = 0x2_0000;
     pub(crate) const SILENT_END_OF_HEADER: u32 = 0x4_0000;
     pub(crate) const SILENT_BODY: u32 = 0x8_0000;
     /// The blank behind the colon belongs to the value.
@@ -55,6 +57,7 @@ pub(crate) mod steps {
         | SILENT_MAIL
         | SILENT_RCPT
         | SILENT_DATA
+        | SILENT_UNKNOWN
         | SILENT_END_OF_HEADER
         | SILENT_BODY
         | LEADING_SPACE;

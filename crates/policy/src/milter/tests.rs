@@ -98,6 +98,28 @@ async fn all_that_a_filter_hears() {
     );
 }
 
+/// rspamd wants answers at the end only, also to what is never said here, and all actions, whatever is offered.
+#[tokio::test]
+async fn a_filter_may_keep_silent_about_everything() {
+    let end = [packet(b'm', b"\0\0\0\x01X-Spam\0Yes\0"), packet(b'a', &[])];
+    let nothing: &[Vec<u8>] = &[];
+    let silent: Vec<(u8, &[Vec<u8>])> = b"CHMRTLNB".iter().map(|letter| (*letter, nothing)).collect();
+    let answers = [&silent[..], &[(b'E', &end[..])]].concat();
+    let (mut session, playing) = opened(Filter::new(0x000f_f080, &answers)).await;
+    let client = Client { ip: [192, 0, 2, 1].into(), port: 25, name: None };
+    assert_eq!(session.connect(&client, "mx.example.org").await.unwrap(), Decision::Go);
+    assert_eq!(session.hello("b.example").await.unwrap(), Decision::Go);
+    for _ in 0..2 {
+        assert_eq!(session.mail("id1", "a@b.example", &[]).await.unwrap(), Decision::Go);
+        assert_eq!(session.rcpt("c@example.org").await.unwrap(), Decision::Go);
+        let (decision, conclusion) = show(&mut session, &message()).await.unwrap();
+        assert_eq!((decision, conclusion.changes.len()), (Decision::Go, 1));
+    }
+    session.quit().await;
+    let heard = playing.await.unwrap().iter().filter(|text| text.starts_with(['M', 'E'])).count();
+    assert_eq!(heard, 4);
+}
+
 #[tokio::test]
 async fn refusals_are_about_what_was_said() {
     let no = [packet(b'y', b"550 5.7.1 Not you\0")];
