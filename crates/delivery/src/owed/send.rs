@@ -38,6 +38,13 @@ pub struct ReportSender {
     pub domain: Domain,
 }
 
+/// Whether a report that cannot be sent now may wait.
+#[derive(Clone, Copy)]
+enum Patience {
+    Left,
+    Over,
+}
+
 /// What became of a report.
 enum Fate {
     Done,
@@ -95,8 +102,8 @@ impl ReportSender {
                 Err(error) => return warn!(%error, "DMARC reports cannot be made"),
             };
             after = Some((due.day, due.domain.clone()));
-            let fate = self.send(&due).await;
-            if (matches!(fate, Fate::Done) || due.day + GIVE_UP_DAYS < today)
+            let patience = if due.day + GIVE_UP_DAYS < today { Patience::Over } else { Patience::Left };
+            if matches!(self.send(&due, patience).await, Fate::Done)
                 && let Err(error) = self.store.forget_dmarc(due.day, &due.domain).await
             {
                 return warn!(%error, "DMARC reports cannot be taken off the list");
@@ -104,7 +111,8 @@ impl ReportSender {
         }
     }
 
-    async fn send(&self, due: &DmarcDue) -> Fate {
+    /// All readers are told at the same time, so that nobody hears again and again what another could not be told.
+    async fn send(&self, due: &DmarcDue, patience: Patience) -> Fate {
         let (Some(policy), Ok(domain)) =
             (from_text::<PublishedPolicy>(&due.policy), Domain::parse(&due.domain))
         else {
@@ -128,7 +136,10 @@ impl ReportSender {
         };
         let Ok(file) = gzip(&xml(&report)) else { return Fate::Done };
         let readers = self.readers(&domain, &policy.rua, ReportKind::Aggregate).await;
-        let mut fate = readers.fate;
+        if matches!((readers.fate, patience), (Fate::Later, Patience::Left)) {
+            return Fate::Later;
+        }
+        let mut told = 0;
         for (to, limit) in readers.all {
             let mail_id = self.world.random.word(MAIL_ID_LETTERS);
             let text = self.compose(&report, &file, &from, &to, &mail_id);
@@ -138,11 +149,12 @@ impl ReportSender {
                 continue;
             }
             info!(mail = mail_id, %domain, %to, rows = report.rows.len(), "a DMARC report goes out");
-            if let Fate::Later = self.post(text, to, mail_id).await {
-                fate = Fate::Later;
+            match (self.post(text, to, mail_id).await, patience) {
+                (Fate::Later, Patience::Left) if told == 0 => return Fate::Later,
+                _ => told += 1,
             }
         }
-        fate
+        Fate::Done
     }
 
     /// Where reports about a domain go: those of its URIs whose hosts have agreed to it.

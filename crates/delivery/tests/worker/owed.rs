@@ -113,6 +113,44 @@ async fn a_domain_hears_once_a_day_of_mail_in_its_name() {
     house.stop().await;
 }
 
+/// Where it is not known whether one reader agrees, no other hears of it with each try.
+#[tokio::test]
+async fn nobody_hears_twice_because_another_cannot_be_told() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let mut house = House::build().await;
+    let slow = "_dmarc.s.ex TXT \"v=DMARC1; p=reject; rua=mailto:dmarc@s.ex,mailto:x@slow.ex\"\n\
+                s.ex._report._dmarc.slow.ex TIMEOUT\n";
+    let dns = FakeResolver::zone(&format!("{ZONE}{slow}")).unwrap();
+    house.world.dns = Arc::new(dns.clone());
+    house.intake.counters().set(Sending::On);
+    let pipeline = Pipeline::new(policy::Config::default(), domain("mx.o.ex"), house.world.clone());
+    let sender = sender(&house);
+    arrives(&house, &pipeline, "a@s.ex", "one").await;
+    for _ in 0..3 {
+        house.clock.advance(DAY);
+        sender.turn().await;
+        sender.turn().await;
+        assert!(house.queue().await.is_empty());
+    }
+    // In the end those who can be told are, once.
+    house.clock.advance(DAY);
+    sender.turn().await;
+    sender.turn().await;
+    assert_eq!(waiting(&house).await, ["<> dmarc@s.ex 0 -"]);
+    // Another day the answer comes, and both hear of it.
+    arrives(&house, &pipeline, "a@s.ex", "two").await;
+    house.clock.advance(DAY);
+    sender.turn().await;
+    dns.set(&format!(
+        "{ZONE}{}s.ex._report._dmarc.slow.ex TXT \"v=DMARC1\"\n",
+        slow.lines().next().unwrap().to_owned() + "\n"
+    ))
+    .unwrap();
+    sender.turn().await;
+    assert_eq!(waiting(&house).await, ["<> dmarc@s.ex 0 -", "<> dmarc@s.ex 0 -", "<> x@slow.ex 0 -"]);
+    house.stop().await;
+}
+
 #[tokio::test]
 async fn nothing_is_counted_where_none_are_sent() {
     let mut house = House::build().await;
