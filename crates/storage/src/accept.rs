@@ -44,7 +44,7 @@ pub struct Filing {
     pub space: Space,
 }
 
-/// Where in the account a message goes. What is not there is INBOX.
+/// Where in the account a message goes. What is not there is INBOX; a special mailbox that new accounts have is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Folder {
     Inbox,

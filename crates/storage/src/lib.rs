@@ -54,6 +54,7 @@ mod schema;
 mod search;
 mod sending;
 mod settle;
+mod special;
 mod sqlite;
 mod store;
 mod sts_policy;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-const KIND_SELECTABLE: i64 = 0;
+pub(crate) const KIND_SELECTABLE: i64 = 0;
 const KIND_NO_SELECT: i64 = 1;
 
 impl Store {
@@ -178,7 +178,7 @@ pub(crate) async fn touch(tx: &mut Tx, account: AccountId) -> Result<ModSeq> {
 }
 
 /// The same where mailboxes come, go or change as such, and with subscriptions.
-async fn touch_names(tx: &mut Tx, account: AccountId) -> Result<ModSeq> {
+pub(crate) async fn touch_names(tx: &mut Tx, account: AccountId) -> Result<ModSeq> {
     tx.effects.rings.names.push(account);
     touch(tx, account).await
 }
@@ -229,14 +229,14 @@ pub(crate) async fn give_use(
     Ok(())
 }
 
-async fn exists(tx: &mut Tx, account: AccountId, name: &str) -> Result<Option<(MailboxId, i64)>> {
+pub(crate) async fn exists(tx: &mut Tx, account: AccountId, name: &str) -> Result<Option<(MailboxId, i64)>> {
     let sql = "SELECT id, kind FROM mailbox WHERE account = ?1 AND name = ?2";
     let query = sqlx::query_as(sql).bind(account.0).bind(name.to_owned());
     let row: Option<(i64, i64)> = query.fetch_optional(&mut tx.connection).await?;
     Ok(row.map(|(id, kind)| (MailboxId(id), kind)))
 }
 
-async fn create(
+pub(crate) async fn create(
     tx: &mut Tx,
     account: AccountId,
     name: &str,

@@ -8,6 +8,7 @@ use crate::keyword::{self, Unknown};
 use crate::package::{Filing, Package, Target};
 use crate::quota::{Allowance, Quota, Space, Usage};
 use crate::sending::Ledger;
+use crate::special;
 use crate::writer::Tx;
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -46,6 +47,7 @@ pub(crate) async fn find(tx: &mut Tx, groups: &[&[Package]]) -> Result<HashMap<T
         FROM json_each(?2) t
         JOIN mailbox m ON m.id = t.value
         JOIN account a ON a.id = m.account";
+    special::provide(tx, groups).await?;
     let mut targets: Vec<&Target> = Vec::new();
     let mut seen = HashSet::new();
     for filing in groups.iter().flat_map(|group| group.iter()).flat_map(|package| &package.filings) {

@@ -78,6 +78,42 @@ async fn folders_fall_back_to_inbox() {
     }
 }
 
+/// Whoever deleted the mailbox for junk does not find junk in INBOX.
+#[tokio::test]
+async fn the_mailbox_for_junk_comes_back_when_it_is_needed() {
+    let bench = Bench::new().await;
+    let account = bench.account("a@a.example").await;
+    let junk = || {
+        let mut mail = acceptance("text", &["a@a.example", "a@a.example"], &[]);
+        mail.filings.iter_mut().for_each(|filing| filing.folder = Folder::Special(SpecialUse::Junk));
+        mail
+    };
+    let shown = async || {
+        let all = bench.store.list(account).await.unwrap().mailboxes;
+        let of = |name: &str| all.iter().find(|one| one.name == name).cloned();
+        let line = |name: &str| of(name).map(|one| format!("{name} {} {:?}", one.messages, one.special_use));
+        [line("Junk"), line("Spam"), line("INBOX")].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    };
+    let before = bench.store.mailbox(account, "Junk").await.unwrap().uidvalidity;
+    bench.store.delete_mailbox(account, "Junk").await.unwrap();
+    bench.store.accept(junk()).await.unwrap();
+    assert_eq!(shown().await, "Junk 2 Some(Junk), INBOX 0 None");
+    assert!(bench.store.mailbox(account, "Junk").await.unwrap().uidvalidity > before);
+    // One of another name is as good, and one of that name without the use gets it.
+    bench.store.rename_mailbox(account, "Junk", "Spam").await.unwrap();
+    bench.store.accept(junk()).await.unwrap();
+    assert_eq!(shown().await, "Spam 4 Some(Junk), INBOX 0 None");
+    bench.store.rename_mailbox(account, "Spam", "Junk").await.unwrap();
+    bench.store.set_special_use(account, "Junk", None).await.unwrap();
+    bench.store.accept(junk()).await.unwrap();
+    assert_eq!(shown().await, "Junk 6 Some(Junk), INBOX 0 None");
+    // Where only a name is left that holds others, it becomes a mailbox again.
+    bench.store.create_mailbox(account, "Junk/old", None).await.unwrap();
+    bench.store.delete_mailbox(account, "Junk").await.unwrap();
+    bench.store.accept(junk()).await.unwrap();
+    assert_eq!(shown().await, "Junk 2 Some(Junk), INBOX 0 None");
+}
+
 #[tokio::test]
 async fn all_or_nothing() {
     let bench = Bench::new().await;
