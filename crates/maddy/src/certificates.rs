@@ -67,15 +67,20 @@ pub(crate) fn of_hostname(config: &Config) -> Option<CertFiles> {
     }
 }
 
-/// The names of the certificates that others believe in.
-pub(crate) fn believed_names(config: &Config) -> Result<Vec<String>, net::TlsError> {
-    let names_of = |files: &CertFiles| net::certificate_names(&files.chain);
+/// The names of the certificates that others believe in at `now` (seconds since 1970): neither signed by themselves alone
+/// nor over.
+pub(crate) fn believed_names(config: &Config, now: i64) -> Result<Vec<String>, net::TlsError> {
+    let names_of = |files: &CertFiles| {
+        let facts = net::certificate_facts(&files.chain)?;
+        let is_believed = !facts.is_self_signed && (facts.not_before..facts.not_after).contains(&now);
+        Ok::<_, net::TlsError>(if is_believed { facts.names } else { Vec::new() })
+    };
     match &config.tls {
         TlsOptions::SelfSigned => Ok(Vec::new()),
         TlsOptions::Files(files) => Ok(files.iter().map(names_of).collect::<Result<Vec<_>, _>>()?.concat()),
         TlsOptions::Acme(_) => {
             let Some(plan) = plan(config) else { return Ok(Vec::new()) };
-            // Those that are not there yet will come; a self-signed one in their place is not counted.
+            // Those that are not there yet will come.
             Ok(plan.names.iter().filter_map(|name| names_of(&plan.files.of(name)).ok()).flatten().collect())
         }
     }

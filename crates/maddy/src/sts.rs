@@ -120,7 +120,7 @@ impl Inspector {
     /// As the configuration says who we are and which certificates we show.
     pub(crate) fn of(config: &Config, world: &World) -> Result<Self, net::TlsError> {
         let roots = config.delivery.ca_file.clone().map_or(Roots::WebPki, Roots::WebPkiAndFile);
-        let names = certificates::believed_names(config)?;
+        let names = certificates::believed_names(config, world.clock.unix())?;
         Self::new(world, &roots, config.hostname.clone(), names)
     }
 
@@ -139,14 +139,30 @@ impl Inspector {
     }
 
     async fn judge(&self, domain: &Domain, id: String, policy: StsPolicy) -> Found {
-        let mx = match self.world.dns.mx(domain).await {
+        let mx: Vec<Domain> = match self.world.dns.mx(domain).await {
             Ok(records) => records.into_iter().filter_map(|mx| mx.exchange).collect(),
             Err(DnsError::Trouble(text)) => return Found::Unknown(text),
             Err(_) => vec![domain.clone()],
         };
-        let reality = Reality { mx: &mx, us: &self.us, certificate_names: &self.certificate_names };
+        let ours = self.names_of_us(&mx).await;
+        let reality = Reality { mx: &mx, ours: &ours, certificate_names: &self.certificate_names };
         let warnings = mtasts::compare(&policy, &reality);
         Found::Policy { id, policy, warnings }
+    }
+}
+
+impl Inspector {
+    /// Our name, and those of the hosts that lead to where it leads.
+    async fn names_of_us(&self, mx: &[Domain]) -> Vec<Domain> {
+        let here = self.world.dns.addresses(&self.us).await.unwrap_or_default();
+        let mut ours = vec![self.us.clone()];
+        for host in mx.iter().filter(|host| **host != self.us) {
+            let there = self.world.dns.addresses(host).await.unwrap_or_default();
+            if there.iter().any(|ip| here.contains(ip)) {
+                ours.push(host.clone());
+            }
+        }
+        ours
     }
 }
 
@@ -274,6 +290,17 @@ mod tests {
         let policy = "version: STSv1\nmode: enforce\nmax_age: 604800\nmx: mx.example.org\n";
         let zone = "example.org MX 10 mx.example.org\n";
         assert!(matches!(look(zone, policy).await, Found::Policy { warnings, .. } if warnings.is_empty()));
+        // Another name of ours needs a certificate as well; that of another host is none of our business.
+        let both = policy.replace("mx: ", "mx: mail.example.org\nmx: ");
+        let zone = "example.org MX 10 mx.example.org\nexample.org MX 20 mail.example.org\nmx.example.org A 192.0.2.1\n";
+        for (address, wanted) in [("192.0.2.1", 1), ("192.0.2.2", 0)] {
+            let zone = format!("{zone}mail.example.org A {address}\n");
+            let Found::Policy { warnings, .. } = look(&zone, &both).await else { panic!("no policy") };
+            assert_eq!(warnings.len(), wanted, "{warnings:?}");
+            assert!(
+                warnings.iter().all(|one| one.text.contains("the MX host mail.example.org, but has no cert"))
+            );
+        }
         let Found::Policy { warnings, .. } = look("example.org MX 10 mx2.example.org\n", policy).await else {
             panic!("the policy was not judged");
         };

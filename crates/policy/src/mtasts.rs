@@ -206,8 +206,8 @@ fn shown(text: &str) -> String {
 pub struct Reality<'a> {
     /// The hosts of its MX records, or the domain itself where it has none.
     pub mx: &'a [Domain],
-    /// The name of this server.
-    pub us: &'a Domain,
+    /// The names of this server.
+    pub ours: &'a [Domain],
     /// For which names this server can show a certificate that strangers believe; patterns like `*.example.org` too.
     pub certificate_names: &'a [String],
 }
@@ -240,7 +240,7 @@ pub fn compare(policy: &StsPolicy, reality: &Reality<'_>) -> Vec<Warning> {
     for host in reality.mx {
         if !policy.allows(host) {
             faults.push(format!("the MX host {host} is not in the policy: add a line \"mx: {host}\" to it"));
-        } else if host == reality.us && !names_host(reality.certificate_names, host) {
+        } else if reality.ours.contains(host) && !names_host(reality.certificate_names, host) {
             faults.push(format!(
                 "this server is the MX host {host}, but has no certificate for that name that others believe: get one"
             ));
@@ -377,7 +377,10 @@ mod tests {
             let policy = StsPolicy::parse(text.as_bytes()).unwrap();
             let mx: Vec<Domain> = mx.iter().map(|host| domain(host)).collect();
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            let found = compare(&policy, &Reality { mx: &mx, us: &us, certificate_names: &names });
+            let found = compare(
+                &policy,
+                &Reality { mx: &mx, ours: std::slice::from_ref(&us), certificate_names: &names },
+            );
             found
                 .into_iter()
                 .map(|one| format!("{:?}: {}", one.harm, one.text))
@@ -409,7 +412,8 @@ mod tests {
         };
         let mx = [us.clone()];
         let names = ["mx.example.org".to_owned()];
-        let found = compare(&short, &Reality { mx: &mx, us: &us, certificate_names: &names });
+        let found =
+            compare(&short, &Reality { mx: &mx, ours: std::slice::from_ref(&us), certificate_names: &names });
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].harm, Harm::Later);
     }
