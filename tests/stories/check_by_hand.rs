@@ -229,6 +229,24 @@ fn any_file_has_a_result() {
             assert_eq!(json["result"], want, "{what} of {name}");
         }
     }
+    // The null sender stands for HELO, a domain for its postmaster, and any local part for one in quotes.
+    let plain = dir.path().join("plain");
+    for (more, want) in [
+        (
+            &["--from", "<>", "--helo", "a.example"][..],
+            "pass\nSPF vouches for a.example\n*spf=pass (a.example: *",
+        ),
+        (&["--from", "", "--helo", "other.example"], "fail\n*spf=none (other.example: *"),
+        (&["--from", "<>"], "fail\n*"),
+        (&["--from", "a.example"], "pass\n*spf=pass (postmaster@a.example: *"),
+        (&["--from", "@a.example"], "pass\n*spf=pass (postmaster@a.example: *"),
+        (&["--from", "b \\ \"c@a.example"], "pass\n*spf=pass (\"b \\\\ \\\"c\"@a.example: *"),
+    ] {
+        let first = ["dmarc", plain.to_str().unwrap(), "--ip", "192.0.2.1"];
+        let output = asked(&at, &[&first[..], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_like(&String::from_utf8_lossy(&output.stdout), want);
+    }
     let listed = asked(&at, &["dnsbl", "127.0.0.2", "--list", "bl.example", "--list", "bl.example"]);
     let said = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert_like(&said, "listed\n+1 client: 127.0.0.2 is listed by bl.example*\nasked*");
@@ -243,7 +261,8 @@ fn what_cannot_be_checked_is_said_in_a_sentence() {
         ),
         (&["arc", "/"], "maddy: the message / cannot be read: *"),
         (&["dmarc", "/dev/null", "--ip", "192.0.2.1"], "*--from*"),
-        (&["dmarc", "/dev/null", "--ip", "192.0.2.1", "--from", "b"], "maddy: b is no address: *"),
+        (&["dmarc", "/dev/null", "--ip", "192.0.2.1", "--from", "b c"], "maddy: b c is no address: *"),
+        (&["dmarc", "/dev/null", "--ip", "192.0.2.1", "--from", "b@c..d"], "maddy: b@c..d is no address: *"),
         (&["dnsbl", "1.2.3", "--list", "bl.example"], "*'1.2.3'*"),
         (&["dnsbl", "192.0.2.1"], "maddy: there are no lists: give --list, or *"),
         (&["dnsbl", "192.0.2.1", "--list", "b l"], "maddy: b l is no zone: *"),

@@ -115,6 +115,8 @@ fn reports_are_delivered_and_read() {
         &maddy.cli(&["reports", "summary"]).ok(),
         "*mx.example.org*0*10*192.0.2.66*0*7*192.0.2.1 *40*0*",
     );
+    // Without a word that says what, a summary is shown.
+    assert_eq!(maddy.cli(&["reports"]).ok(), maddy.cli(&["reports", "summary"]).ok());
     maddy.cli(&["reports", "show", "99"]).fails();
 }
 

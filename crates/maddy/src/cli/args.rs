@@ -150,8 +150,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Queue(QueueCommand),
     /// What others report about our domains: DMARC aggregate reports and TLS reports
-    #[command(subcommand)]
-    Reports(ReportsCommand),
+    Reports {
+        #[command(subcommand)]
+        command: Option<ReportsCommand>,
+    },
     /// Watch sessions, queue and rates of the running server; q ends it
     #[command(args(without(&["state_dir"])))]
     Top(TopCommand),

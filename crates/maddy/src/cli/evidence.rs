@@ -1,7 +1,7 @@
 //! `maddy check`: one check as arriving mail goes through it, with what was asked of the DNS. The first line is the
 //! bare result, for scripts.
 
-use crate::cli::args::{Asking, CheckCommand, DkimFile, Global, Listed, MailFile, Sender};
+use crate::cli::args::{Asking, CheckCommand, DkimFile, Global, Listed, MailFile};
 use crate::cli::recording::{Recorded, Recording};
 use crate::cli::{Trouble, dane, output, selfcheck, source, spf, sts};
 use crate::config;
@@ -174,7 +174,7 @@ impl Scene {
 
     async fn dmarc(&self, mail: &MailFile) -> Result<Said, Trouble> {
         let message = read_message(&mail.file)?;
-        let mail_from = mail.sender.reverse_path()?;
+        let mail_from = typed_path(mail.sender.from.as_deref())?;
         let helo = match (&mail.sender.helo, mail_from.address()) {
             (Some(helo), _) => helo.clone(),
             (None, Some(from)) => from.domain().to_string(),
@@ -311,13 +311,6 @@ fn about_set(set: &arc::Set) -> String {
     format!("i={} d={} s={}: saw {saw}", set.instance, set.sealer, set.selector)
 }
 
-impl Sender {
-    /// `<>`, or nothing at all, is the null sender.
-    fn reverse_path(&self) -> Result<ReversePath, Trouble> {
-        reverse_path(self.from.as_deref())
-    }
-}
-
 fn reverse_path(from: Option<&str>) -> Result<ReversePath, Trouble> {
     match bare(from.unwrap_or_default()) {
         "" => Ok(ReversePath::Null),
@@ -325,6 +318,22 @@ fn reverse_path(from: Option<&str>) -> Result<ReversePath, Trouble> {
             Ok(address) => Ok(ReversePath::Address(address)),
             Err(error) => Err(Trouble::usage(format!("{text} is no address: {error}"))),
         },
+    }
+}
+
+/// The same where a domain alone is taken for its postmaster, and a local part that must stand in quotes for one that does
+/// (RFC 7208 §4.3).
+fn typed_path(from: Option<&str>) -> Result<ReversePath, Trouble> {
+    let typed = bare(from.unwrap_or_default());
+    let (local, domain) = typed.rsplit_once('@').unwrap_or(("", typed));
+    let meant = match local {
+        _ if typed.is_empty() || Address::parse(typed).is_ok() => typed.to_owned(),
+        "" => format!("postmaster@{domain}"),
+        local => format!("\"{}\"@{domain}", local.replace('\\', "\\\\").replace('"', "\\\"")),
+    };
+    match Address::parse(&meant) {
+        Ok(address) => Ok(ReversePath::Address(address)),
+        Err(_) => reverse_path(Some(typed)),
     }
 }
 

@@ -156,7 +156,7 @@ fn execute(cli: Cli) -> Result<(), Trouble> {
         )),
         Command::Top(command) => on_runtime(top::run(&command, &global)),
         Command::Trace { what } => on_runtime(trace::run(&what, &global)),
-        Command::Reports(command) => on_runtime(reports::run(&command, &global)),
+        Command::Reports { command } => on_runtime(reports::run(&command.unwrap_or_default(), &global)),
     }
 }
 

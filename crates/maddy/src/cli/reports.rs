@@ -6,6 +6,9 @@ use crate::cli::{Connection, Trouble, output};
 use clap::Subcommand;
 use mail::date;
 
+/// How many days a summary looks back, if nothing is said.
+const DAYS: u32 = 30;
+
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ReportsCommand {
     /// List the reports that have arrived, the newest first
@@ -15,12 +18,18 @@ pub(crate) enum ReportsCommand {
         /// The number from `maddy reports list`
         id: i64,
     },
-    /// What all reports say of each address or host, the worst first
+    /// What all reports say of each address or host, the worst first; the same without a command
     Summary {
         /// How far to look back
-        #[arg(long, value_name = "N", default_value_t = 30)]
+        #[arg(long, value_name = "N", default_value_t = DAYS)]
         days: u32,
     },
+}
+
+impl Default for ReportsCommand {
+    fn default() -> Self {
+        Self::Summary { days: DAYS }
+    }
 }
 
 pub(crate) async fn run(command: &ReportsCommand, global: &Global) -> Result<(), Trouble> {
