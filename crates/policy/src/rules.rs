@@ -137,6 +137,11 @@ const fn unanswered<R>(result: R, usual: Action) -> Row<R> {
     Row { word: "temperror", result, usual, choices: Choices::Unanswered, doc }
 }
 
+const fn helo_unanswered(usual: Action) -> Row<SpfResult> {
+    let doc = "What to do if the DNS does not say who may use the name in HELO.";
+    Row { word: "helo-temperror", result: SpfResult::TempError, usual, choices: Choices::Unanswered, doc }
+}
+
 pub(crate) const IPREV: &[Row<IprevResult>] = &[
     row(
         "fail",
@@ -246,11 +251,19 @@ pub(crate) const SPF_HELO: &[Row<SpfResult>] = &[
         "What to do if the name in HELO says \"probably not\".",
     ),
     row(
+        "helo-neutral",
+        SpfResult::Neutral,
+        Action::Nothing,
+        "What to do if the name in HELO says \"perhaps\".",
+    ),
+    row("helo-none", SpfResult::None, Action::Nothing, "What to do if the name in HELO says nothing."),
+    row(
         "helo-permerror",
         SpfResult::PermError,
         Action::Nothing,
         "What to do if the record of the name in HELO cannot be understood.",
     ),
+    helo_unanswered(Action::Nothing),
 ];
 
 pub(crate) const DKIM: &[Row<Option<DkimResult>>] = &[

@@ -246,6 +246,16 @@ fn refusals_of_clients() -> Vec<(Finding, Put, &'static str)> {
             |rules, to| rules.spf_helo.set(SpfResult::Fail, to),
             "550 5.7.23",
         ),
+        (
+            spf(Identity::Helo, SpfResult::Neutral),
+            |rules, to| rules.spf_helo.set(SpfResult::Neutral, to),
+            "550 5.7.23",
+        ),
+        (
+            spf(Identity::Helo, SpfResult::None),
+            |rules, to| rules.spf_helo.set(SpfResult::None, to),
+            "550 5.7.23",
+        ),
         (iprev(IprevResult::Fail), |rules, to| rules.iprev.set(IprevResult::Fail, to), "550 5.7.25"),
         (
             iprev(IprevResult::PermError),
@@ -321,6 +331,7 @@ fn what_has_no_answer_is_put_off_and_then_let_in() {
     let (nothing, who) = (nothing(), Identity::MailFrom);
     let unanswered: Vec<(Finding, Put)> = vec![
         (spf(who, SpfResult::TempError), |rules, to| rules.spf.set(SpfResult::TempError, to)),
+        (spf(Identity::Helo, SpfResult::TempError), |rules, to| rules.spf_helo.set(SpfResult::TempError, to)),
         (iprev(IprevResult::TempError), |rules, to| rules.iprev.set(IprevResult::TempError, to)),
         (helo(HeloResult::TempError), |rules, to| rules.helo.set(HeloResult::TempError, to)),
         (sender(SenderResult::TempError), |rules, to| rules.sender.set(SenderResult::TempError, to)),
