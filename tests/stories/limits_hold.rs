@@ -61,6 +61,89 @@ fn sizes_recipients_and_errors_are_bounded() {
     assert_eq!(maddy.imap("a@example.org").count("INBOX"), 1);
 }
 
+/// What is on its way in at the same time is bounded for each key by itself, for those who have logged in too.
+#[test]
+fn only_so_many_messages_come_in_at_the_same_time() {
+    let mut setup = Setup::new();
+    setup.account("alice@example.org");
+    setup.account("bob@example.org");
+    setup.option(
+        "smtp",
+        "rates { exempt \"192.0.2.0/24\"; concurrency 3; concurrency-per-sender 1; concurrency-per-recipient 2; }",
+    );
+    setup.option(
+        "submission",
+        "rates { exempt \"192.0.2.0/24\"; concurrency-per-sender 1; messages-per-address \"2/1h\"; }",
+    );
+    let maddy = setup.start();
+    let begin = |from: &str, want: &str| {
+        let mut smtp = maddy.smtp();
+        smtp.command(&format!("MAIL FROM:<{from}>"), want);
+        smtp
+    };
+    let to = "RCPT TO:<alice@example.org>";
+    let mut first = begin("one@remote.test", "250*");
+    first.command(to, "250*");
+    begin(
+        "one@remote.test",
+        "451 4.7.1 Too many messages of this sender at the same time; try again in a moment",
+    );
+    let mut second = begin("two@remote.test", "250*");
+    second.command(to, "250*");
+    let mut third = begin("three@remote.test", "250*");
+    third.command(to, "450 4.7.1 Too many messages for this recipient at the same time*");
+    third.command("RCPT TO:<bob@example.org>", "250*");
+    begin("four@remote.test", "451 4.7.1 Too many messages at the same time*");
+    // What ends in any way makes room: a message that is filed, one that is dropped, a connection that breaks.
+    first.data(&message("one@remote.test", "alice@example.org", "First", "text"), "250*");
+    third.command(to, "250*");
+    second.command("RSET", "250*");
+    drop(third);
+    tests::eventually("all have gone", || {
+        let mut held: Vec<Smtp> = Vec::new();
+        for sender in ["five", "six", "one"] {
+            let mut smtp = maddy.smtp();
+            if !smtp.command(&format!("MAIL FROM:<{sender}@remote.test>"), "*").starts_with("250") {
+                return None;
+            }
+            held.push(smtp);
+        }
+        Some(())
+    });
+    // Who has logged in is told apart by account, and counts by its address as well.
+    let from = "MAIL FROM:<alice@example.org>";
+    let (mut one, mut two) = (maddy.submit("alice@example.org"), maddy.submit("alice@example.org"));
+    one.command(from, "250*");
+    two.command(from, "451 4.7.1 Too many messages of this sender at the same time*");
+    one.command("RSET", "250*");
+    two.command(from, "250*");
+    let mut bob = maddy.submit("bob@example.org");
+    bob.command(
+        "MAIL FROM:<bob@example.org>",
+        "451 4.7.1 Too many messages from this address; try again in*",
+    );
+}
+
+/// Behind a header that is not looked at whole, another author could stand, or results in our name.
+#[test]
+fn a_header_without_end_is_refused() {
+    let mut setup = Setup::new();
+    setup.account("alice@example.org");
+    let maddy = setup.start();
+    let (from, to) = ("eve@remote.test", "alice@example.org");
+    let padding = format!("X: {}\r\n", "x".repeat(900)).repeat(300);
+    let hidden = format!("From: {from}\r\n{padding}From: boss@example.org\r\n\r\nHello\r\n");
+    for mut smtp in [maddy.smtp(), maddy.submit(to)] {
+        let from = if smtp.offers.iter().any(|line| line.starts_with("AUTH")) { to } else { from };
+        smtp.command(&format!("MAIL FROM:<{from}>"), "250*");
+        smtp.command(&format!("RCPT TO:<{to}>"), "250*");
+        smtp.data(&hidden, "552 5.3.4 The header is longer than 262144 octets");
+        // As much in the body does no harm.
+        smtp.deliver(from, &[to], &message(from, to, "Long", &padding));
+    }
+    assert_eq!(maddy.imap(to).count("INBOX"), 2);
+}
+
 #[test]
 fn a_full_queue_puts_mail_off() {
     let mut setup = Setup::new();

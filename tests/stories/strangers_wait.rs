@@ -1,7 +1,7 @@
 //! Strangers wait: those who come for the first time are asked to come again, and those who are not greeted yet keep still.
 
 use std::time::{Duration, Instant};
-use tests::{Chat, Daemon, PATIENCE, Setup, Smtp, assert_like, message};
+use tests::{Chat, Daemon, PATIENCE, Setup, Smtp, assert_like, field, message};
 
 /// With a delay that a story can wait for.
 fn greylisting(more: &str) -> Setup {
@@ -96,4 +96,35 @@ fn the_wait_before_the_greeting_hears_the_stop() {
     assert!(begun.elapsed() < Duration::from_secs(25), "it waited for {:?}", begun.elapsed());
     waiting.expect("220*");
     waiting.expect("421*");
+}
+
+#[test]
+fn who_speaks_too_early_gets_what_is_configured() {
+    for (action, greeting, folder) in [
+        ("none", "220*", Some("INBOX")),
+        ("mark", "220*", Some("INBOX")),
+        ("quarantine", "220*", Some("Junk")),
+        ("reject", "554 5.5.1 *", None),
+        ("defer", "421 4.5.1 *", None),
+    ] {
+        let mut setup = Setup::new();
+        setup.account("alice@example.org");
+        let options = format!("early-talkers {{ action {action:?}; delay \"30s\"; exempt \"127.0.0.1\"; }}");
+        setup.option("smtp", &options);
+        let maddy = setup.start();
+        let mut hasty = Chat::connect_from(4, maddy.ports().smtp);
+        hasty.say("NOOP");
+        hasty.expect(greeting);
+        let Some(folder) = folder else {
+            hasty.expect_end();
+            continue;
+        };
+        hasty.expect("250*");
+        let (from, to) = ("eve@honest.test", "alice@example.org");
+        Smtp::after_greeting(hasty).deliver(from, &[to], &message(from, to, "Early", "Hello"));
+        let mut imap = maddy.imap(to);
+        let text = imap.texts(folder).remove(0);
+        let reason = field(&text, "X-Junk-Reason").unwrap_or_default();
+        assert_eq!(reason.contains("the client spoke before it was greeted"), action != "none", "{text}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The transaction of a connection: envelope and octets, until the message is whole.
 
 use crate::budget::{Budget, Held};
+use crate::concurrency::Place;
 use crate::converse::Deps;
 use delivery::reception::Reception;
 use mail::trace::{Charset, Greeting, Login, Peer, Received, Security, Tls, With};
@@ -31,6 +32,8 @@ pub struct Transaction {
     pub size: u64,
     /// From DATA on.
     pub incoming: Option<Incoming>,
+    /// Its places among those on their way in, held until it is filed or dropped.
+    pub places: Vec<Place>,
 }
 
 /// The octets of a message.
@@ -114,19 +117,20 @@ impl Inbound {
     }
 
     /// Takes a sender, if there is room for what it announces.
-    pub fn begin(&mut self, id: String, mail: MailFrom) -> Reply {
+    pub fn begin(&mut self, id: String, mail: MailFrom, place: Place) -> Reply {
         let size = mail.size.unwrap_or(0);
         if !self.budget.has_room(size) {
             return too_much();
         }
         let envelope = Envelope { from: mail.from, params: mail.params, recipients: Vec::new() };
-        self.transaction = Some(Transaction { id, envelope, size, incoming: None });
+        self.transaction = Some(Transaction { id, envelope, size, incoming: None, places: vec![place] });
         Reply::new(250, Status::success(1, 0), "Sender taken")
     }
 
     /// Takes a recipient.
-    pub fn add(&mut self, recipient: Recipient) -> Reply {
+    pub fn add(&mut self, recipient: Recipient, place: Place) -> Reply {
         let Some(transaction) = &mut self.transaction else { return lost() };
+        transaction.places.push(place);
         transaction.envelope.recipients.push(recipient);
         Reply::new(250, Status::success(1, 5), "Recipient taken")
     }

@@ -4,6 +4,7 @@
 //! Floor 4. It asks a door for every answer ([`Visit`]) and decides nothing itself.
 
 mod budget;
+mod concurrency;
 pub mod config;
 mod converse;
 pub mod counted;
@@ -13,6 +14,7 @@ mod rates;
 mod speaker;
 
 pub use budget::{Budget, Held};
+pub use concurrency::Place;
 pub use config::{Clear, Config, Entrance};
 pub use converse::{BUSY, Deps, Ledger, Visit, converse, options, turn_away};
 pub use inbound::{Inbound, Incoming, Origin, Transaction, lost};

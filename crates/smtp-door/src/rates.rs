@@ -1,5 +1,6 @@
-//! How often a door is used: by an address, a network, a sender, for a recipient, in all.
+//! How often a door is used, and by how many at the same time: by an address, a network, a sender, for a recipient, in all.
 
+use crate::concurrency::{Bounds, By, Place, Present};
 use ::config::{Network, Section};
 use mail::{Reply, Status};
 use policy::{Meter, Rate};
@@ -74,6 +75,7 @@ impl Of {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateOptions {
     rates: [Option<Rate>; Of::ALL.len()],
+    bounds: Bounds,
     /// Who is not counted by address, network or MAIL, and not in all.
     exempt: Vec<Network>,
 }
@@ -82,7 +84,7 @@ impl Default for RateOptions {
     /// None, and this machine is exempt.
     fn default() -> Self {
         let loopback = ["127.0.0.0/8", "::1"].iter().filter_map(|text| Network::parse(text).ok());
-        Self { rates: [None; Of::ALL.len()], exempt: loopback.collect() }
+        Self { rates: [None; Of::ALL.len()], bounds: Bounds::default(), exempt: loopback.collect() }
     }
 }
 
@@ -93,6 +95,7 @@ impl RateOptions {
             let (name, doc) = of.option();
             section.parsed(name, "a rate like \"60/1m\"", Rate::parse, doc).optional()
         });
+        let bounds = Bounds::decode(section);
         let exempt = section
             .parsed(
                 "exempt",
@@ -102,7 +105,7 @@ impl RateOptions {
             )
             .many();
         let exempt = if exempt.is_empty() { Self::default().exempt } else { exempt };
-        Self { rates, exempt }
+        Self { rates, bounds, exempt }
     }
 
     /// Whether a client is counted.
@@ -115,6 +118,7 @@ impl RateOptions {
 #[derive(Clone)]
 pub struct Rates {
     inner: Arc<Mutex<Inner>>,
+    present: Present,
     clock: Arc<dyn Clock>,
 }
 
@@ -126,7 +130,7 @@ struct Inner {
 impl Rates {
     pub fn new(options: RateOptions, clock: Arc<dyn Clock>) -> Self {
         let inner = Inner { options, meters: std::array::from_fn(|_| Meter::default()) };
-        Self { inner: Arc::new(Mutex::new(inner)), clock }
+        Self { inner: Arc::new(Mutex::new(inner)), present: Present::default(), clock }
     }
 
     /// Other rates from now on; what was counted stays.
@@ -146,42 +150,67 @@ impl Rates {
         self.pass(&events, 421)
     }
 
-    /// A message of a stranger.
-    pub fn message(&self, client: IpAddr, sender: Option<&str>) -> Result<(), Reply> {
-        let mut events = vec![
-            (Of::MessagesPerAddress, client.to_string()),
-            (Of::MessagesPerNetwork, network_of(client).to_string()),
-            (Of::Messages, String::new()),
-        ];
-        events.extend(sender.map(|sender| (Of::MessagesPerSender, unproven(sender, client))));
+    /// A message of a stranger: its place among those on their way in, or 451.
+    pub fn message(&self, client: IpAddr, sender: Option<&str>) -> Result<Place, Reply> {
+        let sender = sender.map(|sender| unproven(sender, client));
         if self.lock().options.is_exempt(client) {
-            return Ok(());
+            return self.enter(Vec::new(), 451);
         }
-        self.pass(&events, 451)
+        self.count_message(Some(client), sender)
     }
 
-    /// A message of somebody who has logged in.
-    pub fn message_of(&self, account: &str) -> Result<(), Reply> {
-        self.pass(&[(Of::MessagesPerSender, account.to_owned()), (Of::Messages, String::new())], 451)
+    /// A message of somebody who has logged in from there.
+    pub fn message_of(&self, account: &str, client: IpAddr) -> Result<Place, Reply> {
+        let client = (!self.lock().options.is_exempt(client)).then_some(client);
+        self.count_message(client, Some(account.to_owned()))
+    }
+
+    fn count_message(&self, client: Option<IpAddr>, sender: Option<String>) -> Result<Place, Reply> {
+        let (mut events, mut places) = (vec![(Of::Messages, String::new())], vec![(By::All, String::new())]);
+        if let Some(client) = client {
+            let (address, network) = (client.to_string(), network_of(client).to_string());
+            events.push((Of::MessagesPerAddress, address.clone()));
+            events.push((Of::MessagesPerNetwork, network.clone()));
+            places.extend([(By::Address, address), (By::Network, network)]);
+        }
+        if let Some(sender) = sender {
+            events.push((Of::MessagesPerSender, sender.clone()));
+            places.push((By::Sender, sender));
+        }
+        let place = self.enter(places, 451)?;
+        self.pass(&events, 451)?;
+        Ok(place)
     }
 
     /// A recipient of a stranger's message; both as keys.
-    pub fn recipient(&self, client: IpAddr, sender: Option<&str>, recipient: &str) -> Result<(), Reply> {
+    pub fn recipient(&self, client: IpAddr, sender: Option<&str>, recipient: &str) -> Result<Place, Reply> {
         if self.lock().options.is_exempt(client) {
-            return Ok(());
+            return self.enter(Vec::new(), 450);
         }
         self.count_recipient(sender.map(|sender| unproven(sender, client)), recipient)
     }
 
     /// A recipient of a message of somebody who has logged in.
-    pub fn recipient_of(&self, account: &str, recipient: &str) -> Result<(), Reply> {
+    pub fn recipient_of(&self, account: &str, recipient: &str) -> Result<Place, Reply> {
         self.count_recipient(Some(account.to_owned()), recipient)
     }
 
-    fn count_recipient(&self, sender: Option<String>, recipient: &str) -> Result<(), Reply> {
+    fn count_recipient(&self, sender: Option<String>, recipient: &str) -> Result<Place, Reply> {
         let mut events = vec![(Of::MessagesPerRecipient, recipient.to_owned())];
         events.extend(sender.map(|sender| (Of::RecipientsPerSender, sender)));
-        self.pass(&events, 450)
+        let place = self.enter(vec![(By::Recipient, recipient.to_owned())], 450)?;
+        self.pass(&events, 450)?;
+        Ok(place)
+    }
+
+    /// A place among those who are here at the same time.
+    fn enter(&self, keys: Vec<(By, String)>, code: u16) -> Result<Place, Reply> {
+        let bounds = self.lock().options.bounds.clone();
+        self.present.enter(&bounds, keys).map_err(|by| {
+            info!(of = by.words(), "too many at the same time");
+            let text = format!("Too many {} at the same time; try again in a moment", by.words());
+            Reply::new(code, Status::transient(7, 1), text)
+        })
     }
 
     /// All of them, or none is counted.
@@ -240,8 +269,8 @@ mod tests {
         (Rates::new(tree.decode(RateOptions::decode).unwrap(), Arc::new(clock.clone())), clock)
     }
 
-    fn said(result: Result<(), Reply>) -> String {
-        result.map_or_else(|reply| reply.to_string(), |()| "ok".to_owned())
+    fn said<T>(result: Result<T, Reply>) -> String {
+        result.map_or_else(|reply| reply.to_string(), |_| "ok".to_owned())
     }
 
     #[test]
@@ -307,7 +336,7 @@ mod tests {
         let (rates, _) = rates("");
         for _ in 0..1000 {
             assert_eq!(said(rates.connection("192.0.2.1".parse().unwrap())), "ok");
-            assert_eq!(said(rates.message_of("alice@o.example")), "ok");
+            assert_eq!(said(rates.message_of("alice@o.example", [192, 0, 2, 1].into())), "ok");
         }
         let (rates, _) = self::rates("connections-per-address \"1/1m\"\nexempt \"192.0.2.0/24\"");
         let go = |ip: &str| said(rates.connection(ip.parse().unwrap()));
@@ -316,5 +345,49 @@ mod tests {
             ("ok".into(), "ok".into(), "ok".into())
         );
         assert!(go("127.0.0.1").starts_with("421 4.7.1 Too many connections from this address"));
+    }
+
+    /// Who has logged in is told apart by account, wherever it is; its address counts too, unless it is exempt.
+    #[test]
+    fn who_has_logged_in_is_counted_by_address_too() {
+        let (rates, _) = rates("messages-per-address \"1/1m\"\nmessages-per-sender \"2/1m\"");
+        let go = |account: &str, ip: &str| said(rates.message_of(account, ip.parse().unwrap()));
+        assert_eq!(go("a@o.example", "192.0.2.1"), "ok");
+        assert!(go("b@o.example", "192.0.2.1").starts_with("451 4.7.1 Too many messages from this address"));
+        assert_eq!(
+            (go("b@o.example", "127.0.0.1"), go("b@o.example", "127.0.0.1")),
+            ("ok".into(), "ok".into())
+        );
+        assert!(go("b@o.example", "127.0.0.1").starts_with("451 4.7.1 Too many messages of this sender"));
+    }
+
+    #[test]
+    fn only_so_many_are_here_at_the_same_time() {
+        let (rates, _) = rates(
+            "concurrency-per-address 1\nconcurrency-per-network 2\nconcurrency-per-recipient 1\nmessages-per-sender \"2/1m\"",
+        );
+        let go = |ip: &str| rates.message(ip.parse().unwrap(), Some("s@s.example"));
+        let first = go("192.0.2.1").unwrap();
+        // What is put off for this is not counted for its rate.
+        for _ in 0..5 {
+            assert_eq!(
+                said(go("192.0.2.1")),
+                "451 4.7.1 Too many messages from this address at the same time; try again in a moment"
+            );
+        }
+        let second = go("192.0.2.2").unwrap();
+        assert!(
+            said(go("192.0.2.3")).starts_with("451 4.7.1 Too many messages from this network at the same")
+        );
+        drop((first, second));
+        assert!(
+            said(go("192.0.2.1")).starts_with("451 4.7.1 Too many messages of this sender; try again in")
+        );
+        let to = |ip: &str| rates.recipient(ip.parse().unwrap(), None, "r@o.example");
+        let held = to("192.0.2.1").unwrap();
+        assert!(said(to("203.0.113.1")).starts_with("450 4.7.1 Too many messages for this recipient at the"));
+        assert_eq!(said(to("127.0.0.1")), "ok");
+        drop(held);
+        assert_eq!(said(to("203.0.113.1")), "ok");
     }
 }

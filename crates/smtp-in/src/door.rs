@@ -73,9 +73,9 @@ impl Door {
             let reply = counted::refused_because(meter, Refused::Client, Reason::TooMuch, reply);
             return smtp_door::turn_away(conn, options, reply).await;
         }
-        let mark = match early::listen(&config.early_talkers, &conn).await {
+        let blot = match early::listen(&config.early_talkers, &conn).await {
             Manners::Good => None,
-            Manners::Marked(why) => Some(why),
+            Manners::Bad(blot) => Some(blot),
             Manners::Refused(reply) => {
                 let reply = counted::refused_because(meter, Refused::Client, Reason::EarlyTalker, reply);
                 return smtp_door::turn_away(conn, options, reply).await;
@@ -85,7 +85,7 @@ impl Door {
         let idle_timeout = config.door.idle_timeout;
         let desk = self.desk.read().unwrap_or_else(PoisonError::into_inner).clone();
         let judges = (self.pipeline(), desk);
-        let visit = Visit::new(&self.deps, &self.ledger, config, judges, &conn).marked(mark);
+        let visit = Visit::new(&self.deps, &self.ledger, config, judges, &conn).blotted(blot);
         smtp_door::converse(conn, options, idle_timeout, visit).await;
     }
 }

@@ -1,12 +1,13 @@
 //! What the checks make of a message: whether it is taken, where it goes, and what readers are told of it.
 
+use crate::early::Blot;
 use crate::filters::{Found, changed};
 use delivery::owed::Observed;
 use delivery::{Intake, refusal};
 use mail::{ByMode, DeliverBy, Domain, Message, Reply, ReversePath};
 use policy::dmarc::DmarcResult;
 use policy::spf::SpfResult;
-use policy::{Authorship, Facts, Finding, Judgement, Pipeline, Verdict, authres, filter};
+use policy::{Action, Authorship, Facts, Finding, Judgement, Pipeline, Verdict, authres, filter};
 use std::io;
 use std::path::Path;
 use storage::{Folder, SpecialUse};
@@ -61,13 +62,20 @@ impl Judged {
         }
     }
 
-    /// The same with one reason more, for those who read it.
-    pub(crate) fn marked(mut self, why: &str) -> Self {
-        match &mut self.judgement.verdict {
-            Verdict::Accept => self.judgement.verdict = Verdict::Mark(vec![why.to_owned()]),
-            Verdict::Mark(reasons) | Verdict::Quarantine(reasons) => reasons.push(why.to_owned()),
-            Verdict::Reject(_) | Verdict::Defer(_) => {}
-        }
+    /// The same with what is held against the connection; what is refused or put off stays so.
+    pub(crate) fn blotted(mut self, blot: &Blot) -> Self {
+        let why = vec![blot.why.clone()];
+        let verdict = std::mem::replace(&mut self.judgement.verdict, Verdict::Accept);
+        self.judgement.verdict = match verdict {
+            Verdict::Accept if blot.action == Action::Quarantine => Verdict::Quarantine(why),
+            Verdict::Accept => Verdict::Mark(why),
+            Verdict::Mark(reasons) if blot.action == Action::Quarantine => {
+                Verdict::Quarantine([reasons, why].concat())
+            }
+            Verdict::Mark(reasons) => Verdict::Mark([reasons, why].concat()),
+            Verdict::Quarantine(reasons) => Verdict::Quarantine([reasons, why].concat()),
+            other => other,
+        };
         self
     }
 
@@ -146,25 +154,26 @@ impl Judged {
         policy::verified_name(&self.judgement.findings)
     }
 
-    /// The message as it is delivered: what others say in our name taken out, the Received field in front, and above
-    /// it what we found.
-    pub(crate) async fn told(
-        self,
-        hostname: &Domain,
-        received: &str,
-        spool_dir: &Path,
-    ) -> Result<Message, Reply> {
-        let Self { message, judgement, fields, .. } = self;
+    /// The same without what others say in our name. The checks have seen it, since it may be signed; filters do not, and
+    /// what they say in our name themselves stays.
+    pub(crate) async fn cleaned(self, hostname: &Domain, spool_dir: &Path) -> Result<Self, Reply> {
+        let Self { message, judgement, client, fields } = self;
         let (ours, dir) = ([hostname.clone()], spool_dir.to_owned());
         let work = move || {
             let clean = authres::without_forged(&message, &ours, &dir)?;
             Ok((clean.is_some(), clean.unwrap_or(message)))
         };
         let done = tokio::task::spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done);
-        let (was_forged, mut message) = done.map_err(|cause| not_read(&cause))?;
+        let (was_forged, message) = done.map_err(|cause| not_read(&cause))?;
         if was_forged {
             info!("fields that another wrote in our name were taken out");
         }
+        Ok(Self { message, judgement, client, fields })
+    }
+
+    /// The message as it is delivered: the Received field in front, and above it what we found.
+    pub(crate) fn told(self, hostname: &Domain, received: &str) -> Message {
+        let Self { mut message, judgement, fields, .. } = self;
         for field in fields.iter().rev() {
             message.prepend(field);
         }
@@ -174,7 +183,7 @@ impl Judged {
         if let Some(reason) = authres::reason_field(&verdict) {
             message.prepend(&reason);
         }
-        Ok(message)
+        message
     }
 }
 

@@ -10,7 +10,7 @@ mod visit;
 
 pub use config::Config;
 pub use door::{Deps, Door};
-pub use early::{Action, EarlyTalkers};
+pub use early::EarlyTalkers;
 pub use filters::Desk;
 pub use greylist::Greylist;
 pub use smtp_door::BUSY;

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::door::Deps;
+use crate::early::Blot;
 use crate::filters::{Desk, Filtering, Stranger};
 use crate::greylist;
 use crate::judgement::{Judged, checks, judge, without_notices};
@@ -12,7 +13,7 @@ use mail::{Address, Blob, Domain, Envelope, Mail, Message, Priority, Recipient, 
 use net::Conn;
 use policy::milter::Client;
 use policy::{Facts, Pipeline};
-use smtp_door::{Inbound, Ledger, Origin, Speaker, Transaction, counted, lost};
+use smtp_door::{Inbound, Ledger, Origin, Place, Speaker, Transaction, counted, lost};
 use smtp_proto::HelloKind;
 use smtp_proto::server::{Answer, MailFrom, Question};
 use std::net::IpAddr;
@@ -32,8 +33,8 @@ pub(crate) struct Visit<'a> {
     /// Our address that the client came to.
     local: IpAddr,
     speaker: Speaker,
-    /// Why its mail is marked, whatever the checks say.
-    mark: Option<String>,
+    /// What is held against its mail, whatever the checks say.
+    blot: Option<Blot>,
     /// Under which name greylisting knows the client of the present transaction.
     grey_name: Option<String>,
     filtering: Filtering,
@@ -107,15 +108,15 @@ impl<'a> Visit<'a> {
             pipeline,
             local: conn.local().ip(),
             speaker,
-            mark: None,
+            blot: None,
             grey_name: None,
             filtering: Filtering::new(desk),
             inbound,
         }
     }
 
-    pub(crate) fn marked(self, mark: Option<String>) -> Self {
-        Self { mark, ..self }
+    pub(crate) fn blotted(self, blot: Option<Blot>) -> Self {
+        Self { blot, ..self }
     }
 
     /// A client for which the peer speaks is counted like one that has connected itself.
@@ -141,35 +142,35 @@ impl<'a> Visit<'a> {
 
     async fn mail(&mut self, mail: MailFrom) -> Reply {
         let id = self.inbound.new_id();
-        if let Some(reply) = self.lacks_tls(&mail.from) {
-            info!(mail = id, from = %mail.from, %reply, "sender refused");
-            return counted::refused(self.meter(), Refused::Sender, reply);
-        }
-        if let Some(reply) = self.config.relay_sender(&mail.from).filter(|_| self.is_relayed()) {
+        let relayed = || self.config.relay_sender(&mail.from).filter(|_| self.is_relayed());
+        if let Some(reply) = self.lacks_tls(&mail.from).or_else(relayed) {
             info!(mail = id, from = %mail.from, %reply, "sender refused");
             return counted::refused(self.meter(), Refused::Sender, reply);
         }
         let sender = mail.from.address().map(Address::key);
-        if let Err(reply) = self.ledger.rates.message(self.speaker.address(), sender.as_deref()) {
-            info!(mail = id, from = %mail.from, %reply, "sender put off");
-            return counted::refused_because(self.meter(), Refused::Sender, Reason::TooMuch, reply);
-        }
+        let place = match self.ledger.rates.message(self.speaker.address(), sender.as_deref()) {
+            Ok(place) => place,
+            Err(reply) => {
+                info!(mail = id, from = %mail.from, %reply, "sender put off");
+                return counted::refused_because(self.meter(), Refused::Sender, Reason::TooMuch, reply);
+            }
+        };
         if let Err(reply) = self.ask_filters(&id, &mail.from).await {
             info!(mail = id, from = %mail.from, %reply, "sender refused by a filter");
             return counted::refused_because(self.meter(), Refused::Sender, Reason::Filter, reply);
         }
         debug!(mail = id, from = %mail.from, "a transaction begins");
         self.grey_name = None;
-        self.begin(id, mail)
+        self.begin(id, mail, place)
     }
 
     /// Strangers may call their mail less urgent than that of others, not more (RFC 6710 §8).
-    fn begin(&mut self, id: String, mut mail: MailFrom) -> Reply {
+    fn begin(&mut self, id: String, mut mail: MailFrom, place: Place) -> Reply {
         if self.is_relayed() || mail.params.priority <= Priority::NORMAL {
-            return self.inbound.begin(id, mail);
+            return self.inbound.begin(id, mail, place);
         }
         mail.params.priority = Priority::NORMAL;
-        let reply = self.inbound.begin(id, mail);
+        let reply = self.inbound.begin(id, mail, place);
         if !reply.is_done() {
             return reply;
         }
@@ -222,24 +223,28 @@ impl<'a> Visit<'a> {
             return counted::refused(self.meter(), Refused::Recipient, reply);
         }
         // Only what would be taken is counted: who was asked to come again has used up nothing.
-        let mut refusal = self.asked_to_come_again(&recipient).await;
-        let mut reason = Reason::Greylisted;
-        if refusal.is_none() {
-            let (rates, client) = (&self.ledger.rates, self.speaker.address());
-            refusal = rates.recipient(client, key.as_deref(), &recipient.address.key()).err();
-            reason = Reason::TooMuch;
-        }
-        if let Some(reply) = refusal {
-            let id = self.inbound.mail_id();
-            info!(mail = id, to = %recipient.address, %reply, "recipient put off");
-            return counted::refused_because(self.meter(), Refused::Recipient, reason, reply);
-        }
+        let place = match self.asked_to_come_again(&recipient).await {
+            Some(reply) => Err((Reason::Greylisted, reply)),
+            None => {
+                let (rates, client) = (&self.ledger.rates, self.speaker.address());
+                let place = rates.recipient(client, key.as_deref(), &recipient.address.key());
+                place.map_err(|reply| (Reason::TooMuch, reply))
+            }
+        };
+        let place = match place {
+            Ok(place) => place,
+            Err((reason, reply)) => {
+                let id = self.inbound.mail_id();
+                info!(mail = id, to = %recipient.address, %reply, "recipient put off");
+                return counted::refused_because(self.meter(), Refused::Recipient, reason, reply);
+            }
+        };
         if let Err(reply) = self.filtering.rcpt(&recipient.address.to_string()).await {
             let id = self.inbound.mail_id();
             info!(mail = id, to = %recipient.address, %reply, "recipient refused by a filter");
             return counted::refused_because(self.meter(), Refused::Recipient, Reason::Filter, reply);
         }
-        self.inbound.add(recipient)
+        self.inbound.add(recipient, place)
     }
 
     /// Greylisting. Trouble of the store asks nobody to come again: it is an extra, not a check.
@@ -298,8 +303,10 @@ impl<'a> Visit<'a> {
 
     async fn message(&mut self) -> Reply {
         let begun = Instant::now();
-        let Some(Transaction { id, envelope, incoming, .. }) = self.inbound.end() else { return lost() };
         // The message counts as on its way in until it is filed.
+        let Some(Transaction { id, envelope, incoming, places: _places, .. }) = self.inbound.end() else {
+            return lost();
+        };
         let (received, _held) = match incoming {
             None => return lost(),
             Some(incoming) => match incoming.finish().await {
@@ -336,21 +343,23 @@ impl<'a> Visit<'a> {
 
     /// The whole message, and what is to be believed of it.
     async fn judge(&mut self, id: &str, envelope: &Envelope, received: Blob) -> Result<Judged, Reply> {
+        let (hostname, dir) = (self.deps.door.intake.router().hostname().clone(), &self.deps.door.spool_dir);
         if self.is_relayed() {
-            return Ok(Judged::trusted(Message::new(received)));
+            let judged = Judged::trusted(Message::new(received));
+            return judged.cleaned(&hostname, dir).instrument(checks(id)).await;
         }
         let facts = self.facts(&envelope.from);
         let mut judged = judge(&self.pipeline, &facts, Message::new(received)).instrument(checks(id)).await?;
         if judged.is_refused() {
             self.filtering.reset().await;
         } else {
+            judged = judged.cleaned(&hostname, dir).instrument(checks(id)).await?;
             let found = self.filtering.content(&facts, id, &judged.message).await;
-            judged = judged.filtered(found, &self.deps.door.spool_dir).await?;
+            judged = judged.filtered(found, dir).await?;
         }
-        let judged = match &self.mark {
-            Some(why) => judged.marked(why),
-            None => judged,
-        };
+        if let Some(blot) = &self.blot {
+            judged = judged.blotted(blot);
+        }
         self.meter().judged.add(judged.label(), ());
         judged.count(&facts, &self.deps.door.intake, self.deps.door.world.clock.unix());
         Ok(judged)
@@ -371,8 +380,7 @@ impl<'a> Visit<'a> {
         let hostname = self.deps.door.intake.router().hostname().clone();
         let name = judged.name().cloned();
         let received = self.received(id, &envelope, name.as_ref());
-        let told = judged.told(&hostname, &received, &self.deps.door.spool_dir).instrument(checks(id));
-        let mut message = told.await?;
+        let mut message = judged.told(&hostname, &received);
         // A printer or a web application writes in our name: what it sends is as good as submitted.
         if self.is_relayed() {
             self.deps.door.intake.sign(&mut message).await?;

@@ -141,10 +141,13 @@ impl<'a> Visit<'a> {
             info!(mail = id, account, from = %mail.from, %reply, "sender refused");
             return counted::refused(self.meter(), Refused::Sender, reply);
         }
-        if let Err(reply) = self.ledger.rates.message_of(&account) {
-            info!(mail = id, account, %reply, "sender put off");
-            return counted::refused_because(self.meter(), Refused::Sender, Reason::TooMuch, reply);
-        }
+        let place = match self.ledger.rates.message_of(&account, self.speaker.connected().ip()) {
+            Ok(place) => place,
+            Err(reply) => {
+                info!(mail = id, account, %reply, "sender put off");
+                return counted::refused_because(self.meter(), Refused::Sender, Reason::TooMuch, reply);
+            }
+        };
         match self.deps.door.intake.may_send(Debit::of_account(&account)).await {
             Ok(allowance) => self.allowance = Some(allowance),
             Err(reply) => {
@@ -152,7 +155,7 @@ impl<'a> Visit<'a> {
                 return counted::refused_because(self.meter(), Refused::Sender, Reason::TooMuch, reply);
             }
         }
-        self.inbound.begin(id, mail)
+        self.inbound.begin(id, mail, place)
     }
 
     async fn rcpt(&mut self, recipient: Recipient) -> Reply {
@@ -162,10 +165,7 @@ impl<'a> Visit<'a> {
         let router = self.deps.door.intake.router();
         let resolved = router.resolve(&recipient.address).await;
         let key = recipient.address.key();
-        let refusal = resolved
-            .refusal(&recipient.address, Sender::Own)
-            .or_else(|| self.ledger.rates.recipient_of(&account, &key).err());
-        let refusal = match refusal {
+        let refusal = match resolved.refusal(&recipient.address, Sender::Own) {
             None => router.suppressed(&recipient.address, &resolved).await,
             refusal => refusal,
         };
@@ -173,15 +173,23 @@ impl<'a> Visit<'a> {
             None => router.no_room(&recipient.address, &resolved, transaction.size).await,
             refusal => refusal,
         };
-        let refusal = match (refusal, &mut self.allowance) {
-            (None, Some(allowance)) => allowance.recipient(&self.deps.door.intake, &key).await.err(),
-            (refusal, _) => refusal,
+        let place = match refusal {
+            None => self.ledger.rates.recipient_of(&account, &key),
+            Some(reply) => Err(reply),
         };
-        if let Some(reply) = refusal {
-            info!(mail = transaction.id, account, to = %recipient.address, %reply, "recipient refused");
-            return counted::refused(self.meter(), Refused::Recipient, reply);
+        let place = match (place, &mut self.allowance) {
+            (Ok(place), Some(allowance)) => {
+                allowance.recipient(&self.deps.door.intake, &key).await.map(|()| place)
+            }
+            (place, _) => place,
+        };
+        match place {
+            Ok(place) => self.inbound.add(recipient, place),
+            Err(reply) => {
+                info!(mail = transaction.id, account, to = %recipient.address, %reply, "recipient refused");
+                counted::refused(self.meter(), Refused::Recipient, reply)
+            }
         }
-        self.inbound.add(recipient)
     }
 
     async fn end_of_data(&mut self) -> Reply {
@@ -210,8 +218,8 @@ impl<'a> Visit<'a> {
 
     /// From the octets to the commit; `Ok` may be promised.
     async fn take(&self, account: &str, transaction: Transaction) -> Result<(u64, Accepted), Reply> {
-        let Transaction { id, envelope, incoming, .. } = transaction;
         // It counts as on its way in until it is filed.
+        let Transaction { id, envelope, incoming, places: _places, .. } = transaction;
         let (received, _held) = incoming.ok_or_else(lost)?.finish().await?;
         let (received, header) = work(received, |received| {
             let header = read_header(&received)?;
