@@ -92,6 +92,8 @@ fn only_so_many_messages_come_in_at_the_same_time() {
     second.command(to, "250*");
     let mut third = begin("three@remote.test", "250*");
     third.command(to, "450 4.7.1 Too many messages for this recipient at the same time*");
+    // She has no more room under another of her addresses.
+    third.command("RCPT TO:<alice+tag@example.org>", "450 4.7.1 Too many messages for this recipient*");
     third.command("RCPT TO:<bob@example.org>", "250*");
     begin("four@remote.test", "451 4.7.1 Too many messages at the same time*");
     // What ends in any way makes room: a message that is filed, one that is dropped, a connection that breaks.

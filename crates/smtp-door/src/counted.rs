@@ -1,6 +1,8 @@
 //! What both SMTP doors count.
 
-use mail::{Reply, Status};
+use delivery::Resolved;
+use delivery::route::Target;
+use mail::{Address, Reply, Status};
 use std::time::Instant;
 use world::Meter;
 use world::meter::{Delivered, Door, Outcome, Reason, Refused};
@@ -14,6 +16,17 @@ pub fn refused(meter: &Meter, what: Refused, reply: Reply) -> Reply {
 pub fn refused_because(meter: &Meter, what: Refused, reason: Reason, reply: Reply) -> Reply {
     meter.refused.add(what, reason);
     reply
+}
+
+/// As whom a recipient is counted: an account, by whichever of its addresses a message comes for it; else an address.
+pub fn recipient(address: &Address, resolved: &Resolved) -> String {
+    match resolved {
+        Resolved::Ours(targets) => match targets.as_slice() {
+            [Target::Mailbox { account, .. }] => account.clone(),
+            _ => address.key(),
+        },
+        _ => address.key(),
+    }
 }
 
 /// A message has come to its end. `Ok`: so many mailboxes of ours have it; `begun` is when its last octet came.
@@ -51,6 +64,23 @@ fn reason(status: Status) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recipient_is_its_account() {
+        let address = |text: &str| Address::parse(text).unwrap();
+        let mailbox =
+            |text: &str| Target::Mailbox { account: "alice@o.ex".to_owned(), address: address(text) };
+        let away = Target::Remote { address: address("x@e.ex"), via: None };
+        for (text, resolved, want) in [
+            ("alice+tag@o.ex", Resolved::Ours(vec![mailbox("alice+tag@o.ex")]), "alice@o.ex"),
+            ("sales@o.ex", Resolved::Ours(vec![mailbox("sales@o.ex")]), "alice@o.ex"),
+            ("sales@o.ex", Resolved::Ours(vec![mailbox("sales@o.ex"), away.clone()]), "sales@o.ex"),
+            ("Out@o.ex", Resolved::Ours(vec![away]), "out@o.ex"),
+            ("x@e.ex", Resolved::Remote, "x@e.ex"),
+        ] {
+            assert_eq!(recipient(&address(text), &resolved), want, "{text}");
+        }
+    }
 
     #[test]
     fn replies_are_counted_by_what_they_are_about() {

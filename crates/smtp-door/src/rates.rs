@@ -52,7 +52,10 @@ impl Of {
             Self::RecipientsPerSender => {
                 ("recipients-per-sender", "Recipients of one sender's messages, senders told apart as above.")
             }
-            Self::MessagesPerRecipient => ("messages-per-recipient", "Messages for one recipient."),
+            Self::MessagesPerRecipient => (
+                "messages-per-recipient",
+                "Messages for one recipient: an account, by whichever of its addresses, or an address.",
+            ),
             Self::Messages => ("messages", "Messages in all."),
         }
     }

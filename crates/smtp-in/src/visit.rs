@@ -227,8 +227,8 @@ impl<'a> Visit<'a> {
             Some(reply) => Err((Reason::Greylisted, reply)),
             None => {
                 let (rates, client) = (&self.ledger.rates, self.speaker.address());
-                let place = rates.recipient(client, key.as_deref(), &recipient.address.key());
-                place.map_err(|reply| (Reason::TooMuch, reply))
+                let to = counted::recipient(&recipient.address, &resolved);
+                rates.recipient(client, key.as_deref(), &to).map_err(|reply| (Reason::TooMuch, reply))
             }
         };
         let place = match place {

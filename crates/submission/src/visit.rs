@@ -174,7 +174,10 @@ impl<'a> Visit<'a> {
             refusal => refusal,
         };
         let place = match refusal {
-            None => self.ledger.rates.recipient_of(&account, &key),
+            None => {
+                let to = counted::recipient(&recipient.address, &resolved);
+                self.ledger.rates.recipient_of(&account, &to)
+            }
             Some(reply) => Err(reply),
         };
         let place = match (place, &mut self.allowance) {
