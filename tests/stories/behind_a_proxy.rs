@@ -100,6 +100,7 @@ fn xclient_and_xforward_are_for_those_who_may() {
     relay.hello();
     assert_like(&offer(&mut relay, "Behind the relay"), "250*");
     maddy.wait_log("*the connection speaks for another client*client=192.0.2.1*");
+    maddy.wait_log("*mail in*client=192.0.2.1*accepted*");
     // From here on it may be the client who speaks.
     assert!(!relay.offers.iter().any(|line| line.starts_with('X')), "{:?}", relay.offers);
     relay.command("XCLIENT ADDR=127.0.0.1", "500 5.5.1*");

@@ -318,8 +318,8 @@ impl<'a> Visit<'a> {
                 }
             },
         };
-        let from = envelope.from.clone();
-        let recipients = envelope.recipients.len();
+        let (from, recipients) = (envelope.from.clone(), envelope.recipients.len());
+        let client = self.speaker.address();
         let judged = self.judge(&id, &envelope, received).await;
         let checks = judged.as_ref().map_or_else(|_| "not made".to_owned(), Judged::brief);
         let taken = match judged {
@@ -331,11 +331,11 @@ impl<'a> Visit<'a> {
         match taken {
             Ok((octets, accepted)) => {
                 let Accepted { local, remote } = accepted;
-                info!(mail = id, %from, recipients, octets, local, remote, checks, result = "accepted", "mail in");
+                info!(mail = id, %client, %from, recipients, octets, local, remote, checks, result = "accepted", "mail in");
                 Reply::new(250, Status::success(0, 0), format!("{id} accepted"))
             }
             Err(reply) => {
-                info!(mail = id, %from, recipients, checks, result = %reply, "mail in");
+                info!(mail = id, %client, %from, recipients, checks, result = %reply, "mail in");
                 reply
             }
         }
