@@ -169,8 +169,9 @@ async fn a_report_says_why_less_was_done() {
     const RECORDS: &str = "
         s.ex MX 10 mx1.e.ex
         mx1.e.ex A 127.0.0.2
-        _dmarc.s.ex TXT \"v=DMARC1; p=reject; t=y; rua=mailto:d@old.ex\"
-        s.ex._report._dmarc.old.ex TXT \"v=DMARC1; rua=mailto:new@old.ex,mailto:other@victim.ex\"
+        _dmarc.s.ex TXT \"v=DMARC1; p=reject; t=y; rua=mailto:d@old.ex,mailto:e@lead.ex\"
+        s.ex._report._dmarc.old.ex TXT \"v=DMARC1; rua=mailto:new@old.ex\"
+        s.ex._report._dmarc.lead.ex TXT \"v=DMARC1; rua=mailto:new@lead.ex,mailto:other@victim.ex\"
         old.ex MX 10 mx1.e.ex
     ";
     let mx = FakeMx::usual("127.0.0.2:0").await;

@@ -20,7 +20,7 @@ pub enum ReportKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consent {
     Given,
-    /// They are to go to these URIs, which are of the same host.
+    /// They are to go to these URIs, which are of the same host; nowhere, if none of them can be used.
     Instead(Vec<String>),
     Refused,
 }
@@ -65,8 +65,11 @@ async fn ask(
         ReportKind::Aggregate => "rua",
         ReportKind::Failure => "ruf",
     };
-    let others = records.flat_map(|text| addresses(tag(text, wanted))).filter(|uri| is_of(uri, host));
-    let others: Vec<String> = others.collect();
+    let others: Vec<String> = records.flat_map(|text| addresses(tag(text, wanted))).collect();
+    // Whoever leads on to a third is believed in nothing.
+    if others.iter().filter_map(|uri| host_of(uri)).any(|other| other != *host) {
+        return Ok(Consent::Refused);
+    }
     Ok(if others.is_empty() { Consent::Given } else { Consent::Instead(others) })
 }
 
@@ -77,9 +80,16 @@ fn tag<'a>(text: &'a str, wanted: &str) -> Option<&'a str> {
         .map(|(_, value)| value.trim_matches(is_blank))
 }
 
-/// Whether reports to a URI stay with the host that was asked, so that nobody is led on to a third.
-fn is_of(uri: &str, host: &Domain) -> bool {
-    crate::report::destination(uri).is_some_and(|(address, _)| address.domain() == host)
+/// The host of a URI, as far as it has one.
+fn host_of(uri: &str) -> Option<Domain> {
+    if let Some((address, _)) = crate::report::destination(uri) {
+        return Some(address.domain().clone());
+    }
+    let authority = uri.split_once("://")?.1.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let is_port = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let host = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(host, _)| host);
+    Domain::parse(host).ok()
 }
 
 #[cfg(test)]
@@ -96,6 +106,8 @@ mod tests {
         o.example._report._dmarc.two.test TXT \"v=DMARC1;\"
         o.example._report._dmarc.lead.test TXT \"v=DMARC1; rua=mailto:new@lead.test!1m ; ruf=mailto:f@lead.test\"
         o.example._report._dmarc.on.test TXT \"v=DMARC1; rua=mailto:new@victim.test,https://on.test/\"
+        o.example._report._dmarc.off.test TXT \"v=DMARC1; rua=mailto:new@off.test,https://victim.test:443?x\"
+        o.example._report._dmarc.web.test TXT \"v=DMARC1; rua=https://a@web.test:444/x\"
         o.example._report._dmarc.slow.test TIMEOUT
         _dmarc.co.uk TXT \"v=DMARC1; p=none; psd=y\"
         _dmarc.far.slow TIMEOUT
@@ -120,8 +132,10 @@ mod tests {
             ("a.co.uk", "b.co.uk", "Refused"),
             ("a.co.uk", "co.uk", "Refused"),
             ("o.example", "lead.test", "Instead([\"mailto:new@lead.test!1m\"])"),
-            // Not to a third.
-            ("o.example", "on.test", "Given"),
+            // Not to a third, nor to whoever would lead there.
+            ("o.example", "on.test", "Refused"),
+            ("o.example", "off.test", "Refused"),
+            ("o.example", "web.test", "Instead([\"https://a@web.test:444/x\"])"),
         ] {
             let (domain, host) = (Domain::parse(domain).unwrap(), Domain::parse(host).unwrap());
             let got = consent(&domain, &host, ReportKind::Aggregate, world.dns.as_ref()).await.unwrap();
