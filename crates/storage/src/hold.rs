@@ -18,6 +18,8 @@ pub const HOLD_MAX: Duration = Duration::from_secs(600);
 
 /// Most that hold at the same time.
 const HOLDERS_MAX: usize = 64;
+/// Stands for whoever may hold them.
+const UNKNOWN: u64 = 0;
 /// Octets that are read of the file: more than so many numbers have.
 const NOTE_MAX: u64 = 4096;
 
@@ -45,16 +47,21 @@ impl Inner {
 }
 
 impl Hold {
-    /// Those who held when the process before ended hold on, for as long as nobody asks again.
-    pub(crate) fn resume(note: PathBuf) -> Result<Arc<Self>> {
+    /// Those who held when the process before ended hold on, for as long as nobody asks again. Where nobody can say who did,
+    /// somebody may have.
+    pub(crate) fn resume(note: PathBuf) -> Arc<Self> {
         let until = Instant::now() + HOLD_MAX;
-        let holders = read(&note)?.into_iter().map(|holder| (holder, until)).collect();
+        let noted = read(&note).unwrap_or_else(|error| {
+            tracing::warn!(%error, path = %note.display(), "who holds body files cannot be read");
+            vec![UNKNOWN]
+        });
+        let holders = noted.into_iter().map(|holder| (holder, until)).collect();
         let hold = Arc::new(Self { inner: Mutex::new(Inner { holders, waiting: Vec::new() }), note });
         if hold.is_on() {
             tracing::info!("a backup is under way: body files stay");
             hold.watch();
         }
-        Ok(hold)
+        hold
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -192,7 +199,7 @@ mod tests {
     async fn files_wait_while_somebody_holds() {
         let dir = tempfile::tempdir().unwrap();
         let note = dir.path().join("note");
-        let hold = Hold::resume(note.clone()).unwrap();
+        let hold = Hold::resume(note.clone());
         let files = || vec![PathBuf::from("a")];
         assert_eq!(hold.offer(files()), files());
         assert_eq!(hold.begin(1, HOLD_MAX), Ok(true));
@@ -202,16 +209,19 @@ mod tests {
         assert!(hold.left().unwrap() <= HOLD_MAX);
         assert!(hold.end(1).is_empty(), "another one holds them");
         // Whoever comes after it holds them for the same.
-        let next = Hold::resume(note.clone()).unwrap();
+        let next = Hold::resume(note.clone());
         assert!(next.offer(files()).is_empty());
         assert_eq!(next.end(2), files());
         assert_eq!(hold.end(2), files());
         assert!(!hold.is_on() && !note.exists());
         for (text, on) in [("", false), ("x\n-1\n", false), ("7", true)] {
             fs::write(&note, text).unwrap();
-            assert_eq!(Hold::resume(note.clone()).unwrap().is_on(), on, "{text}");
+            assert_eq!(Hold::resume(note.clone()).is_on(), on, "{text}");
         }
         fs::remove_file(&note).unwrap();
+        fs::create_dir(&note).unwrap();
+        assert!(Hold::resume(note.clone()).is_on(), "who holds them is not known");
+        fs::remove_dir(&note).unwrap();
         for holder in 0..HOLDERS_MAX as u64 {
             hold.begin(holder, Duration::ZERO).unwrap();
         }

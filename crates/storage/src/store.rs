@@ -87,7 +87,7 @@ impl Store {
         quota.set_sending(config.sending);
         let readers = sqlite::open_readers(&places, &config).await?;
         let blocking = Arc::new(Blocking::new(places.database.clone(), config.readers, world.meter.clone()));
-        let (wake, hold) = (Arc::new(Wake::new()), Hold::resume(config.dir.join(HELD))?);
+        let (wake, hold) = (Arc::new(Wake::new()), Hold::resume(config.dir.join(HELD)));
         let shared = Arc::new(Shared {
             wake: Arc::clone(&wake),
             written: watch::Sender::new(0),
