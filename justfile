@@ -27,6 +27,20 @@ clients *filter:
     cargo build -p maddy
     cargo test -p tests --test clients {{filter}}
 
+# A Debian of its own with the package in it, booted (as root; systemd-container and debootstrap).
+boot:
+    cargo build -p maddy
+    tests/boot
+
+# The Debian package, in target/debian.
+deb:
+    cargo build --release
+    dist/debian/build
+
+# The book as pages, in target/book (mdBook).
+book:
+    mdbook build
+
 # The house rules: who may use whom, file lengths, lists that must be true.
 tidy:
     cargo run -q -p xtask -- tidy
