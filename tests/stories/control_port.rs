@@ -83,6 +83,20 @@ fn curl_does_what_the_command_line_does() {
     assert_eq!(scene.tcp(TOKEN, "no-such-thing", "null").0, 404);
     assert_eq!(scene.tcp(TOKEN, "a/b", "null").0, 404);
 
+    // What was changed stands in the log with who did it, also where it was refused; what was only asked does not.
+    let body = r#"{"account":"alice@example.org","name":"From the socket"}"#;
+    assert_eq!(by_socket("imap-mboxes-create", body).0, 200);
+    assert_eq!(by_socket("imap-mboxes-create", body).0, 409);
+    let of = |by: &str, done: bool| {
+        let what = "control operation=\"imap-mboxes-create\" about=\"alice@example.org\"";
+        scene.daemon.wait_log(&format!("*{what} by=\"{by}\" done={done}*"));
+    };
+    of("token from 127.0.0.1", true);
+    let us = format!("uid {}", nix::unistd::geteuid());
+    of(&us, true);
+    of(&us, false);
+    assert!(!scene.daemon.log().contains("operation=\"account-list\""));
+
     // Over TLS, by the name of the certificate.
     let ca = scene.daemon.setup.ca().display().to_string();
     let to = format!("mx.example.org:443:127.0.0.1:{}", scene.tls);
