@@ -140,6 +140,38 @@ fn signing_keys_change_without_anybody() {
     assert_eq!(stages.iter().filter(|stage| **stage == "signing").count(), 2, "{list:#}");
 }
 
+/// Another server signs with what stands there, or somebody has changed it: nothing is taken away unasked.
+#[test]
+fn the_key_of_somebody_else_stays_until_the_administrator_says_otherwise() {
+    const FOREIGN: &str = "\"v=DKIM1; k=rsa; p=AAAA\"";
+    let scene = || {
+        let mut setup = Setup::named("mx.example.org", &["example.org"]);
+        let bind = Bind::start("hmac-sha256", &[("example.org", &format!("maddy._domainkey TXT {FOREIGN}"))]);
+        setup.option("dns", &bind.option());
+        setup.config("dkim { rotation settle=\"1s\" look=\"1s\"; }");
+        setup.ask(bind.at());
+        let maddy = setup.start();
+        maddy.wait_log("*signs no more until the DNS shows its record*");
+        maddy.wait_log(
+            "*somebody else has put this in the place of the record of a DKIM key*maddy dns apply*",
+        );
+        assert!(transfer(&bind).contains(FOREIGN), "{}", transfer(&bind));
+        (maddy, bind)
+    };
+    // It is nobody's any more.
+    let (maddy, bind) = scene();
+    maddy.cli(&[&["dns", "apply", "--yes"], &PLACE[..]].concat()).ok();
+    let zone = transfer(&bind);
+    assert!(!zone.contains(FOREIGN) && zone.contains("maddy._domainkey.example.org."), "{zone}");
+    // It is in use elsewhere.
+    let (maddy, bind) = scene();
+    maddy.cli(&["dkim", "rotate"]).ok();
+    maddy.wait_log("*the DKIM key is retired*");
+    let list = maddy.cli(&["dkim", "list"]).ok();
+    assert_eq!(list.matches("signing").count(), 2, "{list}");
+    assert!(transfer(&bind).contains(FOREIGN), "{}", transfer(&bind));
+}
+
 #[test]
 fn a_name_is_proven_by_a_record_of_the_zone() {
     let mut setup = Setup::named("mx.example.org", &["example.org"]);

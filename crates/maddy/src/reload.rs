@@ -158,7 +158,7 @@ impl Running {
         let _keys = self.keys.lock().await;
         let config = self.config();
         let (answer, changes) = dkim_carry_out(call, &keys::keyring(&config, self.world())).await?;
-        keys::publish(&config, self.world(), &changes).await;
+        keys::publish(&config, self.world(), &changes, &mut keys::Reminders::default()).await;
         changes.iter().for_each(keys::log);
         if keys::move_signing(&[Ok(changes)]) {
             self.renew_signer(&config).await;

@@ -143,6 +143,23 @@ impl std::fmt::Display for Secret {
     }
 }
 
+/// What came of a text that was to stand alone at a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextSet {
+    /// It stood there.
+    There,
+    Written,
+    /// Somebody else has put this there, and it was left as it is.
+    Foreign(String),
+}
+
+fn written_text(data: &Data) -> Option<Vec<u8>> {
+    match data {
+        Data::Txt(strings) => Some(strings.concat()),
+        _ => None,
+    }
+}
+
 /// Changes zones, one question at a time.
 #[derive(Clone)]
 pub struct DnsUpdater {
@@ -186,29 +203,35 @@ impl DnsUpdater {
         asked.done(&answer)
     }
 
-    /// Has a TXT record stand alone at a name that is ours; whether anything had to be changed.
-    pub async fn set_text(&self, name: &DnsName, text: &str) -> Result<bool, UpdateError> {
+    /// Has a TXT record stand alone at a name, if nothing stands there but what `is_ours` says that we have put there.
+    pub async fn set_text(
+        &self,
+        name: &DnsName,
+        text: &str,
+        is_ours: impl Fn(&str) -> bool,
+    ) -> Result<TextSet, UpdateError> {
         let said = self.ask(name, Kind::Txt).await?;
         if let Some(alias) = said.alias {
             return Err(UpdateError::Refused(format!(
                 "{name} is another name of {alias}, where the record belongs"
             )));
         }
-        let there = said.data;
-        let wanted = world::update::text(text);
-        let is_it = |data: &Data| matches!(data, Data::Txt(strings) if strings.concat() == text.as_bytes());
-        if let [one] = there.as_slice()
-            && is_it(one)
-        {
-            return Ok(false);
+        let there: Vec<Vec<u8>> = said.data.iter().filter_map(written_text).collect();
+        if there == [text.as_bytes()] {
+            return Ok(TextSet::There);
+        }
+        let is_foreign =
+            |one: &&Vec<u8>| one.as_slice() != text.as_bytes() && !str::from_utf8(one).is_ok_and(&is_ours);
+        if let Some(foreign) = there.iter().find(is_foreign) {
+            return Ok(TextSet::Foreign(String::from_utf8_lossy(foreign).into_owned()));
         }
         let zone = self.zone_of(name).await?;
         let ttl = u32::try_from(self.options.ttl.as_secs()).unwrap_or(u32::MAX);
-        let removed = there.into_iter().map(|data| Change::Remove { name: name.clone(), data });
-        let added = Change::Add { name: name.clone(), ttl, data: wanted };
+        let removed = said.data.into_iter().map(|data| Change::Remove { name: name.clone(), data });
+        let added = Change::Add { name: name.clone(), ttl, data: world::update::text(text) };
         let changes: Vec<Change> = removed.chain([added]).collect();
         self.change(&zone, &changes).await?;
-        Ok(true)
+        Ok(TextSet::Written)
     }
 
     /// Where a record really stands, and the zone of that: who asks for a name that is another name of something (CNAME) is

@@ -49,7 +49,7 @@ pub use client_tls::{BesideDane, ClientTls, Roots};
 pub use config::TlsOptions;
 pub use conn::{ClientIs, Conn, Silence};
 pub use connect::{ConnectError, Connector};
-pub use dns_update::{DnsUpdateOptions, DnsUpdater, decode_dns_update};
+pub use dns_update::{DnsUpdateOptions, DnsUpdater, TextSet, decode_dns_update};
 pub use drive::{Closed, Driven};
 pub use fetch::{FetchError, FetchLimits, Fetcher, Request, Response};
 pub use inherited::{INHERITED_MAX, Inherited};

@@ -12,6 +12,7 @@ pub mod keyring;
 #[cfg(test)]
 mod keyring_tests;
 pub mod keys;
+mod look;
 mod published;
 mod ring;
 pub(crate) mod sign;

@@ -80,7 +80,8 @@ async fn ask(call: DkimCall, config: &Config, global: &Global) -> Result<DkimAns
             serde_json::from_value(said).map_err(|error| Trouble::new(error.to_string()))?
         } else {
             let (answer, changes) = dkim_carry_out(call.clone(), &keyring(config)?).await?;
-            keys::publish(config, &world::system::without_dns(), &changes).await;
+            let world = world::system::without_dns();
+            keys::publish(config, &world, &changes, &mut keys::Reminders::default()).await;
             answer
         });
         Ok(())

@@ -25,14 +25,18 @@ pub enum What {
     Unanswered(String),
     /// The DNS shows the record.
     Seen,
+    /// The DNS shows something else in the place of its record. It signs on until that has lasted.
+    Doubted(String),
+    /// The DNS shows its record again.
+    Confirmed,
     /// It signs no more, for the DNS shows something else in the place of its record.
     Contradicted(String),
     /// It signs from now on.
     Signs,
     /// It signs no more, and stays published.
     Retiring,
-    /// It is gone for good.
-    Retired,
+    /// It is gone for good, and with it the use of this record; `None` if the key was lost before.
+    Retired(Option<DnsRecord>),
 }
 
 impl fmt::Display for KeyChange {
@@ -54,13 +58,19 @@ impl fmt::Display for KeyChange {
                 write!(f, "the DNS does not say whether the DKIM record is there: {why}")
             }
             What::Seen => f.write_str("the DNS shows the record of the new DKIM key"),
+            What::Doubted(shown) => write!(
+                f,
+                "the DNS shows another record in the place of that of a DKIM key that signs; it signs no more if that \
+                 lasts: {shown}"
+            ),
+            What::Confirmed => f.write_str("the DNS shows the record of the DKIM key again"),
             What::Contradicted(shown) => write!(
                 f,
                 "a DKIM key signs no more until the DNS shows its record, which is another one there: {shown}"
             ),
             What::Signs => f.write_str("the DKIM key signs from now on"),
             What::Retiring => f.write_str("the DKIM key signs no more; its record must stay for a while"),
-            What::Retired => f.write_str(
+            What::Retired(_) => f.write_str(
                 "the DKIM key is retired: take its record out of the DNS, or revoke it with this one",
             ),
         }

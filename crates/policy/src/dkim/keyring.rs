@@ -5,7 +5,6 @@
 
 use super::change::{KeyChange, What};
 use super::keys::{DnsRecord, Key, KeyError, KeyKind};
-use super::published::{Published, published};
 use super::ring::{Entry, Ring, Stage, revoked};
 use super::sign::{Selectors, Signer};
 use mail::Domain;
@@ -111,7 +110,7 @@ fn list(dir: &Path, domains: &[Domain], selectors: &Selectors, now: i64) -> Resu
                 Stage::Retired => Some(revoked(domain, &entry)),
                 _ => Key::read(dir, domain, &entry.selector)?.map(|key| key.record(domain)),
             };
-            let Entry { selector, kind, stage, since } = entry;
+            let Entry { selector, kind, stage, since, .. } = entry;
             found.push(KeyInfo { domain: domain.clone(), selector, kind, stage, since, record });
         }
     }
@@ -178,8 +177,9 @@ impl Keyring {
             Stage::Retired => Err(KeyError::Refused(format!("{selector} is retired already"))),
             _ => {
                 (entry.stage, entry.since) = (Stage::Retired, now);
+                let before = self.record(domain, selector)?;
                 self.keep(&mut ring)?;
-                self.told(&ring, vec![(selector.to_owned(), What::Retired)])
+                self.told(&ring, vec![(selector.to_owned(), What::Retired(before))])
             }
         }
     }
@@ -217,8 +217,9 @@ impl Keyring {
         if let Some(every) = self.rotation.every {
             for kind in KeyKind::ALL {
                 let is_due = |entry: &Entry| entry.stage == Stage::Signing && is_older(entry, every);
-                let under_way =
-                    ring.of_kind(kind).any(|one| matches!(one.stage, Stage::Waiting | Stage::Seen));
+                let under_way = ring
+                    .of_kind(kind)
+                    .any(|one| matches!(one.stage, Stage::Waiting | Stage::Seen) && !one.is_contradicted());
                 if under_way || !ring.of_kind(kind).any(is_due) {
                     continue;
                 }
@@ -237,100 +238,18 @@ impl Keyring {
         for entry in ring.entries.iter_mut().filter(|entry| entry.stage == Stage::Retiring) {
             if is_older(entry, self.rotation.keep) {
                 (entry.stage, entry.since) = (Stage::Retired, now);
-                told.push((entry.selector.clone(), What::Retired));
+                let before = self.record(&ring.domain, &entry.selector)?;
+                told.push((entry.selector.clone(), What::Retired(before)));
             }
         }
         Ok(told)
-    }
-
-    /// Asks the DNS for the records of the keys that are to come, and goes on with what it shows.
-    async fn look(&self, ring: Ring, haste: Haste) -> Result<Vec<KeyChange>, KeyError> {
-        let (keyring, read) = (self.clone(), ring.clone());
-        let records = blocking(move || {
-            let of_use = read
-                .entries
-                .iter()
-                .filter(|one| matches!(one.stage, Stage::Waiting | Stage::Seen | Stage::Signing));
-            let mut records = Vec::new();
-            for entry in of_use {
-                let key = Key::open(&keyring.dir, &read.domain, &entry.selector, entry.kind)?;
-                records.push((entry.selector.clone(), key.record(&read.domain)));
-            }
-            Ok(records)
-        })
-        .await?;
-        let mut shown = Vec::with_capacity(records.len());
-        for (selector, record) in records {
-            shown.push((selector, published(self.world.dns.as_ref(), &record).await));
-        }
-        let keyring = self.clone();
-        blocking(move || keyring.go_on(ring, shown, haste)).await
-    }
-
-    fn go_on(
-        &self,
-        mut ring: Ring,
-        shown: Vec<(String, Published)>,
-        haste: Haste,
-    ) -> Result<Vec<KeyChange>, KeyError> {
-        let (now, old) = (self.now(), ring.clone());
-        let mut told = Vec::new();
-        for (selector, published) in shown {
-            let Some(at) = ring.entries.iter().position(|entry| entry.selector == selector) else { continue };
-            match published {
-                // A key that signs without a record is as good as none, and right as soon as somebody publishes it: the
-                // server's look at itself tells of that.
-                Published::Right | Published::Absent(_) | Published::Unknown(_)
-                    if ring.entries[at].stage == Stage::Signing => {}
-                Published::Unknown(why) => told.push((selector, What::Unanswered(why))),
-                Published::Right => told.extend(self.is_shown(&mut ring, at, haste)),
-                // Signatures that are wrong: after a restore of another time, say, or with a key that was made anew.
-                Published::Wrong(why) if ring.entries[at].stage == Stage::Signing => {
-                    (ring.entries[at].stage, ring.entries[at].since) = (Stage::Waiting, now);
-                    told.push((selector, What::Contradicted(why)));
-                }
-                Published::Absent(why) | Published::Wrong(why) => {
-                    if ring.entries[at].stage == Stage::Seen {
-                        (ring.entries[at].stage, ring.entries[at].since) = (Stage::Waiting, now);
-                    }
-                    told.push((selector, What::Missing(why)));
-                }
-            }
-        }
-        if ring != old {
-            self.keep(&mut ring)?;
-        }
-        self.told(&ring, told)
-    }
-
-    /// The DNS shows the record of the key at this place.
-    fn is_shown(&self, ring: &mut Ring, at: usize, haste: Haste) -> Vec<(String, What)> {
-        let (now, mut told) = (self.now(), Vec::new());
-        let Entry { selector, kind, stage, since } = ring.entries[at].clone();
-        if stage == Stage::Waiting {
-            (ring.entries[at].stage, ring.entries[at].since) = (Stage::Seen, now);
-            told.push((selector.clone(), What::Seen));
-        }
-        let seen = if stage == Stage::Seen { now.saturating_sub(since) } else { 0 };
-        if haste == Haste::Settled && seen < seconds(self.rotation.settle) {
-            return told;
-        }
-        let signing =
-            ring.entries.iter_mut().filter(|entry| entry.kind == kind && entry.stage == Stage::Signing);
-        for old in signing {
-            (old.stage, old.since) = (Stage::Retiring, now);
-            told.push((old.selector.clone(), What::Retiring));
-        }
-        (ring.entries[at].stage, ring.entries[at].since) = (Stage::Signing, now);
-        told.push((selector, What::Signs));
-        told
     }
 
     /// One key of each kind that has none to come. Gives their selectors.
     fn add_missing(&self, ring: &mut Ring, stage: Stage) -> Result<Vec<String>, KeyError> {
         let mut made = Vec::new();
         for kind in KeyKind::ALL {
-            if !ring.of_kind(kind).any(|entry| entry.stage.is_to_come()) {
+            if !ring.of_kind(kind).any(|entry| entry.stage.is_to_come() && !entry.is_contradicted()) {
                 ring.add(kind, stage, &self.selectors, self.now())?;
                 made.extend(ring.entries.last().map(|entry| entry.selector.clone()));
             }
@@ -345,14 +264,19 @@ impl Keyring {
         Ring::load(&self.dir, domain, &self.selectors, self.now())
     }
 
+    /// What has to stand in the DNS of a key that is there.
+    pub(super) fn record(&self, domain: &Domain, selector: &str) -> Result<Option<DnsRecord>, KeyError> {
+        Ok(Key::read(&self.dir, domain, selector)?.map(|key| key.record(domain)))
+    }
+
     /// The file first, then the keys that it names.
-    fn keep(&self, ring: &mut Ring) -> Result<(), KeyError> {
+    pub(super) fn keep(&self, ring: &mut Ring) -> Result<(), KeyError> {
         ring.save(&self.dir)?;
         ring.materialize(&self.dir).map(drop)
     }
 
     /// Changes with the records that they are about.
-    fn told(&self, ring: &Ring, told: Vec<(String, What)>) -> Result<Vec<KeyChange>, KeyError> {
+    pub(super) fn told(&self, ring: &Ring, told: Vec<(String, What)>) -> Result<Vec<KeyChange>, KeyError> {
         let mut changes = Vec::with_capacity(told.len());
         for (selector, what) in told {
             let Some(entry) = ring.entries.iter().find(|entry| entry.selector == selector) else { continue };
@@ -365,17 +289,17 @@ impl Keyring {
         Ok(changes)
     }
 
-    fn now(&self) -> i64 {
+    pub(super) fn now(&self) -> i64 {
         self.world.clock.unix()
     }
 }
 
-fn seconds(duration: Duration) -> i64 {
+pub(super) fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Work that waits for the disk, or makes a key.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, KeyError> + Send + 'static,
 ) -> Result<T, KeyError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| KeyError::Generate)?

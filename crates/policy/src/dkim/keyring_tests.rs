@@ -96,9 +96,14 @@ fn words(changes: &[KeyChange]) -> String {
             What::Unanswered(why) => format!("unanswered ({why})"),
             What::Seen => "seen".to_owned(),
             What::Signs => "signs".to_owned(),
+            What::Doubted(why) => format!("doubted ({why})"),
+            What::Confirmed => "confirmed".to_owned(),
             What::Contradicted(why) => format!("contradicted ({why})"),
             What::Retiring => "retiring".to_owned(),
-            What::Retired => format!("retired {}", change.record.text),
+            What::Retired(before) => {
+                assert!(before.as_ref().is_some_and(|before| before.name == change.record.name));
+                format!("retired {}", change.record.text)
+            }
         };
         format!("{} {what}", change.selector)
     };
@@ -303,6 +308,66 @@ fn a_key_that_the_dns_contradicts_signs_no_more() {
     scene.clock.advance(HOUR);
     assert_eq!(scene.tend(), "r signs");
     assert_eq!(scene.signs(), "r e");
+}
+
+/// One answer may be wrong or forged; without signatures mail is refused.
+#[test]
+fn a_key_whose_record_was_there_is_contradicted_by_more_than_one_look() {
+    const OTHER: &str = "r._domainkey.example.org TXT \"v=DKIM1; k=rsa; p=AAAA\"";
+    let scene = scene(None);
+    assert_eq!(scene.signs(), "r e");
+    scene.publish_all_but(&[]);
+    assert_eq!(scene.tend(), "");
+    // For a moment only.
+    scene.dns.set(OTHER).unwrap();
+    assert_eq!(scene.tend(), "r doubted (the record there has another key)");
+    assert_eq!((scene.tend().as_str(), scene.signs().as_str()), ("", "r e"));
+    scene.clock.advance(HOUR / 2);
+    scene.dns.set("r._domainkey.example.org TIMEOUT").unwrap();
+    assert_eq!(scene.tend(), "");
+    scene.publish_all_but(&[]);
+    assert_eq!(scene.tend(), "r confirmed");
+    scene.clock.advance(HOUR);
+    assert_eq!((scene.tend().as_str(), scene.signs().as_str()), ("", "r e"));
+    // It lasts, also over a restart: what is known stands in the file.
+    scene.dns.set(OTHER).unwrap();
+    assert_eq!(scene.tend(), "r doubted (the record there has another key)");
+    scene.clock.advance(HOUR / 2);
+    assert_eq!((scene.tend().as_str(), scene.signs().as_str()), ("", "r e"));
+    scene.clock.advance(HOUR / 2);
+    assert_eq!(scene.tend(), "r contradicted (the record there has another key)");
+    assert_eq!(scene.signs(), "e");
+    // A zone that is signed cannot be forged.
+    scene.publish_all_but(&[]);
+    assert_eq!(scene.tend(), "r seen");
+    scene.clock.advance(HOUR);
+    assert_eq!(scene.tend(), "r signs");
+    scene.dns.set(&format!("{OTHER}\nr._domainkey.example.org BOGUS")).unwrap();
+    for _ in 0..3 {
+        scene.clock.advance(DAY);
+        assert_eq!((scene.tend().as_str(), scene.signs().as_str()), ("", "r e"));
+    }
+}
+
+/// Somebody else signs with what stands at its name: a rotation has another name, and is not held up by it.
+#[test]
+fn a_contradicted_key_gives_way_to_another() {
+    const OTHER: &str = "r._domainkey.example.org TXT \"v=DKIM1; k=rsa; p=AAAA\"\n";
+    let scene = scene(Some(90 * DAY));
+    assert_eq!(scene.signs(), "r e");
+    scene.dns.set(OTHER).unwrap();
+    assert_eq!(scene.tend(), "r contradicted (the record there has another key)");
+    let wrong = "r missing (the record there has another key)";
+    assert_eq!(scene.tend(), wrong);
+    let got = scene.rotate(Haste::Settled);
+    assert!(got.starts_with("r-20260101 made waiting, e-20260101 made waiting"), "{got}");
+    scene.publish_all_but(&["r"]);
+    assert_eq!(scene.tend(), "r missing (there is no record at this name), r-20260101 seen, e-20260101 seen");
+    scene.clock.advance(HOUR);
+    let got = scene.tend();
+    assert!(got.contains("r retired v=DKIM1; k=rsa; p=, r-20260101 signs"), "{got}");
+    assert_eq!(scene.signs(), "r-20260101 e-20260101");
+    assert_eq!(scene.stages(), "r retired, e retiring, r-20260101 signing, e-20260101 signing");
 }
 
 #[test]

@@ -39,6 +39,13 @@ pub async fn published(dns: &dyn Resolver, record: &DnsRecord) -> Published {
     }
 }
 
+impl DnsRecord {
+    /// Whether a text of the DNS shows the same key, in whatever words.
+    pub fn is_shown_by(&self, text: &str) -> bool {
+        parts(text).is_some_and(|shown| !shown.1.is_empty() && Some(shown) == parts(&self.text))
+    }
+}
+
 /// `k=` and `p=` of a record.
 fn parts(text: &str) -> Option<(String, String)> {
     let text = text.trim().trim_end_matches(';');

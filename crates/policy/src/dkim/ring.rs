@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Most keys of a domain that are remembered; of those that are retired the oldest go first.
 pub const KEYS_MAX: usize = 32;
-const HEAD: &str =
-    "# DKIM keys: selector, kind, stage, since when (seconds since 1970). Written by the server.";
+const HEAD: &str = "# DKIM keys: selector, kind, stage, since when (seconds since 1970), what the DNS has shown of it. \
+                    Written by the server.";
 
 /// Where a key stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +65,37 @@ impl fmt::Display for Stage {
     }
 }
 
+/// What the DNS has shown of a key so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Witness {
+    /// Its record was never seen.
+    None,
+    /// Its record was seen.
+    Shown,
+    /// Its record was seen, and since then (in seconds since 1970) another one in its place.
+    Doubted(i64),
+}
+
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::Shown => f.write_str(" shown"),
+            Self::Doubted(since) => write!(f, " doubted={since}"),
+        }
+    }
+}
+
+impl Witness {
+    fn read(word: &str) -> Option<Self> {
+        match word.split_once('=') {
+            None => (word == "shown").then_some(Self::Shown),
+            Some(("doubted", since)) => since.parse().ok().map(Self::Doubted),
+            Some(_) => None,
+        }
+    }
+}
+
 /// A key without its octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -73,6 +104,18 @@ pub(super) struct Entry {
     pub(super) stage: Stage,
     /// When it came into this stage, in seconds since 1970.
     pub(super) since: i64,
+    pub(super) witness: Witness,
+}
+
+impl Entry {
+    fn new(selector: String, kind: KeyKind, stage: Stage, since: i64) -> Self {
+        Self { selector, kind, stage, since, witness: Witness::None }
+    }
+
+    /// Whether it waits because the DNS shows another key in its place.
+    pub(super) fn is_contradicted(&self) -> bool {
+        self.stage == Stage::Waiting && matches!(self.witness, Witness::Doubted(_))
+    }
 }
 
 /// All keys of a domain.
@@ -109,7 +152,7 @@ impl Ring {
                 let has_signer =
                     ring.of_kind(kind).any(|entry| matches!(entry.stage, Stage::Signing | Stage::Waiting));
                 let stage = if has_signer { Stage::Waiting } else { Stage::Signing };
-                ring.entries.push(Entry { selector: base.to_owned(), kind, stage, since: now });
+                ring.entries.push(Entry::new(base.to_owned(), kind, stage, now));
             }
         }
         Ok(ring)
@@ -135,6 +178,11 @@ impl Ring {
         Ok(())
     }
 
+    /// Whether the record of a key was seen in the DNS.
+    pub(super) fn has_shown(&self, selector: &str) -> bool {
+        self.entries.iter().any(|entry| entry.selector == selector && entry.witness != Witness::None)
+    }
+
     pub(super) fn of_kind(&self, kind: KeyKind) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(move |entry| entry.kind == kind)
     }
@@ -148,8 +196,8 @@ impl Ring {
         }
         let path = file_of(dir, &self.domain);
         let mut text = format!("{HEAD}\n");
-        for Entry { selector, kind, stage, since } in &self.entries {
-            text.push_str(&format!("{selector} {} {stage} {since}\n", kind.word()));
+        for Entry { selector, kind, stage, since, witness } in &self.entries {
+            text.push_str(&format!("{selector} {} {stage} {since}{witness}\n", kind.word()));
         }
         super::keys::make_dir(dir)
             .and_then(|()| write_new(&path, text.as_bytes()))
@@ -177,7 +225,7 @@ impl Ring {
         if Domain::parse(&record_name(&selector, &self.domain)).is_err() {
             return Err(KeyError::Refused(format!("the name of the selector {selector} is too long")));
         }
-        self.entries.push(Entry { selector, kind, stage, since: now });
+        self.entries.push(Entry::new(selector, kind, stage, now));
         Ok(())
     }
 
@@ -221,7 +269,11 @@ fn read(text: &str) -> Option<Vec<Entry>> {
 
 fn read_line(line: &str) -> Option<Entry> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    let [selector, kind, stage, since] = words.as_slice() else { return None };
+    let (selector, kind, stage, since, witness) = match words.as_slice() {
+        [selector, kind, stage, since] => (selector, kind, stage, since, Witness::None),
+        [selector, kind, stage, since, witness] => (selector, kind, stage, since, Witness::read(witness)?),
+        _ => return None,
+    };
     // A file is named after it.
     let selector = Domain::parse(selector).ok().filter(|name| name.literal().is_none())?;
     Some(Entry {
@@ -229,6 +281,7 @@ fn read_line(line: &str) -> Option<Entry> {
         kind: KeyKind::ALL.into_iter().find(|known| known.word() == *kind)?,
         stage: Stage::ALL.into_iter().find(|known| known.word() == *stage)?,
         since: since.parse().ok()?,
+        witness,
     })
 }
 
@@ -238,16 +291,28 @@ mod tests {
 
     #[test]
     fn lines_are_read_as_they_are_written() {
-        let text = "# x\nmaddy rsa retiring 5\n\nmaddy-20260101 rsa signing 7\nm-ed ed25519 seen 8\n";
+        let text = "# x\nmaddy rsa retiring 5\n\nmaddy-20260101 rsa signing 7\nm-ed ed25519 seen 8\n\
+                    a rsa signing 9 shown\nb rsa signing 9 doubted=12\n";
         let entries = read(text).unwrap();
         let shown: Vec<String> = entries
             .iter()
-            .map(|one| format!("{} {} {} {}", one.selector, one.kind.word(), one.stage, one.since))
+            .map(|one| {
+                format!("{} {} {} {}{}", one.selector, one.kind.word(), one.stage, one.since, one.witness)
+            })
             .collect();
-        assert_eq!(shown, ["maddy rsa retiring 5", "maddy-20260101 rsa signing 7", "m-ed ed25519 seen 8"]);
-        for bad in
-            ["x", "a rsa signing", "a rsa signing x", "a dsa signing 1", "../a rsa signing 1", "a rsa on 1"]
-        {
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        assert_eq!(shown, lines.collect::<Vec<_>>());
+        for bad in [
+            "x",
+            "a rsa signing",
+            "a rsa signing x",
+            "a dsa signing 1",
+            "../a rsa signing 1",
+            "a rsa on 1",
+            "a rsa signing 1 hidden",
+            "a rsa signing 1 doubted=x",
+            "a rsa signing 1 shown 2",
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }
