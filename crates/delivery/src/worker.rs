@@ -82,7 +82,7 @@ impl Worker {
 
     /// What a clock that stood later has put off goes on.
     async fn heed_earlier_clock(&self) {
-        match self.store.heed_earlier_clock(self.world.clock.unix()).await {
+        match self.store.heed_earlier_clock(self.world.clock.unix(), LEASE).await {
             Ok(0) => {}
             Ok(recipients) => {
                 info!(

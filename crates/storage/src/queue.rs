@@ -197,16 +197,19 @@ impl Store {
     }
 
     /// What was put off, or taken in, by a clock that stood later than `now` would wait until that time comes again: it is due
-    /// now instead. Returns how many recipients that are. What its sender wanted released later stays
-    /// (RFC 4865), and leases end as they would.
-    pub async fn heed_earlier_clock(&self, now: Unix) -> Result<u64> {
+    /// now instead. Returns how many recipients that are. What its sender wanted released later stays (RFC 4865). Who is at
+    /// work holds on to it, but nobody for longer than `lease` from now on.
+    pub async fn heed_earlier_clock(&self, now: Unix, lease: Duration) -> Result<u64> {
+        let until = now.saturating_add(seconds(lease));
         self.write(0, move |tx| {
             Box::pin(async move {
+                let sql = "UPDATE job_recipient SET lease_until = ?1 WHERE lease <> 0 AND lease_until > ?1";
+                let cut = sqlx::query(sql).bind(until).execute(&mut tx.connection).await?.rows_affected();
                 let sql = "UPDATE job_recipient SET due = ?1 WHERE state IN (0, 3) AND lease = 0 AND due > ?1 \
                            AND (last_at > ?1 OR (last_at IS NULL AND EXISTS (SELECT 1 FROM job \
                            WHERE job.id = job_recipient.job AND arrived > ?1 AND release_at IS NULL)))";
                 let due = sqlx::query(sql).bind(now).execute(&mut tx.connection).await?.rows_affected();
-                tx.effects.rings.queue |= due > 0;
+                tx.effects.rings.queue |= due + cut > 0;
                 Ok(due)
             })
         })

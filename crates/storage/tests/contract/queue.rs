@@ -61,14 +61,22 @@ async fn a_clock_that_goes_back_puts_nothing_off() {
     let outcomes = vec![outcome(&claim.recipients[0], Next::Again { due: NOW + 9000 })];
     bench.store.settle(claim, outcomes, Vec::new()).await.unwrap();
     // The attempt was at NOW + 1: a clock that has gone on leaves all as it is.
-    assert_eq!(bench.store.heed_earlier_clock(NOW + 2).await, Ok(0));
-    assert_eq!(bench.store.heed_earlier_clock(NOW).await, Ok(1));
+    assert_eq!(bench.store.heed_earlier_clock(NOW + 2, LEASE).await, Ok(0));
+    assert_eq!(bench.store.heed_earlier_clock(NOW, LEASE).await, Ok(1));
     assert_eq!(bench.store.claim_due(NOW, 10, LEASE).await.unwrap().len(), 2);
     // What somebody is at is theirs.
-    assert_eq!(bench.store.heed_earlier_clock(NOW - 100).await, Ok(0));
+    assert_eq!(bench.store.heed_earlier_clock(NOW - 100, LEASE).await, Ok(0));
     bench.store.recover_queue().await.unwrap();
-    assert_eq!(bench.store.heed_earlier_clock(NOW - 100).await, Ok(2));
+    assert_eq!(bench.store.heed_earlier_clock(NOW - 100, LEASE).await, Ok(2));
     assert_eq!(bench.store.next_due().await, Ok(Some(NOW - 100)));
+    // Whoever held it by the later clock is dead, and nobody waits for years.
+    let later = NOW + 400_000_000;
+    assert_eq!(bench.store.claim_due(later, 10, LEASE).await.unwrap().len(), 2);
+    assert_eq!(bench.store.heed_earlier_clock(NOW, LEASE).await, Ok(0));
+    assert!(bench.store.claim_due(NOW, 10, LEASE).await.unwrap().is_empty());
+    let end = NOW + i64::try_from(LEASE.as_secs()).unwrap();
+    assert_eq!(bench.store.next_due().await, Ok(Some(end)));
+    assert_eq!(bench.store.claim_due(end, 10, LEASE).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
