@@ -3,7 +3,9 @@
 use crate::route::NOTIFIER;
 use mail::dsn::{self, Notice, Report};
 use mail::trace::Charset;
-use mail::{Address, Blob, Domain, Envelope, Mail, MailParams, Message, Notify, Recipient, Ret, ReversePath};
+use mail::{
+    Address, Blob, Domain, Envelope, Mail, MailParams, Message, Notify, Recipient, Release, Ret, ReversePath,
+};
 use std::io;
 use world::World;
 
@@ -17,6 +19,8 @@ pub(crate) struct About<'a> {
     pub mail_id: &'a str,
     /// Seconds since 1970 at which it was accepted.
     pub arrived: i64,
+    /// From when on its sender wanted it delivered.
+    pub release: Option<Release>,
 }
 
 /// Who writes notices.
@@ -45,6 +49,7 @@ impl Writer<'_> {
             now: self.world.clock.unix(),
             arrival: Some(about.arrived),
             deliver_by: about.params.by.map(|by| about.arrived.saturating_add(by.seconds)),
+            release: about.release,
             message_id: &self.world.random.word(MESSAGE_ID_LETTERS),
             envid: about.params.envid.as_deref(),
             queue_id: Some(about.mail_id),
@@ -64,11 +69,16 @@ fn ret_of(params: &MailParams) -> Ret {
     if params.require_tls { Ret::Headers } else { params.ret.unwrap_or(Ret::Full) }
 }
 
-/// RFC 3461 §6.1: a null sender, no RET, and no notice about the notice. It is protected as the message was (RFC 8689 §5).
+/// RFC 3461 §6.1: a null sender, no RET, and no notice about the notice. It is protected as the message was (RFC 8689 §5), and
+/// as urgent (RFC 6710 §4.6).
 fn as_mail(to: Address, composed: dsn::Composed, about: &MailParams) -> Mail {
-    let require_tls = about.require_tls;
-    let params =
-        MailParams { body: composed.body, utf8: composed.utf8, require_tls, ..MailParams::default() };
+    let params = MailParams {
+        body: composed.body,
+        utf8: composed.utf8,
+        require_tls: about.require_tls,
+        priority: about.priority,
+        ..MailParams::default()
+    };
     let recipient = Recipient { address: to, notify: Notify::Never, original: None };
     Mail {
         envelope: Envelope { from: ReversePath::Null, params, recipients: vec![recipient] },

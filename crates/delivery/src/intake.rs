@@ -340,6 +340,7 @@ impl Intake {
                 params: &mail.envelope.params,
                 mail_id: &id,
                 arrived: world.clock.unix(),
+                release: mail.envelope.params.release,
             };
             let writer = Writer { hostname: router.hostname(), world, full_max: NOTICE_FULL_MAX };
             writer.notice(&about, &mail.message, &reports)

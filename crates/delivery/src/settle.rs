@@ -142,7 +142,7 @@ fn decide(
         let next = next_of(step, now);
         log(claim, recipient, &tried, step);
         count(&settling.world.meter, claim, &tried, step, now);
-        if let Some((action, status)) = action(step, claim, recipient, &tried) {
+        if let Some((action, status)) = action(step, claim, recipient, &tried, now) {
             reports.push(Report {
                 recipient: recipient.recipient.address.clone(),
                 original: recipient.recipient.original.clone(),
@@ -185,6 +185,7 @@ fn action(
     claim: &Claim,
     recipient: &JobRecipient,
     tried: &Tried,
+    now: i64,
 ) -> Option<(Action, Status)> {
     let notify = recipient.recipient.notify;
     match step {
@@ -192,7 +193,7 @@ fn action(
             notify.on_success().then(|| (Action::Delivered, tried.reply.status_or_general()))
         }
         // RFC 2852 §4.1.4: whoever wants the way told, and where nobody further on will tell that it is late.
-        schedule::Next::Done if notify != Notify::Never && tells_of_relay(claim, tried) => {
+        schedule::Next::Done if notify != Notify::Never && tells_of_relay(claim, tried, now) => {
             Some((Action::Relayed, tried.reply.status_or_general()))
         }
         schedule::Next::Done if notify.on_success() && tried.notify.is_ours() => {
@@ -207,15 +208,24 @@ fn action(
             Some((Action::Failed, status))
         }
         schedule::Next::NoticeAndAfter(_) if notify.on_delay() => {
-            Some((Action::Delayed, tried.reply.status_or_general()))
+            // RFC 2852 §4.1.3: its time is over; what the host said stands beside it.
+            let status =
+                if is_late(claim, now) { Status::transient(4, 7) } else { tried.reply.status_or_general() };
+            Some((Action::Delayed, status))
         }
         _ => None,
     }
 }
 
-/// Whether the sender wants to hear that the message went on, for the sake of its time (RFC 2852 §4.1.4).
-fn tells_of_relay(claim: &Claim, tried: &Tried) -> bool {
-    let is_lost = |mode| mode == ByMode::Notify && tried.by == ByPassed::No;
+/// Whether the time in which the message should have been delivered is over.
+fn is_late(claim: &Claim, now: i64) -> bool {
+    claim.params.by.is_some_and(|by| now >= claim.arrived.saturating_add(by.seconds))
+}
+
+/// Whether the sender wants to hear that the message went on, for the sake of its time (RFC 2852 §4.1.4). When that is over, he
+/// has heard of it.
+fn tells_of_relay(claim: &Claim, tried: &Tried, now: i64) -> bool {
+    let is_lost = |mode| mode == ByMode::Notify && tried.by == ByPassed::No && !is_late(claim, now);
     claim.params.by.is_some_and(|by| by.trace || is_lost(by.mode))
 }
 
@@ -309,10 +319,10 @@ impl Settling<'_> {
         let router = self.intake.router();
         let (world, full_max) = (self.world.clone(), self.config.notice_max);
         let (from, params) = (claim.from.clone(), claim.params.clone());
-        let (mail_id, arrived) = (claim.mail_id.clone(), claim.arrived);
+        let (mail_id, arrived, release) = (claim.mail_id.clone(), claim.arrived, claim.release);
         let compose = move || {
             let writer = Writer { hostname: router.hostname(), world: &world, full_max };
-            let about = About { from: &from, params: &params, mail_id: &mail_id, arrived };
+            let about = About { from: &from, params: &params, mail_id: &mail_id, arrived, release };
             // What cannot be read cannot go back, but its sender is to know all the same.
             writer.notice(&about, &message, &reports).or_else(|error| {
                 error!(%error, "the message cannot be read for the notice about it");

@@ -13,6 +13,7 @@ use crate::mime::Overview;
 use crate::mime::decode::to_quoted_printable;
 use crate::reply::Reply;
 use crate::status::Status;
+use crate::timing::Release;
 use crate::trace::Charset;
 use crate::words;
 use std::fmt::Write as _;
@@ -116,6 +117,8 @@ pub struct Notice<'a> {
     pub arrival: Option<i64>,
     /// By when it was to be delivered, where its sender had said so (RFC 2852 §5).
     pub deliver_by: Option<i64>,
+    /// From when on its sender wanted it delivered (RFC 4865 §5.1.2).
+    pub release: Option<Release>,
     /// The unique left side of the notice's own Message-ID; also its boundary, so it must not be guessable.
     pub message_id: &'a str,
     pub envid: Option<&'a str>,
@@ -254,6 +257,9 @@ fn status_part(notice: &Notice<'_>, utf8: bool) -> String {
     let dates = [("Arrival-Date", notice.arrival), ("Deliver-By-Date", notice.deliver_by)];
     for (name, at) in dates.into_iter().filter_map(|(name, at)| Some((name, at?))) {
         field(&mut out, name, &date::print(at));
+    }
+    if let Some(release) = notice.release {
+        field(&mut out, "Future-Release-Request", &release.to_string());
     }
     for report in notice.recipients {
         out.push_str("\r\n");

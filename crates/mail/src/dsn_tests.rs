@@ -50,6 +50,7 @@ fn compose_to(
         now: 1_795_159_860,
         arrival: Some(1_795_159_800),
         deliver_by: Some(1_795_160_400),
+        release: Some(Release::After(30)),
         message_id: "abcdefghijkl",
         envid: Some("QQ 314"),
         queue_id: Some("mnopqrstuvwx"),
@@ -109,6 +110,7 @@ fn a_failure_in_full() {
         Reporting-MTA: dns; mx.here.test\r\n\
         Arrival-Date: Fri, 20 Nov 2026 07:30:00 +0000\r\n\
         Deliver-By-Date: Fri, 20 Nov 2026 07:40:00 +0000\r\n\
+        Future-Release-Request: for;30\r\n\
         \r\n\
         Final-Recipient: rfc822; bob@there.test\r\n\
         Action: failed\r\n\

@@ -103,6 +103,16 @@ impl Notify {
         matches!(self, Self::On { success: true, .. })
     }
 
+    /// The same and notices of delay: where nobody further on would tell that it is late (RFC 2852 §4.1.4.2).
+    #[must_use]
+    pub fn with_delay(self) -> Self {
+        match self {
+            Self::Default => Self::On { success: false, failure: true, delay: true },
+            Self::Never => Self::Never,
+            Self::On { success, failure, .. } => Self::On { success, failure, delay: true },
+        }
+    }
+
     /// The same but for notices of success: to several addresses it goes on so (RFC 3461 §5.2.7.3, way c).
     #[must_use]
     pub fn without_success(self) -> Self {

@@ -1,5 +1,8 @@
 //! How urgent a message is, from when on it may be delivered, and until when it should be.
 
+use crate::date;
+use std::fmt;
+
 /// How urgent a message is among others, from -9 to 9 (RFC 6710 §3); 0 is what a message has whose sender says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(i8);
@@ -27,6 +30,16 @@ pub enum Release {
     After(u32),
     /// Seconds since 1970.
     At(i64),
+}
+
+/// As a notice names it (RFC 4865 §5.1.2).
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(seconds) => write!(f, "for;{seconds}"),
+            Self::At(time) => write!(f, "until;{}", date::print_iso(*time)),
+        }
+    }
 }
 
 impl Release {
@@ -69,6 +82,12 @@ mod tests {
         {
             assert_eq!(Priority::new(number).map(Priority::get), want, "{number}");
         }
+    }
+
+    #[test]
+    fn releases_are_named_as_they_were_asked_for() {
+        assert_eq!(Release::After(60).to_string(), "for;60");
+        assert_eq!(Release::At(1_800_000_000).to_string(), "until;2027-01-15T08:00:00Z");
     }
 
     #[test]

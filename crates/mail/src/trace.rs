@@ -5,6 +5,7 @@ use crate::date;
 use crate::domain::Domain;
 use crate::envelope::ReversePath;
 use crate::header;
+use crate::timing::Priority;
 use std::net::IpAddr;
 
 /// A message with more Received fields than this goes in circles (RFC 5321 §6.3 asks for at least 100).
@@ -92,6 +93,8 @@ pub struct Received<'a> {
     pub tls: Option<Tls<'a>>,
     /// Only if the message has a single recipient: no recipient is told of another (RFC 5321 §7.2).
     pub recipient: Option<&'a Address>,
+    /// Told where it is not the usual one (RFC 6710 §4.1).
+    pub priority: Priority,
     /// Unix seconds.
     pub at: i64,
 }
@@ -113,6 +116,10 @@ impl Received<'_> {
         };
         if let Some(recipient) = self.recipient {
             clauses.push(format!("for <{recipient}>"));
+        }
+        // RFC 6710 §7.
+        if self.priority != Priority::NORMAL {
+            clauses.push(format!("PRIORITY {}", self.priority.get()));
         }
         if let Some(last) = clauses.last_mut() {
             last.push(';');
@@ -238,6 +245,7 @@ mod tests {
             id: "abcdefghijkl",
             tls: Some(Tls { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" }),
             recipient: Some(&recipient),
+            priority: Priority::NORMAL,
             at: 1_795_159_800,
         };
         assert_eq!(
@@ -250,7 +258,10 @@ mod tests {
         received.hello = Some("evil)\r\nX: (y");
         received.peer = Some(Peer { address: "::ffff:192.0.2.1".parse().unwrap(), name: None });
         received.tls = None;
+        received.priority = Priority::new(-4).unwrap();
+        assert!(received.field().contains(">\r\n\tPRIORITY -4;\r\n\tFri"), "{}", received.field());
         received.recipient = None;
+        received.priority = Priority::NORMAL;
         assert_eq!(
             received.field(),
             "Received: from evil???X:??y ([192.0.2.1])\r\n\

@@ -74,6 +74,11 @@ impl Inbound {
     }
 
     /// Whether what comes is protected by TLS.
+    /// `TLSv1.3`, or `none`.
+    pub fn tls_version(&self) -> &'static str {
+        self.tls.as_ref().map_or("none", |(version, _)| version)
+    }
+
     pub fn is_secure(&self) -> bool {
         self.tls.is_some()
     }
@@ -184,6 +189,7 @@ impl Inbound {
             id,
             tls: self.tls.as_ref().map(|(version, cipher)| Tls { version, cipher }),
             recipient,
+            priority: envelope.params.priority,
             at: self.deps.world.clock.unix(),
         }
         .field()

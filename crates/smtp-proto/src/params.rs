@@ -163,8 +163,10 @@ fn hold_for(value: &str) -> Result<Release, Fault> {
 
 fn hold_until(value: &str) -> Result<Release, Fault> {
     const WHAT: &str = "HOLDUNTIL is a time as 2026-12-24T18:00:00Z";
-    let stamp = date::parse_iso(value).ok_or(Fault::BadParameter { what: WHAT })?;
-    Ok(Release::At(stamp.seconds))
+    // RFC 3339 §5.6: a date, a time, and where it counts. Whoever leaves the last out may mean any of a day's hours.
+    let (_, time) = value.split_once(['T', 't']).ok_or(Fault::BadParameter { what: WHAT })?;
+    let stamp = date::parse_iso(value).filter(|_| time.contains(['Z', 'z', '+', '-']));
+    stamp.map(|stamp| Release::At(stamp.seconds)).ok_or(Fault::BadParameter { what: WHAT })
 }
 
 /// RFC 2852 §4

@@ -11,7 +11,7 @@ use crate::queue_claim::{self, Cut};
 use crate::queue_list::JobRecipient;
 use crate::store::Store;
 use crate::writer::Tx;
-use mail::{Client, Domain, MailParams, Message, Reply, ReversePath};
+use mail::{Client, Domain, MailParams, Message, Release, Reply, ReversePath};
 use serde_json::json;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub struct Claim {
     pub arrived: Unix,
     /// From when on it may be delivered, and its age counts: later than it arrived if its sender wanted that.
     pub released: Unix,
+    /// What its sender wanted of that (RFC 4865 §3).
+    pub release: Option<Release>,
     /// Octets of the whole message.
     pub size: u64,
     /// Of the first recipient, if they are at several.

@@ -71,7 +71,7 @@ const TAKE: &str = "UPDATE job_recipient SET lease = ?2, lease_until = ?3 FROM j
 const READ: &str = "SELECT j.id, j.mail_id, j.sender, j.body_type, j.utf8, j.ret, j.envid, j.require_tls, \
      j.priority, j.by_seconds, j.by_mode, j.arrived, j.release_at, j.size, r.domain, r.id, r.address, r.notify, \
      r.orcpt_kind, r.orcpt, r.state, r.attempts, r.due, r.delay_told, r.last_at, r.last_host, r.last_code, \
-     r.last_status, r.last_text, j.client \
+     r.last_status, r.last_text, j.client, j.release_for \
      FROM json_each(?2) t CROSS JOIN job_recipient r ON r.job = t.value ->> 0 AND r.domain = t.value ->> 1 \
      JOIN job j ON j.id = r.job WHERE r.lease = ?1 ORDER BY t.key, r.id";
 
@@ -180,14 +180,15 @@ fn read_claim(
     token: i64,
 ) -> Result<Claim> {
     let (from, params) = queue_row::read_sender(row, 2)?;
-    let arrived = row.try_get(11)?;
+    let (arrived, release_at) = (row.try_get(11)?, row.try_get::<Option<i64>, _>(12)?);
     Ok(Claim {
         job,
         mail_id: row.try_get(1)?,
         from,
         params,
         arrived,
-        released: row.try_get::<Option<i64>, _>(12)?.unwrap_or(arrived),
+        released: release_at.unwrap_or(arrived),
+        release: queue_row::read_release(release_at, row.try_get(30)?),
         size: row.try_get::<i64, _>(13)?.unsigned_abs(),
         domain: Domain::parse(domain)
             .map_err(|error| Error::corrupt(format!("domain {domain:?} in the queue: {error}")))?,

@@ -5,7 +5,7 @@ use crate::ids::JobId;
 use crate::package::NewJob;
 use mail::{
     Address, Body, ByMode, Client, DeliverBy, MailParams, Notify, OriginalRecipient, Priority, Recipient,
-    Reply, Ret, ReversePath, Status,
+    Release, Reply, Ret, ReversePath, Status,
 };
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -42,8 +42,23 @@ pub(crate) fn job(id: JobId, job: &NewJob, size: u64, prefix: (usize, usize), bo
         params.by.map(|by| by.seconds),
         params.by.map_or(0, by_mode),
         (job.due > job.arrived).then_some(job.due),
-        job.client.as_ref().map(print_client)
+        job.client.as_ref().map(print_client),
+        held_for(job)
     ])
+}
+
+/// The seconds of HOLDFOR, where that is why it waits (RFC 4865 §3).
+fn held_for(job: &NewJob) -> Option<u32> {
+    match job.envelope.params.release {
+        Some(Release::After(seconds)) if job.due > job.arrived => Some(seconds),
+        _ => None,
+    }
+}
+
+/// What the columns `release_at` and `release_for` say.
+pub(crate) fn read_release(at: Option<i64>, after: Option<i64>) -> Option<Release> {
+    let after = after.and_then(|seconds| u32::try_from(seconds).ok());
+    after.map(Release::After).or(at.map(Release::At))
 }
 
 /// As JSON: address, port, the address and port of ours, what it called itself, its name, the login.

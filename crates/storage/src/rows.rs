@@ -173,10 +173,10 @@ impl Rows {
         UPDATE account SET modseq = j.value ->> 1
             FROM json_each(?1, '$.accounts') j WHERE account.id = j.value ->> 0;
         INSERT INTO job (id, mail_id, sender, body_type, utf8, ret, envid, require_tls, arrived, size, prefix, body,
-                priority, by_seconds, by_mode, release_at, client)
+                priority, by_seconds, by_mode, release_at, client, release_for)
             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
                 value ->> 7, value ->> 8, value ->> 9, substr(?2, value ->> 10, value ->> 11), value ->> 12,
-                value ->> 13, value ->> 14, value ->> 15, value ->> 16, value ->> 17
+                value ->> 13, value ->> 14, value ->> 15, value ->> 16, value ->> 17, value ->> 18
             FROM json_each(?1, '$.jobs');
         INSERT INTO job_recipient (id, job, address, domain, notify, orcpt_kind, orcpt, state, due, lease,
                 lease_until, attempts, priority, lane)

@@ -23,6 +23,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0015_sending.sql"),
     include_str!("../migrations/0016_vanished.sql"),
     include_str!("../migrations/0017_lane.sql"),
+    include_str!("../migrations/0018_release_for.sql"),
 ];
 
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).

@@ -6,7 +6,7 @@ use crate::link::Link;
 use crate::pool::Kept;
 use crate::trail::{self, Stop};
 use crate::work::{ByPassed, Chunks, NotifyPassed, Tried};
-use mail::{Envelope, Reply, TlsLevel};
+use mail::{ByMode, DeliverBy, Envelope, Recipient, Reply, TlsLevel};
 use smtp_proto::client::{Connection, Report, Transaction};
 use smtp_proto::{ContentKind, Extension, Offers};
 use tracing::debug;
@@ -74,8 +74,12 @@ impl Attempt<'_> {
         }
         // Raw octets in the header are SMTPUTF8 only if the sender said so (RFC 6531 §3.4); otherwise they are just broken.
         content.utf8_header &= self.work.params.utf8;
-        let recipients = batch.iter().map(|at| self.recipients[*at].clone()).collect();
+        let mut recipients: Vec<Recipient> = batch.iter().map(|at| self.recipients[*at].clone()).collect();
         let mut params = self.work.params.clone();
+        let has_time = |by: DeliverBy| by.mode == ByMode::Notify && by.seconds > 0;
+        if params.by.is_some_and(has_time) && !offers.has(Extension::DeliverBy) {
+            recipients.iter_mut().for_each(|one| one.notify = one.notify.with_delay());
+        }
         // A notice asks for protection only where it can be had, and is sent in any case (RFC 8689 §5).
         let is_protected = offers.has(Extension::RequireTls) && link.tls().level >= TlsLevel::Verified;
         params.require_tls &= is_protected || !self.work.from.is_null();

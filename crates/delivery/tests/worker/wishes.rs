@@ -156,6 +156,26 @@ async fn who_promises_no_time_does_not_get_what_must_be_in_time() {
     house.stop().await;
 }
 
+/// RFC 2852 §4.1.4.2: who promises no time may promise notices of delay, and when the time is over it has been told already.
+#[tokio::test]
+async fn who_promises_no_time_is_asked_to_tell_of_delay() {
+    let (mut house, mx, config) = host(&["PIPELINING", "DSN", "MT-PRIORITY"]).await;
+    let by = |seconds, mode| MailParams {
+        by: Some(DeliverBy { seconds, mode, trace: false }),
+        ..MailParams::default()
+    };
+    send(&house, &["notify@e.ex"], by(600, ByMode::Notify)).await;
+    send(&house, &["late@e.ex"], by(-5, ByMode::Notify)).await;
+    house.work(config);
+    house.queue_is(&[]).await;
+    let mut rcpt: Vec<String> = mx.heard().into_iter().filter(|line| line.starts_with("RCPT")).collect();
+    rcpt.sort();
+    assert_eq!(rcpt, ["RCPT TO:<late@e.ex>", "RCPT TO:<notify@e.ex> NOTIFY=FAILURE,DELAY"]);
+    assert_eq!(house.notices().await, ["notify@e.ex relayed 2.0.0"]);
+    assert!(mx.heard().contains(&"MAIL FROM:<alice@o.ex> MT-PRIORITY=0".to_owned()), "{:?}", mx.heard());
+    house.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_late_goes_back_or_is_told() {
     let (mut house, mx, config) = host(&["PIPELINING", "DELIVERBY"]).await;
@@ -175,7 +195,7 @@ async fn what_is_late_goes_back_or_is_told() {
     house.queue_is(&["notify@e.ex 2 451"]).await;
     let mut notices = house.notices().await;
     notices.sort();
-    assert_eq!(notices, ["notify@e.ex delayed 4.7.1", "return@e.ex failed 5.4.7"]);
+    assert_eq!(notices, ["notify@e.ex delayed 4.4.7", "return@e.ex failed 5.4.7"]);
     let heard = mx.heard();
     let tries = heard.iter().filter(|line| line.starts_with("RCPT TO:<return@")).count();
     assert_eq!(tries, 1, "once it is late it is not offered any more: {heard:?}");
@@ -233,6 +253,12 @@ async fn success_of_what_is_filed_here_is_told() {
     house.work(config);
     house.queue_is(&[]).await;
     assert_eq!(house.notices().await, ["alice@o.ex delivered 2.1.5"]);
-    assert_eq!(house.inbox().await.len(), 2);
+    let inbox = house.inbox().await;
+    assert_eq!(inbox.len(), 2);
+    let notice = inbox.iter().find(|text| text.contains("Action: delivered")).unwrap();
+    assert!(
+        notice.contains("Arrival-Date: ") && notice.contains("Future-Release-Request: for;60\r\n"),
+        "{notice}"
+    );
     house.stop().await;
 }

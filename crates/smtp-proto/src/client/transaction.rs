@@ -5,7 +5,7 @@ use super::{Loss, Need, Protocol, Transaction};
 use crate::data::Encoder;
 use crate::ext::{Extension, Offers};
 use crate::params::{to_unitext, to_xtext};
-use mail::{Body, ByMode, Notify, Priority, Recipient, Reply, Ret};
+use mail::{Body, ByMode, Notify, Recipient, Reply, Ret};
 use std::fmt::Write as _;
 
 /// Octets of one BDAT chunk. The peer answers each, so that trouble is heard before all is sent.
@@ -106,7 +106,8 @@ impl Under {
                 let _ = write!(line, " ENVID={}", to_xtext(envid));
             }
         }
-        if envelope.params.priority != Priority::NORMAL && offers.has(Extension::MtPriority) {
+        // RFC 6710 §4.2: the usual priority, too.
+        if offers.has(Extension::MtPriority) {
             let _ = write!(line, " MT-PRIORITY={}", envelope.params.priority.get());
         }
         if let Some(by) = envelope.params.by.filter(|_| offers.has(Extension::DeliverBy)) {

@@ -1,7 +1,7 @@
 //! What each command means at this point of the conversation (RFC 5321 §4.1.4).
 
 use super::session::{Asked, Phase, Session};
-use super::{Channel, ClearAuth, MailFrom, Question, Senders, StartTls};
+use super::{Channel, ClearAuth, HoldLimits, MailFrom, Question, Senders, StartTls};
 use crate::behalf;
 use crate::command::{Command, Fault, HelloKind, LINE_MAX};
 use crate::ext::Extension;
@@ -9,7 +9,7 @@ use crate::params::{MailArgs, RcptArgs};
 use crate::path::ForwardPath;
 use crate::secret::Secret;
 use mail::trace::Charset;
-use mail::{Body, ByMode, MailParams, Recipient, Release, Reply, ReversePath, Status, date};
+use mail::{Body, MailParams, Recipient, Release, Reply, ReversePath, Status, date};
 
 /// Bad sequence of commands.
 pub(super) fn out_of_order(text: &str) -> Reply {
@@ -234,13 +234,16 @@ impl Session {
 
     /// What of the times that a sender wishes cannot be had.
     fn is_out_of_time(&self, params: &MailParams) -> Option<&'static str> {
-        let is_too_far = match (params.release?, self.options.hold) {
-            (Release::After(seconds), Some(hold)) => seconds > hold.interval,
-            (Release::At(time), Some(hold)) => time > hold.until,
-            (_, None) => true,
+        let hold = self.options.hold.unwrap_or(HoldLimits { interval: 0, until: 0 });
+        // Seconds from now.
+        let (wait, is_too_far) = match params.release? {
+            Release::After(seconds) => (i64::from(seconds), seconds > hold.interval),
+            Release::At(time) => {
+                (time.saturating_sub(hold.until).saturating_add(hold.interval.into()), time > hold.until)
+            }
         };
-        let is_over_before = matches!((params.release, params.by), (Some(Release::After(release)), Some(by))
-            if by.mode == ByMode::Return && i64::from(release) >= by.seconds);
+        // RFC 4865 §5.2.2: one of the two wishes could not be met.
+        let is_over_before = wait > 0 && params.by.is_some_and(|by| wait >= by.seconds);
         match (is_too_far, is_over_before) {
             (true, _) => Some("it would be held for longer than FUTURERELEASE of the EHLO reply allows"),
             (false, true) => Some("the time of BY is over before the message may be delivered"),

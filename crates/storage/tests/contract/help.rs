@@ -14,7 +14,7 @@ pub(crate) const NOW: i64 = fake::BEGINNING as i64;
 
 /// Takes away all that later versions of the schema brought: what is left is of the first. Each new step adds to it.
 pub(crate) const BACK_TO_FIRST: &str = "DROP INDEX mailbox_changed; ALTER TABLE mailbox DROP COLUMN vanished_entries; \
-                ALTER TABLE mailbox DROP COLUMN forgotten; DROP TABLE known_recipient; DROP TABLE sender; ALTER TABLE job DROP COLUMN client; \
+                ALTER TABLE mailbox DROP COLUMN forgotten; DROP TABLE known_recipient; DROP TABLE sender; ALTER TABLE job DROP COLUMN client; ALTER TABLE job DROP COLUMN release_for; \
                 DROP TABLE trace; DROP TABLE trace_name; DROP TABLE trace_size; DROP TABLE tls_seen; DROP TABLE tls_domain; DROP TABLE sts_policy; DROP TRIGGER job_recipient_came; DROP TRIGGER job_recipient_changed; DROP TRIGGER job_recipient_went; \
                 DROP TABLE lane; DROP TABLE attempt; DROP TABLE failing; DROP INDEX job_mail; \
                 DROP INDEX job_held; DROP INDEX job_recipient_due; DROP INDEX job_recipient_lane; \

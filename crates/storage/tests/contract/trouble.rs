@@ -135,7 +135,7 @@ async fn other_versions_and_other_programs_are_refused() {
     let refused = Store::open(Config::new(bench.dir.path()), bench.world.clone()).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the database was made by a newer version (schema 99, this one knows 17): run that version, or restore a backup"
+        "the database was made by a newer version (schema 99, this one knows 18): run that version, or restore a backup"
     );
     let dir = tempfile::tempdir().unwrap();
     with_database(&dir.path().join("maddy.db"), "CREATE TABLE other (a)").await;
