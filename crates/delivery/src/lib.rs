@@ -32,6 +32,7 @@ pub mod proven;
 pub mod reception;
 pub mod refusal;
 pub mod reports;
+mod retries;
 pub mod route;
 pub mod router;
 pub mod schedule;

@@ -37,21 +37,43 @@ impl Hop {
     }
 }
 
+/// Why nobody knows the hosts of a domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// What the queue keeps: a 4xx asks for patience, a 5xx ends the matter.
+    pub reply: Reply,
+    pub cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// There are none, or there is no answer.
+    Usual,
+    /// What the DNS says ought to be signed and is not.
+    Forged,
+}
+
+impl From<Reply> for Lost {
+    fn from(reply: Reply) -> Self {
+        Self { reply, cause: Cause::Usual }
+    }
+}
+
 /// The hosts of a domain.
 ///
 /// `us` is the name of this server: where the DNS names it, hosts that are not better than it are left out, so that
-/// mail never goes round. The error is what the queue keeps: a 4xx asks for patience, a 5xx ends the matter.
+/// mail never goes round.
 pub async fn hosts(
     domain: &Domain,
     us: &Domain,
     world: &World,
     ask: Ask,
     validation: &Validation,
-) -> Result<Hop, Reply> {
+) -> Result<Hop, Lost> {
     let Some(name) = DnsName::of(domain) else { return Ok(Hop::certain(domain.clone())) };
     let random = world.random.as_ref();
-    let (reply, known) = look(&name, world.dns.as_ref(), ask, validation).await;
-    match reply {
+    let Looked { answer, known, cause } = look(&name, world.dns.as_ref(), ask, validation).await;
+    match answer {
         Ok((records, owner)) => {
             let names = [Some(domain.clone()), owner.to_domain().filter(|owner| owner != domain)];
             Ok(Hop {
@@ -61,25 +83,28 @@ pub async fn hosts(
             })
         }
         // The implicit MX.
-        Err(DnsError::NoRecord) if domain == us => Err(loops(domain)),
+        Err(DnsError::NoRecord) if domain == us => Err(loops(domain).into()),
         Err(DnsError::NoRecord) => Ok(Hop::certain(domain.clone())),
         Err(DnsError::NoName) => Err(Reply::new(
             550,
             Status::permanent(1, 2),
             format!("The domain {domain} does not exist: please check the address"),
-        )),
-        Err(DnsError::Trouble(text)) => Err(trouble(domain, &text)),
+        )
+        .into()),
+        Err(DnsError::Trouble(text)) => Err(Lost { reply: trouble(domain, &text), cause }),
     }
+}
+
+/// The MX records and where they stand, and how far that can be believed.
+struct Looked {
+    answer: Result<(Vec<Mx>, DnsName), DnsError>,
+    known: Known,
+    cause: Cause,
 }
 
 /// The MX records, where they stand, and how far they are proven. What cannot be proven is asked for once more without
 /// proof where there can be none (RFC 7672 §2.2.1).
-async fn look(
-    name: &DnsName,
-    dns: &dyn Resolver,
-    ask: Ask,
-    validation: &Validation,
-) -> (Result<(Vec<Mx>, DnsName), DnsError>, Known) {
+async fn look(name: &DnsName, dns: &dyn Resolver, ask: Ask, validation: &Validation) -> Looked {
     let mut known = Known::Open;
     let mut answer = None;
     if ask == Ask::Proven {
@@ -89,7 +114,8 @@ async fn look(
             known = if reply.security == Security::Secure { Known::Proven } else { Known::Open };
             answer = Some(reply.answer);
         } else if validation.doubt(name, dns).await == Doubt::Serious {
-            return (reply.answer.and_then(|_| Err(unproven())), known);
+            let cause = if reply.security == Security::Bogus { Cause::Forged } else { Cause::Usual };
+            return Looked { answer: reply.answer.and_then(|_| Err(unproven())), known, cause };
         }
     }
     let answer = match answer {
@@ -104,7 +130,7 @@ async fn look(
         }
         Ok((found, records.owner))
     });
-    (read, known)
+    Looked { answer: read, known, cause: Cause::Usual }
 }
 
 /// Records that should be signed and are not.
@@ -223,7 +249,7 @@ mod tests {
     async fn ask(world: &world::World, domain: &str) -> String {
         let (domain, us) = (Domain::parse(domain).unwrap(), Domain::parse("us.ex").unwrap());
         match hosts(&domain, &us, world, Ask::Plain, &Validation::default()).await {
-            Err(reply) => format!("{} {}", reply.code, reply.status.unwrap()),
+            Err(Lost { reply, .. }) => format!("{} {}", reply.code, reply.status.unwrap()),
             Ok(hop) => hop.hosts.iter().map(Domain::to_string).collect::<Vec<_>>().join(" "),
         }
     }
@@ -274,7 +300,7 @@ mod tests {
             ("alias.good.ex", Ask::Proven, "mx.open.ex Proven alias.good.ex good.ex"),
             ("bare.good.ex", Ask::Proven, "bare.good.ex Certain bare.good.ex"),
             ("open.ex", Ask::Proven, "mx.open.ex Open open.ex"),
-            ("bad.ex", Ask::Proven, "451 4.4.3"),
+            ("bad.ex", Ask::Proven, "451 4.4.3 Forged"),
             ("bad.ex", Ask::Plain, "mx.open.ex Open bad.ex"),
             // Validation fails for a zone that is not signed at all.
             ("odd.open.ex", Ask::Proven, "mx.open.ex Open odd.open.ex"),
@@ -285,7 +311,7 @@ mod tests {
             let words = |list: &[Domain]| list.iter().map(Domain::to_string).collect::<Vec<_>>().join(" ");
             let got = match hop {
                 Ok(hop) => format!("{} {:?} {}", words(&hop.hosts), hop.known, words(&hop.names)),
-                Err(reply) => format!("{} {}", reply.code, reply.status.unwrap()),
+                Err(Lost { reply, cause }) => format!("{} {} {cause:?}", reply.code, reply.status.unwrap()),
             };
             assert_eq!(got, want, "{domain} {ask:?}");
         }

@@ -4,7 +4,7 @@
 use crate::attempt::Courier;
 use crate::config::{Security, Smarthost};
 use crate::dane::{self, Found};
-use crate::mx::{self, Ask, Hop};
+use crate::mx::{self, Ask, Cause, Hop};
 use crate::sts::{Looked, Lost};
 use crate::tell::Told;
 use crate::tls_policy::{
@@ -109,7 +109,13 @@ impl Courier {
             true => Ask::Proven,
             false => Ask::Plain,
         };
-        let hop = mx::hosts(work.domain, &self.us, world, ask, &self.validation).await?;
+        let hop = mx::hosts(work.domain, &self.us, world, ask, &self.validation).await;
+        let hop = hop.map_err(|lost| {
+            if lost.cause == Cause::Forged {
+                self.tell_of_mx(work);
+            }
+            lost.reply
+        })?;
         let (minimum, trusted) = self.config.tls.of(work.domain);
         let looked = match &self.sts {
             Some(sts) if work.wish != Wish::NotRequired => sts.look(work.domain).await.map_err(unreadable)?,
@@ -148,8 +154,13 @@ impl Courier {
             sts: sts(rules.policy(), host),
         };
         let decided = tls_policy::decide(&inputs);
-        debug!(mail = work.mail_id, %host, ?inputs, ?decided, "how a host must be protected");
-        let told = Told::of(work, rules, &inputs, &found, host, way.port);
+        let Inputs { wish, minimum, known, tlsa, sts, .. } = inputs;
+        let demand = match decided {
+            Ok(Demand { proof, why }) => format!("{proof:?}, for {why}"),
+            Err(refusal) => format!("not to be used: {refusal:?}"),
+        };
+        debug!(mail = work.mail_id, %host, ?wish, ?minimum, ?known, ?tlsa, ?sts, demand, "how a host must be protected");
+        let told = Told::of(work, rules, &inputs, &found, host);
         let demand = decided.map_err(|refusal: Refusal| {
             self.tell_of_refusal(work, told.as_ref(), refusal, host);
             refusal.reply(host, work.domain)

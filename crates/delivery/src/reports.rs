@@ -119,7 +119,7 @@ impl ReportsConfig {
                     "contact",
                     "an address",
                     Address::parse,
-                    "Whom people can ask about TLS reports; default: postmaster of the first domain.",
+                    "Whom people can ask about TLS reports, at one of our domains; default: postmaster of the first domain.",
                 )
                 .optional(),
         }

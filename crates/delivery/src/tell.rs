@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// Said of a host that the policy of the domain does not name.
 const MX_MISMATCH: &str = "mx-mismatch";
+/// Said of a domain whose MX records cannot be believed.
+const BOGUS_MX: &str = "the DNSSEC signatures of the MX records are wrong or missing";
 /// Said of a certificate that no TLSA record names.
 const TLSA_MISMATCH: &str = "tlsa-mismatch";
 
@@ -34,7 +36,6 @@ impl Told {
         inputs: &Inputs,
         found: &Found,
         host: &Domain,
-        port: u16,
     ) -> Option<Self> {
         if !work.is_told || work.wish == Wish::NotRequired {
             return None;
@@ -43,8 +44,7 @@ impl Told {
             && !(inputs.known == Known::Open && matches!(inputs.sts, Sts::Enforce(_)));
         let (applied, known) = match (found, &rules.looked.policy) {
             (Found::Records { base, records }, _) if goes_by_tlsa => {
-                let line = |record| format!("_{port}._tcp.{base}. IN TLSA {record}");
-                let applied = Applied::tlsa(base, records.iter().map(line).collect());
+                let applied = Applied::tlsa(base, records.iter().map(ToString::to_string).collect());
                 (applied, (inputs.tlsa == Tlsa::Unusable).then_some((FailureKind::TlsaInvalid, "")))
             }
             (Found::Unknown, _) => (Applied::tlsa(host, Vec::new()), None),
@@ -107,6 +107,22 @@ impl Courier {
         let (host, reason) = (host.to_string(), reason.to_owned());
         let failure = Failure { kind, host, sending: None, receiving: None, reason };
         self.seen.count(work.domain, &told.applied, Some(failure), self.world.clock.unix());
+    }
+
+    /// Counts MX records that ought to be signed and are not: nobody knows the hosts.
+    pub(crate) fn tell_of_mx(&self, work: &Work<'_>) {
+        if !work.is_told {
+            return;
+        }
+        let failure = Failure {
+            kind: FailureKind::DnssecInvalid,
+            host: String::new(),
+            sending: None,
+            receiving: None,
+            reason: BOGUS_MX.to_owned(),
+        };
+        let applied = Arc::new(Applied::none(work.domain));
+        self.seen.count(work.domain, &applied, Some(failure), self.world.clock.unix());
     }
 
     /// Counts a policy that should be there.

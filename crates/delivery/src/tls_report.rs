@@ -4,6 +4,7 @@
 //! reports, and nothing bounces.
 
 use crate::intake::{Arrival, Intake};
+use crate::retries::Retries;
 use mail::mime::decode::to_base64;
 use mail::{
     Address, Blob, Domain, Envelope, Mail, MailParams, Message, Notify, Recipient, ReversePath, date,
@@ -26,8 +27,10 @@ const REPORTS_AT_A_TIME: usize = 100;
 const POST_TIME_MAX: Duration = Duration::from_secs(60);
 /// Most octets of its answer that are read.
 const ANSWER_MAX: usize = 64 * 1024;
-/// Days after which a report that could not be sent is given up (RFC 8460 §5.5 has a day).
-const GIVE_UP_DAYS: i64 = 2;
+/// How long after its first attempt a report that could not be sent is given up, in seconds (RFC 8460 §5.5).
+const GIVE_UP: i64 = DAY;
+/// Reports go out within so many seconds after the end of the day, each at its own time (RFC 8460 §4.1).
+const SPREAD: u64 = 4 * 3600;
 const DAY: i64 = 24 * 3600;
 /// Octets of a line of base64.
 const LINE: usize = 76;
@@ -41,7 +44,7 @@ pub struct Reporter {
     pub domain: Domain,
     /// The name of who reports; without it, the name of this server.
     pub organization: Option<String>,
-    /// Where people can ask; without it, the postmaster of the domain.
+    /// Where people can ask; without it, and where it is in no domain of ours, the postmaster of the domain.
     pub contact: Option<Address>,
     /// Where reports may be sent by POST.
     pub reach: Reach,
@@ -54,6 +57,7 @@ pub struct TlsReportSender {
     pub world: World,
     /// For reports by POST. Their certificates need not be good (RFC 8460 §3).
     pub fetcher: Fetcher,
+    retries: Retries,
 }
 
 /// What became of a report.
@@ -76,6 +80,10 @@ struct Ready<'a> {
 }
 
 impl TlsReportSender {
+    pub fn new(intake: Intake, store: Store, world: World, fetcher: Fetcher) -> Self {
+        Self { intake, store, world, fetcher, retries: Retries::default() }
+    }
+
     /// Works until `stop`; what was counted is kept then.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
@@ -112,20 +120,30 @@ impl TlsReportSender {
     }
 
     async fn send_all(&self) {
-        let today = self.world.clock.unix().div_euclid(DAY);
+        let now = self.world.clock.unix();
+        let today = now.div_euclid(DAY);
         let Some(reporter) = self.intake.counters().tls().reporter() else { return };
-        let mut after = None;
-        for _ in 0..REPORTS_AT_A_TIME {
+        // Those that wait keep nobody else from theirs.
+        let (mut after, mut tried) = (None, 0);
+        while tried < REPORTS_AT_A_TIME {
             let due = match self.store.tls_due(today, after).await {
                 Ok(Some(due)) => due,
                 Ok(None) => return,
                 Err(error) => return warn!(%error, "TLS reports cannot be made"),
             };
-            after = Some((due.day, due.domain.clone()));
-            let fate = self.send(&reporter, &due).await;
-            if (fate == Fate::Done || due.day + GIVE_UP_DAYS < today)
-                && let Err(error) = self.store.forget_tls(due.day, &due.domain).await
-            {
+            let report = (due.day, due.domain.clone());
+            after = Some(report.clone());
+            let begin = (due.day + 1) * DAY + delay(&due.domain);
+            if now < begin || !self.retries.is_due(&report, now) {
+                continue;
+            }
+            tried += 1;
+            if self.send(&reporter, &due).await == Fate::Later && now < begin + GIVE_UP {
+                self.retries.put_off(&report, now);
+                continue;
+            }
+            self.retries.forget(&report);
+            if let Err(error) = self.store.forget_tls(due.day, &due.domain).await {
                 return warn!(%error, "TLS reports cannot be taken off the list");
             }
         }
@@ -155,25 +173,40 @@ impl TlsReportSender {
         }
         let hostname = self.intake.router().hostname().to_string();
         let organization = reporter.organization.as_deref().unwrap_or(&hostname);
-        let Ok(from) = Address::new("postmaster", reporter.domain.clone()) else { return Fate::Done };
-        let contact = reporter.contact.as_ref().unwrap_or(&from).to_string();
+        let Some((from, contact)) = self.authors(reporter) else { return Fate::Done };
         let begin = due.day * DAY;
-        let (id, end) = (format!("{begin}.{domain}@{}", reporter.domain), begin + DAY - 1);
+        let (id, end) = (format!("{begin}.{domain}@{}", from.domain()), begin + DAY - 1);
         let owed = Owed { organization, contact: &contact, id: &id, begin, end, counted: &counted };
         let Ok(file) = gzip(&tlsrpt::write(&owed)) else { return Fate::Done };
         let ready = Ready { reporter, organization, domain: &domain, id, begin, end, file, from };
-        // One that has it is enough: a second copy would be counted twice.
+        let report = (due.day, due.domain.clone());
         let mut fate = Fate::Done;
         for destination in destinations {
+            let name = destination.to_string();
+            if self.retries.has_served(&report, &name) {
+                continue;
+            }
             let sent = match destination {
                 Destination::Mail(to) => self.mail(&ready, to).await,
                 Destination::Https(url) => self.post(&ready, &url).await,
             };
-            if sent == Fate::Later {
-                fate = Fate::Later;
+            match sent {
+                Fate::Done => self.retries.serve(&report, &name),
+                Fate::Later => fate = Fate::Later,
             }
         }
         fate
+    }
+
+    /// From whom reports come, and who is to be asked about them: both of the same domain (RFC 8460 §5.3), which signs. A
+    /// contact elsewhere cannot be named.
+    fn authors(&self, reporter: &Reporter) -> Option<(Address, String)> {
+        let router = self.intake.router();
+        let contact = reporter.contact.as_ref().filter(|contact| router.is_local(contact.domain()));
+        let domain = contact.map_or(&reporter.domain, Address::domain);
+        let from = Address::new("postmaster", domain.clone()).ok()?;
+        let contact = contact.unwrap_or(&from).to_string();
+        Some((from, contact))
     }
 
     async fn post(&self, ready: &Ready<'_>, url: &str) -> Fate {
@@ -237,8 +270,8 @@ impl TlsReportSender {
     /// The message (RFC 8460 §5.3). TLS that is broken is what it may be about, so it must not be held up by it
     /// (RFC 8460 §3, RFC 8689 §3).
     fn compose(&self, ready: &Ready<'_>, to: &Address, mail_id: &str) -> String {
-        let Ready { reporter, organization, domain, id, begin, end, file, from } = ready;
-        let submitter = &reporter.domain;
+        let Ready { organization, domain, id, begin, end, file, from, .. } = ready;
+        let submitter = from.domain();
         let boundary = format!("report-{mail_id}");
         let base64 = to_base64(file);
         let lines: Vec<String> =
@@ -271,6 +304,16 @@ fn read((policy, detail, count): &(String, String, u64)) -> Option<Counted> {
         detail => Some(from_text(detail)?),
     };
     Some(Counted { applied, failure, count: *count })
+}
+
+/// Seconds after the end of a day at which a domain gets its report: always the same for one, and different for others, so that
+/// who reads the reports of many domains does not get them all at once.
+fn delay(domain: &str) -> i64 {
+    // FNV-1a: nothing depends on it being hard to guess.
+    let hash = domain.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash % SPREAD).cast_signed()
 }
 
 fn is_public(host: &Host) -> bool {

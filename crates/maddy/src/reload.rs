@@ -228,7 +228,7 @@ impl Running {
         let roots = config.delivery.ca_file.map_or(Roots::WebPki, Roots::WebPkiAndFile);
         let tls = ClientTls::opportunistic(&roots, world.clock.clone())?;
         let fetcher = Fetcher::new(world.dns.clone(), Connector::new(&world), tls);
-        Ok(TlsReportSender { intake: self.intake.clone(), store: self.store().clone(), world, fetcher })
+        Ok(TlsReportSender::new(self.intake.clone(), self.store().clone(), world, fetcher))
     }
 
     pub(crate) fn tls(&self) -> ServerTls {

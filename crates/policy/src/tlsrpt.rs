@@ -6,6 +6,7 @@ use crate::tags::is_blank;
 use mail::{Address, Domain, date};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::fmt;
 use std::net::IpAddr;
 
 /// Addresses of one domain that get a report.
@@ -26,6 +27,15 @@ pub enum Destination {
     Mail(Address),
     /// A URL that begins with `https://`.
     Https(String),
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mail(address) => write!(f, "mailto:{address}"),
+            Self::Https(url) => f.write_str(url),
+        }
+    }
 }
 
 /// Who gets the reports, by the TXT records of `_smtp._tls`; nobody where there is no record, or more than one
@@ -93,7 +103,7 @@ impl Applied {
         Self { kind: AppliedKind::Sts, domain: domain.to_string(), text: lines.collect(), mx }
     }
 
-    /// Of records as a master file writes them.
+    /// Of records, each the four fields of its data as a master file writes them (RFC 8460 §4.5).
     pub fn tlsa(base: &Domain, records: Vec<String>) -> Self {
         Self { kind: AppliedKind::Tlsa, domain: base.to_string(), text: records, mx: Vec::new() }
     }

@@ -9,6 +9,7 @@ use net::{ClientTls, Connector, Fetcher, Roots};
 use policy::report::{Report, TlsReport};
 use std::sync::Arc;
 use std::time::Duration;
+use world::Clock as _;
 use world::fake::FakeResolver;
 
 const RECORDS: &str = "
@@ -19,7 +20,7 @@ fn sender(house: &House) -> TlsReportSender {
     let (intake, store, world) = (house.intake.clone(), house.store.clone(), house.world.clone());
     let tls = ClientTls::opportunistic(&Roots::WebPki, world.clock.clone()).unwrap();
     let fetcher = Fetcher::new(world.dns.clone(), Connector::new(&world), tls);
-    TlsReportSender { intake, store, world, fetcher }
+    TlsReportSender::new(intake, store, world, fetcher)
 }
 
 fn count(house: &House, sending: Sending) {
@@ -57,7 +58,12 @@ async fn a_domain_hears_once_a_day_how_connections_fared() {
     sender.turn().await;
     assert_eq!(mx.messages().len(), 3, "the day is not over");
 
+    // The day is over, and then the hours over which reports are spread.
     house.clock.advance(Duration::from_secs(24 * 3600));
+    sender.turn().await;
+    house.queue_is(&[]).await;
+    assert_eq!(mx.messages().len(), 3, "not on the stroke of midnight");
+    house.clock.advance(Duration::from_secs(4 * 3600));
     sender.turn().await;
     sender.turn().await;
     house.queue_is(&[]).await;
@@ -91,6 +97,28 @@ async fn a_domain_hears_once_a_day_how_connections_fared() {
     house.stop().await;
 }
 
+/// Whose MX records are forged has no host that could be told of (RFC 8460 §4.3.2.1).
+#[tokio::test]
+async fn records_that_ought_to_be_signed_are_told() {
+    let mx = FakeMx::usual("127.0.0.2:0").await;
+    let mut house = House::build().await;
+    let signed = "ex SECURE\nforged.ex BOGUS\nforged.ex MX 10 mx1.e.ex\n\
+                  _smtp._tls.forged.ex TXT \"v=TLSRPTv1; rua=mailto:tls@e.ex\"\n";
+    house.world.dns = Arc::new(FakeResolver::zone(&format!("{ZONE}{signed}")).unwrap());
+    count(&house, Sending::On);
+    house.work(config(mx.address.port()));
+    house.send("alice@o.ex", &["one@forged.ex"], "Subject: one\r\n\r\nx\r\n").await;
+    house.queue_is(&["one@forged.ex 1 451 4.4.3"]).await;
+    sender(&house).turn().await;
+    let day = house.clock.unix() / (24 * 3600);
+    let told = house.store.tls_due(day + 1, None).await.unwrap().unwrap();
+    assert_eq!((told.domain.as_str(), told.kinds.len()), ("forged.ex", 1));
+    let (_, detail, count) = &told.kinds[0];
+    assert!(detail.contains("DnssecInvalid") && *count == 1, "{detail} {count}");
+    assert!(mx.messages().is_empty());
+    house.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_not_to_be_told_is_not_counted() {
     let mx = FakeMx::usual("127.0.0.2:0").await;
@@ -100,7 +128,7 @@ async fn what_is_not_to_be_told_is_not_counted() {
     house.work(config(mx.address.port()));
     house.send("alice@o.ex", &["one@e.ex"], "Subject: one\r\n\r\nx\r\n").await;
     house.queue_is(&[]).await;
-    house.clock.advance(Duration::from_secs(24 * 3600));
+    house.clock.advance(Duration::from_secs(28 * 3600));
     sender(&house).turn().await;
     house.queue_is(&[]).await;
     assert_eq!(mx.messages().len(), 1);

@@ -47,6 +47,9 @@ const SIGNED: &[&str] = &[
     "List-Owner",
     "List-Archive",
     "Autocrypt",
+    // RFC 8460 §5.3.
+    "TLS-Report-Domain",
+    "TLS-Report-Submitter",
 ];
 /// Most fields of one name that are signed.
 const INSTANCES_MAX: usize = 20;
