@@ -54,8 +54,16 @@ fn from_the_first_octet_to_the_last_attempt() {
     spoofer.command("MAIL FROM:<ceo@sender.test>", "250*");
     spoofer.command("RCPT TO:<alice@example.org>", "250*");
     spoofer.data(&message("ceo@sender.test", "alice@example.org", "Pay", "now"), "550 5.7*");
-    let told =
-        traced(&maddy, "ceo@sender.test", &["spf=fail", "dmarc=fail", "result: 550 5.7", "asked for SPF"]);
+    let told = traced(
+        &maddy,
+        "ceo@sender.test",
+        &[
+            "spf=fail",
+            "dmarc=fail",
+            "result: 550 5.7",
+            "answers: _dmarc.sender.test TXT: \"v=DMARC1; p=reject\"",
+        ],
+    );
     assert!(told.contains("v=spf1 ip4:192.0.2.1 -all"), "the answers of the DNS that mattered:\n{told}");
 
     // Goes out, at the second try.
@@ -64,7 +72,16 @@ fn from_the_first_octet_to_the_last_attempt() {
     let told = traced(
         &maddy,
         "carl@remote.test",
-        &["attempt: put off", "450 4.2.0 greylisted by the remote", "attempt: delivered", "tls: "],
+        &[
+            "attempt: put off",
+            "450 4.2.0 greylisted by the remote",
+            "attempt: delivered",
+            "tls: ",
+            "answers: remote.test MX: 10 mx.remote.test",
+            "how a host must be protected",
+            "demand: Nothing, for opportunistic",
+            "signatures: 2",
+        ],
     );
     let id = told.lines().find_map(|line| line.strip_prefix("mail ")).unwrap().to_owned();
     maddy.stop();
@@ -76,6 +93,21 @@ fn from_the_first_octet_to_the_last_attempt() {
     let job = events.iter().find_map(|event| event["fields"]["job"].as_str()).unwrap();
     assert!(!job.is_empty());
     assert!(maddy.cli(&["trace", "nobody@nowhere.test"]).fails().contains("nothing is known"));
+}
+
+/// With a sender of ours, to somebody else.
+#[test]
+fn what_is_sent_on_is_told() {
+    let mut setup = Setup::new();
+    setup.zone("remote.test MX 10 mx.remote.test");
+    setup.config("aliases { \"out@example.org\" \"dora@remote.test\"; }");
+    let _remote = setup.remote("mx.remote.test", 2);
+    let maddy = setup.start();
+    let text = message("eve@elsewhere.test", "out@example.org", "On", "x");
+    maddy.smtp().deliver("eve@elsewhere.test", &["out@example.org"], &text);
+    let wanted =
+        ["sent on", "from: SRS0=", "recipients: dora@remote.test", "attempt: delivered", "tls: none"];
+    traced(&maddy, "dora@remote.test", &wanted);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::arrival::Arrival;
 use crate::draft::Draft;
-use mail::{Address, Mail, header};
+use mail::{Address, Envelope, Mail, header};
 use storage::Acceptance;
 use tracing::{debug, info, warn};
 use world::Meter;
@@ -14,8 +14,15 @@ pub(crate) struct Lines {
     notice: Option<String>,
     message_id: Option<String>,
     remote: usize,
+    /// Senders and recipients as they go on.
+    forwarded: Vec<(String, Vec<String>)>,
     /// Accounts that got it in spite of their quotas.
     granted: Vec<String>,
+}
+
+fn forwarded(envelope: &Envelope) -> (String, Vec<String>) {
+    let recipients = envelope.recipients.iter().map(|one| one.address.to_string());
+    (envelope.from.to_string(), recipients.collect())
 }
 
 impl Lines {
@@ -30,6 +37,7 @@ impl Lines {
             message_id: header::find(&draft.header, "Message-ID")
                 .map(|field| String::from_utf8_lossy(&field.unfolded()).trim().to_owned()),
             remote: draft.remote,
+            forwarded: draft.acceptance.jobs.iter().map(|job| forwarded(&job.envelope)).collect(),
             notice: notice.map(|notice| notice.mail_id.clone()),
             granted: draft.granted().map(str::to_owned).collect(),
         }
@@ -40,7 +48,14 @@ impl Lines {
         let id = &arrival.id;
         let (message_id, remote) = (self.message_id.unwrap_or_default(), self.remote);
         let to: Vec<String> = mail.envelope.recipients.iter().map(|one| one.address.to_string()).collect();
-        debug!(mail = id, from = %mail.envelope.from, message_id, recipients = to.join(" "), remote, "taken");
+        let signatures = header::count(&mail.message.added, "DKIM-Signature");
+        debug!(mail = id, from = %mail.envelope.from, message_id, recipients = to.join(" "), remote, signatures, "taken");
+        let sender = mail.envelope.from.to_string();
+        for (from, recipients) in self.forwarded {
+            if from != sender || recipients.iter().any(|one| !to.contains(one)) {
+                debug!(mail = id, from, recipients = recipients.join(" "), "sent on");
+            }
+        }
         for (account, to) in self.delivered {
             info!(mail = id, %to, account, "delivered");
         }

@@ -342,7 +342,11 @@ impl Shift<'_> {
             courier: courier.clone(),
             cut: self.cut.clone(),
         };
-        let task = self.running.spawn(job.run(claim.clone(), since, turn).instrument(span));
+        // For those who keep what happens to a message; its own lines name it already.
+        let mail = claim.mail_id.as_str();
+        let traced = tracing::debug_span!(target: "delivery::trace", parent: &span, "traced", mail);
+        let task =
+            self.running.spawn(job.run(claim.clone(), since, turn).instrument(traced).instrument(span));
         self.tasks.insert(task.id(), (destination, claim));
     }
 

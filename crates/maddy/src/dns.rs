@@ -2,10 +2,12 @@
 //! need no restart.
 
 use ::config::Section;
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use tracing::debug;
 use world::resolver::Asking;
-use world::{DnsName, DnsOptions, Dnssec, Kind, Proof, Reply, Resolver};
+use world::{DnsName, DnsOptions, Dnssec, Kind, Proof, Reply, Resolver, Security};
 
 pub(crate) struct Exchangeable(RwLock<Arc<dyn Resolver>>);
 
@@ -26,7 +28,34 @@ impl Exchangeable {
 impl Resolver for Exchangeable {
     fn ask<'a>(&'a self, name: &'a DnsName, kind: Kind, proof: Proof) -> Asking<'a, Reply> {
         let resolver = self.get();
-        Box::pin(async move { resolver.ask(name, kind, proof).await })
+        Box::pin(async move {
+            let reply = resolver.ask(name, kind, proof).await;
+            // Kept with the message that it was asked for, if it was for one (`maddy trace`).
+            debug!(answer = %Said { name, kind, reply: &reply }, "the DNS says");
+            reply
+        })
+    }
+}
+
+/// A question with its answer, on one line.
+struct Said<'a> {
+    name: &'a DnsName,
+    kind: Kind,
+    reply: &'a Reply,
+}
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, kind, reply } = self;
+        write!(f, "{name} {kind}:")?;
+        match &reply.answer {
+            Ok(records) => records.data.iter().try_for_each(|data| write!(f, " {data}"))?,
+            Err(error) => write!(f, " {error}")?,
+        }
+        match reply.security {
+            Security::Unchecked => Ok(()),
+            security => write!(f, " ({security})"),
+        }
     }
 }
 

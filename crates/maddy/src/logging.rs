@@ -134,7 +134,10 @@ fn log_panics() {
 fn about_messages() -> Targets {
     targets(Level::Info)
         .with_target("delivery::lines", LevelFilter::DEBUG)
-        .with_target("policy::pipeline", LevelFilter::DEBUG)
+        .with_target("delivery::protect", LevelFilter::DEBUG)
+        .with_target("delivery::trace", LevelFilter::DEBUG)
+        .with_target("maddy::dns", LevelFilter::DEBUG)
+        .with_target("submission::visit", LevelFilter::DEBUG)
 }
 
 /// Our own events at the wanted level; of the libraries only what is wrong, unless everything is wanted.

@@ -304,9 +304,8 @@ impl<'a> Visit<'a> {
     async fn message(&mut self) -> Reply {
         let begun = Instant::now();
         // The message counts as on its way in until it is filed.
-        let Some(Transaction { id, envelope, incoming, places: _places, .. }) = self.inbound.end() else {
-            return lost();
-        };
+        let Some(transaction) = self.inbound.end() else { return lost() };
+        let Transaction { id, envelope, incoming, places: _places, .. } = transaction;
         let (received, _held) = match incoming {
             None => return lost(),
             Some(incoming) => match incoming.finish().await {
@@ -319,7 +318,8 @@ impl<'a> Visit<'a> {
             },
         };
         let (from, recipients) = (envelope.from.clone(), envelope.recipients.len());
-        let client = self.speaker.address();
+        let (client, tls) = (self.speaker.address(), self.inbound.tls_version());
+        let priority = envelope.params.priority.get();
         let judged = self.judge(&id, &envelope, received).await;
         let checks = judged.as_ref().map_or_else(|_| "not made".to_owned(), Judged::brief);
         let taken = match judged {
@@ -331,7 +331,7 @@ impl<'a> Visit<'a> {
         match taken {
             Ok((octets, accepted)) => {
                 let Accepted { local, remote } = accepted;
-                info!(mail = id, %client, %from, recipients, octets, local, remote, checks, result = "accepted", "mail in");
+                info!(mail = id, %client, %from, recipients, octets, local, remote, priority, tls, checks, result = "accepted", "mail in");
                 Reply::new(250, Status::success(0, 0), format!("{id} accepted"))
             }
             Err(reply) => {

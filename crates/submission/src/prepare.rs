@@ -106,6 +106,13 @@ pub fn complete(received: &Blob, header: &[u8], means: &Means<'_>) -> Result<Blo
     Ok(spool.finish())
 }
 
+/// What [`complete`] changes, for people.
+pub fn changes(header: &[u8]) -> Vec<String> {
+    let added = ["Date", "Message-ID"].iter().filter(|name| header::find(header, name).is_none());
+    let removed = REMOVED.iter().filter(|name| header::find(header, name).is_some());
+    added.map(|name| format!("{name} added")).chain(removed.map(|name| format!("{name} removed"))).collect()
+}
+
 fn is_removed(field: &Field<'_>) -> bool {
     REMOVED.iter().any(|name| field.is(name))
 }

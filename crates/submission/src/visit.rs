@@ -202,6 +202,7 @@ impl<'a> Visit<'a> {
         let id = transaction.id.clone();
         let from = transaction.envelope.from.clone();
         let recipients = transaction.envelope.recipients.len();
+        let priority = transaction.envelope.params.priority.get();
         let begun = Instant::now();
         let taken = self.take(&account, transaction).await;
         let outcome = taken.as_ref().map(|(_, accepted)| accepted.local);
@@ -209,7 +210,7 @@ impl<'a> Visit<'a> {
         match taken {
             Ok((octets, accepted)) => {
                 let Accepted { local, remote } = accepted;
-                info!(mail = id, account, %from, recipients, octets, local, remote, result = "accepted", "mail in");
+                info!(mail = id, account, %from, recipients, octets, local, remote, priority, tls = self.inbound.tls_version(), result = "accepted", "mail in");
                 Reply::new(250, Status::success(0, 0), format!("{id} accepted"))
             }
             Err(reply) => {
@@ -231,6 +232,10 @@ impl<'a> Visit<'a> {
         .await?;
         let router = self.deps.door.intake.router();
         identity::authorize_header(&router, account, &header).await?;
+        let changes = prepare::changes(&header);
+        if !changes.is_empty() {
+            debug!(mail = id, changes = changes.join(", "), "completed");
+        }
         let received = self.complete(received, header).await?;
         let octets = received.len();
         let mut message = Message::new(received);

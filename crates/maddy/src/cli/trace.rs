@@ -31,7 +31,10 @@ fn line(event: &TraceLine) -> String {
     let mut text = format!("  {}  {}", date::print_iso(event.at), output::printable(&event.what));
     // The connection is named where it says something: in what came first.
     for (name, value) in event.fields.iter().filter(|(name, _)| !["id", "level"].contains(&name.as_str())) {
-        text.push_str(&format!("\n      {name}: {}", output::printable(value.as_str().unwrap_or_default())));
+        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for value in values.iter().filter_map(serde_json::Value::as_str) {
+            text.push_str(&format!("\n      {name}: {}", output::printable(value)));
+        }
     }
     text.push('\n');
     text

@@ -12,7 +12,7 @@ use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 use world::{Clock, SystemClock};
 
 /// Longest value that is kept, in characters.
@@ -21,6 +21,12 @@ const VALUE_MAX: usize = 1000;
 const FIELDS_MAX: usize = 24;
 /// Fields whose values find a message.
 const ADDRESSES: [&str; 5] = ["from", "to", "recipient", "account", "message_id"];
+/// The module that tells what the DNS answered: all that was asked for a message is one event.
+const DNS: &str = "maddy::dns";
+/// Most answers of one event.
+const ANSWERS_MAX: usize = 40;
+/// Longest answer, in characters.
+const ANSWER_MAX: usize = 300;
 /// Modules whose events tell of attempts, which the queue keeps by itself: those with a host are left out here.
 const ATTEMPTS: [&str; 3] = ["delivery::attempt", "delivery::settle", "delivery::link"];
 
@@ -52,6 +58,13 @@ impl Noting {
         (Self { sender, lost: Arc::default() }, receiver)
     }
 
+    fn send(&self, mail: String, text: String, names: Vec<String>) {
+        let noted = Noted { mail, at: SystemClock.unix(), text, names };
+        if self.sender.try_send(noted).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Events that found no room since the last call.
     pub(super) fn take_lost(&self) -> u64 {
         self.lost.swap(0, Ordering::Relaxed)
@@ -78,6 +91,21 @@ impl Said {
     }
 }
 
+/// What the DNS answered within a span.
+#[derive(Default)]
+struct Answers(Vec<String>);
+
+impl Answers {
+    fn take(&mut self, said: Said) {
+        let answer = said.fields.into_iter().find(|(name, _)| *name == "answer");
+        let Some((_, answer)) = answer else { return };
+        let answer: String = answer.chars().take(ANSWER_MAX).collect();
+        if self.0.len() < ANSWERS_MAX && !self.0.contains(&answer) {
+            self.0.push(answer);
+        }
+    }
+}
+
 impl Visit for Said {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.put(field, value.to_owned());
@@ -97,7 +125,20 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Noting {
         }
     }
 
+    /// What was asked for a message is told when the work on it ends.
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        let mut extensions = span.extensions_mut();
+        let Some(Answers(answers)) = extensions.remove::<Answers>() else { return };
+        let Some(mail) = extensions.get_mut::<Said>().and_then(|said| said.mail.clone()) else { return };
+        let text = json!({ "what": "the DNS says", "level": "debug", "fields": { "answers": answers } });
+        self.send(mail, text.to_string(), Vec::new());
+    }
+
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if event.metadata().target() == DNS {
+            return note_answer(event, &context);
+        }
         let mut said = Said::default();
         event.record(&mut said);
         let is_attempt = said.fields.iter().any(|(name, _)| *name == "host");
@@ -123,10 +164,23 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Noting {
             said.fields.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
         let level = event.metadata().level().as_str().to_ascii_lowercase();
         let text = json!({ "what": said.message, "level": level, "fields": fields }).to_string();
-        let noted = Noted { mail, at: SystemClock.unix(), text, names };
-        if self.sender.try_send(noted).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
+        self.send(mail, text, names);
+    }
+}
+
+/// Keeps what the DNS says with the span of the message that it was asked for.
+fn note_answer<S: Subscriber + for<'a> LookupSpan<'a>>(event: &Event<'_>, context: &Context<'_, S>) {
+    let is_of_mail =
+        |span: &SpanRef<'_, S>| span.extensions().get::<Said>().is_some_and(|said| said.mail.is_some());
+    let Some(span) = context.event_scope(event).into_iter().flatten().find(is_of_mail) else { return };
+    let mut said = Said::default();
+    event.record(&mut said);
+    let mut extensions = span.extensions_mut();
+    if extensions.get_mut::<Answers>().is_none() {
+        extensions.insert(Answers::default());
+    }
+    if let Some(answers) = extensions.get_mut::<Answers>() {
+        answers.take(said);
     }
 }
 
@@ -156,8 +210,30 @@ pub(crate) fn name(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tracing::{info, info_span};
+    use tracing::{debug, info, info_span};
     use tracing_subscriber::layer::SubscriberExt;
+
+    #[test]
+    fn what_the_dns_says_for_a_message_is_told_in_one() {
+        let (noting, mut noted) = Noting::new(9);
+        let subscriber = tracing_subscriber::registry().with(noting);
+        tracing::subscriber::with_default(subscriber, || {
+            let _conn = info_span!("conn", id = "c1").entered();
+            debug!(target: "maddy::dns", answer = "before.example A: 192.0.2.1", "the DNS says");
+            let checks = info_span!("checks", mail = "m1").entered();
+            for answer in ["a.example TXT: \"x\"", "b.example MX: 10 c.example", "a.example TXT: \"x\""] {
+                debug!(target: "maddy::dns", answer, "the DNS says");
+            }
+            info!("between");
+            drop(checks);
+            let _other = info_span!("checks", mail = "m2").entered();
+        });
+        let told: Vec<Noted> = std::iter::from_fn(|| noted.try_recv().ok()).collect();
+        assert_eq!(told.iter().map(|one| one.mail.as_str()).collect::<Vec<_>>(), ["m1", "m1"]);
+        let text: Value = serde_json::from_str(&told[1].text).unwrap();
+        let answers = json!(["a.example TXT: \"x\"", "b.example MX: 10 c.example"]);
+        assert_eq!((&text["what"], &text["fields"]["answers"]), (&"the DNS says".into(), &answers));
+    }
 
     #[test]
     fn what_is_about_a_message_is_picked_out_with_all_its_names() {
