@@ -68,6 +68,10 @@ impl Door {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut options = smtp_door::options(&config.door, &self.deps.door, &conn);
         options.extensions = options.extensions.with(Extension::MtPriority).with(Extension::DeliverBy);
+        // What goes on from here would come back where a server takes no binary message (RFC 3030 §3).
+        if config.relay_from.iter().any(|network| network.contains(conn.peer().ip())) {
+            options.extensions = options.extensions.without(Extension::BinaryMime);
+        }
         let meter = &self.deps.door.world.meter;
         if let Err(reply) = self.ledger.admit(&conn, &options) {
             let reply = counted::refused_because(meter, Refused::Client, Reason::TooMuch, reply);

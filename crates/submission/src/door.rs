@@ -59,6 +59,9 @@ impl Door {
             (true, InsecureAuth::Allowed) => options.starttls,
         };
         options.extensions = options.extensions.with(Extension::MtPriority).with(Extension::DeliverBy);
+        // Few servers take a binary message, and where none does it would come back: who is not offered that encodes it, which
+        // nobody but the author can do without breaking signatures (RFC 3030 §3).
+        options.extensions = options.extensions.without(Extension::BinaryMime);
         let interval = u32::try_from(config.max_hold.as_secs()).unwrap_or(u32::MAX);
         if interval > 0 {
             let until = self.deps.door.world.clock.unix().saturating_add(i64::from(interval));

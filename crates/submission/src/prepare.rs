@@ -137,7 +137,7 @@ fn author_domain(header: &[u8]) -> Option<Domain> {
     Some(address.domain().clone())
 }
 
-/// Where octets stand that make one reader see other fields than another. BINARYMIME lets them come this far.
+/// Where octets stand that make one reader see other fields than another. Chunks may bring them this far.
 fn stray(header: &[u8]) -> Option<usize> {
     header.iter().enumerate().position(|(at, octet)| match octet {
         0 => true,

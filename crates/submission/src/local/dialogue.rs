@@ -2,6 +2,7 @@
 
 use super::{Order, Recipients, to_wire};
 use mail::{Domain, Notify, Recipient, Reply, Ret, ReversePath, Status};
+use smtp_proto::Extension;
 use smtp_proto::server::{Answer, Channel, Options, Question, Session};
 use std::io::{self, Read, Write};
 use wire::{Machine, READ_MAX, Step};
@@ -30,7 +31,10 @@ pub fn converse(
     mut hand: impl FnMut(Order, Vec<u8>) -> Result<String, Reply>,
 ) -> io::Result<()> {
     let name = Domain::parse("localhost").map_err(io::Error::other)?;
-    let mut session = Session::new(Options::new(name), Channel::Clear);
+    let mut options = Options::new(name);
+    // What goes on from here would come back where a server takes no binary message (RFC 3030 §3).
+    options.extensions = options.extensions.without(Extension::BinaryMime);
+    let mut session = Session::new(options, Channel::Clear);
     let mut transaction = Transaction::default();
     let (mut piece, mut was_cr, mut messages) = (vec![0; READ_MAX / 2], false, 0);
     loop {
