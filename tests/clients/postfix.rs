@@ -6,6 +6,8 @@ use crate::{reader, scene};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User, chown};
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -37,6 +39,11 @@ fn is_impossible(test: &str) -> bool {
 impl Postfix {
     /// `port` is where the scene expects other servers; `ours` is our port for mail from outside.
     fn start(setup: &Setup) -> Self {
+        Self::start_with(setup, "")
+    }
+
+    /// With more lines in its configuration.
+    fn start_with(setup: &Setup, more: &str) -> Self {
         let dir = TempDir::with_prefix("maddy-postfix-").unwrap();
         // Its parts run as other users and must find their way in.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -46,7 +53,7 @@ impl Postfix {
         give(&dir.path().join("data"), "postfix");
         give(&dir.path().join("mail"), "nobody");
         let port = setup.ports().remote;
-        fs::write(dir.path().join("etc/main.cf"), main_cf(dir.path(), setup)).unwrap();
+        fs::write(dir.path().join("etc/main.cf"), main_cf(dir.path(), setup) + more).unwrap();
         fs::write(dir.path().join("etc/master.cf"), master_cf(port)).unwrap();
         let said = fs::File::create(dir.path().join("said")).unwrap();
         let child = Command::new("/usr/sbin/postfix")
@@ -261,6 +268,51 @@ fn postfix_hears_by_xclient_who_the_client_is() {
     // The name is the one of our EHLO behind XCLIENT, the address the client's.
     assert!(mail.contains("from mx.example.org (unknown [192.0.2.1])"), "{mail}");
     assert!(postfix.log().contains("client=unknown[192.0.2.1]"), "{}", postfix.log());
+}
+
+/// What Postfix asks who knows passwords: with somebody there it takes logins, and so LOGIN of XCLIENT as well. It says what
+/// there is (the protocol of Dovecot), and knows nobody.
+fn authority() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let hello = "VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t00\nDONE\n";
+                let _ = (&stream).write_all(hello.as_bytes());
+                // Until Postfix hangs up.
+                let _ = std::io::copy(&mut &stream, &mut std::io::sink());
+            });
+        }
+    });
+    port
+}
+
+/// Behind us, Postfix knows which account a message comes from.
+#[test]
+fn postfix_hears_by_xclient_who_has_logged_in() {
+    if is_impossible("postfix_hears_by_xclient_who_has_logged_in") {
+        return;
+    }
+    let mut setup = scene();
+    let port = setup.ports().remote;
+    let to = format!("to \"mx.postfix.test:{port}\" tls=\"opportunistic\" client=\"xclient\"");
+    setup.option("delivery", &format!("route \"behind\" {{ recipients \"postfix.test\"; {to}; }}"));
+    setup.zone(&format!("mx.postfix.test A {ADDRESS}"));
+    let logins = format!(
+        "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = inet:127.0.0.1:{}\n",
+        authority()
+    );
+    let postfix = Postfix::start_with(&setup, &logins);
+    let maddy = setup.start();
+    let text = tests::message("alice@example.org", "bob@postfix.test", "who", "x");
+    sender(&maddy).deliver("alice@example.org", &["bob@postfix.test"], &text);
+    postfix.wait_mails("bob", 1);
+    let log = postfix.log();
+    assert!(
+        log.contains("client=unknown[127.0.0.1], sasl_method=XCLIENT, sasl_username=alice@example.org"),
+        "{log}"
+    );
 }
 
 #[test]
