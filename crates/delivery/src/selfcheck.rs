@@ -252,6 +252,12 @@ impl Inspector {
         let mut point = |state, text: String, help: String| {
             report.points.push(Point { check: Check::Dkim, about: domain.to_string(), state, text, help });
         };
+        if keys.is_empty() && self.way == Way::Smarthost {
+            let text =
+                "nothing signs for this domain here; whether the smarthost does is not known".to_owned();
+            point(State::Unknown, text.clone(), String::new());
+            return Vouched::Unknown(text);
+        }
         if keys.is_empty() {
             point(
                 State::Bad,
@@ -330,18 +336,34 @@ mod tests {
         s._domainkey.o.ex TXT \"v=DKIM1; k=ed25519; p=AAAA\"\n_dmarc.o.ex TXT \"v=DMARC1; p=reject\"\n";
 
     async fn inspected(zone: &str, way: Way, sources: &[&str]) -> Report {
+        inspector(zone, way, sources).inspect().await
+    }
+
+    fn inspector(zone: &str, way: Way, sources: &[&str]) -> Inspector {
         let domain = |text: &str| Domain::parse(text).unwrap();
         let record =
             DnsRecord { name: "s._domainkey.o.ex".to_owned(), text: "v=DKIM1; k=ed25519; p=AAAA".to_owned() };
-        let inspector = Inspector {
+        Inspector {
             hostname: domain("mx.o.ex"),
             domains: vec![domain("o.ex")],
             sources: sources.iter().map(|ip| ip.parse().unwrap()).collect(),
             way,
             keys: vec![(domain("o.ex"), record)],
             world: world::fake::world_with(1, zone).unwrap(),
-        };
-        inspector.inspect().await
+        }
+    }
+
+    /// The smarthost may sign, and nobody here knows.
+    #[tokio::test]
+    async fn who_hands_all_to_a_smarthost_need_not_sign() {
+        for (way, want) in [
+            (Way::Smarthost, "spf=unknown dkim=unknown dmarc=unknown"),
+            (Way::Direct, "helo=good ptr=good spf=good dkim=bad dmarc=good"),
+        ] {
+            let mut inspector = inspector(GOOD, way, &["192.0.2.1"]);
+            inspector.keys.clear();
+            assert_eq!(states(&inspector.inspect().await), want);
+        }
     }
 
     fn states(report: &Report) -> String {
