@@ -108,16 +108,34 @@ fn retry_of(config: &Config, claim: &Claim) -> Retry {
     }
 }
 
+/// The schedule of a recipient, and whether the sender was told what it says of delay. Who was told of the usual delay before the
+/// time of the message was over is told again when it is (RFC 2852 §4.1.3).
+fn schedule_of(config: &Config, claim: &Claim, recipient: &JobRecipient) -> (Retry, Told) {
+    let retry = retry_of(config, claim);
+    let Some(told_at) = recipient.delay_told else { return (retry, Told::NotYet) };
+    let by = claim.params.by.filter(|by| by.mode == ByMode::Notify);
+    match by.map(|by| claim.arrived.saturating_add(by.seconds)) {
+        Some(end) if told_at < end => {
+            let left = Duration::from_secs(u64::try_from(end - claim.released).unwrap_or(0));
+            (Retry { delay_notice: Some(left), ..retry }, Told::NotYet)
+        }
+        _ => (retry, Told::Yes),
+    }
+}
+
 fn age(claim: &Claim, now: i64) -> Duration {
     Duration::from_secs(u64::try_from(now - claim.released).unwrap_or(0))
 }
 
 /// Whether the schedule has something to say of a claim at `now`, tried or not: the sender is to be told, or gets it back.
 pub(crate) fn is_overdue(config: &Config, claim: &Claim, now: i64) -> bool {
-    let (retry, age) = (retry_of(config, claim), age(claim, now));
-    let is_told = |recipient: &JobRecipient| recipient.delay_told.is_some();
-    age >= retry.give_up
-        || retry.delay_notice.is_some_and(|notice| age >= notice) && !claim.recipients.iter().all(is_told)
+    let age = age(claim, now);
+    let is_overdue = |recipient: &JobRecipient| {
+        let (retry, told) = schedule_of(config, claim, recipient);
+        let is_to_be_told = told == Told::NotYet && retry.delay_notice.is_some_and(|notice| age >= notice);
+        age >= retry.give_up || is_to_be_told
+    };
+    claim.recipients.iter().any(is_overdue)
 }
 
 /// The schedule's word for each result, and what the sender is told.
@@ -130,14 +148,10 @@ fn decide(
     // One jitter for all, so that recipients of one message stay together.
     let jitter = settling.world.random.below(JITTER_STEPS + 1);
     let (mut outcomes, mut reports) = (Vec::new(), Vec::new());
-    let retry = retry_of(settling.config, claim);
     for (recipient, tried) in claim.recipients.iter().zip(results) {
         let Some(tried) = tried else { continue };
-        let past = Past {
-            attempts: recipient.attempts.saturating_add(1),
-            age: age(claim, now),
-            told: if recipient.delay_told.is_some() { Told::Yes } else { Told::NotYet },
-        };
+        let (retry, told) = schedule_of(settling.config, claim, recipient);
+        let past = Past { attempts: recipient.attempts.saturating_add(1), age: age(claim, now), told };
         let step = schedule::next(tried.fate, past, &retry, jitter);
         let next = next_of(step, now);
         log(claim, recipient, &tried, step);

@@ -3,6 +3,10 @@
 //!
 //! The caller sends them with the null reverse path and decides whether one is due at all (RFC 3461 §5).
 
+mod action;
+
+pub use action::Action;
+
 use crate::address::Address;
 use crate::date;
 use crate::envelope::{Body, OriginalRecipient, Ret};
@@ -16,6 +20,7 @@ use crate::status::Status;
 use crate::timing::Release;
 use crate::trace::Charset;
 use crate::words;
+use action::ACTIONS;
 use std::fmt::Write as _;
 use std::io::{self, Read};
 
@@ -27,64 +32,6 @@ const REPLY_MAX: usize = 2000;
 const SUBJECT_MAX: usize = 200;
 /// How much of each header field is shown to the person, in characters.
 const SHOWN_MAX: usize = 300;
-
-/// What became of a recipient (RFC 3464 §2.3.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    Failed,
-    Delayed,
-    Delivered,
-    /// Handed on to a server that sends no notices.
-    Relayed,
-    /// Delivered to the members of a list or to several addresses of an alias.
-    Expanded,
-}
-
-impl Action {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Delayed => "delayed",
-            Self::Delivered => "delivered",
-            Self::Relayed => "relayed",
-            Self::Expanded => "expanded",
-        }
-    }
-
-    /// What the person is told about recipients with this fate.
-    fn sentence(self) -> &'static str {
-        match self {
-            Self::Failed => {
-                "Your message could not be delivered to the recipients below, and no further attempt \
-                 will be made."
-            }
-            Self::Delayed => {
-                "Your message has not been delivered to the recipients below yet. You need not send it \
-                 again: further attempts will be made."
-            }
-            Self::Delivered => "Your message was delivered to:",
-            Self::Relayed => {
-                "Your message was handed on for the recipients below to a server that sends no notices \
-                 of delivery."
-            }
-            Self::Expanded => "Your message was delivered to the members behind:",
-        }
-    }
-
-    /// Before the subject of the message.
-    fn subject(self) -> &'static str {
-        match self {
-            Self::Failed => "Not delivered",
-            Self::Delayed => "Delayed",
-            Self::Delivered | Self::Expanded => "Delivered",
-            Self::Relayed => "Relayed",
-        }
-    }
-}
-
-/// The order in which the fates are told: the worst first.
-const ACTIONS: [Action; 5] =
-    [Action::Failed, Action::Delayed, Action::Relayed, Action::Expanded, Action::Delivered];
 
 /// What became of one recipient.
 #[derive(Clone, Debug)]

@@ -202,6 +202,29 @@ async fn what_is_late_goes_back_or_is_told() {
     house.stop().await;
 }
 
+/// The usual notice comes first, and in its time that of the time that is over.
+#[tokio::test]
+async fn a_time_behind_the_usual_notice_is_told_as_well() {
+    let (mut house, mx, config) = host(&["PIPELINING", "DELIVERBY"]).await;
+    mx.rule("RCPT", &["451 4.7.1 not yet"; 40]);
+    let by = Some(DeliverBy { seconds: 5 * 3600, mode: ByMode::Notify, trace: false });
+    send(&house, &["notify@e.ex"], MailParams { by, ..MailParams::default() }).await;
+    house.work(config);
+    house.queue_is(&["notify@e.ex 1 451"]).await;
+    house.later(4 * 3600).await;
+    house.queue_is(&["notify@e.ex 2 451"]).await;
+    let due = house.store.queue(None, 9).await.unwrap()[0].recipients[0].due;
+    assert!(due <= house.clock.unix() + 3600, "one try falls on the end of its time");
+    house.later(3600).await;
+    house.queue_is(&["notify@e.ex 3 451"]).await;
+    house.later(9 * 3600).await;
+    house.queue_is(&["notify@e.ex 4 451"]).await;
+    let mut notices = house.notices().await;
+    notices.sort();
+    assert_eq!(notices, ["notify@e.ex delayed 4.4.7", "notify@e.ex delayed 4.7.1"]);
+    house.stop().await;
+}
+
 #[tokio::test]
 async fn refusals_of_an_address_are_counted() {
     let (mut house, mx, config) = host(&["PIPELINING", "ENHANCEDSTATUSCODES"]).await;
