@@ -40,10 +40,11 @@ async fn by_index(store: &Store, mailbox: MailboxId, term: &str) -> usize {
     let found = store.search_candidates(mailbox, &[term.to_owned()]).await.unwrap();
     let (mut rest, mut hits) = (found.sets[0].clone().unwrap(), 0);
     while !rest.is_empty() {
-        let texts = store.search_texts(mailbox, &rest).await.unwrap();
-        let Some(last) = texts.last().map(|text| text.uid) else { break };
-        rest = rest.after(last);
-        hits += texts.into_iter().filter_map(|text| text.open()).filter(|text| text.has(term)).count();
+        let wanted = term.to_owned();
+        let texts = store.search_texts(mailbox, &rest, move |_, text| text.has(&wanted)).await.unwrap();
+        let Some((last, _)) = texts.last() else { break };
+        rest = rest.after(*last);
+        hits += texts.iter().filter(|(_, fits)| *fits).count();
     }
     hits
 }

@@ -2,7 +2,7 @@
 //! sqlx makes one for each statement and more for its rows (docs/decisions/0010-hot-reads.md).
 
 use crate::error::{Error, Result, Trouble};
-use crate::sqlite::{BUSY_WAIT, READER_CACHE_KIB, READER_WAIT};
+use crate::sqlite::{BUSY_WAIT, HOT_CACHE_KIB, READER_WAIT};
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,7 +44,7 @@ impl Blocking {
             let idle = blocking.idle().pop();
             let connection = match idle {
                 Some(connection) => connection,
-                None => open(&blocking.database, READER_CACHE_KIB)?,
+                None => open(&blocking.database, HOT_CACHE_KIB)?,
             };
             let outcome = work(&connection);
             // One whose work panicked is dropped with it.

@@ -112,7 +112,7 @@ pub use reports::{
     ReportRow, ReportSummary, SUMMARY_MAX, UNPROVEN, UNPROVEN_MAX,
 };
 pub use rights::{Rights, Sign};
-pub use search::{Candidates, IndexStatus, IndexedText, Search, TERM_MIN};
+pub use search::{Candidates, IndexStatus, Search, TERM_MIN};
 pub use sending::{
     Charge, Counted, DailyLimits, Exceeded, KNOWN_MAX, OwnLimits, SENDERS_SHOWN_MAX, Standing,
 };
@@ -120,4 +120,4 @@ pub use store::Store;
 pub use sts_policy::{STS_POLICIES_MAX, STS_REFRESH_MAX, StsPolicyRow};
 pub use tls_seen::{TLS_DOMAINS_MAX, TLS_KINDS_MAX, TlsDue, TlsSeen};
 pub use trace::{TRACE_BATCH_MAX, TRACE_MAILS_MAX, TRACE_NAME_MAX, TRACE_READ_MAX, TraceBounds, TraceEvent};
-pub use uidset::UidSet;
+pub use uidset::{UidSet, UidWalk};

@@ -25,6 +25,9 @@ pub(crate) const READER_WAIT: Duration = Duration::from_secs(20);
 /// Page cache of the writer in KiB, and of each reader.
 const WRITER_CACHE_KIB: u32 = 16 * 1024;
 pub(crate) const READER_CACHE_KIB: u32 = 4 * 1024;
+/// Page cache in KiB of each connection for hot reads: the envelopes and structures of 10,000 messages fit. Where they do not, every
+/// listing reads them from the system's cache again, which takes as long as all the rest.
+pub(crate) const HOT_CACHE_KIB: u32 = 12 * 1024;
 /// The write-ahead log is cut to this size when it starts anew.
 const LOG_KEPT: u64 = 64 * 1024 * 1024;
 /// Statements that each connection keeps prepared; more than there are.

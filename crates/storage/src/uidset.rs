@@ -31,6 +31,9 @@ impl UidSet {
     /// Adds all from the smaller to the larger. Cheap where ranges come in ascending order.
     pub fn insert_range(&mut self, a: Uid, b: Uid) {
         let (mut first, mut last) = (a.min(b), a.max(b));
+        if self.ranges.last().is_none_or(|range| range.1.saturating_add(1) < first) {
+            return self.ranges.push((first, last));
+        }
         let start = self.ranges.partition_point(|&(_, end)| end < first.saturating_sub(1));
         let end = start + self.ranges[start..].partition_point(|&(begin, _)| begin <= last.saturating_add(1));
         if start < end {
@@ -43,6 +46,11 @@ impl UidSet {
     pub fn contains(&self, uid: Uid) -> bool {
         let at = self.ranges.partition_point(|&(_, end)| end < uid);
         self.ranges.get(at).is_some_and(|&(begin, _)| begin <= uid)
+    }
+
+    /// For one who asks for UIDs in their order: all questions together cost a look at each range.
+    pub fn walk(&self) -> UidWalk<'_> {
+        UidWalk { ranges: &self.ranges }
     }
 
     /// How many UIDs there are (not how many messages).
@@ -85,6 +93,24 @@ impl UidSet {
     pub(crate) fn to_json(&self) -> String {
         let pairs: Vec<String> = self.ranges.iter().map(|(a, b)| format!("[{a},{b}]")).collect();
         format!("[{}]", pairs.join(","))
+    }
+}
+
+/// Goes over a set; UIDs that are asked for ascend.
+#[derive(Clone, Debug)]
+pub struct UidWalk<'a> {
+    ranges: &'a [(Uid, Uid)],
+}
+
+impl UidWalk<'_> {
+    /// Whether the UID is in the set.
+    pub fn has(&mut self, uid: Uid) -> bool {
+        while let Some(((_, end), rest)) = self.ranges.split_first()
+            && *end < uid
+        {
+            self.ranges = rest;
+        }
+        self.ranges.first().is_some_and(|range| range.0 <= uid)
     }
 }
 
@@ -172,6 +198,12 @@ mod tests {
             assert_eq!(set, model.iter().copied().collect());
             assert_eq!(set.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
             assert_eq!(set.len(), model.len() as u64);
+            for step in 1..=3 {
+                let mut walk = set.walk();
+                for uid in (0..=10).step_by(step) {
+                    assert_eq!(walk.has(uid), model.contains(&uid));
+                }
+            }
             for uid in 0..=10 {
                 assert_eq!(set.contains(uid), model.contains(&uid));
                 let rest: Vec<Uid> = model.range(uid + 1..).copied().collect();

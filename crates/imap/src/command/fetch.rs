@@ -173,6 +173,20 @@ impl Plan {
         self.items.iter().any(Item::needs_body)
     }
 
+    /// Whether rows have all that is asked for, and nothing has to be looked for besides.
+    fn is_at_hand(&self) -> bool {
+        let beyond = [Columns::MESSAGE, Columns::HEADER, Columns::KEY_FIELDS];
+        self.marking == Marking::No && !beyond.iter().any(|column| self.columns.contains(*column))
+    }
+
+    /// Whether the message was filed without its envelope or structure, and they are asked for.
+    fn lacks_structure(&self, row: &Row) -> bool {
+        let lacks = |wanted: Columns, column: &Option<Vec<u8>>| {
+            self.columns.contains(wanted) && column.as_ref().is_none_or(Vec::is_empty)
+        };
+        lacks(Columns::ENVELOPE, &row.envelope) || lacks(Columns::BODYSTRUCTURE, &row.bodystructure)
+    }
+
     fn asks(&self, item: &FetchItem) -> bool {
         self.items.iter().any(|asked| asked.what == *item)
     }
@@ -296,10 +310,18 @@ async fn from_store(
         };
         found += rows.len();
         let seen = mark_seen(client, plan, &rows).await;
-        let mut targets = targets.iter();
-        for row in rows {
+        let (mut targets, mut rows) = (targets.iter(), rows.into_iter());
+        while !rows.as_slice().is_empty() {
+            let done = show::at_hand(client, plan, rows.as_slice(), &mut targets, &mut near, faults);
+            if let Some(last) = done.checked_sub(1) {
+                rows.nth(last);
+                client.relieve().await?;
+                continue;
+            }
             // Both ascend.
-            if let Some(target) = targets.find(|target| target.uid == row.uid) {
+            if let Some(row) = rows.next()
+                && let Some(target) = targets.find(|target| target.uid == row.uid)
+            {
                 show::message(client, plan, (target.number, row), &seen, &mut near, faults).await?;
             }
         }

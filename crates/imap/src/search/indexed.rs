@@ -7,9 +7,10 @@ use crate::refusal;
 use crate::search::text::Haystack;
 use crate::view::Target;
 use imap_proto::Response;
+use mail::mime::SearchText;
 use std::collections::HashMap;
 use std::sync::Arc;
-use storage::{Columns, IndexedText, Row, TERM_MIN, Uid, UidSet};
+use storage::{Columns, Mark, Row, TERM_MIN, Uid, UidSet};
 
 /// Fewer messages are read: that is as fast.
 const MESSAGES_MIN: usize = 16;
@@ -17,8 +18,6 @@ const MESSAGES_MIN: usize = 16;
 const TERMS_MAX: usize = 256;
 /// Messages that are looked at together.
 const PAGE: usize = storage::PAGE_MAX;
-/// More texts than these are looked at off the threads of the runtime.
-const TEXTS_INLINE: usize = 32;
 
 /// For each text the messages that may have it, of those that are in the index.
 #[derive(Default)]
@@ -115,30 +114,27 @@ impl Place<'_> {
             return Ok(judged);
         };
         let possible = Arc::new(possible);
-        let mut may = Vec::new();
+        let mut may: Vec<(Target, Mark)> = Vec::new();
         {
             let picture = self.shared.look();
             let mut walk = picture.walk();
-            let needed = possible.needed(test);
+            let mut needed: Vec<_> = possible.needed(test).into_iter().map(UidSet::walk).collect();
             for target in open {
-                let lacks = |set: &&UidSet| !set.contains(target.uid);
-                if needed.iter().any(lacks) && possible.knows(target.uid) {
+                if needed.iter_mut().any(|set| !set.has(target.uid)) && possible.knows(target.uid) {
                     continue;
                 }
                 let Some(mark) = walk.mark(target.uid) else { continue };
                 let known = Known { possible: Some(&possible), ..Known::from_mark(target, mark) };
                 match test.judge(&known) {
-                    Some(true) => judged.found.push(target),
-                    Some(false) => {}
-                    None if possible.knows(target.uid) => may.push(target),
-                    None => judged.open.push(target),
+                    None if possible.knows(target.uid) => may.push((target, *mark)),
+                    verdict => judged.note(target, verdict),
                 }
             }
         }
         let needs_rows = test.any(&|test| matches!(test, Test::Row(_)));
         for page in may.chunks(PAGE) {
             let rows = if needs_rows { self.rows(page).await? } else { HashMap::new() };
-            self.judge_texts(test, &possible, page, rows, &mut judged).await?;
+            self.judge_texts(test, &possible, page, rows, &mut judged).await;
         }
         Ok(judged)
     }
@@ -153,8 +149,8 @@ impl Place<'_> {
         Some(Possible { sets, upto: candidates.upto, unread: candidates.unread })
     }
 
-    async fn rows(&self, page: &[Target]) -> Result<HashMap<Uid, Row>, Response> {
-        let mut rest: UidSet = page.iter().map(|target| target.uid).collect();
+    async fn rows(&self, page: &[(Target, Mark)]) -> Result<HashMap<Uid, Row>, Response> {
+        let mut rest: UidSet = page.iter().map(|(target, _)| target.uid).collect();
         let mut rows = HashMap::with_capacity(page.len());
         while !rest.is_empty() {
             let read = self.store.fetch(self.mailbox, &rest, Columns::NONE, PAGE).await;
@@ -171,46 +167,43 @@ impl Place<'_> {
         &self,
         test: &Arc<Test>,
         possible: &Arc<Possible>,
-        page: &[Target],
-        rows: HashMap<Uid, Row>,
+        page: &[(Target, Mark)],
+        mut rows: HashMap<Uid, Row>,
         judged: &mut Judged,
-    ) -> Result<(), Response> {
+    ) {
         let mut open: HashMap<Uid, Looked> = HashMap::with_capacity(page.len());
-        for target in page {
-            let Some(mark) = self.shared.look().mark(target.uid).copied() else { continue };
-            let looked = Looked { target: *target, mark, row: rows.get(&target.uid).cloned() };
+        for (target, mark) in page {
+            let looked = Looked { target: *target, mark: *mark, row: rows.remove(&target.uid) };
             match looked.judge(test, possible, None) {
-                Some(true) => judged.found.push(*target),
-                Some(false) => {}
                 None => drop(open.insert(target.uid, looked)),
+                verdict => judged.note(*target, verdict),
             }
         }
-        let mut rest: UidSet =
-            page.iter().map(|target| target.uid).filter(|uid| open.contains_key(uid)).collect();
+        let targets: Vec<Target> =
+            page.iter().map(|(target, _)| *target).filter(|target| open.contains_key(&target.uid)).collect();
+        let mut rest: UidSet = targets.iter().map(|target| target.uid).collect();
+        let (open, mut verdicts) = (Arc::new(open), HashMap::with_capacity(targets.len()));
         while !rest.is_empty() {
-            let Some(texts) = self.store.search_texts(self.mailbox, &rest).await else { break };
-            let Some(last) = texts.last().map(|text| text.uid) else { break };
-            rest = rest.after(last);
-            let work: Vec<(Looked, IndexedText)> =
-                texts.into_iter().filter_map(|text| Some((open.remove(&text.uid)?, text))).collect();
-            for (target, verdict) in judge_all(test, possible, work).await? {
-                match verdict {
-                    Some(true) => judged.found.push(target),
-                    Some(false) => {}
-                    None => judged.open.push(target),
-                }
-            }
+            let (test, possible, open) = (Arc::clone(test), Arc::clone(possible), Arc::clone(&open));
+            let look = move |uid, text: &SearchText<&str>| {
+                open.get(&uid)?.judge(&test, &possible, Some(&Haystack::Indexed(*text)))
+            };
+            let Some(seen) = self.store.search_texts(self.mailbox, &rest, look).await else { break };
+            let Some((last, _)) = seen.last() else { break };
+            rest = rest.after(*last);
+            verdicts.extend(seen);
         }
-        // Those whose texts are not there: the index was made anew meanwhile, or the messages are gone.
-        judged.open.extend(open.into_values().map(|looked| looked.target));
-        Ok(())
+        for target in targets {
+            // Texts that are not there stay open: the index was made anew meanwhile, or the messages are gone.
+            judged.note(target, verdicts.get(&target.uid).copied().flatten());
+        }
     }
 }
 
 /// A message that is looked at.
 struct Looked {
     target: Target,
-    mark: storage::Mark,
+    mark: Mark,
     row: Option<Row>,
 }
 
@@ -219,24 +212,4 @@ impl Looked {
         let known = Known::from_mark(self.target, &self.mark);
         test.judge(&Known { row: self.row.as_ref(), text, possible: Some(possible), ..known })
     }
-}
-
-async fn judge_all(
-    test: &Arc<Test>,
-    possible: &Arc<Possible>,
-    work: Vec<(Looked, IndexedText)>,
-) -> Result<Vec<(Target, Option<bool>)>, Response> {
-    let judge = |test: &Test, possible: &Possible, work: Vec<(Looked, IndexedText)>| {
-        let each = |(looked, text): (Looked, IndexedText)| {
-            let text = text.open().map(Haystack::Indexed);
-            (looked.target, text.and_then(|text| looked.judge(test, possible, Some(&text))))
-        };
-        work.into_iter().map(each).collect()
-    };
-    if work.len() <= TEXTS_INLINE {
-        return Ok(judge(test, possible, work));
-    }
-    let (test, possible) = (Arc::clone(test), Arc::clone(possible));
-    let done = tokio::task::spawn_blocking(move || judge(&test, &possible, work)).await;
-    done.map_err(|_| Response::no("The search failed.").word("SERVERBUG"))
 }

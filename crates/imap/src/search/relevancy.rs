@@ -6,9 +6,10 @@ use super::{Depth, Place, Test, TextTest};
 use crate::view::Target;
 use imap_proto::Response;
 use imap_proto::command::Key;
+use mail::mime::SearchText;
 use std::collections::HashMap;
 use std::sync::Arc;
-use storage::{IndexedText, Uid, UidSet};
+use storage::{Uid, UidSet};
 
 /// What a message counts for that fits exactly.
 const MOST: u8 = 100;
@@ -70,20 +71,13 @@ impl Place<'_> {
     ) -> Result<(), Response> {
         let mut rest: UidSet = found.iter().map(|target| target.uid).collect();
         while !rest.is_empty() {
-            let Some(texts) = self.store.search_texts(self.mailbox, &rest).await else { break };
-            let Some(last) = texts.last().map(|text| text.uid) else { break };
-            rest = rest.after(last);
             let test = Arc::clone(test);
-            let work = move || {
-                let score = |text: IndexedText| {
-                    let uid = text.uid;
-                    let text = Haystack::Indexed(text.open()?);
-                    Some((uid, test.score(&text).unwrap_or(MOST)))
-                };
-                texts.into_iter().filter_map(score).collect::<Vec<_>>()
-            };
-            let done = tokio::task::spawn_blocking(work).await;
-            scores.extend(done.map_err(|_| Response::no("The search failed.").word("SERVERBUG"))?);
+            let score =
+                move |_, text: &SearchText<&str>| test.score(&Haystack::Indexed(*text)).unwrap_or(MOST);
+            let Some(seen) = self.store.search_texts(self.mailbox, &rest, score).await else { break };
+            let Some((last, _)) = seen.last() else { break };
+            rest = rest.after(*last);
+            scores.extend(seen);
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ pub(crate) enum Haystack<'a> {
     /// What was read of the message.
     Read { extent: Extent, sent: Option<Day>, thread: Thread, text: SearchText },
     /// From the search index, which knows neither dates nor threads.
-    Indexed(SearchText),
+    Indexed(SearchText<&'a str>),
 }
 
 pub(crate) struct Field<'a> {
@@ -77,7 +77,8 @@ impl<'a> Haystack<'a> {
                     };
                     Some(fields.iter().any(fits))
                 }
-                Self::Read { text, .. } | Self::Indexed(text) => Some(text.has_in_field(name, wanted)),
+                Self::Read { text, .. } => Some(text.has_in_field(name, wanted)),
+                Self::Indexed(text) => Some(text.has_in_field(name, wanted)),
             },
             TextTest::Body(wanted) => Some(self.whole()?.has_in_body(wanted)),
             TextTest::Text(wanted) => Some(self.whole()?.has(wanted)),
@@ -94,7 +95,8 @@ impl<'a> Haystack<'a> {
                     let fields = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
                     Some(fields.filter_map(|field| wanted.score(field.folded())).max())
                 }
-                Self::Read { text, .. } | Self::Indexed(text) => Some(in_field(text, name, wanted)),
+                Self::Read { text, .. } => Some(in_field(text.view(), name, wanted)),
+                Self::Indexed(text) => Some(in_field(*text, name, wanted)),
             },
             Within::Body => Some(wanted.score(self.whole()?.body())),
             Within::Text => {
@@ -108,9 +110,10 @@ impl<'a> Haystack<'a> {
     }
 
     /// The text of the whole message, if it is known.
-    fn whole(&self) -> Option<&SearchText> {
+    fn whole(&self) -> Option<SearchText<&str>> {
         match self {
-            Self::Read { extent: Extent::Whole, text, .. } | Self::Indexed(text) => Some(text),
+            Self::Read { extent: Extent::Whole, text, .. } => Some(text.view()),
+            Self::Indexed(text) => Some(*text),
             Self::Keys(_) | Self::Read { .. } => None,
         }
     }
@@ -141,7 +144,7 @@ impl<'a> Haystack<'a> {
     }
 }
 
-fn in_field(text: &SearchText, name: &str, wanted: &Fuzzy) -> Option<u8> {
+fn in_field(text: SearchText<&str>, name: &str, wanted: &Fuzzy) -> Option<u8> {
     let values = text.fields().filter(|(known, _)| *known == name);
     values.filter_map(|(_, value)| wanted.score(value)).max()
 }

@@ -29,11 +29,11 @@ pub enum Extent {
     Whole,
 }
 
-/// The searchable text of one message, folded by [`crate::casemap::fold`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SearchText {
+/// The searchable text of one message, folded by [`crate::casemap::fold`]; `T` is `&str` where it lies in what was stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SearchText<T = String> {
     /// Lines `NAME: VALUE` of the header; headers of parts and names of attachments; texts. Each ends in [`BETWEEN`].
-    text: String,
+    text: T,
     /// Where the header ends, and where what belongs to parts ends.
     header: usize,
     parts: usize,
@@ -82,34 +82,9 @@ impl SearchText {
         Ok(Self { text: reading.out, header, parts: end })
     }
 
-    /// Whether a field of that name has that text in it; both folded. An empty text is in every field.
-    pub fn has_in_field(&self, name: &str, wanted: &str) -> bool {
-        self.fields().any(|(known, value)| known == name && value.contains(wanted))
-    }
-
-    /// Name and value of each field of the header.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.text[..self.header].split_terminator(BETWEEN).filter_map(|line| line.split_once(": "))
-    }
-
-    /// Whether header or body have that text (RFC 9051 §6.4.4); it is folded.
-    pub fn has(&self, wanted: &str) -> bool {
-        is_possible(wanted) && self.text.contains(wanted)
-    }
-
-    /// Whether the body has that text, which is folded.
-    pub fn has_in_body(&self, wanted: &str) -> bool {
-        is_possible(wanted) && (wanted.is_empty() || self.body().contains(wanted))
-    }
-
-    /// All of it. Whatever is in a field or in the body is in it.
-    pub fn whole(&self) -> &str {
-        &self.text
-    }
-
-    /// What stands in the text parts.
-    pub fn body(&self) -> &str {
-        &self.text[self.parts..]
+    /// The same, borrowed.
+    pub fn view(&self) -> SearchText<&str> {
+        SearchText { text: &self.text, header: self.header, parts: self.parts }
     }
 
     /// As it is stored.
@@ -121,18 +96,50 @@ impl SearchText {
         out.extend_from_slice(self.text.as_bytes());
         out
     }
+}
 
-    /// What [`Self::encode`] wrote. `None`: it is damaged.
-    pub fn decode(mut octets: Vec<u8>) -> Option<Self> {
-        let length = |at: usize| {
-            let four: [u8; 4] = octets.get(at..at + 4)?.try_into().ok()?;
-            usize::try_from(u32::from_le_bytes(four)).ok()
-        };
-        let (header, parts) = (length(0)?, length(4)?);
-        octets.drain(..LENGTHS);
-        let text = String::from_utf8(octets).ok()?;
+impl<'a> SearchText<&'a str> {
+    /// What [`SearchText::encode`] wrote. `None`: it is damaged.
+    pub fn decode(octets: &'a [u8]) -> Option<Self> {
+        let (header, rest) = octets.split_first_chunk()?;
+        let (parts, text) = rest.split_first_chunk()?;
+        let length = |octets: &[u8; 4]| usize::try_from(u32::from_le_bytes(*octets)).ok();
+        let (header, parts) = (length(header)?, length(parts)?);
+        let text = std::str::from_utf8(text).ok()?;
         let fits = header <= parts && text.is_char_boundary(header) && text.is_char_boundary(parts);
         fits.then_some(Self { text, header, parts })
+    }
+}
+
+impl<T: AsRef<str>> SearchText<T> {
+    /// Whether a field of that name has that text in it; both folded. An empty text is in every field.
+    pub fn has_in_field(&self, name: &str, wanted: &str) -> bool {
+        self.fields().any(|(known, value)| known == name && value.contains(wanted))
+    }
+
+    /// Name and value of each field of the header.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.whole()[..self.header].split_terminator(BETWEEN).filter_map(|line| line.split_once(": "))
+    }
+
+    /// Whether header or body have that text (RFC 9051 §6.4.4); it is folded.
+    pub fn has(&self, wanted: &str) -> bool {
+        is_possible(wanted) && self.whole().contains(wanted)
+    }
+
+    /// Whether the body has that text, which is folded.
+    pub fn has_in_body(&self, wanted: &str) -> bool {
+        is_possible(wanted) && (wanted.is_empty() || self.body().contains(wanted))
+    }
+
+    /// All of it. Whatever is in a field or in the body is in it.
+    pub fn whole(&self) -> &str {
+        self.text.as_ref()
+    }
+
+    /// What stands in the text parts.
+    pub fn body(&self) -> &str {
+        &self.whole()[self.parts..]
     }
 }
 
@@ -213,7 +220,7 @@ mod tests {
         let whole = SearchText::read(&message, &parts, Extent::Whole).unwrap();
         let header = SearchText::read(&message, &parts, Extent::Header).unwrap();
         assert_eq!(whole.fields().collect::<Vec<_>>(), header.fields().collect::<Vec<_>>());
-        assert_eq!(SearchText::decode(whole.encode()).as_ref(), Some(&whole));
+        assert_eq!(SearchText::decode(&whole.encode()), Some(whole.view()));
         whole
     }
 
@@ -272,9 +279,10 @@ mod tests {
         for octets in
             [&stored[..5], &[0xff; 9], &[9, 0, 0, 0, 1, 0, 0, 0, b'x'], &[1, 0, 0, 0, 2, 0, 0, 0, 0xc3]]
         {
-            assert_eq!(SearchText::decode(octets.to_vec()), None);
+            assert_eq!(SearchText::decode(octets), None);
         }
-        assert_eq!(SearchText::decode(SearchText::default().encode()), Some(SearchText::default()));
+        let nothing = SearchText::<String>::default();
+        assert_eq!(SearchText::decode(&nothing.encode()), Some(nothing.view()));
     }
 
     #[test]

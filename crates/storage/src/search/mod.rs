@@ -13,7 +13,7 @@ mod files;
 mod query;
 
 pub use config::Search;
-pub use query::{Candidates, IndexStatus, IndexedText, TERM_MIN};
+pub use query::{Candidates, IndexStatus, TERM_MIN};
 
 pub(crate) use feed::Feeder;
 

@@ -32,20 +32,6 @@ pub struct Candidates {
     pub unread: UidSet,
 }
 
-/// The text of a message from the index, as it is stored there.
-#[derive(Debug)]
-pub struct IndexedText {
-    pub uid: Uid,
-    stored: Stored,
-}
-
-impl IndexedText {
-    /// `None`: it is damaged, and the message has to be read. Takes a moment for long texts.
-    pub fn open(self) -> Option<SearchText> {
-        SearchText::decode(self.stored.unpack().ok()?)
-    }
-}
-
 /// What the index of an account holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IndexStatus {
@@ -74,15 +60,16 @@ impl Stored {
         let packed = if octets.len() < PACK_MIN { None } else { body::pack(&octets)? };
         Ok(Some(Self { size: octets.len(), packed: packed.is_some(), octets: packed.unwrap_or(octets) }))
     }
+}
 
-    fn unpack(self) -> Result<Vec<u8>> {
-        if self.packed {
-            // A little more than the text: the lengths in front of it.
-            body::unpack(&self.octets, self.size.min(2 * TEXT_MAX) as u64)
-        } else {
-            Ok(self.octets)
-        }
+/// Has a text looked at as it is stored. `None`: it is damaged, and the message has to be read.
+fn open<T>(octets: &[u8], packed: bool, size: usize, look: impl FnOnce(&SearchText<&str>) -> T) -> Option<T> {
+    if !packed {
+        return SearchText::decode(octets).as_ref().map(look);
     }
+    // A little more than the text: the lengths in front of it.
+    let octets = body::unpack(octets, size.min(2 * TEXT_MAX) as u64).ok()?;
+    SearchText::decode(&octets).as_ref().map(look)
 }
 
 impl Store {
@@ -93,11 +80,20 @@ impl Store {
         self.ask_index(mailbox, move |reader| candidates(reader, mailbox, &terms)).await
     }
 
-    /// Texts of messages of the mailbox that are in the index, ascending by UID; others are passed over. One page: go on
-    /// with `uids.after(last)`. `None`: there is no index.
-    pub async fn search_texts(&self, mailbox: MailboxId, uids: &UidSet) -> Option<Vec<IndexedText>> {
+    /// Has texts of messages of the mailbox looked at that are in the index, ascending by UID and where blocking is allowed; others
+    /// are passed over. One page: go on with `uids.after(last)`. `None`: there is no index.
+    pub async fn search_texts<T, L>(
+        &self,
+        mailbox: MailboxId,
+        uids: &UidSet,
+        look: L,
+    ) -> Option<Vec<(Uid, T)>>
+    where
+        T: Send + 'static,
+        L: FnMut(Uid, &SearchText<&str>) -> T + Send + 'static,
+    {
         let uids = uids.to_json();
-        self.ask_index(mailbox, move |reader| texts(reader, mailbox, &uids)).await
+        self.ask_index(mailbox, move |reader| texts(reader, mailbox, &uids, look)).await
     }
 
     /// Asks the index where blocking is allowed. `None`: there is none.
@@ -197,11 +193,11 @@ fn candidates(reader: &Connection, mailbox: MailboxId, terms: &[String]) -> Resu
 }
 
 fn uids(rows: &mut Rows<'_>) -> Result<UidSet> {
-    let mut uids = UidSet::new();
+    let mut uids: Vec<Uid> = Vec::new();
     while let Some(row) = rows.next()? {
-        uids.insert(row.get(0)?);
+        uids.push(row.get(0)?);
     }
-    Ok(uids)
+    Ok(uids.into_iter().collect())
 }
 
 /// Trigrams of the term, as a question to FTS5; `None` if it has none.
@@ -227,27 +223,31 @@ fn trigrams(term: &str) -> Option<String> {
     Some(question)
 }
 
-fn texts(reader: &Connection, mailbox: MailboxId, uids: &str) -> Result<Vec<IndexedText>> {
+fn texts<T>(
+    reader: &Connection,
+    mailbox: MailboxId,
+    uids: &str,
+    mut look: impl FnMut(Uid, &SearchText<&str>) -> T,
+) -> Result<Vec<(Uid, T)>> {
     const SQL: &str = "
         SELECT p.uid, d.size, d.packed, d.octets FROM json_each(?2) r CROSS JOIN place p CROSS JOIN doc d
             WHERE p.mailbox = ?1 AND p.uid BETWEEN r.value ->> 0 AND r.value ->> 1
                 AND d.id = p.content AND d.octets IS NOT NULL LIMIT ?3";
     let mut statement = reader.prepare_cached(SQL)?;
     let mut rows = statement.query((mailbox.0, uids, PAGE))?;
-    let mut texts = Vec::new();
+    let mut seen = Vec::new();
     let mut octets = 0;
     while octets < PAGE_OCTETS
         && let Some(row) = rows.next()?
     {
-        let stored = Stored {
-            size: usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0),
-            packed: row.get::<_, i64>(2)? != 0,
-            octets: row.get(3)?,
-        };
-        octets += stored.octets.len();
-        texts.push(IndexedText { uid: row.get(0)?, stored });
+        let uid = row.get(0)?;
+        let size: i64 = row.get(1)?;
+        let stored = row.get_ref(3)?.as_blob()?;
+        octets += stored.len();
+        let size = usize::try_from(size).unwrap_or(0);
+        seen.extend(open(stored, row.get(2)?, size, |text| look(uid, text)).map(|found| (uid, found)));
     }
-    Ok(texts)
+    Ok(seen)
 }
 
 #[cfg(test)]
@@ -280,6 +280,7 @@ mod tests {
         let text = SearchText::read(&message, &parts, mail::mime::Extent::Whole).unwrap();
         let stored = Stored::pack(&text).unwrap().unwrap();
         assert!(stored.packed && stored.octets.len() < 1000);
-        assert_eq!(IndexedText { uid: 1, stored }.open(), Some(text));
+        let again = |octets: &[u8]| open(octets, true, stored.size, |found| *found == text.view());
+        assert_eq!((again(&stored.octets), again(&stored.octets[1..])), (Some(true), None));
     }
 }

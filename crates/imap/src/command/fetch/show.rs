@@ -8,10 +8,61 @@ use crate::flags;
 use crate::literal;
 use crate::object::{self, Thread};
 use crate::preview;
+use crate::selected::Selected;
+use crate::view::Target;
+use imap_proto::Session;
 use imap_proto::command::{FetchItem, Partial, PreviewWhen, Rfc822, Section, SectionText};
 use imap_proto::fetch::FetchLine;
 use mail::mime::KeyFields;
+use std::slice::Iter;
 use storage::{Columns, ModSeq, Row, Uid, UidSet};
+
+/// The first of `rows` of which everything is at hand, as many as the output has room for; `targets` has them all. Returns how
+/// many it went over. To go on with [`message`] where that is none.
+pub(super) fn at_hand(
+    client: &mut Client,
+    plan: &Plan,
+    rows: &[Row],
+    targets: &mut Iter<'_, Target>,
+    near: &mut usize,
+    faults: &mut Faults,
+) -> usize {
+    if !plan.is_at_hand() {
+        return 0;
+    }
+    let Some(Selected { shared, view, .. }) = &mut client.selected else { return 0 };
+    let (by_uid, told) = (client.session.is_uid_only(), plan.asks(&FetchItem::Flags));
+    let picture = shared.look();
+    let mut done = 0;
+    for row in rows {
+        if client.session.is_full() || plan.lacks_structure(row) {
+            break;
+        }
+        done += 1;
+        // Both ascend.
+        let Some(target) = targets.find(|target| target.uid == row.uid) else { continue };
+        let Some(mark) = picture.mark_near(row.uid, near) else {
+            faults.gone = true;
+            continue;
+        };
+        let mut flags = Vec::new();
+        if told {
+            view.knows(row.uid, mark.modseq);
+            flags = flag_list(flags::names(mark.flags, mark.keywords, &picture.keywords));
+        }
+        let state = State { flags, modseq: mark.modseq, thread: Thread::Alone };
+        let out = client.session.output();
+        let mut line = match by_uid {
+            true => FetchLine::begin_by_uid(row.uid, out),
+            false => FetchLine::begin(target.number, out),
+        };
+        for item in &plan.items {
+            small_item(&mut client.session, &mut line, &item.what, row, &state);
+        }
+        line.end(client.session.output());
+    }
+    done
+}
 
 /// One `* n FETCH (…)`.
 pub(super) async fn message(
@@ -75,7 +126,7 @@ pub(super) async fn message(
             Some(body) if item.needs_body() => {
                 body_item(client, &mut line, item, body, faults).await?;
             }
-            _ => small_item(client, &mut line, &item.what, &row, &state),
+            _ => small_item(&mut client.session, &mut line, &item.what, &row, &state),
         }
     }
     line.end(client.session.output());
@@ -139,12 +190,7 @@ async fn thread(row: &Row, client: &Client) -> Option<Thread> {
 
 /// Finds envelope and structure of a message that was filed without them. False: it cannot be read.
 async fn repair(row: &mut Row, plan: &Plan, client: &Client) -> bool {
-    let lacks = |wanted: Columns, column: &Option<Vec<u8>>| {
-        plan.columns.contains(wanted) && column.as_ref().is_none_or(Vec::is_empty)
-    };
-    let structure =
-        lacks(Columns::ENVELOPE, &row.envelope) || lacks(Columns::BODYSTRUCTURE, &row.bodystructure);
-    if !structure {
+    if !plan.lacks_structure(row) {
         return true;
     }
     let Some(selected) = &client.selected else { return false };
@@ -156,9 +202,9 @@ async fn repair(row: &mut Row, plan: &Plan, client: &Client) -> bool {
 }
 
 /// What needs no octets of the message.
-fn small_item(client: &mut Client, line: &mut FetchLine, item: &FetchItem, row: &Row, state: &State) {
-    let utf8 = client.session.is_utf8();
-    let out = client.session.output();
+fn small_item(session: &mut Session, line: &mut FetchLine, item: &FetchItem, row: &Row, state: &State) {
+    let utf8 = session.is_utf8();
+    let out = session.output();
     match item {
         FetchItem::Uid => line.number(out, "UID", u64::from(row.uid)),
         FetchItem::Flags => line.item(out, "FLAGS", &state.flags),

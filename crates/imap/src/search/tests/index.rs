@@ -251,7 +251,12 @@ async fn what_is_expunged_leaves_the_index() {
     };
     assert_eq!(ask().await, Some(1));
     scene.store.expunge(inbox, &UidSet::one(uid), Which::Any).await.unwrap();
-    while scene.store.search_texts(inbox, &UidSet::all()).await.is_none_or(|texts| !texts.is_empty()) {
+    while scene
+        .store
+        .search_texts(inbox, &UidSet::all(), |_, _| ())
+        .await
+        .is_none_or(|texts| !texts.is_empty())
+    {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(ask().await, Some(0));
