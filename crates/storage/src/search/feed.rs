@@ -1,6 +1,8 @@
 //! Feeds the indexes in the background: what is new comes in, what was expunged goes, as the store's own tables tell. It
 //! never holds anything that the writer needs, and rests longer than it works.
 
+mod followed;
+
 use super::database::{Database, NewText, Reached};
 use super::query::Stored;
 use super::{Indexes, lock};
@@ -11,6 +13,7 @@ use crate::ids::{AccountId, MailboxId, Uid};
 use crate::uidset::UidSet;
 use crate::vanished;
 use crate::wake::{Changed, Wake};
+use followed::Followed;
 use futures_util::TryStreamExt;
 use mail::mime::{self, Extent, Parts, SearchText};
 use mail::{Blob, Message};
@@ -54,6 +57,13 @@ enum Step {
 /// The index that is open to be written to.
 type Writing = Option<(AccountId, Database)>;
 
+/// What goes from step to step.
+#[derive(Default)]
+struct Progress {
+    writing: Writing,
+    followed: Followed,
+}
+
 /// A mailbox as the store has it.
 struct Mailbox {
     id: MailboxId,
@@ -64,10 +74,10 @@ impl Feeder {
     /// Runs until the store is closed. At first it looks at every account once.
     pub(crate) async fn run(self, mut changed: watch::Receiver<Changed>) {
         let mut due = self.everybody().await;
-        let mut writing = None;
+        let mut progress = Progress::default();
         loop {
             if due.is_empty() {
-                close(&mut writing).await;
+                close(&mut progress.writing).await;
                 if *changed.borrow() == Changed::Closed || changed.changed().await.is_err() {
                     return;
                 }
@@ -80,23 +90,23 @@ impl Feeder {
             while let Some(account) = due.pop_front() {
                 let (begun, commits) = (Instant::now(), self.commits.load(Ordering::Relaxed));
                 let Some(indexes) = self.indexes.upgrade() else { break };
-                let outcome = self.step(&indexes, account, &mut writing).await;
+                let outcome = self.step(&indexes, account, &mut progress).await;
                 drop(indexes);
                 match outcome {
                     Ok(Step::Done) => {}
                     Ok(Step::More) => due.push_back(account),
-                    Err(error) => self.failed(account, &error, &mut writing).await,
+                    Err(error) => self.failed(account, &error, &mut progress.writing).await,
                 }
                 let busy = self.commits.load(Ordering::Relaxed) > commits + 1;
                 let rest = begun.elapsed() * if busy { REST_BEHIND_WRITERS } else { REST };
                 if is_over(&mut changed, rest.min(REST_MAX)).await {
-                    close(&mut writing).await;
+                    close(&mut progress.writing).await;
                     return;
                 }
                 self.take_changed(&mut due);
             }
         }
-        close(&mut writing).await;
+        close(&mut progress.writing).await;
     }
 
     async fn everybody(&self) -> VecDeque<AccountId> {
@@ -135,7 +145,8 @@ impl Feeder {
     }
 
     /// One piece of work for one account.
-    async fn step(&self, indexes: &Indexes, account: AccountId, writing: &mut Writing) -> Result<Step> {
+    async fn step(&self, indexes: &Indexes, account: AccountId, progress: &mut Progress) -> Result<Step> {
+        let Progress { writing, followed } = progress;
         let anew = lock(&indexes.anew).contains(&account);
         let Some((mailboxes, messages)) = self.mailboxes(account).await? else {
             close(writing).await;
@@ -152,9 +163,15 @@ impl Feeder {
             lock(&indexes.anew).remove(&account);
             // Somebody may have opened the old one meanwhile.
             indexes.forget(account);
-        } else if !indexes.files.exists(account) && messages < indexes.config.messages_min {
+        } else if !indexes.files.exists(account) {
+            if messages < indexes.config.messages_min {
+                return Ok(Step::Done);
+            }
+        } else if self.has_everything(account, &mailboxes, followed).await? {
+            followed.note(account, &mailboxes);
             return Ok(Step::Done);
         }
+        followed.forget(account);
         let database = open(indexes, account, writing).await?;
         let reached = database.reached().await?;
         let there: HashSet<MailboxId> = mailboxes.iter().map(|mailbox| mailbox.id).collect();
@@ -164,20 +181,23 @@ impl Feeder {
             }
             database.drop_mailbox(*mailbox).await?;
         }
-        for mailbox in mailboxes {
+        for mailbox in &mailboxes {
             let before = reached.get(&mailbox.id).copied().unwrap_or_default();
             if before.modseq == mailbox.now.modseq && before.uid >= mailbox.now.uid {
                 continue;
             }
             let gone = self.vanished(mailbox.id, before).await?;
             if take_out(database, mailbox.id, &gone).await? == Step::More
-                || self.bring_in(indexes, database, &mailbox, before).await? == Step::More
+                || self.bring_in(indexes, database, mailbox, before).await? == Step::More
             {
                 return Ok(Step::More);
             }
         }
-        let more = database.drop_loose(STEP_GONE).await?;
-        Ok(if more { Step::More } else { Step::Done })
+        if database.drop_loose(STEP_GONE).await? {
+            return Ok(Step::More);
+        }
+        followed.note(account, &mailboxes);
+        Ok(Step::Done)
     }
 
     /// The account's mailboxes, and how many messages are in them; `None` if there is no such account.
@@ -223,7 +243,8 @@ impl Feeder {
         mailbox: &Mailbox,
         before: Reached,
     ) -> Result<Step> {
-        let sql = "SELECT uid, content FROM message WHERE mailbox = ?1 AND uid > ?2 ORDER BY uid LIMIT ?3";
+        let sql =
+            "SELECT uid, content FROM message WHERE mailbox = ?1 AND uid > ?2 ORDER BY uid LIMIT ?3 + 0";
         let rows: Vec<(i64, i64)> = sqlx::query_as(sql)
             .bind(mailbox.id.0)
             .bind(before.uid)

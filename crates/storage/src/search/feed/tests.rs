@@ -3,7 +3,7 @@
 use super::*;
 use crate::search::Search;
 use crate::search::database::open_reader;
-use crate::{Config, Flags, NewMessage, Shape, Store, Which};
+use crate::{Config, FlagChange, FlagMode, Flags, NewMessage, Shape, Store, Which};
 
 /// Most steps of a test.
 const STEPS_MAX: usize = 100;
@@ -41,22 +41,31 @@ async fn what_goes_between_two_steps_goes() {
         bodies: Arc::new(Folder::new(dir.path().join("bodies"), "x".to_owned())),
         commits: Arc::default(),
     };
-    let mut writing = None;
+    let mut progress = Progress::default();
     for uid in [5, 205] {
-        assert!(feeder.step(&indexes, account, &mut writing).await.unwrap() == Step::More);
+        assert!(feeder.step(&indexes, account, &mut progress).await.unwrap() == Step::More);
         store.expunge(inbox, &UidSet::one(uid), Which::Any).await.unwrap();
     }
     for _ in 0..STEPS_MAX {
-        if feeder.step(&indexes, account, &mut writing).await.unwrap() == Step::Done {
+        if feeder.step(&indexes, account, &mut progress).await.unwrap() == Step::Done {
             break;
         }
     }
-    close(&mut writing).await;
+    close(&mut progress.writing).await;
+    // A change of flags opens nothing; what goes does.
+    let seen = FlagChange { mode: FlagMode::Add, flags: Flags::SEEN, keywords: Vec::new() };
+    store.store_flags(inbox, &UidSet::one(7), seen, None).await.unwrap();
+    assert!(feeder.step(&indexes, account, &mut progress).await.unwrap() == Step::Done);
+    assert!(progress.writing.is_none());
+    store.expunge(inbox, &UidSet::one(9), Which::Any).await.unwrap();
+    assert!(feeder.step(&indexes, account, &mut progress).await.unwrap() == Step::Done);
+    assert!(progress.writing.is_some());
+    close(&mut progress.writing).await;
     let reader = open_reader(&indexes.files.path(account)).unwrap().unwrap();
     for (sql, want) in [
-        ("SELECT count(*) FROM place WHERE uid IN (5, 205)", 0),
-        ("SELECT count(*) FROM place", 2 * STEP_MESSAGES + 48),
-        ("SELECT count(*) FROM doc", 2 * STEP_MESSAGES + 48),
+        ("SELECT count(*) FROM place WHERE uid IN (5, 9, 205)", 0),
+        ("SELECT count(*) FROM place", 2 * STEP_MESSAGES + 47),
+        ("SELECT count(*) FROM doc", 2 * STEP_MESSAGES + 47),
         ("SELECT uid FROM mailbox WHERE uid > 0", 2 * STEP_MESSAGES + 50),
     ] {
         let got: i64 = reader.query_row(sql, [], |row| row.get(0)).unwrap();
