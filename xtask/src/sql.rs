@@ -1,4 +1,5 @@
-//! SQL stands only in `storage`, and its parameters are numbered: SQLite binds `$2, $1` in order of appearance.
+//! SQL stands only in `storage`, and its parameters are numbered: SQLite binds `$2, $1` in order of appearance. What bounds a
+//! result is written `LIMIT ?1 + 0`: a bare parameter there is looked at by the planner, so that each run would plan anew.
 
 use crate::literals::literals;
 use crate::{Problem, sources};
@@ -12,6 +13,9 @@ pub(crate) fn check() -> Vec<Problem> {
     let mut problems = Vec::new();
     for source in sources::rust().iter().filter(|source| source.path.starts_with("crates/")) {
         for (line, literal) in literals(source.code()) {
+            if plans_anew(&literal) {
+                problems.push(format!("{}:{line}: write LIMIT ?n + 0 (see xtask/src/sql.rs)", source.path));
+            }
             if !is_statement(&literal) {
                 continue;
             }
@@ -43,6 +47,14 @@ fn parameters_are_numbered(statement: &str) -> bool {
     })
 }
 
+/// Whether a bare parameter bounds a result.
+fn plans_anew(literal: &str) -> bool {
+    literal.split("LIMIT ?").skip(1).any(|rest| {
+        let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        rest.starts_with(|c: char| c.is_ascii_digit()) && !behind.starts_with(" + 0")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +70,14 @@ mod tests {
         ] {
             assert_eq!(is_statement(text), statement, "{text}");
             assert_eq!(parameters_are_numbered(text), numbered, "{text}");
+        }
+        for (text, want) in [
+            ("SELECT a FROM b LIMIT ?2", true),
+            ("(SELECT a FROM b LIMIT ?12) LIMIT ?1 + 0", true),
+            ("SELECT a FROM b LIMIT ?12 + 0)", false),
+            ("SELECT a FROM b LIMIT 5", false),
+        ] {
+            assert_eq!(plans_anew(text), want, "{text}");
         }
     }
 }

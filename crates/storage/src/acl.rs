@@ -234,7 +234,7 @@ impl Store {
             granted_to_anyone!(),
             ", 0)) & ~",
             taken!(),
-            " & ?3) = ?3 ORDER BY o.name, m.name LIMIT ?2"
+            " & ?3) = ?3 ORDER BY o.name, m.name LIMIT ?2 + 0"
         );
         let query = sqlx::query(sql).bind(reader.0).bind(SHARED_MAX.cast_signed());
         let rows = query.bind(Rights::LOOKUP.bits()).fetch_all(self.readers()).await?;

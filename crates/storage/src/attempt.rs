@@ -70,14 +70,14 @@ const READ: &str = "SELECT id, mail_id, job, at, domain, recipients, recipient_c
 impl Store {
     /// The attempts of a job, oldest first; also after it is gone, as long as they are kept.
     pub async fn attempts(&self, job: JobId) -> Result<Vec<KeptAttempt>> {
-        let sql = format!("{READ} WHERE job = ?1 ORDER BY id LIMIT ?2");
+        let sql = format!("{READ} WHERE job = ?1 ORDER BY id LIMIT ?2 + 0");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(job.0).bind(ATTEMPTS_PAGE);
         query.fetch_all(self.readers()).await?.iter().map(read).collect()
     }
 
     /// The attempts of all jobs of a message, by the id that the log names, oldest first.
     pub async fn attempts_of_mail(&self, mail_id: &str) -> Result<Vec<KeptAttempt>> {
-        let sql = format!("{READ} WHERE mail_id = ?1 ORDER BY id LIMIT ?2");
+        let sql = format!("{READ} WHERE mail_id = ?1 ORDER BY id LIMIT ?2 + 0");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(mail_id.to_owned()).bind(ATTEMPTS_PAGE);
         query.fetch_all(self.readers()).await?.iter().map(read).collect()
     }
@@ -87,11 +87,11 @@ impl Store {
     pub async fn forget_attempts(&self, before: Unix) -> Result<u64> {
         self.write(0, move |tx| {
             Box::pin(async move {
-                let sql = "DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE at < ?1 ORDER BY at LIMIT ?2)";
+                let sql = "DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE at < ?1 ORDER BY at LIMIT ?2 + 0)";
                 let query = sqlx::query(sql).bind(before).bind(FORGET_AT_ONCE);
                 let old = query.execute(&mut tx.connection).await?.rows_affected();
                 let sql = "DELETE FROM attempt WHERE id IN (SELECT id FROM attempt \
-                           WHERE id <= (SELECT max(id) FROM attempt) - ?1 ORDER BY id LIMIT ?2)";
+                           WHERE id <= (SELECT max(id) FROM attempt) - ?1 ORDER BY id LIMIT ?2 + 0)";
                 let query = sqlx::query(sql).bind(ATTEMPTS_MAX).bind(FORGET_AT_ONCE);
                 Ok(old + query.execute(&mut tx.connection).await?.rows_affected())
             })

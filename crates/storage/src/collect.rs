@@ -33,7 +33,7 @@ async fn empty_mailboxes(tx: &mut Tx) -> Result<()> {
     const SQL: &str = "
         CREATE TEMP TABLE IF NOT EXISTS gone (mailbox INTEGER, uid INTEGER, content INTEGER);
         INSERT INTO gone SELECT m.mailbox, m.uid, m.content
-            FROM mailbox b CROSS JOIN message m ON m.mailbox = b.id WHERE b.account IS NULL LIMIT ?1;
+            FROM mailbox b CROSS JOIN message m ON m.mailbox = b.id WHERE b.account IS NULL LIMIT ?1 + 0;
         INSERT OR IGNORE INTO loose_content SELECT content FROM gone;
         DELETE FROM message WHERE (mailbox, uid) IN (SELECT mailbox, uid FROM gone);
         DELETE FROM mailbox WHERE account IS NULL
@@ -47,11 +47,11 @@ async fn drop_contents(tx: &mut Tx) -> Result<()> {
     const SQL: &str = "
         CREATE TEMP TABLE IF NOT EXISTS unused (id INTEGER PRIMARY KEY, body INTEGER);
         INSERT INTO unused SELECT c.id, c.body
-            FROM (SELECT id FROM loose_content ORDER BY id LIMIT ?1) l JOIN content c ON c.id = l.id
+            FROM (SELECT id FROM loose_content ORDER BY id LIMIT ?1 + 0) l JOIN content c ON c.id = l.id
             WHERE NOT EXISTS (SELECT 1 FROM message WHERE content = c.id);
         INSERT OR IGNORE INTO loose_body SELECT body FROM unused;
         DELETE FROM content WHERE id IN (SELECT id FROM unused);
-        DELETE FROM loose_content WHERE id IN (SELECT id FROM loose_content ORDER BY id LIMIT ?1);
+        DELETE FROM loose_content WHERE id IN (SELECT id FROM loose_content ORDER BY id LIMIT ?1 + 0);
         DELETE FROM unused;";
     sqlx::query(SQL).bind(SLICE).execute(&mut tx.connection).await?;
     Ok(())
@@ -63,7 +63,7 @@ async fn drop_bodies(tx: &mut Tx, bodies: &Path) -> Result<()> {
         CREATE TEMP TABLE IF NOT EXISTS unused_body (id INTEGER PRIMARY KEY);
         INSERT INTO unused_body SELECT id FROM (SELECT l.id, sum(iif(b.place = 2, 0, b.size)) OVER (ORDER BY l.id
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-            FROM (SELECT id FROM loose_body ORDER BY id LIMIT ?1) l LEFT JOIN body b ON b.id = l.id)
+            FROM (SELECT id FROM loose_body ORDER BY id LIMIT ?1 + 0) l LEFT JOIN body b ON b.id = l.id)
             WHERE coalesce(before, 0) <= ?2;
         DELETE FROM body WHERE id IN (SELECT id FROM unused_body)
             AND NOT EXISTS (SELECT 1 FROM content WHERE content.body = body.id)

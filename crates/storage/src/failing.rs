@@ -67,7 +67,7 @@ impl Store {
     /// The addresses to which nothing is sent, in their order, some hundreds after `after`.
     pub async fn suppressions(&self, after: &str) -> Result<Vec<Suppressed>> {
         let now = self.world().clock.unix();
-        let sql = format!("{READ} > ?2 ORDER BY address LIMIT ?3");
+        let sql = format!("{READ} > ?2 ORDER BY address LIMIT ?3 + 0");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(after.to_owned());
         query.bind(SUPPRESSED_PAGE_MAX).fetch_all(self.readers()).await?.iter().map(read).collect()
     }

@@ -106,7 +106,7 @@ fn statement(columns: Columns) -> String {
     // The ranges lead, so that the rows ascend.
     sql + " FROM json_each(?2) r CROSS JOIN message m CROSS JOIN content c ON c.id = m.content"
         + &joins
-        + " WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3"
+        + " WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3 + 0"
 }
 
 /// Values of variable length; the first three lie in `body`.

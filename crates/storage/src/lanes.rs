@@ -45,7 +45,7 @@ impl Store {
     /// name. A name that is out of date costs nothing but its place in the order.
     pub async fn name_lanes(&self) -> Result<u64> {
         const WAITING: &str = "SELECT r.id, j.sender, r.domain, r.lane FROM job_recipient r JOIN job j ON j.id = r.job \
-            WHERE r.id > ?1 AND r.state IN (0, 3) ORDER BY r.id LIMIT ?2";
+            WHERE r.id > ?1 AND r.state IN (0, 3) ORDER BY r.id LIMIT ?2 + 0";
         let (mut after, mut named) = (0, 0);
         loop {
             let page = sqlx::query_as(WAITING).bind(after).bind(PAGE);

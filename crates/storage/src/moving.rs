@@ -156,7 +156,7 @@ pub(crate) async fn read(tx: &mut Tx, mailbox: MailboxId, uids: &UidSet) -> Resu
     let sql = "SELECT group_concat(concat_ws(' ', uid, flags, keywords, modseq, size, received, content), ' ') \
                FROM (SELECT m.uid, m.flags, m.keywords, m.modseq, m.size, m.received, m.content \
                FROM json_each(?2) r CROSS JOIN message m \
-               WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3)";
+               WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3 + 0)";
     let mut messages: Vec<Found> = Vec::new();
     let mut rest = Rest::new(uids);
     while let Some(piece) = rest.piece() {

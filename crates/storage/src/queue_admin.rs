@@ -61,7 +61,7 @@ macro_rules! matching {
 pub(crate) const JOBS: &str = matching!(
     "SELECT id, mail_id, sender, body_type, utf8, ret, envid, require_tls, priority, by_seconds, by_mode, arrived, \
      release_at, size, held FROM job WHERE id > ?8 AND",
-    "ORDER BY id LIMIT ?9"
+    "ORDER BY id LIMIT ?9 + 0"
 );
 
 type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;

@@ -51,16 +51,16 @@ macro_rules! levels {
 pub(crate) const LANES: &str = levels!(
     "SELECT d.name, d.priority FROM level CROSS JOIN lane d INDEXED BY lane_next \
      ON d.priority = level.p AND d.next <= ?1 \
-     WHERE d.name NOT IN (SELECT value FROM json_each(?3)) LIMIT ?2"
+     WHERE d.name NOT IN (SELECT value FROM json_each(?3)) LIMIT ?2 + 0"
 );
 pub(crate) const FIRST: &str = "SELECT r.job, r.domain, (SELECT held FROM job WHERE id = r.job), r.lane FROM json_each(?2) t \
      CROSS JOIN job_recipient r ON r.id IN (SELECT x.id FROM job_recipient x INDEXED BY job_recipient_lane \
      WHERE x.lane = t.value ->> 0 AND x.priority = t.value ->> 1 AND x.state = 0 \
-     AND max(x.due, x.lease_until) <= ?1 ORDER BY max(x.due, x.lease_until), x.id LIMIT ?3) \
+     AND max(x.due, x.lease_until) <= ?1 ORDER BY max(x.due, x.lease_until), x.id LIMIT ?3 + 0) \
      ORDER BY t.key, max(r.due, r.lease_until), r.id";
 pub(crate) const WHOLE: &str = levels!(
     "SELECT r.job FROM level CROSS JOIN job_recipient r INDEXED BY job_recipient_due \
-     ON r.priority = level.p AND r.state = 0 AND max(r.due, r.lease_until) <= ?1 LIMIT ?2"
+     ON r.priority = level.p AND r.state = 0 AND max(r.due, r.lease_until) <= ?1 LIMIT ?2 + 0"
 );
 const WHOLE_DOMAINS: &str = "SELECT DISTINCT r.job, r.domain, (SELECT held FROM job WHERE id = r.job), r.lane, t.key \
      FROM json_each(?2) t CROSS JOIN job_recipient r ON r.job = t.value \

@@ -132,7 +132,7 @@ impl Store {
     /// Reports with a smaller number than `before`, the newest first.
     pub async fn reports(&self, before: Option<i64>, limit: u32) -> Result<Vec<ReportInfo>> {
         let sql = "SELECT id, kind, arrived, organization, contact, name, domain, begins, ends, policy, good, bad, dropped, proof \
-                   FROM report WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+                   FROM report WHERE id < ?1 ORDER BY id DESC LIMIT ?2 + 0";
         let rows = sqlx::query(sql)
             .bind(before.unwrap_or(i64::MAX))
             .bind(limit.min(REPORTS_PAGE_MAX))
@@ -167,7 +167,7 @@ impl Store {
         let sql = "SELECT r.kind, r.domain, w.source, sum(w.good), sum(w.bad), count(DISTINCT r.id) \
                    FROM report r JOIN report_row w ON w.report = r.id WHERE r.arrived >= ?1 \
                    GROUP BY r.kind, r.domain, w.source ORDER BY sum(w.bad) DESC, sum(w.good) DESC, r.domain, w.source \
-                   LIMIT ?2";
+                   LIMIT ?2 + 0";
         let rows = sqlx::query(sql).bind(since).bind(SUMMARY_MAX).fetch_all(self.readers()).await?;
         let read = |row: &SqliteRow| {
             Ok(ReportSummary {

@@ -303,7 +303,7 @@ impl Ledger {
 async fn forget_oldest(tx: &mut Tx, sender: String, count: i64) -> Result<()> {
     let sql = "DELETE FROM known_recipient WHERE sender = (SELECT id FROM sender WHERE name = ?1) AND recipient IN \
                (SELECT recipient FROM known_recipient WHERE sender = (SELECT id FROM sender WHERE name = ?1) \
-               ORDER BY used LIMIT ?2)";
+               ORDER BY used LIMIT ?2 + 0)";
     sqlx::query(sql).bind(sender).bind(count).execute(&mut tx.connection).await?;
     Ok(())
 }
@@ -332,7 +332,7 @@ impl Store {
     /// All senders that are remembered, by name; the first [`SENDERS_SHOWN_MAX`].
     pub async fn sendings(&self) -> Result<Vec<Standing>> {
         let (today, configured) = (day(self.world().clock.unix()), self.configured_quota().sending());
-        let sql = format!("SELECT {COLUMNS} FROM sender s ORDER BY s.name LIMIT ?1");
+        let sql = format!("SELECT {COLUMNS} FROM sender s ORDER BY s.name LIMIT ?1 + 0");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(SENDERS_SHOWN_MAX);
         let rows = query.fetch_all(self.readers()).await?;
         rows.iter()

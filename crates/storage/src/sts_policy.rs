@@ -94,7 +94,7 @@ impl Store {
     pub async fn sts_to_refresh(&self, now: Unix, tried: Unix, used: Unix) -> Result<Vec<StsPolicyRow>> {
         let sql = format!(
             "SELECT {COLUMNS} FROM sts_policy WHERE expires > ?1 AND tried < ?2 AND used >= ?3 \
-             ORDER BY expires LIMIT ?4"
+             ORDER BY expires LIMIT ?4 + 0"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(tried).bind(used);
         let rows = query.bind(STS_REFRESH_MAX).fetch_all(self.readers()).await?;

@@ -48,14 +48,14 @@ impl Store {
 
     /// What happened to a message, oldest first: when, and what as JSON.
     pub async fn trace(&self, mail_id: &str) -> Result<Vec<(Unix, String)>> {
-        let sql = "SELECT at, text FROM trace WHERE mail_id = ?1 ORDER BY id LIMIT ?2";
+        let sql = "SELECT at, text FROM trace WHERE mail_id = ?1 ORDER BY id LIMIT ?2 + 0";
         let rows = sqlx::query(sql).bind(mail_id).bind(TRACE_READ_MAX).fetch_all(self.readers()).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     /// The messages that a name finds, the newest first.
     pub async fn traced_mails(&self, name: &str) -> Result<Vec<String>> {
-        let sql = "SELECT mail_id FROM trace_name WHERE name = ?1 ORDER BY last DESC LIMIT ?2";
+        let sql = "SELECT mail_id FROM trace_name WHERE name = ?1 ORDER BY last DESC LIMIT ?2 + 0";
         Ok(sqlx::query_scalar(sql).bind(name).bind(TRACE_MAILS_MAX).fetch_all(self.readers()).await?)
     }
 

@@ -87,7 +87,7 @@ pub(crate) async fn database(readers: &SqlitePool) -> Result<Vec<String>> {
 /// One page of bodies behind `after`. `None` when there are no more.
 pub(crate) async fn bodies(readers: &SqlitePool, folder: &Folder, after: i64) -> Result<Option<BodiesRead>> {
     let sql = "SELECT b.id, b.hash, b.size, b.place, b.file, o.octets FROM body b \
-               LEFT JOIN body_octets o ON o.body = b.id WHERE b.id > ?1 ORDER BY b.id LIMIT ?2";
+               LEFT JOIN body_octets o ON o.body = b.id WHERE b.id > ?1 ORDER BY b.id LIMIT ?2 + 0";
     let rows = sqlx::query(sql).bind(after).bind(PAGE).fetch_all(readers).await?;
     let mut read = BodiesRead::default();
     for row in &rows {

@@ -125,7 +125,8 @@ pub(super) async fn version(connection: &mut SqliteConnection) -> Result<i64> {
 
 /// Bodies that lie in files, by number, behind `after`.
 pub(super) async fn file_bodies(connection: &mut SqliteConnection, after: i64) -> Result<Vec<FileBody>> {
-    let sql = "SELECT id, hash, size, file FROM body WHERE id > ?1 AND file IS NOT NULL ORDER BY id LIMIT ?2";
+    let sql =
+        "SELECT id, hash, size, file FROM body WHERE id > ?1 AND file IS NOT NULL ORDER BY id LIMIT ?2 + 0";
     let rows = sqlx::query(sql).bind(after).bind(PAGE).fetch_all(connection).await?;
     let read = |row: &sqlx::sqlite::SqliteRow| {
         let hash = Hash::try_from(row.try_get::<&[u8], _>(1)?);

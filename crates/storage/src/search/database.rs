@@ -189,7 +189,7 @@ impl Database {
     /// At most `most` messages of the index whose UIDs are in these ranges.
     pub(super) async fn places(&mut self, mailbox: MailboxId, ranges: &str, most: i64) -> Result<Vec<Uid>> {
         let sql = "SELECT p.uid FROM json_each(?2) r CROSS JOIN place p WHERE p.mailbox = ?1 \
-                   AND p.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3";
+                   AND p.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3 + 0";
         let rows: Vec<i64> = sqlx::query_scalar(sql)
             .bind(mailbox.0)
             .bind(ranges)
@@ -218,7 +218,7 @@ impl Database {
     /// Takes away at most `most` texts that no message has any more. To be called when every mailbox was followed, or a
     /// text would go that is only needed somewhere else by now. Returns whether there may be more.
     pub(super) async fn drop_loose(&mut self, most: i64) -> Result<bool> {
-        let sql = "SELECT id FROM loose ORDER BY id LIMIT ?1";
+        let sql = "SELECT id FROM loose ORDER BY id LIMIT ?1 + 0";
         let ids: Vec<i64> = sqlx::query_scalar(sql).bind(most).fetch_all(&mut self.connection).await?;
         if ids.is_empty() {
             return Ok(false);

@@ -232,7 +232,7 @@ fn texts<T>(
     const SQL: &str = "
         SELECT p.uid, d.size, d.packed, d.octets FROM json_each(?2) r CROSS JOIN place p CROSS JOIN doc d
             WHERE p.mailbox = ?1 AND p.uid BETWEEN r.value ->> 0 AND r.value ->> 1
-                AND d.id = p.content AND d.octets IS NOT NULL LIMIT ?3";
+                AND d.id = p.content AND d.octets IS NOT NULL LIMIT ?3 + 0";
     let mut statement = reader.prepare_cached(SQL)?;
     let mut rows = statement.query((mailbox.0, uids, PAGE))?;
     let mut seen = Vec::new();
