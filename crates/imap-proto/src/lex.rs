@@ -46,8 +46,13 @@ impl<'a> Lexer<'a> {
         self.rest
     }
 
+    /// Whether nothing but blanks is left: programs put some behind their commands now and then.
+    pub(crate) fn at_end(&self) -> bool {
+        self.rest.iter().all(|octet| *octet == b' ')
+    }
+
     pub(crate) fn end(&self) -> Lexed<()> {
-        if self.is_end() { Ok(()) } else { Err(Refusal::bad("There is text behind the end of the command.")) }
+        if self.at_end() { Ok(()) } else { Err(Refusal::bad("There is text behind the end of the command.")) }
     }
 
     pub(crate) fn peek(&self) -> Option<u8> {
@@ -73,7 +78,7 @@ impl<'a> Lexer<'a> {
             return Ok(());
         }
         Err(Refusal::bad(match octet {
-            b' ' => "A blank is missing, or there is one too many.",
+            b' ' => "A blank is missing.",
             b'(' => "An opening parenthesis is missing.",
             b')' => "A closing parenthesis is missing.",
             b']' => "A closing bracket is missing.",
@@ -81,8 +86,16 @@ impl<'a> Lexer<'a> {
         }))
     }
 
+    /// The blank between two arguments, or several, as some programs send.
     pub(crate) fn space(&mut self) -> Lexed<()> {
-        self.expect(b' ')
+        self.expect(b' ')?;
+        self.take_while(|octet| octet == b' ');
+        Ok(())
+    }
+
+    /// The same if there is one, and something behind it.
+    pub(crate) fn take_space(&mut self) -> bool {
+        !self.at_end() && self.space().is_ok()
     }
 
     fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
@@ -227,12 +240,13 @@ impl<'a> Lexer<'a> {
     /// `(a b c)`, possibly empty, each item read by `item`.
     pub(crate) fn parenthesized<T>(&mut self, mut item: impl FnMut(&mut Self) -> Lexed<T>) -> Lexed<Vec<T>> {
         self.expect(b'(')?;
+        let _ = self.space();
         let mut items = Vec::new();
         while !self.take(b')') {
-            if !items.is_empty() {
+            items.push(item(self)?);
+            if self.peek() != Some(b')') {
                 self.space()?;
             }
-            items.push(item(self)?);
         }
         Ok(items)
     }

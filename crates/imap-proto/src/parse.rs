@@ -149,7 +149,8 @@ fn with_codec(whole: &[u8], verb: &str) -> Lexed<Parsed> {
     if !CODEC_VERBS.contains(&verb) {
         return Err(Refusal::bad("This command is not known here."));
     }
-    let line = [whole, b"\r\n"].concat();
+    let end = whole.iter().rposition(|octet| *octet != b' ').map_or(0, |last| last + 1);
+    let line = [&whole[..end], b"\r\n"].concat();
     let command = match CommandCodec::default().decode(&line) {
         Ok(([], command)) => command,
         _ => return Err(Refusal::bad(wrong_arguments(verb))),

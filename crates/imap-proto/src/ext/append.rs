@@ -107,7 +107,7 @@ fn verb(lexer: &mut Lexer<'_>) -> Option<Verb> {
     if lexer.take_word("APPEND") {
         return Some(Verb::Append);
     }
-    let by = if lexer.take_word("UID") && lexer.take(b' ') { By::Uid } else { By::Sequence };
+    let by = if lexer.take_word("UID") && lexer.take_space() { By::Uid } else { By::Sequence };
     lexer.take_word("REPLACE").then_some(Verb::Replace(by))
 }
 
@@ -249,7 +249,7 @@ impl Reader<'_> {
 
     /// The end, or a further message (RFC 3502).
     fn behind_message(&mut self) -> Lexed<End> {
-        if self.lexer.is_end() && self.size.is_none() {
+        if self.lexer.at_end() && self.size.is_none() {
             return Ok(End::Command);
         }
         if self.size.is_none() && !self.lexer.rest().contains(&b')') {
@@ -261,8 +261,11 @@ impl Reader<'_> {
     }
 }
 
-/// `date-time` (RFC 9051 §9): `dd-Mon-yyyy hh:mm:ss +zzzz`, the day with a blank or a zero in front.
+/// `date-time` (RFC 9051 §9): `dd-Mon-yyyy hh:mm:ss +zzzz`, the day with a blank or a zero in front, which some leave out.
 fn is_date_time(text: &str) -> bool {
+    if text.len() == 25 {
+        return is_date_time(&format!(" {text}"));
+    }
     let shape =
         text.bytes().zip(*b"dd-aaa-dddd dd:dd:dd sdddd").enumerate().all(|(at, (octet, want))| match want {
             b'd' => octet.is_ascii_digit() || (at == 0 && octet == b' '),

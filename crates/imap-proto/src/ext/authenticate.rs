@@ -7,7 +7,7 @@ use crate::parse::Parsed;
 pub(crate) fn authenticate(lexer: &mut Lexer<'_>) -> Lexed<Parsed> {
     lexer.space()?;
     let mechanism = lexer.atom()?.to_ascii_uppercase();
-    let initial = lexer.take(b' ').then(|| lexer.rest().to_vec());
+    let initial = lexer.take_space().then(|| lexer.rest().to_vec());
     match &initial {
         Some(initial) if initial.is_empty() || !initial.iter().all(|b| is_base64(*b)) => {
             Err(Refusal::bad("The initial response is not base64."))

@@ -12,7 +12,7 @@ pub(crate) fn batches(lexer: &mut Lexer<'_>) -> Lexed<Command> {
     lexer.space().map_err(|_| Refusal::bad("UIDBATCHES needs the size of a batch."))?;
     let size = lexer.nz_number()?;
     let mut range = None;
-    if lexer.take(b' ') {
+    if lexer.take_space() {
         let first = lexer.nz_number()?;
         if !lexer.take(b':') {
             return Err(Refusal::bad("Batches are named by a range such as 1:10."));

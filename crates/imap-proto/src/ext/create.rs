@@ -8,7 +8,7 @@ pub(crate) fn create(lexer: &mut Lexer<'_>, names: Names) -> Lexed<Command> {
     lexer.space()?;
     let mailbox = parse::name(&lexer.astring()?, names)?;
     let mut uses = Vec::new();
-    if lexer.take(b' ') {
+    if lexer.take_space() {
         lexer.expect(b'(')?;
         if !lexer.take_word("USE") {
             return Err(Refusal::bad("The only parameter of CREATE is USE."));

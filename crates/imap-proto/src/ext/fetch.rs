@@ -29,7 +29,7 @@ pub(crate) fn fetch(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
         return Err(Refusal::bad("FETCH takes from 1 to 100 items."));
     }
     let mut fetch = Fetch { set, by, items, changed_since: None, vanished: false, slice: None };
-    if lexer.take(b' ') {
+    if lexer.take_space() {
         modifiers(lexer, &mut fetch)?;
     }
     Ok(Command::Fetch(fetch))

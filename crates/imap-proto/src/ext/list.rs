@@ -28,7 +28,7 @@ pub(crate) fn list(lexer: &mut Lexer<'_>, names: Names) -> Lexed<Command> {
     if list.patterns.is_empty() || list.patterns.len() > PATTERNS_MAX {
         return Err(Refusal::bad("LIST takes from 1 to 100 patterns."));
     }
-    if lexer.take(b' ') {
+    if lexer.take_space() {
         list.form = ListForm::Extended;
         if !lexer.take_word("RETURN") {
             return Err(Refusal::bad("Only RETURN may follow the pattern of LIST."));

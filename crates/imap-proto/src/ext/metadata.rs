@@ -31,7 +31,7 @@ pub(crate) fn get(lexer: &mut Lexer<'_>, names: Names) -> Lexed<Command> {
         get.entries = lexer.parenthesized(|lexer| entry(lexer, Use::Read))?;
     } else {
         get.entries.push(entry(lexer, Use::Read)?);
-        while lexer.take(b' ') {
+        while lexer.take_space() {
             get.entries.push(entry(lexer, Use::Read)?);
         }
     }

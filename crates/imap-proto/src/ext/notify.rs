@@ -27,7 +27,7 @@ pub(crate) fn notify(lexer: &mut Lexer<'_>, names: Names) -> Lexed<Command> {
         lexer.space()?;
     }
     let mut groups = vec![group(lexer, names)?];
-    while lexer.take(b' ') {
+    while lexer.take_space() {
         if groups.len() == GROUPS_MAX {
             return Err(Refusal::limit("There are too many groups of events."));
         }

@@ -71,12 +71,16 @@ pub(super) fn give(lexer: &mut Lexer<'_>) -> Lexed<Option<Vec<SearchReturn>>> {
     Ok(Some(options))
 }
 
+/// What some programs write, and the name that is meant.
+const ALIASES: [(&str, &str); 2] = [("UTF8", UTF8), ("ASCII", ASCII)];
+
 /// A charset and the criteria. Criteria in a charset that is not known cannot be read.
 pub(super) fn program(lexer: &mut Lexer<'_>, by: By, give: Option<Vec<SearchReturn>>) -> Lexed<Search> {
-    let charset = lexer.astring()?;
+    let named = lexer.astring()?;
     lexer.space()?;
-    let Some(charset) = CHARSETS.split(' ').find(|known| charset.eq_ignore_ascii_case(known.as_bytes()))
-    else {
+    let is_named = |name: &str| named.eq_ignore_ascii_case(name.as_bytes());
+    let name = ALIASES.iter().find(|(alias, _)| is_named(alias)).map(|(_, name)| *name);
+    let Some(charset) = name.or_else(|| CHARSETS.split(' ').find(|known| is_named(known))) else {
         lexer.skip_rest();
         return Ok(Search { by, charset: Charset::Unknown, give, key: Key::All });
     };
@@ -128,7 +132,7 @@ pub(super) fn partial(lexer: &mut Lexer<'_>) -> Lexed<PartialRange> {
 /// CANCELUPDATE (RFC 5267 §5): tags in quotes.
 pub(crate) fn cancel(lexer: &mut Lexer<'_>) -> Lexed<Command> {
     let mut tags = Vec::new();
-    while tags.is_empty() || !lexer.is_end() {
+    while tags.is_empty() || !lexer.at_end() {
         lexer.space()?;
         tags.push(Lexer::utf8(lexer.string()?)?);
     }
@@ -151,6 +155,7 @@ fn keys(lexer: &mut Lexer<'_>, charset: &str) -> Lexed<Key> {
             return Err(Refusal::limit("The search is nested too deep."));
         }
         if lexer.take(b'(') {
+            let _ = lexer.space();
             open.push(Open::List(Vec::new(), 0));
         } else if lexer.take_word("OR") {
             lexer.space()?;
@@ -211,7 +216,7 @@ fn complete(lexer: &mut Lexer<'_>, open: &mut Vec<Open>, key: Key) -> Lexed<Opti
                 members.push(key);
                 let deepest = deepest.max(depth);
                 let outermost = open.is_empty();
-                if !(if outermost { lexer.is_end() } else { lexer.take(b')') }) {
+                if !(if outermost { lexer.at_end() } else { close(lexer) }) {
                     lexer.space()?;
                     open.push(Open::List(members, deepest));
                     return Ok(None);
@@ -230,6 +235,17 @@ fn complete(lexer: &mut Lexer<'_>, open: &mut Vec<Open>, key: Key) -> Lexed<Opti
             }
         }
     }
+}
+
+/// The end of a list, with blanks before it or without.
+fn close(lexer: &mut Lexer<'_>) -> bool {
+    let mut ahead = lexer.clone();
+    let _ = ahead.space();
+    let closes = ahead.take(b')');
+    if closes {
+        *lexer = ahead;
+    }
+    closes
 }
 
 /// A criterion without criteria in it.

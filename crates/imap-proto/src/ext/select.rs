@@ -11,7 +11,7 @@ pub(crate) fn select(lexer: &mut Lexer<'_>, access: Access, names: Names) -> Lex
     let mailbox = parse::name(&lexer.astring()?, names)?;
     let mut select = Select { mailbox, access, resync: None };
     let mut condstore = false;
-    if lexer.take(b' ') {
+    if lexer.take_space() {
         for resync in lexer.parenthesized(parameter)? {
             condstore = true;
             if select.resync.is_some() && resync.is_some() {
@@ -53,7 +53,7 @@ fn resync(lexer: &mut Lexer<'_>) -> Lexed<Resync> {
         lexer.space()?;
         resync.known = Some(sequence::plain(lexer)?);
     }
-    if lexer.take(b' ') {
+    if lexer.take_space() {
         lexer.expect(b'(')?;
         let numbers = sequence::ascending(lexer)?;
         lexer.space()?;

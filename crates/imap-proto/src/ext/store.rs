@@ -32,7 +32,7 @@ pub(crate) fn store(lexer: &mut Lexer<'_>, by: By) -> Lexed<Command> {
         lexer.parenthesized(Lexer::flag)?
     } else {
         let mut flags = vec![lexer.flag()?];
-        while lexer.take(b' ') {
+        while lexer.take_space() {
             flags.push(lexer.flag()?);
         }
         flags
