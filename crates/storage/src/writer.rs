@@ -1,7 +1,7 @@
 //! The one task that writes: it takes all work that waits, commits once, and answers each.
 
 mod collecting;
-mod settling;
+mod together;
 
 use crate::body::FileGuard;
 use crate::desk::{self, Desk, Entry, Inbox, Job, Kind, PackageReply, SettlingReply};
@@ -11,13 +11,14 @@ use crate::ids::{AccountId, ModSeq, Unix};
 use crate::known::Known;
 use crate::lanes::{LaneOf, Lanes};
 use crate::measure;
-use crate::package::{self, Accepted, Package};
+use crate::package::{Accepted, Package};
 use crate::queue::JobEnd;
 use crate::quota::{Configured, Quota};
 use crate::settle::Settling;
 use crate::sqlite;
 use crate::wake::{Rings, Wake};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use sqlx::sqlite::SqliteConnection;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -241,19 +242,10 @@ impl Writer {
     async fn run_job(&mut self, mut job: Box<dyn Job>, done: &mut Batch) {
         let queued = self.tx.queued;
         let outcome = match self.enter(done).await {
-            Ok(()) => AssertUnwindSafe(job.run(&mut self.tx)).catch_unwind().await.unwrap_or_else(|_| {
-                tracing::error!("a piece of work for the database panicked");
-                Err(Error::bug("the work panicked"))
-            }),
+            Ok(()) => unless_it_panics(job.run(&mut self.tx)).await,
             Err(error) => Err(error),
         };
-        let effects = std::mem::take(&mut self.tx.effects);
-        if outcome.is_ok() {
-            done.effects.join(effects);
-        } else {
-            self.tx.queued = queued;
-        }
-        self.leave(outcome.is_ok(), done).await;
+        self.leave(outcome.is_ok(), queued, done).await;
         done.jobs.push(job);
     }
 
@@ -269,61 +261,18 @@ impl Writer {
         Ok(())
     }
 
-    /// Keeps what was done since `enter` (the commit closes the savepoint), or undoes it. If that fails SQLite has given up
-    /// the whole transaction, and the batch is lost.
-    async fn leave(&mut self, keep: bool, done: &mut Batch) {
+    /// Keeps what was done since `enter` (the commit closes the savepoint), or undoes it; there were so many jobs in the queue
+    /// before. If that fails SQLite has given up the whole transaction, and the batch is lost.
+    async fn leave(&mut self, keep: bool, queued: u64, done: &mut Batch) {
+        let effects = std::mem::take(&mut self.tx.effects);
         if keep {
-            return;
+            return done.effects.join(effects);
         }
+        self.tx.queued = queued;
         done.used = false;
         if let Err(error) = self.execute("ROLLBACK TO job").await {
             done.broken.get_or_insert(error);
         }
-    }
-
-    /// Stores all packages with one set of statements; if that fails, one by one.
-    async fn run_packages(&mut self, done: &mut Batch) {
-        let pending = std::mem::take(&mut done.packages);
-        if pending.is_empty() {
-            return;
-        }
-        let groups: Vec<&[Package]> = pending.iter().map(|(packages, _)| packages.as_slice()).collect();
-        let outcomes = match self.store(&groups, done).await {
-            Ok(outcomes) => outcomes,
-            Err(error) if groups.len() == 1 || done.broken.is_some() => vec![Err(error); groups.len()],
-            Err(_) => {
-                let mut outcomes = Vec::with_capacity(groups.len());
-                for group in &groups {
-                    let outcome = match &done.broken {
-                        Some(error) => Err(error.clone()),
-                        None => self.store(&[group], done).await.and_then(only),
-                    };
-                    outcomes.push(outcome);
-                }
-                outcomes
-            }
-        };
-        for ((packages, reply), outcome) in pending.into_iter().zip(outcomes) {
-            done.stored.push((packages, reply, outcome));
-        }
-    }
-
-    async fn store(&mut self, groups: &[&[Package]], done: &mut Batch) -> Result<Vec<Result<Vec<Accepted>>>> {
-        let queued = self.tx.queued;
-        self.enter(done).await?;
-        let work = package::store(&mut self.tx, groups);
-        let outcome = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!("storing messages panicked");
-            Err(Error::bug("storing messages panicked"))
-        });
-        let effects = std::mem::take(&mut self.tx.effects);
-        if outcome.is_ok() {
-            done.effects.join(effects);
-        } else {
-            self.tx.queued = queued;
-        }
-        self.leave(outcome.is_ok(), done).await;
-        outcome
     }
 
     /// Commits, rings, and answers. Only here is anything promised.
@@ -395,6 +344,9 @@ struct Batch {
     broken: Option<Error>,
 }
 
-fn only<T>(outcomes: Vec<Result<T>>) -> Result<T> {
-    outcomes.into_iter().next().unwrap_or_else(|| Err(Error::bug("no outcome")))
+async fn unless_it_panics<T>(work: BoxFuture<'_, Result<T>>) -> Result<T> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a piece of work for the database panicked");
+        Err(Error::bug("the work panicked"))
+    })
 }
