@@ -12,6 +12,8 @@ use tests::PASSWORD;
 
 /// Octets that are read at once.
 const READ: usize = 256 * 1024;
+/// The same where a line is waited for.
+const LINE_READ: usize = 4096;
 /// Octets of the end of a response that are kept.
 const KEPT: usize = 256 * 1024;
 /// How long a server may be silent before the run fails.
@@ -24,6 +26,8 @@ impl<T: Read + Write + Send> Stream for T {}
 pub(crate) struct Client {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
+    /// Octets that came behind the last line.
+    ahead: Vec<u8>,
     tags: u32,
 }
 
@@ -50,7 +54,7 @@ impl Client {
     }
 
     fn over(stream: Box<dyn Stream>) -> Self {
-        let mut client = Self { stream, buffer: Vec::new(), tags: 0 };
+        let mut client = Self { stream, buffer: Vec::new(), ahead: Vec::new(), tags: 0 };
         let greeting = client.line();
         assert!(greeting.starts_with("* OK"), "greeting: {greeting}");
         client
@@ -97,16 +101,22 @@ impl Client {
     /// Gives back the room for reading; for those of which there are thousands.
     pub(crate) fn slim(&mut self) {
         self.buffer = Vec::new();
+        self.ahead.shrink_to_fit();
     }
 
+    /// One line. Not octet by octet: a greeting with many capabilities would cost more than all the rest of a login.
     fn line(&mut self) -> String {
-        let mut line = Vec::new();
-        while !line.ends_with(b"\r\n") {
-            let mut octet = [0];
-            self.stream.read_exact(&mut octet).unwrap();
-            line.push(octet[0]);
+        loop {
+            if let Some(end) = self.ahead.windows(2).position(|two| two == b"\r\n") {
+                let rest = self.ahead.split_off(end + 2);
+                let line = std::mem::replace(&mut self.ahead, rest);
+                return String::from_utf8_lossy(&line).into_owned();
+            }
+            let mut octets = [0; LINE_READ];
+            let n = self.stream.read(&mut octets).unwrap();
+            assert!(n > 0, "the server closed the connection");
+            self.ahead.extend_from_slice(&octets[..n]);
         }
-        String::from_utf8_lossy(&line).into_owned()
     }
 
     fn reply(&mut self, tag: &str, begun: Instant) -> Reply {
@@ -115,7 +125,13 @@ impl Client {
         let mut reply =
             Reply { took: Duration::ZERO, first: Duration::ZERO, octets: 0, lines: 0, text: String::new() };
         loop {
-            let n = self.stream.read(&mut self.buffer).unwrap();
+            let n = if self.ahead.is_empty() {
+                self.stream.read(&mut self.buffer).unwrap()
+            } else {
+                let n = self.ahead.len();
+                self.buffer[..n].copy_from_slice(&std::mem::take(&mut self.ahead));
+                n
+            };
             assert!(n > 0, "the server closed the connection");
             if reply.octets == 0 {
                 reply.first = begun.elapsed();
