@@ -40,10 +40,11 @@ fn commands() {
         "CANCELUPDATE",
         "CANCELUPDATE ",
         "CANCELUPDATE a",
-        "CANCELUPDATE \"a\" ",
+        "CANCELUPDATE \"a\" b",
     ] {
         assert_eq!(read(text), "Bad", "{text}");
     }
+    assert_eq!(read("CANCELUPDATE  \"a\" "), "CancelUpdate([\"a\"])");
 }
 
 #[test]

@@ -102,6 +102,9 @@ fn criteria() {
         ("UID $", "Uid(Saved)"),
         ("KEYWORD $Junk", "Flag(\"$Junk\")"),
         ("NEW", "Not(All)"),
+        // More blanks than needed.
+        ("ALL ", "All"),
+        (" ALL  ", "All"),
     ] {
         assert_eq!(
             read(&format!("SEARCH {text}")),
@@ -140,8 +143,6 @@ fn criteria() {
         " SINCE 32-Jan-2026",
         " SINCE 1-Foo-2026",
         " FOO",
-        " ALL ",
-        "  ALL",
         " RETURN (FOO) ALL",
         " KEYWORD \\Seen",
     ] {

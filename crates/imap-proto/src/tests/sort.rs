@@ -78,7 +78,7 @@ fn what_is_not_well_formed() {
         "SORT (REVERSE) UTF-8 ALL",
         "SORT (REVERSE REVERSE DATE) UTF-8 ALL",
         "SORT (SPAM) UTF-8 ALL",
-        "SORT (DATE) UTF-8 ALL ",
+        "SORT (DATE) UTF-8 ALL )",
         "SORT (RELEVANCY) UTF-8 ALL",
         "SORT RETURN (RELEVANCY) (DATE) UTF-8 ALL",
         "THREAD",
