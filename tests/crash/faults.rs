@@ -123,6 +123,8 @@ impl Crew {
         setup.option("storage", r#"checkpoint-size "1MiB""#);
         // Nothing is given up or told of for a jump of the clock.
         setup.replace_option("delivery", PATIENT);
+        // More is sent here in an hour than by anybody in a day, and whoever reaches a limit gets a notice, which nobody sent.
+        setup.option("delivery", "daily-limits { messages 0; new-recipients 0; }");
         setup.zone("mx.remote.test A 127.0.0.2\nremote.test MX 10 mx.remote.test");
         let pen = Pen::new(file);
         let sink = Sink::start(Ipv4Addr::new(127, 0, 0, 2), setup.ports().remote, &pen);
