@@ -370,11 +370,11 @@ impl Intake {
 }
 
 fn look_at(message: &Message, depth: Depth) -> std::io::Result<Look> {
-    let header = header::read(&mut message.received.reader())?;
+    let header = header::read_blob(&message.received)?;
     let shape = match depth {
         Depth::Header => Shape::default(),
         Depth::Structure => {
-            let analysis = mime::analyse(&mut message.received.reader())?;
+            let analysis = mime::analyse_blob(&message.received)?;
             Shape::of(&analysis)
         }
     };

@@ -3,7 +3,9 @@
 //! Tolerant by design: 8-bit octets, bare LF, a line without a colon or a header without its blank line are
 //! all read. What cannot be understood is kept as it is (RFC 7103).
 
+use crate::blob::Blob;
 use crate::words;
+use memchr::{memchr, memchr2};
 use std::io::{self, Read};
 
 /// Longest header in octets that is looked at. What lies beyond is delivered, but no field in it is found.
@@ -43,6 +45,9 @@ impl Field<'_> {
 
 /// Takes the line breaks out of a value, and the blanks at its ends.
 pub fn unfold(value: &[u8]) -> Vec<u8> {
+    if memchr2(b'\r', b'\n', value).is_none() {
+        return value.trim_ascii().to_vec();
+    }
     let line: Vec<u8> = value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
     line.trim_ascii().to_vec()
 }
@@ -95,7 +100,7 @@ fn line_end(octets: &[u8], start: usize) -> Option<usize> {
     if start >= octets.len() {
         return None;
     }
-    Some(octets[start..].iter().position(|b| *b == b'\n').map_or(octets.len(), |at| start + at + 1))
+    Some(memchr(b'\n', &octets[start..]).map_or(octets.len(), |at| start + at + 1))
 }
 
 fn is_blank(line: &[u8]) -> bool {
@@ -127,6 +132,13 @@ pub fn length(octets: &[u8]) -> Option<usize> {
         at = end;
     }
     None
+}
+
+/// As [`read`] of a whole blob.
+pub fn read_blob(message: &Blob) -> io::Result<Vec<u8>> {
+    let Some(octets) = message.as_memory() else { return read(&mut message.reader()) };
+    let octets = &octets[..octets.len().min(HEADER_MAX)];
+    Ok(octets[..length(octets).unwrap_or(octets.len())].to_vec())
 }
 
 /// Reads the header of a message, its blank line included; at most [`HEADER_MAX`] octets.

@@ -218,7 +218,7 @@ pub fn forged(header: &[u8], ours: &[Domain]) -> Vec<Range<usize>> {
 ///
 /// Blocks on the disk where the message is in a file. `dir` takes the new one.
 pub fn without_forged(message: &Message, ours: &[Domain], dir: &Path) -> io::Result<Option<Message>> {
-    let header = header::read(&mut message.received.reader())?;
+    let header = header::read_blob(&message.received)?;
     let forged = forged(&header, ours);
     if forged.is_empty() {
         return Ok(None);

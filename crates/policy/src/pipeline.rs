@@ -273,7 +273,12 @@ fn log(findings: &[Finding]) {
 
 async fn read_author(message: &Message) -> io::Result<Author> {
     let message = message.clone();
+    // What is in memory is looked at on the spot: handing it over would take longer.
+    let is_here = message.received.as_memory().is_some();
     let work = move || Head::read(&message).map(|head| Author::of(&head.octets));
+    if is_here {
+        return work();
+    }
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 

@@ -20,6 +20,7 @@ pub use print::body;
 pub use scan::Scanner;
 pub use searchable::{Extent, SearchText};
 
+use crate::blob::Blob;
 use std::io::{self, Read};
 
 /// Deepest nesting of parts that is followed; what is nested deeper is one part of unknown content.
@@ -41,10 +42,16 @@ pub struct Analysis {
     /// `(…)` as it follows `BODYSTRUCTURE ` (RFC 9051 §7.5.2).
     pub bodystructure: Vec<u8>,
     pub parts: Parts,
-    /// Header fields as text, for search and for lists.
-    pub overview: Overview,
-    /// The same and more as they were written.
+    /// The header fields that search, sort and lists ask for, as they were written.
     pub key_fields: KeyFields,
+}
+
+/// The same as [`analyse`]; what is in memory is not copied.
+pub fn analyse_blob(message: &Blob) -> io::Result<Analysis> {
+    let Some(octets) = message.as_memory() else { return analyse(&mut message.reader()) };
+    let mut scanner = Scanner::new();
+    scanner.push(octets);
+    Ok(scanner.finish())
 }
 
 /// Reads a whole message and finds its structure. Holds one header and the table, never the message.

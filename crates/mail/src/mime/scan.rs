@@ -8,10 +8,10 @@ use super::entity::Entity;
 use super::envelope::envelope;
 use super::fields::{Fields, PART_HEADER_MAX};
 use super::key_fields::KeyFields;
-use super::overview::Overview;
 use super::parts::{Kind, Parts};
 use super::{Analysis, DEPTH_MAX, PARTS_MAX, print};
 use crate::header::HEADER_MAX;
+use memchr::memchr;
 
 /// How much of a line is kept to look for a boundary in it.
 const LINE_KEPT: usize = 512;
@@ -61,7 +61,7 @@ pub struct Scanner {
     header: Vec<u8>,
     /// How long `header` was when the line began.
     header_before_line: usize,
-    /// The start of the line.
+    /// The start of the line, if that may be a boundary.
     line: Vec<u8>,
     line_start: u64,
     last_line_start: u64,
@@ -71,7 +71,6 @@ pub struct Scanner {
     at: u64,
     carriage: Carriage,
     text_left: usize,
-    overview: Overview,
     key_fields: KeyFields,
 }
 
@@ -104,7 +103,6 @@ impl Scanner {
             at: 0,
             carriage: Carriage::Not,
             text_left: TEXT_MAX,
-            overview: Overview::default(),
             key_fields: KeyFields::default(),
         };
         scanner.begin(None);
@@ -113,7 +111,7 @@ impl Scanner {
 
     /// Takes the next octets of the message.
     pub fn push(&mut self, mut octets: &[u8]) {
-        while let Some(at) = octets.iter().position(|b| *b == b'\n') {
+        while let Some(at) = memchr(b'\n', octets) {
             let (line, rest) = octets.split_at(at + 1);
             self.keep(&line[..at]);
             self.at += 1;
@@ -141,7 +139,6 @@ impl Scanner {
             envelope: self.entities[0].envelope.clone().unwrap_or_default(),
             bodystructure: print::bodystructure(&self.entities, &table),
             parts: table,
-            overview: self.overview,
             key_fields: self.key_fields,
         }
     }
@@ -150,8 +147,13 @@ impl Scanner {
     fn keep(&mut self, octets: &[u8]) {
         let Some(last) = octets.last() else { return };
         self.carriage = if *last == b'\r' { Carriage::Seen } else { Carriage::Not };
-        let room = LINE_KEPT.saturating_sub(self.line.len()).min(octets.len());
-        self.line.extend_from_slice(&octets[..room]);
+        // Nothing of a line is kept that cannot be a boundary.
+        let may_be_boundary =
+            if self.at == self.line_start { octets[0] == b'-' } else { !self.line.is_empty() };
+        if may_be_boundary {
+            let room = LINE_KEPT.saturating_sub(self.line.len()).min(octets.len());
+            self.line.extend_from_slice(&octets[..room]);
+        }
         if self.place == Place::Header {
             let room = self.header_max().saturating_sub(self.header.len()).min(octets.len());
             self.header.extend_from_slice(&octets[..room]);
@@ -269,7 +271,6 @@ impl Scanner {
         let is_message = self.is_message(at);
         let envelope = if is_message { Some(self.envelope_within_budget(at, &octets)) } else { None };
         if at == 0 {
-            self.overview = Overview::read(&octets);
             self.key_fields = KeyFields::read(&octets);
         }
         let weight = fields.weight();
