@@ -13,6 +13,8 @@ use tracing_subscriber::fmt::MakeWriter;
 const WAITING_MAX: usize = 4 * 1024 * 1024;
 /// How long the end of the program waits for the last lines.
 const TAIL_PATIENCE: Duration = Duration::from_secs(2);
+/// How long lines are gathered before they are written.
+const GATHER: Duration = Duration::from_millis(2);
 /// Pause before the next try of an output that does not wait by itself and has no room.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -66,8 +68,12 @@ impl Queue {
             state.lost += 1;
             return;
         }
+        // Whoever put the first line there has woken the thread.
+        let is_first = state.waiting.is_empty();
         state.waiting.extend_from_slice(line);
-        self.0.filled.notify_one();
+        if is_first {
+            self.0.filled.notify_one();
+        }
     }
 
     /// The writing thread, for as long as the program lives.
@@ -94,11 +100,11 @@ impl Queue {
 
     /// Waits for lines and takes them all; the number of lines that were dropped behind them.
     fn take(&self, batch: &mut Vec<u8>) -> u64 {
-        let mut state = self
-            .0
-            .filled
-            .wait_while(self.state(), |state| state.waiting.is_empty())
-            .unwrap_or_else(PoisonError::into_inner);
+        let first = self.0.filled.wait_while(self.state(), |state| state.waiting.is_empty());
+        drop(first);
+        // Lines come in bunches, and each writing costs more than a line.
+        std::thread::sleep(GATHER);
+        let mut state = self.state();
         std::mem::swap(&mut state.waiting, batch);
         state.writing = true;
         std::mem::take(&mut state.lost)

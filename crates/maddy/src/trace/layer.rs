@@ -81,7 +81,10 @@ struct Said {
 
 impl Said {
     fn put(&mut self, field: &Field, value: String) {
-        let value: String = value.chars().take(VALUE_MAX).collect();
+        let value = match value.char_indices().nth(VALUE_MAX) {
+            Some((end, _)) => value[..end].to_owned(),
+            None => value,
+        };
         match field.name() {
             "mail" => self.mail = Some(value),
             "message" => self.message = value,
