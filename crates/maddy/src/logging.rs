@@ -165,9 +165,8 @@ fn targets(level: Level) -> Targets {
     Targets::new()
         .with_default(LevelFilter::WARN.min(level))
         .with_targets(ours.map(|name| (name, level)))
-        // They tell as warnings what happens every day: slow statements, name servers that do not answer.
+        // They tell as warnings what happens every day: name servers that do not answer.
         .with_targets(
-            ["sqlx", "hickory_resolver", "hickory_net", "hickory_proto"]
-                .map(|name| (name, LevelFilter::ERROR)),
+            ["hickory_resolver", "hickory_net", "hickory_proto"].map(|name| (name, LevelFilter::ERROR)),
         )
 }

@@ -5,10 +5,9 @@ use crate::ids::{AccountId, MailboxId};
 use crate::mailbox::{self, Mailbox, mailbox_columns};
 use crate::mailboxes;
 use crate::rights::{Rights, Sign, effective};
+use crate::sql::{self, Row};
 use crate::store::Store;
 use crate::writer::Tx;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use tokio::sync::watch;
 
 /// Most entries of one mailbox.
@@ -127,19 +126,11 @@ macro_rules! reached_sql {
     };
 }
 
-fn read(row: &SqliteRow) -> Result<Reached> {
+fn read(row: &Row) -> Result<Reached> {
     Ok(Reached { mailbox: mailbox::read(row)?, owner: row.try_get(14)?, rights: read_rights(row, 15)? })
 }
 
-/// The same for [`crate::blocking::Blocking`].
-fn read_blocking(row: &rusqlite::Row<'_>) -> Result<Reached> {
-    let rights = |at: usize| row.get::<_, Option<i64>>(at).map(|bits| bits.map(Rights::from_bits));
-    let (own, anyone, negative) = (rights(16)?, rights(17)?, rights(18)?);
-    let rights = effective(row.get(15)?, own, anyone, negative.unwrap_or_default());
-    Ok(Reached { mailbox: mailbox::read_blocking(row)?, owner: row.get(14)?, rights })
-}
-
-fn read_rights(row: &SqliteRow, at: usize) -> Result<Rights> {
+fn read_rights(row: &Row, at: usize) -> Result<Rights> {
     let rights = |bits: Option<i64>| bits.map(Rights::from_bits);
     let (own, anyone) = (rights(row.try_get(at + 1)?), rights(row.try_get(at + 2)?));
     let negative = Rights::from_bits(row.try_get(at + 3)?);
@@ -163,30 +154,17 @@ impl Store {
         const OWN: &str = reached_sql!("WHERE m.account = ?1 AND m.name = ?2");
         const OTHER: &str = reached_sql!("WHERE o.name = ?3 AND m.name = ?2 AND m.account <> ?1");
         let (name, owner) = (mailbox::fold(name), owner.map(str::to_owned));
-        self.blocking()
-            .read(move |connection| {
-                let mut statement = connection.prepare_cached(if owner.is_some() { OTHER } else { OWN })?;
-                let mut rows = match owner {
-                    None => statement.query((reader.0, &name))?,
-                    Some(owner) => statement.query((reader.0, &name, owner))?,
-                };
-                let row = rows.next()?.ok_or_else(|| Error::NoSuchMailbox(name.clone()))?;
-                read_blocking(row)
-            })
-            .await
+        let query = sql::query(if owner.is_some() { OTHER } else { OWN });
+        let query = query.bind(reader.0).bind(name.as_str()).bind(owner);
+        let row = query.fetch_optional(self.readers()).await?;
+        read(&row.ok_or(Error::NoSuchMailbox(name))?)
     }
 
     /// The same by its number.
     pub async fn reach_id(&self, reader: AccountId, mailbox: MailboxId) -> Result<Reached> {
         let sql = reached_sql!("WHERE m.id = ?2");
-        self.blocking()
-            .read(move |connection| {
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query((reader.0, mailbox.0))?;
-                let row = rows.next()?.ok_or_else(|| Error::NoSuchMailbox(mailbox.to_string()))?;
-                read_blocking(row)
-            })
-            .await
+        let row = sql::query(sql).bind(reader.0).bind(mailbox.0).fetch_optional(self.readers()).await?;
+        read(&row.ok_or_else(|| Error::NoSuchMailbox(mailbox.to_string()))?)
     }
 
     /// The nearest mailbox above `name`, of the reader's own or of another account: what decides whether `name` may be made
@@ -206,14 +184,14 @@ impl Store {
                     "WHERE m.account = ?1 AND m.name IN (SELECT value FROM json_each(?2)) \
                      ORDER BY length(m.name) DESC LIMIT 1"
                 );
-                sqlx::query(sql).bind(reader.0).bind(above).fetch_optional(self.readers()).await?
+                sql::query(sql).bind(reader.0).bind(above).fetch_optional(self.readers()).await?
             }
             Some(owner) => {
                 let sql = reached_sql!(
                     "WHERE o.name = ?3 AND m.account <> ?1 AND m.name IN (SELECT value FROM json_each(?2)) \
                      ORDER BY length(m.name) DESC LIMIT 1"
                 );
-                let query = sqlx::query(sql).bind(reader.0).bind(above).bind(owner.to_owned());
+                let query = sql::query(sql).bind(reader.0).bind(above).bind(owner.to_owned());
                 query.fetch_optional(self.readers()).await?
             }
         };
@@ -236,7 +214,7 @@ impl Store {
             taken!(),
             " & ?3) = ?3 ORDER BY o.name, m.name LIMIT ?2 + 0"
         );
-        let query = sqlx::query(sql).bind(reader.0).bind(SHARED_MAX.cast_signed());
+        let query = sql::query(sql).bind(reader.0).bind(SHARED_MAX.cast_signed());
         let rows = query.bind(Rights::LOOKUP.bits()).fetch_all(self.readers()).await?;
         let mut shared = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
         shared.iter_mut().for_each(|one| one.mailbox.special_use = None);
@@ -250,7 +228,7 @@ impl Store {
             rights_columns!(),
             " FROM mailbox m WHERE m.account = ?1 AND EXISTS (SELECT 1 FROM acl WHERE mailbox = m.id)"
         );
-        let rows = sqlx::query(SQL).bind(owner.0).fetch_all(self.readers()).await?;
+        let rows = sql::query(SQL).bind(owner.0).fetch_all(self.readers()).await?;
         rows.iter().map(|row| Ok((MailboxId(row.try_get(0)?), read_rights(row, 1)?))).collect()
     }
 
@@ -259,7 +237,7 @@ impl Store {
         let sql = "SELECT a.name, g.negative, g.rights FROM acl g LEFT JOIN account a ON a.id = g.grantee \
                    WHERE g.mailbox = ?1 AND (a.id IS NOT NULL OR g.grantee = 0) ORDER BY g.negative, a.name";
         let rows: Vec<(Option<String>, bool, i64)> =
-            sqlx::query_as(sql).bind(mailbox.0).fetch_all(self.readers()).await?;
+            sql::query_as(sql).bind(mailbox.0).fetch_all(self.readers()).await?;
         let grant = |(name, negative, rights): (Option<String>, bool, i64)| Grant {
             to: name.map_or(Grantee::Anyone, Grantee::Account),
             sign: if negative { Sign::Negative } else { Sign::Positive },
@@ -285,16 +263,16 @@ async fn find(tx: &mut Tx, to: &Grantee) -> Result<i64> {
     let Grantee::Account(name) = to else { return Ok(ANYONE) };
     let sql = "SELECT id FROM account WHERE name = ?1";
     let found: Option<i64> =
-        sqlx::query_scalar(sql).bind(name.clone()).fetch_optional(&mut tx.connection).await?;
+        sql::query_scalar(sql).bind(name.clone()).fetch_optional(&mut tx.connection).await?;
     found.ok_or_else(|| Error::NoSuchAccount(name.clone()))
 }
 
 async fn grant(tx: &mut Tx, mailbox: MailboxId, to: &Grantee, sign: Sign, change: GrantChange) -> Result<()> {
-    let owner = mailboxes::by_id(&mut tx.connection, mailbox).await?.account;
+    let owner = mailboxes::by_id(&tx.connection, mailbox)?.account;
     let grantee = find(tx, to).await?;
     let sql = "SELECT (SELECT rights FROM acl WHERE mailbox = ?1 AND grantee = ?2 AND negative = ?3), \
                    (SELECT count(*) FROM acl WHERE mailbox = ?1)";
-    let query = sqlx::query_as(sql).bind(mailbox.0).bind(grantee).bind(sign == Sign::Negative);
+    let query = sql::query_as(sql).bind(mailbox.0).bind(grantee).bind(sign == Sign::Negative);
     let (had, count): (Option<i64>, i64) = query.fetch_one(&mut tx.connection).await?;
     // An owner without an entry has all rights, of which some are taken.
     let is_whole = grantee == owner.0 && sign == Sign::Positive;
@@ -315,9 +293,9 @@ async fn grant(tx: &mut Tx, mailbox: MailboxId, to: &Grantee, sign: Sign, change
             "INSERT INTO acl (mailbox, grantee, negative, rights) VALUES (?1, ?2, ?3, ?4) \
              ON CONFLICT DO UPDATE SET rights = excluded.rights"
         }
-        None => "DELETE FROM acl WHERE mailbox = ?1 AND grantee = ?2 AND negative = ?3 AND ?4 IS NOT NULL",
+        None => "DELETE FROM acl WHERE mailbox = ?1 AND grantee = ?2 AND negative = ?3",
     };
-    sqlx::query(sql)
+    sql::query(sql)
         .bind(mailbox.0)
         .bind(grantee)
         .bind(sign == Sign::Negative)
@@ -340,7 +318,7 @@ pub(crate) async fn inherit(tx: &mut Tx, account: AccountId, names: &[String]) -
                SELECT n.id, g.grantee, g.negative, g.rights FROM json_each(?3) t \
                JOIN mailbox n ON n.account = ?1 AND n.name = t.value \
                JOIN mailbox p ON p.account = ?1 AND p.name = ?2 JOIN acl g ON g.mailbox = p.id";
-    let query = sqlx::query(sql).bind(account.0).bind(parent.to_owned());
+    let query = sql::query(sql).bind(account.0).bind(parent.to_owned());
     let done = query.bind(serde_json::json!(names).to_string()).execute(&mut tx.connection).await?;
     tx.effects.rings.rights |= done.rows_affected() > 0;
     Ok(())
@@ -348,7 +326,7 @@ pub(crate) async fn inherit(tx: &mut Tx, account: AccountId, names: &[String]) -
 
 /// A mailbox that is deleted takes its list with it (RFC 4314 §4).
 pub(crate) async fn forget(tx: &mut Tx, mailbox: MailboxId) -> Result<()> {
-    let done = sqlx::query("DELETE FROM acl WHERE mailbox = ?1").bind(mailbox.0);
+    let done = sql::query("DELETE FROM acl WHERE mailbox = ?1").bind(mailbox.0);
     tx.effects.rings.rights |= done.execute(&mut tx.connection).await?.rows_affected() > 0;
     Ok(())
 }
@@ -356,7 +334,7 @@ pub(crate) async fn forget(tx: &mut Tx, mailbox: MailboxId) -> Result<()> {
 /// An account that is removed takes its lists with it, and its entries in those of others.
 pub(crate) async fn forget_account(tx: &mut Tx, account: AccountId) -> Result<()> {
     let sql = "DELETE FROM acl WHERE grantee = ?1 OR mailbox IN (SELECT id FROM mailbox WHERE account = ?1)";
-    sqlx::query(sql).bind(account.0).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(account.0).execute(&mut tx.connection).await?;
     tx.effects.rings.rights = true;
     Ok(())
 }

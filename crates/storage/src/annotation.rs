@@ -5,10 +5,10 @@ use crate::error::{Error, Result};
 use crate::ids::{AccountId, MailboxId, ModSeq};
 use crate::mailbox::SpecialUse;
 use crate::mailboxes;
+use crate::sql::{self, Row};
 use crate::store::Store;
 use crate::writer::Tx;
 use serde_json::{Value, json};
-use sqlx::Row;
 
 /// Largest value of an annotation in octets.
 pub const ANNOTATION_MAX: u64 = 16 * 1024;
@@ -68,7 +68,7 @@ impl Store {
     pub async fn modseq(&self, account: AccountId) -> Result<ModSeq> {
         let sql = "SELECT modseq FROM account WHERE id = ?1";
         let modseq: Option<i64> =
-            sqlx::query_scalar(sql).bind(account.0).fetch_optional(self.readers()).await?;
+            sql::query_scalar(sql).bind(account.0).fetch_optional(self.readers()).await?;
         Ok(modseq.ok_or_else(|| Error::NoSuchAccount(account.to_string()))?.unsigned_abs())
     }
 
@@ -83,7 +83,7 @@ impl Store {
                    WHERE owner = ?1 AND mailbox IS ?2 AND value IS NOT NULL AND name LIKE '/private/%' UNION ALL \
                    SELECT mailbox, name, length(value), NULL FROM annotation \
                    WHERE mailbox = ?2 AND value IS NOT NULL AND name LIKE '/shared/%' ORDER BY 2";
-        let query = sqlx::query(sql).bind(reader.0).bind(mailbox.map(|mailbox| mailbox.0));
+        let query = sql::query(sql).bind(reader.0).bind(mailbox.map(|mailbox| mailbox.0));
         query.fetch_all(self.readers()).await?.iter().map(read).collect()
     }
 
@@ -104,7 +104,7 @@ impl Store {
         let ids: Vec<Option<i64>> = mailboxes.iter().map(|mailbox| mailbox.map(|id| id.0)).collect();
         let lower: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         let query =
-            sqlx::query(sql).bind(reader.0).bind(json!(ids).to_string()).bind(json!(lower).to_string());
+            sql::query(sql).bind(reader.0).bind(json!(ids).to_string()).bind(json!(lower).to_string());
         query.fetch_all(self.readers()).await?.iter().map(read).collect()
     }
 
@@ -124,25 +124,25 @@ impl Store {
     ) -> Result<Vec<Changed>> {
         let sql = "SELECT mailbox, name, modseq FROM annotation \
                    WHERE owner = ?1 AND modseq > ?2 AND (?3 OR name LIKE '/shared/%') ORDER BY modseq, name";
-        let query = sqlx::query(sql).bind(owner.0).bind(since.cast_signed()).bind(reader == owner);
+        let query = sql::query(sql).bind(owner.0).bind(since.cast_signed()).bind(reader == owner);
         let rows = query.fetch_all(self.readers()).await?;
         rows.iter()
             .map(|row| {
                 Ok(Changed {
-                    mailbox: row.try_get::<Option<i64>, _>(0)?.map(MailboxId),
+                    mailbox: row.try_get::<Option<i64>>(0)?.map(MailboxId),
                     name: row.try_get(1)?,
-                    modseq: row.try_get::<i64, _>(2)?.unsigned_abs(),
+                    modseq: row.try_get::<i64>(2)?.unsigned_abs(),
                 })
             })
             .collect()
     }
 }
 
-fn read(row: &sqlx::sqlite::SqliteRow) -> Result<Annotated> {
+fn read(row: &Row) -> Result<Annotated> {
     Ok(Annotated {
-        mailbox: row.try_get::<Option<i64>, _>(0)?.map(MailboxId),
+        mailbox: row.try_get::<Option<i64>>(0)?.map(MailboxId),
         name: row.try_get(1)?,
-        size: row.try_get::<i64, _>(2)?.unsigned_abs(),
+        size: row.try_get::<i64>(2)?.unsigned_abs(),
         value: row.try_get(3)?,
     })
 }
@@ -154,7 +154,7 @@ async fn annotate(tx: &mut Tx, reader: AccountId, set: Annotations) -> Result<Ve
     }
     let holder = match set.mailbox {
         None => reader,
-        Some(mailbox) => mailboxes::by_id(&mut tx.connection, mailbox).await?.account,
+        Some(mailbox) => mailboxes::by_id(&tx.connection, mailbox)?.account,
     };
     let mut touched = Vec::new();
     if let (Some(special), Some(mailbox)) = (set.special, set.mailbox) {
@@ -195,7 +195,7 @@ async fn put(
                SELECT ?1, ?2, value ->> 0, substr(?4, value ->> 1, value ->> 2), ?5 FROM json_each(?3) WHERE true \
                ON CONFLICT (owner, coalesce(mailbox, 0), name) \
                DO UPDATE SET value = excluded.value, modseq = excluded.modseq";
-    sqlx::query(sql)
+    sql::query(sql)
         .bind(owner.0)
         .bind(mailbox.map(|mailbox| mailbox.0))
         .bind(Value::Array(rows).to_string())
@@ -211,7 +211,7 @@ async fn put(
 async fn forget_old(tx: &mut Tx, owner: AccountId, mailbox: Option<MailboxId>) -> Result<()> {
     let sql = "DELETE FROM annotation WHERE rowid IN (SELECT rowid FROM annotation \
                WHERE owner = ?1 AND mailbox IS ?2 AND value IS NULL ORDER BY modseq DESC LIMIT -1 OFFSET ?3)";
-    let query = sqlx::query(sql).bind(owner.0).bind(mailbox.map(|mailbox| mailbox.0)).bind(REMEMBERED);
+    let query = sql::query(sql).bind(owner.0).bind(mailbox.map(|mailbox| mailbox.0)).bind(REMEMBERED);
     query.execute(&mut tx.connection).await?;
     Ok(())
 }
@@ -220,7 +220,7 @@ async fn check(tx: &mut Tx, owner: AccountId, mailbox: Option<MailboxId>) -> Res
     let sql = "SELECT coalesce(sum(mailbox IS ?2 AND name LIKE '/private/%'), 0), \
                    coalesce(sum(mailbox IS ?2 AND name LIKE '/shared/%'), 0), coalesce(sum(length(value) + ?3), 0) \
                FROM annotation WHERE owner = ?1 AND value IS NOT NULL";
-    let query = sqlx::query_as(sql).bind(owner.0).bind(mailbox.map(|mailbox| mailbox.0)).bind(OVERHEAD);
+    let query = sql::query_as(sql).bind(owner.0).bind(mailbox.map(|mailbox| mailbox.0)).bind(OVERHEAD);
     let (private, shared, octets): (i64, i64, i64) = query.fetch_one(&mut tx.connection).await?;
     if private.max(shared).unsigned_abs() > ANNOTATIONS_MAX {
         return Err(Error::TooMany { what: "annotations", limit: ANNOTATIONS_MAX });
@@ -234,7 +234,7 @@ async fn check(tx: &mut Tx, owner: AccountId, mailbox: Option<MailboxId>) -> Res
 /// A mailbox that is deleted takes its annotations with it (RFC 5464 §4.1).
 pub(crate) async fn forget(tx: &mut Tx, mailbox: MailboxId) -> Result<()> {
     let sql = "DELETE FROM annotation WHERE mailbox = ?1";
-    sqlx::query(sql).bind(mailbox.0).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(mailbox.0).execute(&mut tx.connection).await?;
     Ok(())
 }
 
@@ -242,6 +242,6 @@ pub(crate) async fn forget(tx: &mut Tx, mailbox: MailboxId) -> Result<()> {
 pub(crate) async fn copy(tx: &mut Tx, from: MailboxId, to: MailboxId) -> Result<()> {
     let sql = "INSERT OR IGNORE INTO annotation (owner, mailbox, name, value, modseq) \
                SELECT owner, ?2, name, value, modseq FROM annotation WHERE mailbox = ?1 AND value IS NOT NULL";
-    sqlx::query(sql).bind(from.0).bind(to.0).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(from.0).bind(to.0).execute(&mut tx.connection).await?;
     Ok(())
 }

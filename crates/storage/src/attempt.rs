@@ -4,11 +4,10 @@ use crate::error::Result;
 use crate::ids::{JobId, Unix};
 use crate::queue::{Claim, cut};
 use crate::queue_row;
+use crate::sql::{self, Row};
 use crate::store::Store;
 use mail::Reply;
 use serde_json::{Value, json};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 /// Most attempts that are kept of one job; the oldest go first.
 pub const ATTEMPTS_PER_JOB_MAX: i64 = 200;
@@ -71,14 +70,14 @@ impl Store {
     /// The attempts of a job, oldest first; also after it is gone, as long as they are kept.
     pub async fn attempts(&self, job: JobId) -> Result<Vec<KeptAttempt>> {
         let sql = format!("{READ} WHERE job = ?1 ORDER BY id LIMIT ?2 + 0");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(job.0).bind(ATTEMPTS_PAGE);
+        let query = sql::query(sql).bind(job.0).bind(ATTEMPTS_PAGE);
         query.fetch_all(self.readers()).await?.iter().map(read).collect()
     }
 
     /// The attempts of all jobs of a message, by the id that the log names, oldest first.
     pub async fn attempts_of_mail(&self, mail_id: &str) -> Result<Vec<KeptAttempt>> {
         let sql = format!("{READ} WHERE mail_id = ?1 ORDER BY id LIMIT ?2 + 0");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(mail_id.to_owned()).bind(ATTEMPTS_PAGE);
+        let query = sql::query(sql).bind(mail_id.to_owned()).bind(ATTEMPTS_PAGE);
         query.fetch_all(self.readers()).await?.iter().map(read).collect()
     }
 
@@ -88,11 +87,11 @@ impl Store {
         self.write(0, move |tx| {
             Box::pin(async move {
                 let sql = "DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE at < ?1 ORDER BY at LIMIT ?2 + 0)";
-                let query = sqlx::query(sql).bind(before).bind(FORGET_AT_ONCE);
+                let query = sql::query(sql).bind(before).bind(FORGET_AT_ONCE);
                 let old = query.execute(&mut tx.connection).await?.rows_affected();
                 let sql = "DELETE FROM attempt WHERE id IN (SELECT id FROM attempt \
                            WHERE id <= (SELECT max(id) FROM attempt) - ?1 ORDER BY id LIMIT ?2 + 0)";
-                let query = sqlx::query(sql).bind(ATTEMPTS_MAX).bind(FORGET_AT_ONCE);
+                let query = sql::query(sql).bind(ATTEMPTS_MAX).bind(FORGET_AT_ONCE);
                 Ok(old + query.execute(&mut tx.connection).await?.rows_affected())
             })
         })
@@ -100,8 +99,8 @@ impl Store {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<KeptAttempt> {
-    let result = match row.try_get::<i64, _>(10)? {
+fn read(row: &Row) -> Result<KeptAttempt> {
+    let result = match row.try_get::<i64>(10)? {
         1 => AttemptResult::Delivered,
         2 => AttemptResult::Deferred,
         3 => AttemptResult::Failed,
@@ -116,7 +115,7 @@ fn read(row: &SqliteRow) -> Result<KeptAttempt> {
             at: row.try_get(3)?,
             domain: row.try_get(4)?,
             recipients: row.try_get(5)?,
-            recipient_count: row.try_get::<i64, _>(6)?.unsigned_abs(),
+            recipient_count: row.try_get::<i64>(6)?.unsigned_abs(),
             host: row.try_get(7)?,
             address: row.try_get(8)?,
             tls: row.try_get(9)?,

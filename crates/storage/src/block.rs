@@ -1,33 +1,10 @@
-//! Reads many rows of numbers as few rows of text: sqlx hands over each row by itself, from one thread to another, and that costs
-//! many times what SQLite needs for the row.
+//! Names many messages a piece at a time, so that no statement is given more than a block of ranges, or finds more than a block of rows.
 
-use crate::error::{Error, Result};
 use crate::ids::Uid;
 use crate::uidset::UidSet;
 
 /// Rows of one block.
 pub(crate) const BLOCK: usize = 4096;
-
-/// The rows of a block: `N` numbers each, all separated by blanks. SQL's `group_concat(concat_ws(' ', …), ' ')` writes it; nothing
-/// in it may be NULL.
-pub(crate) fn rows<const N: usize>(text: Option<&str>) -> Result<Vec<[i64; N]>> {
-    let mut rows = Vec::new();
-    let mut numbers = text.into_iter().flat_map(|text| text.split(' '));
-    while let Some(first) = numbers.next() {
-        let mut row = [0; N];
-        row[0] = number(Some(first))?;
-        for place in &mut row[1..] {
-            *place = number(numbers.next())?;
-        }
-        rows.push(row);
-    }
-    Ok(rows)
-}
-
-fn number(text: Option<&str>) -> Result<i64> {
-    let mangled = || Error::corrupt("a block of rows does not add up");
-    text.and_then(|text| text.parse().ok()).ok_or_else(mangled)
-}
 
 /// What is left to be read of a set of UIDs, a piece at a time: so many ranges that naming them costs no more than the rows do.
 pub(crate) struct Rest<'u> {
@@ -70,15 +47,6 @@ impl<'u> Rest<'u> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn blocks_come_back_as_numbers() {
-        assert_eq!(rows::<2>(None).unwrap(), Vec::<[i64; 2]>::new());
-        assert_eq!(rows::<2>(Some("1 -2 3 9223372036854775807")).unwrap(), [[1, -2], [3, i64::MAX]]);
-        for bad in ["", "1", "1 2 3", "1  2", "1 x"] {
-            assert!(rows::<2>(Some(bad)).is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn every_uid_is_asked_for_once() {

@@ -1,8 +1,8 @@
-//! Connections to read by for what is hot: a question with all its rows is one trip to a thread where blocking is allowed, where
-//! sqlx makes one for each statement and more for its rows (docs/decisions/0010-hot-reads.md).
+//! Connections to read by: a question with all its rows is one trip to a thread where blocking is allowed
+//! (docs/decisions/0010-hot-reads.md).
 
 use crate::error::{Error, Result, Trouble};
-use crate::sqlite::{BUSY_WAIT, HOT_CACHE_KIB, READER_WAIT};
+use crate::sqlite::{self, HOT_CACHE_KIB, READER_WAIT};
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,10 @@ use tokio::time::timeout;
 use world::Meter;
 
 /// Statements that each connection keeps prepared; more than there are.
-const STATEMENTS_KEPT: usize = 64;
+const STATEMENTS_KEPT: usize = 128;
+
+/// Connections to read by, shared by all who read.
+pub(crate) type Readers = Arc<Blocking>;
 
 /// Connections that are opened when they are needed, up to a number.
 pub(crate) struct Blocking {
@@ -73,11 +76,8 @@ impl Blocking {
 pub(crate) fn open(database: &Path, cache_kib: u32) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags)?;
-    connection.busy_timeout(BUSY_WAIT)?;
-    connection.execute_batch(&format!(
-        "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; \
-         PRAGMA query_only = ON; PRAGMA cache_size = -{cache_kib}"
-    ))?;
+    sqlite::harden(&connection)?;
+    connection.execute_batch(&format!("PRAGMA query_only = ON; PRAGMA cache_size = -{cache_kib}"))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(connection)
 }

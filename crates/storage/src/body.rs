@@ -3,13 +3,13 @@
 //! A file's name is the hash, the word of the process that made it, and a number, so a file that is being accepted can never be
 //! the one that is taken away at the same moment. Names of other processes that no row has are swept at the start.
 
+use crate::blocking::Readers;
 use crate::error::{Error, Result};
 use crate::hold::Hold;
 use crate::message::Shape;
+use crate::sql::{self, Row};
 use mail::mime::{Parts, Section};
 use mail::{Blob, Pile};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqlitePool};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ use std::time::Duration;
 /// Larger bodies lie in files: from here on SQLite is slower than a file, and cannot send ranges cheaply.
 pub(crate) const SMALL_MAX: u64 = 256 * 1024;
 /// zstd level; higher ones cost more than they save.
-const LEVEL: i32 = 3;
+const LEVEL: i32 = 1;
 /// Compression is kept if it saves at least one part in this many.
 const WORTH: usize = 10;
 /// Bodies below this are kept as they are: unpacking a frame costs some 10 µs however small it is, most of what it takes
@@ -166,9 +166,10 @@ impl Folder {
 
     /// Opens or unpacks a body from the columns `size, place, file` of body and `octets` of body_octets (outer join), from
     /// column `at` on.
-    pub(crate) fn read(&self, row: &SqliteRow, at: usize) -> Result<Blob> {
+    pub(crate) fn read(&self, row: &Row, at: usize) -> Result<Blob> {
         let size: i64 = row.try_get(at)?;
-        self.open(size.unsigned_abs(), row.try_get(at + 1)?, row.try_get(at + 2)?, row.try_get(at + 3)?)
+        let file: Option<String> = row.try_get(at + 2)?;
+        self.open(size.unsigned_abs(), row.try_get(at + 1)?, file.as_deref(), row.octets(at + 3)?)
     }
 
     /// Opens or unpacks a body of `size` octets.
@@ -196,7 +197,7 @@ impl Folder {
     }
 
     /// Deletes files of dead processes that no row names. Safe beside acceptance: those files carry our own word.
-    pub(crate) async fn sweep(self: Arc<Self>, readers: SqlitePool, hold: &Hold) -> Result<u64> {
+    pub(crate) async fn sweep(self: Arc<Self>, readers: Readers, hold: &Hold) -> Result<u64> {
         let folder = Arc::clone(&self);
         let names = tokio::task::spawn_blocking(move || folder.foreign_names())
             .await
@@ -252,11 +253,11 @@ impl Folder {
 }
 
 /// Those of the names that no body has.
-pub(crate) async fn without_row(readers: &SqlitePool, names: &[String]) -> Result<Vec<String>> {
+pub(crate) async fn without_row(readers: &Readers, names: &[String]) -> Result<Vec<String>> {
     let list = serde_json::to_string(names).map_err(|error| Error::bug(error.to_string()))?;
     let sql = "SELECT value FROM json_each(?1) \
                WHERE NOT EXISTS (SELECT 1 FROM body WHERE body.file = json_each.value)";
-    Ok(sqlx::query_scalar(sql).bind(list).fetch_all(readers).await?)
+    sql::query_scalar(sql).bind(list).fetch_all(readers).await
 }
 
 /// What was not in memory is not in memory afterwards: `pile` takes what is packed.

@@ -4,8 +4,8 @@
 //! rows themselves and in the one writer's transaction, so no count can drift and no new use can slip between.
 
 use crate::error::Result;
+use crate::sql;
 use crate::writer::Tx;
-use sqlx::Row;
 use std::path::Path;
 
 /// Most rows of each kind that one slice takes.
@@ -17,7 +17,7 @@ const BODIES_OCTETS: i64 = 2 * 1024 * 1024;
 pub(crate) async fn needed(tx: &mut Tx) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM mailbox WHERE account IS NULL) \
                OR EXISTS (SELECT 1 FROM loose_content) OR EXISTS (SELECT 1 FROM loose_body)";
-    Ok(sqlx::query_scalar(sql).fetch_one(&mut tx.connection).await?)
+    sql::query_scalar(sql).fetch_one(&mut tx.connection).await
 }
 
 /// Takes one slice away. Returns whether there may be more.
@@ -39,7 +39,7 @@ async fn empty_mailboxes(tx: &mut Tx) -> Result<()> {
         DELETE FROM mailbox WHERE account IS NULL
             AND NOT EXISTS (SELECT 1 FROM message WHERE message.mailbox = mailbox.id);
         DELETE FROM gone;";
-    sqlx::query(SQL).bind(SLICE).execute(&mut tx.connection).await?;
+    sql::query(SQL).bind(SLICE).execute(&mut tx.connection).await?;
     Ok(())
 }
 
@@ -53,7 +53,7 @@ async fn drop_contents(tx: &mut Tx) -> Result<()> {
         DELETE FROM content WHERE id IN (SELECT id FROM unused);
         DELETE FROM loose_content WHERE id IN (SELECT id FROM loose_content ORDER BY id LIMIT ?1 + 0);
         DELETE FROM unused;";
-    sqlx::query(SQL).bind(SLICE).execute(&mut tx.connection).await?;
+    sql::query(SQL).bind(SLICE).execute(&mut tx.connection).await?;
     Ok(())
 }
 
@@ -71,10 +71,10 @@ async fn drop_bodies(tx: &mut Tx, bodies: &Path) -> Result<()> {
             RETURNING file;
         DELETE FROM loose_body WHERE id IN (SELECT id FROM unused_body);
         DELETE FROM unused_body;";
-    let rows = sqlx::query(SQL).bind(SLICE).bind(BODIES_OCTETS).fetch_all(&mut tx.connection).await?;
+    let rows = sql::query(SQL).bind(SLICE).bind(BODIES_OCTETS).fetch_all(&mut tx.connection).await?;
     for row in rows {
-        if let Some(file) = row.try_get::<Option<String>, _>(0)? {
-            tx.effects.unlink.push(crate::body::path(bodies, &file));
+        if let Some(file) = row.try_get::<Option<String>>(0)? {
+            tx.effects.unlink.push(crate::body::path(bodies, file.as_str()));
         }
     }
     Ok(())

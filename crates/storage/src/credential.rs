@@ -4,10 +4,9 @@ use crate::directory::{check_name, one};
 use crate::error::{Error, Result};
 use crate::ids::Unix;
 use crate::sending;
+use crate::sql::{self, Row};
 use crate::store::Store;
 use crate::writer::Tx;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use std::fmt;
 use tokio::sync::watch;
 
@@ -98,57 +97,41 @@ macro_rules! credential_sql {
     };
 }
 
-fn read_credential(row: &SqliteRow) -> Result<Credential> {
-    let mut password = PasswordHash::new(row.try_get::<String, _>(1)?);
+fn read_credential(row: &Row) -> Result<Credential> {
+    let mut password = PasswordHash::new(row.try_get::<String>(1)?);
     let keys: (Option<Vec<u8>>, Option<Vec<u8>>) = (row.try_get(6)?, row.try_get(7)?);
     if let (Some(salt), Some(iterations), (Some(sha_1), Some(sha_256))) =
-        (row.try_get(4)?, row.try_get::<Option<u32>, _>(5)?, keys)
+        (row.try_get(4)?, row.try_get::<Option<u32>>(5)?, keys)
     {
         password = password.with_scram(ScramVerifier { salt, iterations, sha_1, sha_256 });
     }
     Ok(Credential { name: row.try_get(0)?, password, created: row.try_get(2)?, changed: row.try_get(3)? })
 }
 
-/// The same for [`crate::blocking::Blocking`].
-fn read_credential_blocking(row: &rusqlite::Row<'_>) -> Result<Credential> {
-    let mut password = PasswordHash::new(row.get::<_, String>(1)?);
-    if let (Some(salt), Some(iterations), Some(sha_1), Some(sha_256)) =
-        (row.get(4)?, row.get::<_, Option<u32>>(5)?, row.get(6)?, row.get(7)?)
-    {
-        password = password.with_scram(ScramVerifier { salt, iterations, sha_1, sha_256 });
-    }
-    Ok(Credential { name: row.get(0)?, password, created: row.get(2)?, changed: row.get(3)? })
-}
-
 impl Store {
     pub async fn credential(&self, name: &str) -> Result<Option<Credential>> {
         let sql = credential_sql!("WHERE name = ?1");
         let name = name.to_owned();
-        self.blocking()
-            .read(move |connection| {
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query([name])?;
-                rows.next()?.map(read_credential_blocking).transpose()
-            })
-            .await
+        let row = sql::query(sql).bind(name).fetch_optional(self.readers()).await?;
+        row.as_ref().map(read_credential).transpose()
     }
 
     /// All credentials by name.
     pub async fn credentials(&self) -> Result<Vec<Credential>> {
         let sql = credential_sql!("ORDER BY name");
-        sqlx::query(sql).fetch_all(self.readers()).await?.iter().map(read_credential).collect()
+        sql::query(sql).fetch_all(self.readers()).await?.iter().map(read_credential).collect()
     }
 
     /// Whether there is a credential of which SCRAM has nothing to compare with.
     pub async fn lacks_scram(&self) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM credential WHERE scram_sha_256 IS NULL)";
-        Ok(sqlx::query_scalar(sql).fetch_one(self.readers()).await?)
+        sql::query_scalar(sql).fetch_one(self.readers()).await
     }
 
     /// With what secrets of this name are salted: always the same, also for a name that nobody has.
     pub async fn scram_salt(&self, name: &str) -> Result<ScramSalt> {
         let sql = "SELECT scram_salt, scram_iterations FROM credential WHERE name = ?1";
-        let row = sqlx::query(sql).bind(name.to_owned()).fetch_optional(self.readers()).await?;
+        let row = sql::query(sql).bind(name.to_owned()).fetch_optional(self.readers()).await?;
         let digest = self.digest_of(name).await?;
         let (derived, place) = digest.as_bytes().split_at(SALT_LEN);
         let derived = derived.to_vec();
@@ -166,10 +149,10 @@ impl Store {
     async fn others_iterations(&self, secret: &[u8]) -> Result<Option<u32>> {
         let sql = "SELECT scram_iterations, count(*) FROM credential WHERE scram_iterations IS NOT NULL \
                    GROUP BY scram_iterations ORDER BY scram_iterations";
-        let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
+        let rows = sql::query(sql).fetch_all(self.readers()).await?;
         let counts: Vec<(u32, u64)> = rows
             .iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs())))
+            .map(|row| Ok((row.try_get(0)?, row.try_get::<i64>(1)?.unsigned_abs())))
             .collect::<Result<_>>()?;
         let all: u64 = counts.iter().map(|(_, count)| count).sum();
         let mut octets = [0; 4];
@@ -205,7 +188,7 @@ impl Store {
             Box::pin(async move {
                 let sql = "UPDATE credential SET password = ?2, changed = ?3, scram_sha_1 = NULL, scram_sha_256 = NULL \
                            WHERE name = ?1";
-                let query = sqlx::query(sql).bind(name.clone()).bind(password.phc.clone()).bind(tx.now);
+                let query = sql::query(sql).bind(name.clone()).bind(password.phc.clone()).bind(tx.now);
                 let changed = query.execute(&mut tx.connection).await?.rows_affected();
                 one(changed, Error::NoSuchCredential(name.clone()))?;
                 keep_scram(tx, &name, &password).await
@@ -253,7 +236,7 @@ pub(crate) async fn create_credential(tx: &mut Tx, name: &str, password: Passwor
     check_name(name)?;
     let sql = "INSERT INTO credential (name, password, created, changed) VALUES (?1, ?2, ?3, ?3) \
                ON CONFLICT DO NOTHING";
-    let query = sqlx::query(sql).bind(name.to_owned()).bind(password.phc.clone()).bind(tx.now);
+    let query = sql::query(sql).bind(name.to_owned()).bind(password.phc.clone()).bind(tx.now);
     one(query.execute(&mut tx.connection).await?.rows_affected(), Error::Exists(name.to_owned()))?;
     keep_scram(tx, name, &password).await
 }
@@ -265,7 +248,7 @@ async fn keep_scram(tx: &mut Tx, name: &str, password: &PasswordHash) -> Result<
     let sql = "UPDATE credential SET scram_salt = ?3, scram_iterations = ?4, scram_sha_1 = ?5, scram_sha_256 = ?6 \
                WHERE name = ?1 AND password = ?2 AND scram_sha_256 IS NULL \
                AND coalesce(scram_salt, ?3) = ?3 AND coalesce(scram_iterations, ?4) = ?4";
-    let query = sqlx::query(sql).bind(name.to_owned()).bind(password.phc.clone());
+    let query = sql::query(sql).bind(name.to_owned()).bind(password.phc.clone());
     let query = query.bind(scram.salt).bind(scram.iterations).bind(scram.sha_1).bind(scram.sha_256);
     query.execute(&mut tx.connection).await?;
     Ok(())
@@ -274,14 +257,14 @@ async fn keep_scram(tx: &mut Tx, name: &str, password: &PasswordHash) -> Result<
 pub(crate) async fn remove_credential(tx: &mut Tx, name: &str) -> Result<u64> {
     tx.effects.ring_credential(name);
     sending::forget(tx, name).await?;
-    let query = sqlx::query("DELETE FROM credential WHERE name = ?1").bind(name.to_owned());
+    let query = sql::query("DELETE FROM credential WHERE name = ?1").bind(name.to_owned());
     Ok(query.execute(&mut tx.connection).await?.rows_affected())
 }
 
 pub(crate) async fn rename_credential(tx: &mut Tx, name: &str, to: &str) -> Result<u64> {
     check_name(to)?;
     let sql = "SELECT EXISTS (SELECT 1 FROM credential WHERE name = ?1)";
-    if name != to && sqlx::query_scalar(sql).bind(to.to_owned()).fetch_one(&mut tx.connection).await? {
+    if name != to && sql::query_scalar(sql).bind(to.to_owned()).fetch_one(&mut tx.connection).await? {
         return Err(Error::Exists(to.to_owned()));
     }
     tx.effects.ring_credential(name);
@@ -289,6 +272,6 @@ pub(crate) async fn rename_credential(tx: &mut Tx, name: &str, to: &str) -> Resu
         sending::rename(tx, name, to).await?;
     }
     let sql = "UPDATE credential SET name = ?2 WHERE name = ?1";
-    let query = sqlx::query(sql).bind(name.to_owned()).bind(to.to_owned());
+    let query = sql::query(sql).bind(name.to_owned()).bind(to.to_owned());
     Ok(query.execute(&mut tx.connection).await?.rows_affected())
 }

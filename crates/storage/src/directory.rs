@@ -8,10 +8,9 @@ use crate::ids::{AccountId, ModSeq, Unix};
 use crate::mailbox::FIRST_MAILBOXES;
 use crate::mailboxes;
 use crate::quota::Limits;
+use crate::sql::{self, Row};
 use crate::store::Store;
 use crate::writer::Tx;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use std::collections::HashSet;
 
 /// Longest name of an account or a credential in octets.
@@ -43,28 +42,13 @@ macro_rules! account_sql {
     };
 }
 
-fn read_account(row: &SqliteRow) -> Result<Account> {
-    let number = |at: usize| row.try_get::<i64, _>(at).map(i64::unsigned_abs);
+fn read_account(row: &Row) -> Result<Account> {
+    let number = |at: usize| row.try_get::<i64>(at).map(i64::unsigned_abs);
     Ok(Account {
         id: AccountId(row.try_get(0)?),
         name: row.try_get(1)?,
         created: row.try_get(2)?,
-        append_limit: row.try_get::<Option<i64>, _>(3)?.map(i64::unsigned_abs),
-        modseq: number(4)?,
-        mailboxes: number(5)?,
-        messages: number(6)?,
-        octets: number(7)?,
-    })
-}
-
-/// The same for [`crate::blocking::Blocking`].
-fn read_account_blocking(row: &rusqlite::Row<'_>) -> Result<Account> {
-    let number = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
-    Ok(Account {
-        id: AccountId(row.get(0)?),
-        name: row.get(1)?,
-        created: row.get(2)?,
-        append_limit: row.get::<_, Option<i64>>(3)?.map(i64::unsigned_abs),
+        append_limit: row.try_get::<Option<i64>>(3)?.map(i64::unsigned_abs),
         modseq: number(4)?,
         mailboxes: number(5)?,
         messages: number(6)?,
@@ -91,19 +75,14 @@ impl Store {
     pub async fn account(&self, name: &str) -> Result<Option<Account>> {
         let sql = account_sql!("WHERE a.name = ?1 GROUP BY a.id");
         let name = name.to_owned();
-        self.blocking()
-            .read(move |connection| {
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query([name])?;
-                rows.next()?.map(read_account_blocking).transpose()
-            })
-            .await
+        let row = sql::query(sql).bind(name).fetch_optional(self.readers()).await?;
+        row.as_ref().map(read_account).transpose()
     }
 
     /// All accounts by name.
     pub async fn accounts(&self) -> Result<Vec<Account>> {
         let sql = account_sql!("GROUP BY a.id ORDER BY a.name");
-        sqlx::query(sql).fetch_all(self.readers()).await?.iter().map(read_account).collect()
+        sql::query(sql).fetch_all(self.readers()).await?.iter().map(read_account).collect()
     }
 
     /// Those of `names` that are accounts, by one statement.
@@ -115,8 +94,8 @@ impl Store {
         let list = serde_json::json!(names).to_string();
         let sql = "SELECT name, quota_octets, quota_messages FROM account \
                    WHERE name IN (SELECT value FROM json_each(?1))";
-        let rows = sqlx::query(sql).bind(list).fetch_all(self.readers()).await?;
-        let read = |row: &SqliteRow| Ok((row.try_get::<String, _>(0)?, Limits::read(row, 1)?));
+        let rows = sql::query(sql).bind(list).fetch_all(self.readers()).await?;
+        let read = |row: &Row| Ok((row.try_get::<String>(0)?, Limits::read(row, 1)?));
         let found: Vec<(String, Limits)> = rows.iter().map(read).collect::<Result<_>>()?;
         let names = found.iter().map(|(name, _)| name.clone()).collect();
         self.known().keep(generation, found);
@@ -130,7 +109,7 @@ impl Store {
         }
         let generation = self.known().generation();
         let sql = "SELECT name FROM account ORDER BY id LIMIT 1";
-        let first: Option<String> = sqlx::query_scalar(sql).fetch_optional(self.readers()).await?;
+        let first: Option<String> = sql::query_scalar(sql).fetch_optional(self.readers()).await?;
         if let Some(first) = &first {
             self.known().keep_first(generation, first);
         }
@@ -169,7 +148,7 @@ impl Store {
         self.write(0, move |tx| {
             Box::pin(async move {
                 let sql = "UPDATE account SET append_limit = ?2 WHERE name = ?1";
-                let query = sqlx::query(sql).bind(name.clone()).bind(limit);
+                let query = sql::query(sql).bind(name.clone()).bind(limit);
                 one(query.execute(&mut tx.connection).await?.rows_affected(), Error::NoSuchAccount(name))
             })
         })
@@ -217,7 +196,7 @@ impl Store {
     /// A named secret of the server, such as a signing key: `octets` random octets, made at first use.
     pub async fn secret(&self, name: &str, octets: usize) -> Result<Vec<u8>> {
         let sql = "SELECT octets FROM secret WHERE name = ?1";
-        let found = sqlx::query_scalar(sql).bind(name.to_owned()).fetch_optional(self.readers()).await?;
+        let found = sql::query_scalar(sql).bind(name.to_owned()).fetch_optional(self.readers()).await?;
         if let Some(found) = found {
             return Ok(found);
         }
@@ -227,10 +206,10 @@ impl Store {
         self.write(0, move |tx| {
             Box::pin(async move {
                 let sql = "INSERT INTO secret (name, octets) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-                sqlx::query(sql).bind(name.clone()).bind(fresh).execute(&mut tx.connection).await?;
+                sql::query(sql).bind(name.clone()).bind(fresh).execute(&mut tx.connection).await?;
                 // Two may have asked at once: the first has made it.
                 let sql = "SELECT octets FROM secret WHERE name = ?1";
-                Ok(sqlx::query_scalar(sql).bind(name).fetch_one(&mut tx.connection).await?)
+                sql::query_scalar(sql).bind(name).fetch_one(&mut tx.connection).await
             })
         })
         .await
@@ -241,7 +220,7 @@ async fn create_account(tx: &mut Tx, name: &str) -> Result<AccountId> {
     check_name(name)?;
     let sql =
         "INSERT INTO account (name, created, modseq) VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING RETURNING id";
-    let query = sqlx::query_scalar(sql).bind(name.to_owned()).bind(tx.now);
+    let query = sql::query_scalar(sql).bind(name.to_owned()).bind(tx.now);
     let Some(id) = query.fetch_optional(&mut tx.connection).await? else {
         return Err(Error::Exists(name.to_owned()));
     };
@@ -250,20 +229,20 @@ async fn create_account(tx: &mut Tx, name: &str) -> Result<AccountId> {
     let first: Vec<_> = FIRST_MAILBOXES.iter().map(|(name, special)| (*name, *special)).collect();
     mailboxes::insert(tx, account, &first).await?;
     let sql = "INSERT INTO subscription (account, name) SELECT account, name FROM mailbox WHERE account = ?1";
-    sqlx::query(sql).bind(id).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(id).execute(&mut tx.connection).await?;
     Ok(account)
 }
 
 /// Whether there was one. Its mailboxes become nobody's, and their mail is taken away bit by bit.
 async fn remove_account(tx: &mut Tx, name: &str) -> Result<bool> {
     let sql = "SELECT id, modseq FROM account WHERE name = ?1";
-    let query = sqlx::query_as(sql).bind(name.to_owned());
+    let query = sql::query_as(sql).bind(name.to_owned());
     let Some((id, modseq)) = query.fetch_optional(&mut tx.connection).await? else { return Ok(false) };
     let (id, modseq): (i64, i64) = (id, modseq);
     acl::forget_account(tx, AccountId(id)).await?;
     let sql = "DELETE FROM annotation WHERE mailbox IN (SELECT id FROM mailbox WHERE account = ?1); \
                UPDATE mailbox SET account = NULL WHERE account = ?1; DELETE FROM account WHERE id = ?1";
-    sqlx::query(sql).bind(id).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(id).execute(&mut tx.connection).await?;
     tx.effects.loose = true;
     tx.effects.accounts = true;
     // Sessions of the account look, and find that it is gone.
@@ -274,13 +253,13 @@ async fn remove_account(tx: &mut Tx, name: &str) -> Result<bool> {
 async fn rename_account(tx: &mut Tx, name: &str, to: &str) -> Result<u64> {
     check_name(to)?;
     let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE name = ?1)";
-    if name != to && sqlx::query_scalar(sql).bind(to.to_owned()).fetch_one(&mut tx.connection).await? {
+    if name != to && sql::query_scalar(sql).bind(to.to_owned()).fetch_one(&mut tx.connection).await? {
         return Err(Error::Exists(to.to_owned()));
     }
     tx.effects.accounts = true;
     // Of another domain, it has and gives other rights where anyone has some.
     tx.effects.rings.rights = true;
     let sql = "UPDATE account SET name = ?2 WHERE name = ?1";
-    let query = sqlx::query(sql).bind(name.to_owned()).bind(to.to_owned());
+    let query = sql::query(sql).bind(name.to_owned()).bind(to.to_owned());
     Ok(query.execute(&mut tx.connection).await?.rows_affected())
 }

@@ -1,11 +1,10 @@
 //! Counters for the DMARC reports that we owe: by day, domain and kind of mail. Texts are the caller's business.
 
 use crate::error::Result;
+use crate::sql::{self, Row};
 use crate::store::Store;
 use crate::writer::Tx;
 use serde_json::json;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 /// Most domains of one day; those that come later get no report.
 pub const DMARC_DOMAINS_MAX: u32 = 2000;
@@ -46,12 +45,12 @@ impl Store {
         let (after_day, after_domain) = after.unwrap_or((i64::MIN, String::new()));
         let sql = "SELECT day, domain, policy FROM dmarc_domain WHERE day < ?1 AND (day, domain) > (?2, ?3) \
                    ORDER BY day, domain LIMIT 1";
-        let query = sqlx::query(sql).bind(day).bind(after_day).bind(after_domain);
+        let query = sql::query(sql).bind(day).bind(after_day).bind(after_domain);
         let Some(row) = query.fetch_optional(self.readers()).await? else { return Ok(None) };
         let (day, domain): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
         let sql = "SELECT detail, count FROM dmarc_seen WHERE day = ?1 AND domain = ?2 ORDER BY detail";
-        let rows = sqlx::query(sql).bind(day).bind(domain.clone()).fetch_all(self.readers()).await?;
-        let read = |row: &SqliteRow| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()));
+        let rows = sql::query(sql).bind(day).bind(domain.clone()).fetch_all(self.readers()).await?;
+        let read = |row: &Row| Ok((row.try_get(0)?, row.try_get::<i64>(1)?.unsigned_abs()));
         let kinds = rows.iter().map(read).collect::<Result<_>>()?;
         Ok(Some(DmarcDue { day, domain, policy: row.try_get(2)?, kinds }))
     }
@@ -62,7 +61,7 @@ impl Store {
         self.write(64, move |tx| {
             Box::pin(async move {
                 let sql = "DELETE FROM dmarc_domain WHERE day = ?1 AND domain = ?2";
-                sqlx::query(sql).bind(day).bind(domain).execute(&mut tx.connection).await?;
+                sql::query(sql).bind(day).bind(domain).execute(&mut tx.connection).await?;
                 Ok(())
             })
         })
@@ -83,12 +82,12 @@ async fn count(tx: &mut Tx, seen: Vec<DmarcSeen>) -> Result<()> {
                SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) \
                WHERE (SELECT count(*) FROM dmarc_domain d WHERE d.day = value ->> 0) < ?2 \
                ON CONFLICT (day, domain) DO UPDATE SET policy = excluded.policy";
-    sqlx::query(sql).bind(rows.clone()).bind(DMARC_DOMAINS_MAX).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(rows.clone()).bind(DMARC_DOMAINS_MAX).execute(&mut tx.connection).await?;
     let sql = "INSERT INTO dmarc_seen (day, domain, detail, count) \
                SELECT value ->> 0, value ->> 1, value ->> 3, value ->> 4 FROM json_each(?1) \
                WHERE EXISTS (SELECT 1 FROM dmarc_domain d WHERE d.day = value ->> 0 AND d.domain = value ->> 1) \
                AND (SELECT count(*) FROM dmarc_seen s WHERE s.day = value ->> 0 AND s.domain = value ->> 1) < ?2 \
                ON CONFLICT (day, domain, detail) DO UPDATE SET count = min(count + excluded.count, 4294967295)";
-    sqlx::query(sql).bind(rows).bind(DMARC_KINDS_MAX).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(rows).bind(DMARC_KINDS_MAX).execute(&mut tx.connection).await?;
     Ok(())
 }

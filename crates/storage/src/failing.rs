@@ -3,11 +3,10 @@
 use crate::error::{Error, Result};
 use crate::ids::Unix;
 use crate::queue::cut;
+use crate::sql::{self, Row};
 use crate::store::Store;
 use crate::writer::Tx;
 use serde_json::{Value, json};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 /// Most addresses that are remembered for what hosts said of them; the oldest go first.
 pub const FAILING_MAX: i64 = 100_000;
@@ -60,7 +59,7 @@ impl Store {
     pub async fn suppressed(&self, address: &str) -> Result<Option<Suppressed>> {
         let now = self.world().clock.unix();
         let sql = format!("{READ} = ?2");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(address.to_owned());
+        let query = sql::query(sql).bind(now).bind(address.to_owned());
         query.fetch_optional(self.readers()).await?.as_ref().map(read).transpose()
     }
 
@@ -68,7 +67,7 @@ impl Store {
     pub async fn suppressions(&self, after: &str) -> Result<Vec<Suppressed>> {
         let now = self.world().clock.unix();
         let sql = format!("{READ} > ?2 ORDER BY address LIMIT ?3 + 0");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(after.to_owned());
+        let query = sql::query(sql).bind(now).bind(after.to_owned());
         query.bind(SUPPRESSED_PAGE_MAX).fetch_all(self.readers()).await?.iter().map(read).collect()
     }
 
@@ -78,7 +77,7 @@ impl Store {
         self.write(0, move |tx| {
             Box::pin(async move {
                 let sql = "SELECT count(*) FROM failing WHERE until IS NULL";
-                let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut tx.connection).await?;
+                let count: i64 = sql::query_scalar(sql).fetch_one(&mut tx.connection).await?;
                 if count >= SUPPRESSED_MAX {
                     return Err(Error::TooMany {
                         what: "suppressed addresses",
@@ -88,7 +87,7 @@ impl Store {
                 let sql = "INSERT INTO failing (address, failures, first_at, last_at, until, reason) \
                            VALUES (?1, 0, ?2, ?2, NULL, ?3) ON CONFLICT (address) \
                            DO UPDATE SET until = NULL, reason = excluded.reason";
-                let query = sqlx::query(sql).bind(address).bind(tx.now).bind(reason);
+                let query = sql::query(sql).bind(address).bind(tx.now).bind(reason);
                 query.execute(&mut tx.connection).await?;
                 Ok(())
             })
@@ -102,7 +101,7 @@ impl Store {
         self.write(0, move |tx| {
             Box::pin(async move {
                 let sql = "DELETE FROM failing WHERE address = ?1 RETURNING until IS NULL OR until > ?2";
-                let query = sqlx::query_scalar(sql).bind(address).bind(tx.now);
+                let query = sql::query_scalar(sql).bind(address).bind(tx.now);
                 Ok(query.fetch_optional(&mut tx.connection).await?.unwrap_or(false))
             })
         })
@@ -110,10 +109,10 @@ impl Store {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<Suppressed> {
+fn read(row: &Row) -> Result<Suppressed> {
     Ok(Suppressed {
         address: row.try_get(0)?,
-        failures: row.try_get::<i64, _>(1)?.unsigned_abs(),
+        failures: row.try_get::<i64>(1)?.unsigned_abs(),
         first_at: row.try_get(2)?,
         last_at: row.try_get(3)?,
         until: row.try_get(4)?,
@@ -141,11 +140,11 @@ pub(crate) async fn learn(tx: &mut Tx, verdicts: &[Verdict]) -> Result<()> {
             FROM json_each(?1) LEFT JOIN failing f ON f.address = value ->> 0 WHERE true \
             ON CONFLICT (address) DO UPDATE SET failures = excluded.failures, first_at = excluded.first_at, \
                 last_at = excluded.last_at, until = excluded.until, reason = excluded.reason";
-        let query = sqlx::query(COUNT).bind(Value::Array(refused).to_string()).bind(tx.now);
+        let query = sql::query(COUNT).bind(Value::Array(refused).to_string()).bind(tx.now);
         query.execute(&mut tx.connection).await?;
         // Row numbers only grow, so no more rows can be left than numbers.
         let sql = "DELETE FROM failing WHERE until IS NOT NULL AND id <= (SELECT max(id) FROM failing) - ?1";
-        sqlx::query(sql).bind(FAILING_MAX).execute(&mut tx.connection).await?;
+        sql::query(sql).bind(FAILING_MAX).execute(&mut tx.connection).await?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::flags::{Flags, Keywords};
 use crate::ids::{EmailId, MailboxId, Uid};
 use crate::message::{Columns, Row as Message};
+use crate::sql;
 use crate::store::Store;
 use crate::uidset::UidSet;
 use rusqlite::Row;
@@ -34,7 +35,7 @@ impl Store {
         let count = usize::try_from(uids.len()).unwrap_or(usize::MAX).min(most);
         let uids = uids.to_json();
         let store = self.clone();
-        self.blocking()
+        self.readers()
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(&statement(columns))?;
                 let mut rows = statement.query((mailbox.0, uids, most as i64))?;
@@ -62,7 +63,7 @@ impl Store {
                 let sql = "INSERT OR IGNORE INTO body_key_fields (body, fields) \
                            SELECT c.body, unhex(j.value ->> 1) FROM json_each(?1) j \
                            JOIN content c ON c.id = j.value ->> 0";
-                sqlx::query(sql).bind(rows).execute(&mut tx.connection).await?;
+                sql::query(sql).bind(rows).execute(&mut tx.connection).await?;
                 Ok(())
             })
         })

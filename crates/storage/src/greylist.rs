@@ -2,9 +2,9 @@
 
 use crate::error::Result;
 use crate::ids::Unix;
+use crate::sql;
 use crate::store::Store;
 use crate::writer::Tx;
-use sqlx::Row;
 
 /// Most triplets of client, sender and recipient that are remembered; the oldest go first.
 pub const GREYLIST_TRIPLETS_MAX: i64 = 200_000;
@@ -55,12 +55,12 @@ impl Store {
 async fn try_again(tx: &mut Tx, client: String, key: Vec<u8>, rule: GreyRule, now: Unix) -> Result<Grey> {
     let sql = "UPDATE grey_client SET expires = ?3 WHERE client = ?1 AND passes >= ?4 AND expires > ?2";
     let known =
-        sqlx::query(sql).bind(client.clone()).bind(now).bind(now + rule.keep).bind(i64::from(rule.learn));
+        sql::query(sql).bind(client.clone()).bind(now).bind(now + rule.keep).bind(i64::from(rule.learn));
     if known.execute(&mut tx.connection).await?.rows_affected() > 0 {
         return Ok(Grey::Passed);
     }
     let sql = "SELECT first, passed FROM grey_triplet WHERE triplet = ?1 AND expires > ?2";
-    let found = sqlx::query(sql).bind(key.clone()).bind(now).fetch_optional(&mut tx.connection).await?;
+    let found = sql::query(sql).bind(key.clone()).bind(now).fetch_optional(&mut tx.connection).await?;
     let Some(row) = found else {
         first_try(tx, key, rule, now).await?;
         return Ok(Grey::Wait(rule.delay));
@@ -72,7 +72,7 @@ async fn try_again(tx: &mut Tx, client: String, key: Vec<u8>, rule: GreyRule, no
         return Ok(Grey::Wait(rule.delay - waited));
     }
     let sql = "UPDATE grey_triplet SET passed = 1, expires = ?2 WHERE triplet = ?1";
-    sqlx::query(sql).bind(key).bind(now + rule.keep).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(key).bind(now + rule.keep).execute(&mut tx.connection).await?;
     if passed == 0 {
         learn(tx, client, rule, now).await?;
     }
@@ -81,22 +81,22 @@ async fn try_again(tx: &mut Tx, client: String, key: Vec<u8>, rule: GreyRule, no
 
 async fn first_try(tx: &mut Tx, key: Vec<u8>, rule: GreyRule, now: Unix) -> Result<()> {
     let sql = "DELETE FROM grey_triplet WHERE expires <= ?1 OR triplet = ?2";
-    sqlx::query(sql).bind(now).bind(key.clone()).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(now).bind(key.clone()).execute(&mut tx.connection).await?;
     let sql = "INSERT INTO grey_triplet (triplet, first, passed, expires) VALUES (?1, ?2, 0, ?3)";
-    sqlx::query(sql).bind(key).bind(now).bind(now + rule.window).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(key).bind(now).bind(now + rule.window).execute(&mut tx.connection).await?;
     // Row numbers only grow, so no more rows can be left than numbers.
     let sql = "DELETE FROM grey_triplet WHERE id <= (SELECT max(id) FROM grey_triplet) - ?1";
-    sqlx::query(sql).bind(GREYLIST_TRIPLETS_MAX).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(GREYLIST_TRIPLETS_MAX).execute(&mut tx.connection).await?;
     Ok(())
 }
 
 async fn learn(tx: &mut Tx, client: String, rule: GreyRule, now: Unix) -> Result<()> {
     let sql = "DELETE FROM grey_client WHERE expires <= ?1";
-    sqlx::query(sql).bind(now).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(now).execute(&mut tx.connection).await?;
     let sql = "INSERT INTO grey_client (client, passes, expires) VALUES (?1, 1, ?2) \
                ON CONFLICT (client) DO UPDATE SET passes = passes + 1, expires = ?2";
-    sqlx::query(sql).bind(client).bind(now + rule.keep).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(client).bind(now + rule.keep).execute(&mut tx.connection).await?;
     let sql = "DELETE FROM grey_client WHERE id <= (SELECT max(id) FROM grey_client) - ?1";
-    sqlx::query(sql).bind(GREYLIST_CLIENTS_MAX).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(GREYLIST_CLIENTS_MAX).execute(&mut tx.connection).await?;
     Ok(())
 }

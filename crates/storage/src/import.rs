@@ -7,6 +7,7 @@ use crate::mailboxes;
 use crate::message::NewMessage;
 use crate::package::{self, Accepted, Package};
 use crate::quota::Space;
+use crate::sql;
 use crate::store::Store;
 use crate::writer::Tx;
 use serde_json::json;
@@ -88,7 +89,7 @@ impl Store {
         let octets = packages.iter().map(Package::octets).sum();
         self.write_in(room, octets, move |tx| {
             Box::pin(async move {
-                let account = mailboxes::by_id(&mut tx.connection, to).await?.account;
+                let account = mailboxes::by_id(&tx.connection, to)?.account;
                 import(tx, account, &keys, packages).await
             })
         })
@@ -97,9 +98,8 @@ impl Store {
 
     /// Which of these were brought in before. At most [`IMPORTS_MAX`].
     pub async fn imported(&self, account: AccountId, keys: &[ImportKey]) -> Result<Vec<bool>> {
-        let mut reader = self.readers().acquire().await?;
         let known: Vec<String> =
-            sqlx::query_scalar(KNOWN).bind(account.0).bind(list(keys)).fetch_all(&mut *reader).await?;
+            sql::query_scalar(KNOWN).bind(account.0).bind(list(keys)).fetch_all(self.readers()).await?;
         let known: HashSet<ImportKey> = known.iter().filter_map(|text| text.parse().ok()).collect();
         Ok(keys.iter().map(|key| known.contains(key)).collect())
     }
@@ -109,7 +109,7 @@ impl Store {
         self.write(0, move |tx| {
             Box::pin(async move {
                 let sql = "DELETE FROM imported WHERE account = ?1";
-                Ok(sqlx::query(sql).bind(account.0).execute(&mut tx.connection).await?.rows_affected())
+                Ok(sql::query(sql).bind(account.0).execute(&mut tx.connection).await?.rows_affected())
             })
         })
         .await
@@ -129,7 +129,7 @@ async fn import(
     keys: &[ImportKey],
     mut packages: Vec<Package>,
 ) -> Result<Vec<Imported>> {
-    let query = sqlx::query_scalar(KNOWN).bind(account.0).bind(list(keys));
+    let query = sql::query_scalar(KNOWN).bind(account.0).bind(list(keys));
     let known: Vec<String> = query.fetch_all(&mut tx.connection).await?;
     let mut known: HashSet<ImportKey> = known.iter().filter_map(|text| text.parse().ok()).collect();
     let new: Vec<usize> =
@@ -153,7 +153,7 @@ async fn import(
     let stored = |at: &usize| matches!(outcomes[*at], Imported::New(_) | Imported::WithoutKeywords(_));
     let done: Vec<ImportKey> = new.iter().filter(|at| stored(at)).map(|at| keys[*at]).collect();
     let sql = "INSERT INTO imported (account, key) SELECT ?1, unhex(value) FROM json_each(?2)";
-    sqlx::query(sql).bind(account.0).bind(list(&done)).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(account.0).bind(list(&done)).execute(&mut tx.connection).await?;
     Ok(outcomes)
 }
 

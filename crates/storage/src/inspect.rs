@@ -1,18 +1,19 @@
 //! Looks at a whole state directory beside the process that works on it, and says what is wrong.
 
 use crate::backup::with_path;
+use crate::blocking::{self, Blocking, Readers};
 use crate::body::{self, Folder};
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, Unix};
-use crate::sqlite::{self, Places};
+use crate::sql;
+use crate::sqlite::{Places, READER_CACHE_KIB};
 use crate::store::Store;
 use crate::verify;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
-use sqlx::{ConnectOptions, Connection};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use world::Meter;
 
 /// A file of a body that no row names is one that is just coming, unless it is as old as this, in seconds.
 const STRAY_AGE: i64 = 3600;
@@ -22,7 +23,7 @@ const READERS: u32 = 2;
 /// A state directory that is looked at.
 pub struct Inspection {
     dir: PathBuf,
-    readers: SqlitePool,
+    readers: Readers,
     bodies: Folder,
 }
 
@@ -48,7 +49,7 @@ impl Inspection {
     pub async fn open(dir: &Path) -> Result<Self> {
         let places = Places::of(dir);
         std::fs::metadata(&places.database).map_err(|error| with_path(error, &places.database))?;
-        let readers = sqlite::open_readers(&places, &Config { readers: READERS, ..Config::new(dir) }).await?;
+        let readers = Arc::new(Blocking::new(places.database.clone(), READERS, Meter::default()));
         let bodies = Folder::new(places.bodies.clone(), String::new());
         Ok(Self { dir: dir.to_owned(), readers, bodies })
     }
@@ -61,7 +62,7 @@ impl Inspection {
     /// How many bodies there are, and their octets.
     pub async fn count_bodies(&self) -> Result<(u64, u64)> {
         let sql = "SELECT count(*), coalesce(sum(size), 0) FROM body";
-        let (count, octets): (i64, i64) = sqlx::query_as(sql).fetch_one(&self.readers).await?;
+        let (count, octets): (i64, i64) = sql::query_as(sql).fetch_one(&self.readers).await?;
         Ok((count.unsigned_abs(), octets.unsigned_abs()))
     }
 
@@ -100,7 +101,7 @@ impl Inspection {
 }
 
 /// Files among the bodies that no row names, and that are older than an hour.
-async fn strays(readers: &SqlitePool, bodies: &Folder, now: Unix) -> Result<Vec<PathBuf>> {
+async fn strays(readers: &Readers, bodies: &Folder, now: Unix) -> Result<Vec<PathBuf>> {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let old = bodies.files()?.into_iter().filter(|(_, changed)| *changed < now - STRAY_AGE);
     let mut old: HashMap<String, PathBuf> = old.filter_map(|(path, _)| Some((name(&path)?, path))).collect();
@@ -136,9 +137,10 @@ impl Store {
 }
 
 async fn check(path: &Path) -> Result<Vec<String>> {
-    let options = SqliteConnectOptions::new().filename(path).read_only(true).disable_statement_logging();
-    let mut connection = options.connect().await?;
-    let lines = sqlx::query_scalar("PRAGMA quick_check(3)").fetch_all(&mut connection).await;
-    connection.close().await?;
-    Ok(lines?)
+    let path = path.to_owned();
+    let look = move || {
+        let connection = blocking::open(&path, READER_CACHE_KIB)?;
+        sql::query_scalar("PRAGMA quick_check(3)").values(&connection)
+    };
+    tokio::task::spawn_blocking(look).await.map_err(|error| Error::bug(error.to_string()))?
 }

@@ -3,9 +3,9 @@
 use crate::error::{Error, Result};
 use crate::flags::{KEYWORD_LEN_MAX, KEYWORDS_MAX, Keywords};
 use crate::ids::MailboxId;
+use crate::sql;
 use crate::writer::Tx;
 use serde_json::json;
-use sqlx::sqlite::SqliteConnection;
 use std::collections::HashMap;
 
 /// Whether `name` can be a keyword: an atom (RFC 9051 §9, `flag-keyword`).
@@ -25,14 +25,7 @@ fn check(name: &str) -> Result<()> {
 }
 
 /// Names by bit; a bit that is not used has an empty name.
-pub(crate) async fn list(connection: &mut SqliteConnection, mailbox: MailboxId) -> Result<Vec<String>> {
-    let sql = "SELECT bit, name FROM keyword WHERE mailbox = ?1 ORDER BY bit";
-    let rows: Vec<(i64, String)> = sqlx::query_as(sql).bind(mailbox.0).fetch_all(connection).await?;
-    Ok(by_bit(rows))
-}
-
-/// The same for [`crate::blocking::Blocking`].
-pub(crate) fn list_blocking(connection: &rusqlite::Connection, mailbox: MailboxId) -> Result<Vec<String>> {
+pub(crate) fn list(connection: &rusqlite::Connection, mailbox: MailboxId) -> Result<Vec<String>> {
     let mut statement =
         connection.prepare_cached("SELECT bit, name FROM keyword WHERE mailbox = ?1 ORDER BY bit")?;
     let rows = statement.query_map([mailbox.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -67,7 +60,7 @@ pub(crate) async fn resolve(
     let mut tables: HashMap<MailboxId, Table> = HashMap::new();
     for (mailbox, names) in wanted.iter().filter(|(_, names)| !names.is_empty()) {
         if !tables.contains_key(mailbox) {
-            let names = list(&mut tx.connection, *mailbox).await?;
+            let names = list(&tx.connection, *mailbox)?;
             tables.insert(*mailbox, Table { names, ..Table::default() });
         }
         if let Some(table) = tables.get_mut(mailbox) {
@@ -93,7 +86,7 @@ pub(crate) async fn resolve(
     if !fresh.is_empty() {
         let sql = "INSERT OR REPLACE INTO keyword (mailbox, bit, name) \
                    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)";
-        sqlx::query(sql).bind(json!(fresh).to_string()).execute(&mut tx.connection).await?;
+        sql::query(sql).bind(json!(fresh).to_string()).execute(&mut tx.connection).await?;
     }
     Ok(outcomes)
 }
@@ -101,7 +94,7 @@ pub(crate) async fn resolve(
 /// Bits whose keyword no message has, and that are not wanted now: their names may make room for others.
 async fn unused(tx: &mut Tx, mailbox: MailboxId, wanted: Keywords) -> Result<Vec<usize>> {
     let sql = "SELECT DISTINCT keywords FROM message WHERE mailbox = ?1";
-    let masks: Vec<i64> = sqlx::query_scalar(sql).bind(mailbox.0).fetch_all(&mut tx.connection).await?;
+    let masks: Vec<i64> = sql::query_scalar(sql).bind(mailbox.0).fetch_all(&mut tx.connection).await?;
     let used = masks.into_iter().fold(wanted, |used, mask| used | Keywords::from_bits(mask.cast_unsigned()));
     Ok((0..KEYWORDS_MAX).rev().filter(|bit| !used.contains(*bit)).collect())
 }

@@ -3,6 +3,7 @@
 
 use crate::error::Result;
 use crate::ids::JobId;
+use crate::sql;
 use crate::store::Store;
 use crate::writer::Tx;
 use mail::{Address, Domain, ReversePath};
@@ -48,7 +49,7 @@ impl Store {
             WHERE r.id > ?1 AND r.state IN (0, 3) ORDER BY r.id LIMIT ?2 + 0";
         let (mut after, mut named) = (0, 0);
         loop {
-            let page = sqlx::query_as(WAITING).bind(after).bind(PAGE);
+            let page = sql::query_as(WAITING).bind(after).bind(PAGE);
             let page: Vec<Named> = page.fetch_all(self.readers()).await?;
             let Some(last) = page.last() else { return Ok(named) };
             after = last.0;
@@ -93,14 +94,14 @@ fn sender_of(text: &str) -> Option<ReversePath> {
 async fn rename(tx: &mut Tx, changes: Vec<Value>) -> Result<()> {
     let sql = "UPDATE job_recipient SET lane = t.value ->> 2 FROM json_each(?1) t \
                WHERE job_recipient.id = t.value ->> 0 AND +job_recipient.domain = t.value ->> 1";
-    sqlx::query(sql).bind(Value::Array(changes).to_string()).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(Value::Array(changes).to_string()).execute(&mut tx.connection).await?;
     Ok(())
 }
 
 /// Names the recipients of a job whose sender or recipients were changed.
 pub(crate) async fn name_job(tx: &mut Tx, job: JobId) -> Result<()> {
     let sql = "SELECT r.id, j.sender, r.domain, r.lane FROM job_recipient r JOIN job j ON j.id = r.job WHERE r.job = ?1";
-    let rows: Vec<Named> = sqlx::query_as(sql).bind(job.0).fetch_all(&mut tx.connection).await?;
+    let rows: Vec<Named> = sql::query_as(sql).bind(job.0).fetch_all(&mut tx.connection).await?;
     let changes = changes(&tx.lanes, &rows);
     if changes.is_empty() { Ok(()) } else { rename(tx, changes).await }
 }

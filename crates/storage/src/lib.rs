@@ -55,6 +55,7 @@ mod search;
 mod sending;
 mod settle;
 mod special;
+mod sql;
 mod sqlite;
 mod store;
 mod sts_policy;

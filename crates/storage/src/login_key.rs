@@ -4,10 +4,9 @@ use crate::credential::ScramVerifier;
 use crate::directory::{check_name, one};
 use crate::error::{Error, Result};
 use crate::ids::Unix;
+use crate::sql::{self, Row};
 use crate::store::Store;
 use crate::writer::Tx;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use std::fmt;
 
 /// Most app passwords of one credential. `auth` compares a proof with as many, and one more.
@@ -83,7 +82,7 @@ pub enum LoginKey {
     Certificate(i64),
 }
 
-fn read_app_password(row: &SqliteRow) -> Result<AppPassword> {
+fn read_app_password(row: &Row) -> Result<AppPassword> {
     Ok(AppPassword {
         id: row.try_get(0)?,
         name: row.try_get(1)?,
@@ -97,7 +96,7 @@ fn read_app_password(row: &SqliteRow) -> Result<AppPassword> {
     })
 }
 
-fn read_certificate(row: &SqliteRow) -> Result<LoginCertificate> {
+fn read_certificate(row: &Row) -> Result<LoginCertificate> {
     Ok(LoginCertificate {
         id: row.try_get(0)?,
         credential: row.try_get(1)?,
@@ -113,7 +112,7 @@ impl Store {
     pub async fn app_passwords(&self, credential: &str) -> Result<Vec<AppPassword>> {
         let sql = "SELECT id, name, digest, scram_sha_1, scram_sha_256, scope, created, expires, used \
                    FROM app_password WHERE credential = ?1 ORDER BY name";
-        let rows = sqlx::query(sql).bind(credential.to_owned()).fetch_all(self.readers()).await?;
+        let rows = sql::query(sql).bind(credential.to_owned()).fetch_all(self.readers()).await?;
         rows.iter().map(read_app_password).collect()
     }
 
@@ -129,7 +128,7 @@ impl Store {
             Box::pin(async move {
                 tx.effects.ring_credential(&credential);
                 let sql = "DELETE FROM app_password WHERE credential = ?1 AND name = ?2";
-                let query = sqlx::query(sql).bind(credential).bind(name.clone());
+                let query = sql::query(sql).bind(credential).bind(name.clone());
                 one(query.execute(&mut tx.connection).await?.rows_affected(), Error::NoSuchLoginKey(name))
             })
         })
@@ -140,7 +139,7 @@ impl Store {
     pub async fn certificates(&self, credential: &str) -> Result<Vec<LoginCertificate>> {
         let sql = "SELECT id, credential, name, key, created, used FROM login_certificate \
                    WHERE credential = ?1 ORDER BY name";
-        let rows = sqlx::query(sql).bind(credential.to_owned()).fetch_all(self.readers()).await?;
+        let rows = sql::query(sql).bind(credential.to_owned()).fetch_all(self.readers()).await?;
         rows.iter().map(read_certificate).collect()
     }
 
@@ -148,7 +147,7 @@ impl Store {
     pub async fn certificates_of_key(&self, key: &[u8]) -> Result<Vec<LoginCertificate>> {
         let sql = "SELECT id, credential, name, key, created, used FROM login_certificate \
                    WHERE key = ?1 ORDER BY credential";
-        let rows = sqlx::query(sql).bind(key.to_owned()).fetch_all(self.readers()).await?;
+        let rows = sql::query(sql).bind(key.to_owned()).fetch_all(self.readers()).await?;
         rows.iter().map(read_certificate).collect()
     }
 
@@ -165,7 +164,7 @@ impl Store {
             Box::pin(async move {
                 tx.effects.ring_credential(&credential);
                 let sql = "DELETE FROM login_certificate WHERE credential = ?1 AND name = ?2";
-                let query = sqlx::query(sql).bind(credential).bind(name.clone());
+                let query = sql::query(sql).bind(credential).bind(name.clone());
                 one(query.execute(&mut tx.connection).await?.rows_affected(), Error::NoSuchLoginKey(name))
             })
         })
@@ -180,7 +179,7 @@ impl Store {
         };
         self.write(0, move |tx| {
             Box::pin(async move {
-                sqlx::query(sql).bind(id).bind(tx.now).execute(&mut tx.connection).await?;
+                sql::query(sql).bind(id).bind(tx.now).execute(&mut tx.connection).await?;
                 Ok(())
             })
         })
@@ -194,13 +193,13 @@ async fn create_app_password(tx: &mut Tx, credential: &str, new: NewAppPassword)
     // One salt for all secrets of a credential: the first of them settles it.
     let sql = "UPDATE credential SET scram_salt = ?2, scram_iterations = ?3 \
                WHERE name = ?1 AND coalesce(scram_salt, ?2) = ?2 AND coalesce(scram_iterations, ?3) = ?3";
-    let query = sqlx::query(sql).bind(credential.to_owned()).bind(new.scram.salt).bind(new.scram.iterations);
+    let query = sql::query(sql).bind(credential.to_owned()).bind(new.scram.salt).bind(new.scram.iterations);
     let settled = query.execute(&mut tx.connection).await?.rows_affected();
     one(settled, Error::NotAllowed("the credential was made anew meanwhile; try again"))?;
     let sql = "INSERT INTO app_password \
                    (credential, name, digest, scram_sha_1, scram_sha_256, scope, created, expires) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
-    let query = sqlx::query(sql).bind(credential.to_owned()).bind(new.name.clone()).bind(new.digest);
+    let query = sql::query(sql).bind(credential.to_owned()).bind(new.name.clone()).bind(new.digest);
     let query = query.bind(new.scram.sha_1).bind(new.scram.sha_256).bind(new.scope);
     let query = query.bind(tx.now).bind(new.expires);
     one(query.execute(&mut tx.connection).await?.rows_affected(), Error::Exists(new.name))
@@ -211,7 +210,7 @@ async fn add_certificate(tx: &mut Tx, credential: &str, name: String, key: Vec<u
     room(tx, credential, Kind::Certificate).await?;
     let sql = "INSERT INTO login_certificate (credential, name, key, created) VALUES (?1, ?2, ?3, ?4) \
                ON CONFLICT DO NOTHING";
-    let query = sqlx::query(sql).bind(credential.to_owned()).bind(name.clone()).bind(key).bind(tx.now);
+    let query = sql::query(sql).bind(credential.to_owned()).bind(name.clone()).bind(key).bind(tx.now);
     one(query.execute(&mut tx.connection).await?.rows_affected(), Error::Exists(name))
 }
 
@@ -224,8 +223,7 @@ enum Kind {
 /// Whether the credential is there and has room for one more of a kind.
 async fn room(tx: &mut Tx, credential: &str, kind: Kind) -> Result<()> {
     let sql = "SELECT count(*) FROM credential WHERE name = ?1";
-    let found: i64 =
-        sqlx::query_scalar(sql).bind(credential.to_owned()).fetch_one(&mut tx.connection).await?;
+    let found: i64 = sql::query_scalar(sql).bind(credential.to_owned()).fetch_one(&mut tx.connection).await?;
     one(found.unsigned_abs(), Error::NoSuchCredential(credential.to_owned()))?;
     let (sql, what, limit) = match kind {
         Kind::AppPassword => {
@@ -235,7 +233,6 @@ async fn room(tx: &mut Tx, credential: &str, kind: Kind) -> Result<()> {
             ("SELECT count(*) FROM login_certificate WHERE credential = ?1", "certificates", CERTIFICATES_MAX)
         }
     };
-    let there: i64 =
-        sqlx::query_scalar(sql).bind(credential.to_owned()).fetch_one(&mut tx.connection).await?;
+    let there: i64 = sql::query_scalar(sql).bind(credential.to_owned()).fetch_one(&mut tx.connection).await?;
     if there.unsigned_abs() >= limit { Err(Error::TooMany { what, limit }) } else { Ok(()) }
 }

@@ -2,8 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use crate::sql::Row;
 use std::fmt;
 use std::str::FromStr;
 
@@ -134,44 +133,23 @@ fn small(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-pub(crate) fn read(row: &SqliteRow) -> Result<Mailbox> {
-    let special: Option<&str> = row.try_get(4)?;
+pub(crate) fn read(row: &Row) -> Result<Mailbox> {
+    let special: Option<String> = row.try_get(4)?;
     Ok(Mailbox {
         id: MailboxId(row.try_get(0)?),
         account: AccountId(row.try_get(1)?),
         name: row.try_get(2)?,
-        kind: if row.try_get::<i64, _>(3)? == 0 { MailboxKind::Selectable } else { MailboxKind::NoSelect },
+        kind: if row.try_get::<i64>(3)? == 0 { MailboxKind::Selectable } else { MailboxKind::NoSelect },
         special_use: special.and_then(|text| text.parse().ok()),
         uidvalidity: small(row.try_get(5)?),
         uidnext: small(row.try_get(6)?),
-        modseq: row.try_get::<i64, _>(7)?.unsigned_abs(),
+        modseq: row.try_get::<i64>(7)?.unsigned_abs(),
         messages: small(row.try_get(8)?),
         unseen: small(row.try_get(9)?),
         deleted: small(row.try_get(10)?),
-        size: row.try_get::<i64, _>(11)?.unsigned_abs(),
+        size: row.try_get::<i64>(11)?.unsigned_abs(),
         subscribed: row.try_get(12)?,
         has_children: row.try_get(13)?,
-    })
-}
-
-/// The same for [`crate::blocking::Blocking`].
-pub(crate) fn read_blocking(row: &rusqlite::Row<'_>) -> Result<Mailbox> {
-    let special = row.get_ref(4)?.as_str_or_null()?;
-    Ok(Mailbox {
-        id: MailboxId(row.get(0)?),
-        account: AccountId(row.get(1)?),
-        name: row.get(2)?,
-        kind: if row.get::<_, i64>(3)? == 0 { MailboxKind::Selectable } else { MailboxKind::NoSelect },
-        special_use: special.and_then(|text| text.parse().ok()),
-        uidvalidity: small(row.get(5)?),
-        uidnext: small(row.get(6)?),
-        modseq: row.get::<_, i64>(7)?.unsigned_abs(),
-        messages: small(row.get(8)?),
-        unseen: small(row.get(9)?),
-        deleted: small(row.get(10)?),
-        size: row.get::<_, i64>(11)?.unsigned_abs(),
-        subscribed: row.get(12)?,
-        has_children: row.get(13)?,
     })
 }
 

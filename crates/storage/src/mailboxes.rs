@@ -9,12 +9,12 @@ use crate::mailbox::{
 };
 use crate::moving;
 use crate::rights::Rights;
+use crate::sql;
 use crate::store::Store;
 use crate::uidset::UidSet;
 use crate::writer::Tx;
+use rusqlite::Connection;
 use serde_json::{Value, json};
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
 
 pub(crate) const KIND_SELECTABLE: i64 = 0;
 const KIND_NO_SELECT: i64 = 1;
@@ -22,21 +22,18 @@ const KIND_NO_SELECT: i64 = 1;
 impl Store {
     /// All mailboxes of an account with their counters, and names that are only subscribed to: one read.
     pub async fn list(&self, account: AccountId) -> Result<Listing> {
-        self.blocking()
+        self.readers()
             .read(move |connection| {
                 // One moment for both statements.
                 let view = connection.unchecked_transaction()?;
                 let sql = mailbox_sql!(
                     "WHERE m.account = ?1 ORDER BY m.name <> 'INBOX', replace(m.name, '/', char(1))"
                 );
-                let mut statement = view.prepare_cached(sql)?;
-                let mailboxes = statement.query_and_then([account.0], mailbox::read_blocking)?;
-                let mailboxes = mailboxes.collect::<Result<Vec<_>>>()?;
+                let rows = sql::query(sql).bind(account.0).rows(&view)?;
+                let mailboxes = rows.iter().map(mailbox::read).collect::<Result<Vec<_>>>()?;
                 let sql = "SELECT s.name FROM subscription s WHERE s.account = ?1 AND NOT EXISTS (SELECT 1 \
                            FROM mailbox m WHERE m.account = s.account AND m.name = s.name) ORDER BY s.name";
-                let mut statement = view.prepare_cached(sql)?;
-                let names = statement.query_map([account.0], |row| row.get(0))?;
-                let subscribed_only = names.collect::<rusqlite::Result<_>>()?;
+                let subscribed_only = sql::query_scalar(sql).bind(account.0).values(&view)?;
                 Ok(Listing { mailboxes, subscribed_only })
             })
             .await
@@ -44,26 +41,18 @@ impl Store {
 
     pub async fn mailbox(&self, account: AccountId, name: &str) -> Result<Mailbox> {
         let name = mailbox::fold(name);
-        let sql = mailbox_sql!("WHERE m.account = ?1 AND m.name = ?2");
-        self.blocking()
-            .read(move |connection| {
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query((account.0, &name))?;
-                let row = rows.next()?.ok_or_else(|| Error::NoSuchMailbox(name.clone()))?;
-                mailbox::read_blocking(row)
-            })
-            .await
+        self.readers().read(move |connection| by_name(connection, account, &name)).await
     }
 
     /// Octets of the messages of a mailbox that have \\Deleted (RFC 9208 §4.1.4). Looks at each of them.
     pub async fn deleted_octets(&self, id: MailboxId) -> Result<u64> {
         let sql = "SELECT coalesce(sum(size), 0) FROM message WHERE mailbox = ?1 AND flags & 8 <> 0";
-        let octets: i64 = sqlx::query_scalar(sql).bind(id.0).fetch_one(self.readers()).await?;
+        let octets: i64 = sql::query_scalar(sql).bind(id.0).fetch_one(self.readers()).await?;
         Ok(octets.unsigned_abs())
     }
 
     pub async fn mailbox_by_id(&self, id: MailboxId) -> Result<Mailbox> {
-        self.blocking().read(move |connection| by_id_blocking(connection, id)).await
+        self.readers().read(move |connection| by_id(connection, id)).await
     }
 
     /// Makes a mailbox, and the mailboxes above it that are not there. A `/` at the end is dropped (RFC 9051 §6.3.4).
@@ -96,14 +85,13 @@ impl Store {
         self.write(0, move |tx| {
             Box::pin(async move {
                 let sql = "SELECT count(*) FROM subscription WHERE account = ?1";
-                let count: i64 =
-                    sqlx::query_scalar(sql).bind(account.0).fetch_one(&mut tx.connection).await?;
+                let count: i64 = sql::query_scalar(sql).bind(account.0).fetch_one(&mut tx.connection).await?;
                 if count.unsigned_abs() >= SUBSCRIPTIONS_MAX {
                     return Err(Error::TooMany { what: "subscriptions", limit: SUBSCRIPTIONS_MAX });
                 }
                 touch_names(tx, account).await?;
                 let sql = "INSERT OR IGNORE INTO subscription (account, name) VALUES (?1, ?2)";
-                sqlx::query(sql).bind(account.0).bind(name).execute(&mut tx.connection).await?;
+                sql::query(sql).bind(account.0).bind(name).execute(&mut tx.connection).await?;
                 Ok(())
             })
         })
@@ -117,7 +105,7 @@ impl Store {
             Box::pin(async move {
                 touch_names(tx, account).await?;
                 let sql = "DELETE FROM subscription WHERE account = ?1 AND name = ?2";
-                sqlx::query(sql).bind(account.0).bind(name).execute(&mut tx.connection).await?;
+                sql::query(sql).bind(account.0).bind(name).execute(&mut tx.connection).await?;
                 Ok(())
             })
         })
@@ -134,7 +122,7 @@ impl Store {
         let name = mailbox::fold(name);
         self.write(0, move |tx| {
             Box::pin(async move {
-                let target = by_name(&mut tx.connection, account, &name).await?;
+                let target = by_name(&tx.connection, account, &name)?;
                 touch_names(tx, account).await?;
                 give_use(tx, account, target.id, special).await
             })
@@ -143,35 +131,23 @@ impl Store {
     }
 }
 
-pub(crate) async fn by_name(
-    connection: &mut SqliteConnection,
-    account: AccountId,
-    name: &str,
-) -> Result<Mailbox> {
+pub(crate) fn by_name(connection: &Connection, account: AccountId, name: &str) -> Result<Mailbox> {
     let sql = mailbox_sql!("WHERE m.account = ?1 AND m.name = ?2");
-    let row = sqlx::query(sql).bind(account.0).bind(name.to_owned()).fetch_optional(connection).await?;
-    mailbox::read(&row.ok_or_else(|| Error::NoSuchMailbox(name.to_owned()))?)
+    let rows = sql::query(sql).bind(account.0).bind(name).rows(connection)?;
+    mailbox::read(rows.first().ok_or_else(|| Error::NoSuchMailbox(name.to_owned()))?)
 }
 
-pub(crate) async fn by_id(connection: &mut SqliteConnection, id: MailboxId) -> Result<Mailbox> {
+pub(crate) fn by_id(connection: &Connection, id: MailboxId) -> Result<Mailbox> {
     let sql = mailbox_sql!("WHERE m.id = ?1 AND m.account IS NOT NULL");
-    let row = sqlx::query(sql).bind(id.0).fetch_optional(connection).await?;
-    mailbox::read(&row.ok_or_else(|| Error::NoSuchMailbox(id.to_string()))?)
-}
-
-/// The same for [`crate::blocking::Blocking`].
-pub(crate) fn by_id_blocking(connection: &rusqlite::Connection, id: MailboxId) -> Result<Mailbox> {
-    let sql = mailbox_sql!("WHERE m.id = ?1 AND m.account IS NOT NULL");
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([id.0])?;
-    mailbox::read_blocking(rows.next()?.ok_or_else(|| Error::NoSuchMailbox(id.to_string()))?)
+    let rows = sql::query(sql).bind(id.0).rows(connection)?;
+    mailbox::read(rows.first().ok_or_else(|| Error::NoSuchMailbox(id.to_string()))?)
 }
 
 /// The account's next mod-sequence, written down and rung for.
 pub(crate) async fn touch(tx: &mut Tx, account: AccountId) -> Result<ModSeq> {
     let sql = "UPDATE account SET modseq = modseq + 1 WHERE id = ?1 RETURNING modseq";
     let modseq: Option<i64> =
-        sqlx::query_scalar(sql).bind(account.0).fetch_optional(&mut tx.connection).await?;
+        sql::query_scalar(sql).bind(account.0).fetch_optional(&mut tx.connection).await?;
     let modseq = modseq.ok_or_else(|| Error::NoSuchAccount(account.to_string()))?.unsigned_abs();
     tx.effects.ring(account, modseq);
     Ok(modseq)
@@ -189,7 +165,7 @@ async fn fresh_uidvalidity(tx: &mut Tx, count: usize) -> Result<i64> {
     let sql = "UPDATE sequence SET last = max(last, ?1) + ?2 WHERE name = 'uidvalidity' RETURNING last";
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let last: i64 =
-        sqlx::query_scalar(sql).bind(tx.now.max(0)).bind(count).fetch_one(&mut tx.connection).await?;
+        sql::query_scalar(sql).bind(tx.now.max(0)).bind(count).fetch_one(&mut tx.connection).await?;
     if last > i64::from(u32::MAX) {
         return Err(Error::bug("no UIDVALIDITY is left"));
     }
@@ -211,7 +187,7 @@ pub(crate) async fn insert(
                    unseen, deleted, size) \
                SELECT ?1, value ->> 0, 0, value ->> 1, value ->> 2, 1, (SELECT modseq FROM account WHERE id = ?1), \
                    0, 0, 0, 0 FROM json_each(?2)";
-    sqlx::query(sql).bind(account.0).bind(json!(rows).to_string()).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(account.0).bind(json!(rows).to_string()).execute(&mut tx.connection).await?;
     Ok(())
 }
 
@@ -225,13 +201,13 @@ pub(crate) async fn give_use(
     let sql = "UPDATE mailbox SET special_use = CASE WHEN id = ?2 THEN ?3 END \
                WHERE account = ?1 AND (id = ?2 OR special_use = ?3)";
     let special = special.map(SpecialUse::as_str);
-    sqlx::query(sql).bind(account.0).bind(id.0).bind(special).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(account.0).bind(id.0).bind(special).execute(&mut tx.connection).await?;
     Ok(())
 }
 
 pub(crate) async fn exists(tx: &mut Tx, account: AccountId, name: &str) -> Result<Option<(MailboxId, i64)>> {
     let sql = "SELECT id, kind FROM mailbox WHERE account = ?1 AND name = ?2";
-    let query = sqlx::query_as(sql).bind(account.0).bind(name.to_owned());
+    let query = sql::query_as(sql).bind(account.0).bind(name.to_owned());
     let row: Option<(i64, i64)> = query.fetch_optional(&mut tx.connection).await?;
     Ok(row.map(|(id, kind)| (MailboxId(id), kind)))
 }
@@ -251,7 +227,7 @@ pub(crate) async fn create(
         // A name that only held others becomes a mailbox.
         let uidvalidity = fresh_uidvalidity(tx, 1).await?;
         let sql = "UPDATE mailbox SET kind = 0, uidvalidity = ?2, uidnext = 1, modseq = ?3 WHERE id = ?1";
-        let query = sqlx::query(sql).bind(id.0).bind(uidvalidity).bind(modseq.cast_signed());
+        let query = sql::query(sql).bind(id.0).bind(uidvalidity).bind(modseq.cast_signed());
         query.execute(&mut tx.connection).await?;
         acl::inherit(tx, account, &[name.to_owned()]).await?;
         id
@@ -272,10 +248,10 @@ async fn with_parents(tx: &mut Tx, account: AccountId, name: &str) -> Result<()>
                    (SELECT 1 FROM mailbox WHERE account = ?1 AND name = t.value)";
     let list = json!(above).to_string();
     let mut missing: Vec<String> =
-        sqlx::query_scalar(sql).bind(account.0).bind(list).fetch_all(&mut tx.connection).await?;
+        sql::query_scalar(sql).bind(account.0).bind(list).fetch_all(&mut tx.connection).await?;
     missing.push(name.to_owned());
     let sql = "SELECT count(*) FROM mailbox WHERE account = ?1";
-    let count: i64 = sqlx::query_scalar(sql).bind(account.0).fetch_one(&mut tx.connection).await?;
+    let count: i64 = sql::query_scalar(sql).bind(account.0).fetch_one(&mut tx.connection).await?;
     if count.unsigned_abs() + missing.len() as u64 > MAILBOXES_MAX {
         return Err(Error::TooMany { what: "mailboxes", limit: MAILBOXES_MAX });
     }
@@ -290,7 +266,7 @@ const REMEMBER: &str = "INSERT INTO former_name (account, name, uidvalidity) \
     ON CONFLICT (account, name) DO UPDATE SET uidvalidity = max(uidvalidity, excluded.uidvalidity)";
 
 async fn remember(tx: &mut Tx, ids: &[i64]) -> Result<()> {
-    sqlx::query(REMEMBER).bind(json!(ids).to_string()).execute(&mut tx.connection).await?;
+    sql::query(REMEMBER).bind(json!(ids).to_string()).execute(&mut tx.connection).await?;
     Ok(())
 }
 
@@ -298,7 +274,7 @@ async fn delete(tx: &mut Tx, account: AccountId, name: &str) -> Result<()> {
     if name == "INBOX" {
         return Err(Error::NotAllowed("INBOX cannot be deleted"));
     }
-    let mailbox = by_name(&mut tx.connection, account, name).await?;
+    let mailbox = by_name(&tx.connection, account, name)?;
     if mailbox.kind == MailboxKind::NoSelect && mailbox.has_children {
         return Err(Error::HasChildren(name.to_owned()));
     }
@@ -307,19 +283,19 @@ async fn delete(tx: &mut Tx, account: AccountId, name: &str) -> Result<()> {
     annotation::forget(tx, mailbox.id).await?;
     acl::forget(tx, mailbox.id).await?;
     let sql = "UPDATE mailbox SET account = NULL, special_use = NULL WHERE id = ?1";
-    sqlx::query(sql).bind(mailbox.id.0).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(mailbox.id.0).execute(&mut tx.connection).await?;
     tx.effects.loose = true;
     if mailbox.has_children {
         insert(tx, account, &[(name, None)]).await?;
         let sql = "UPDATE mailbox SET kind = ?3 WHERE account = ?1 AND name = ?2";
-        let query = sqlx::query(sql).bind(account.0).bind(name.to_owned()).bind(KIND_NO_SELECT);
+        let query = sql::query(sql).bind(account.0).bind(name.to_owned()).bind(KIND_NO_SELECT);
         query.execute(&mut tx.connection).await?;
     }
     Ok(())
 }
 
 async fn rename(tx: &mut Tx, account: AccountId, from: &str, to: &str) -> Result<()> {
-    let mailbox = by_name(&mut tx.connection, account, from).await?;
+    let mailbox = by_name(&tx.connection, account, from)?;
     if exists(tx, account, to).await?.is_some() {
         return Err(Error::Exists(to.to_owned()));
     }
@@ -350,10 +326,10 @@ async fn rename(tx: &mut Tx, account: AccountId, from: &str, to: &str) -> Result
 async fn renamed(tx: &mut Tx, account: AccountId, from: &str, to: &str) -> Result<Vec<(i64, String)>> {
     let sql = "SELECT id, name FROM mailbox WHERE account = ?1 \
                AND (name = ?2 OR (name > ?2 || '/' AND name < ?2 || '0'))";
-    let rows = sqlx::query(sql).bind(account.0).bind(from.to_owned()).fetch_all(&mut tx.connection).await?;
+    let rows = sql::query(sql).bind(account.0).bind(from.to_owned()).fetch_all(&mut tx.connection).await?;
     let mut renamed = Vec::with_capacity(rows.len());
     for row in rows {
-        let name: &str = row.try_get(1)?;
+        let name = row.text(1)?;
         let name = mailbox::check(&format!("{to}{}", &name[from.len()..]))?;
         if exists(tx, account, &name).await?.is_some() {
             return Err(Error::Exists(name));
@@ -372,12 +348,12 @@ async fn move_names(tx: &mut Tx, account: AccountId, renamed: &[(i64, String)]) 
                JOIN former_name f ON f.account = ?1 AND f.name = t.value ->> 1 \
                WHERE f.uidvalidity >= m.uidvalidity";
     let stale: Vec<i64> =
-        sqlx::query_scalar(sql).bind(account.0).bind(list.clone()).fetch_all(&mut tx.connection).await?;
+        sql::query_scalar(sql).bind(account.0).bind(list.clone()).fetch_all(&mut tx.connection).await?;
     if !stale.is_empty() {
         let first = fresh_uidvalidity(tx, stale.len()).await?;
         let fresh: Vec<Value> = (first..).zip(&stale).map(|(value, id)| json!([id, value])).collect();
         let sql = "UPDATE mailbox SET uidvalidity = t.value ->> 1 FROM json_each(?1) t WHERE mailbox.id = t.value ->> 0";
-        sqlx::query(sql).bind(json!(fresh).to_string()).execute(&mut tx.connection).await?;
+        sql::query(sql).bind(json!(fresh).to_string()).execute(&mut tx.connection).await?;
     }
     const SQL: &str = "
         INSERT OR IGNORE INTO subscription (account, name)
@@ -386,6 +362,6 @@ async fn move_names(tx: &mut Tx, account: AccountId, renamed: &[(i64, String)]) 
         DELETE FROM subscription WHERE (account, name) IN
             (SELECT m.account, m.name FROM json_each(?1) t JOIN mailbox m ON m.id = t.value ->> 0);
         UPDATE mailbox SET name = t.value ->> 1 FROM json_each(?1) t WHERE mailbox.id = t.value ->> 0;";
-    sqlx::query(SQL).bind(list).execute(&mut tx.connection).await?;
+    sql::query(SQL).bind(list).execute(&mut tx.connection).await?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::mailbox::{self, Mailbox, mailbox_sql};
 use crate::mailboxes;
 use crate::message::{Changes, FlagChange, FlagMode, Mark, Snapshot, Stored};
 use crate::moving::{self, Found};
+use crate::sql;
 use crate::store::Store;
 use crate::uidset::UidSet;
 use crate::vanished;
@@ -32,12 +33,12 @@ impl Store {
 
     /// The whole mailbox at one moment, without octets of messages.
     pub async fn snapshot(&self, mailbox: MailboxId) -> Result<Snapshot> {
-        self.blocking()
+        self.readers()
             .read(move |connection| {
                 // One moment for all statements.
                 let view = connection.unchecked_transaction()?;
-                let found = mailboxes::by_id_blocking(&view, mailbox)?;
-                let keywords = keyword::list_blocking(&view, mailbox)?;
+                let found = mailboxes::by_id(&view, mailbox)?;
+                let keywords = keyword::list(&view, mailbox)?;
                 let sql = "SELECT uid, flags, keywords, modseq FROM message WHERE mailbox = ?1 ORDER BY uid";
                 let mut statement = view.prepare_cached(sql)?;
                 let mut rows = statement.query([mailbox.0])?;
@@ -54,24 +55,19 @@ impl Store {
     pub async fn changed_mailboxes(&self, account: AccountId, since: ModSeq) -> Result<Vec<Mailbox>> {
         let since = i64::try_from(since).unwrap_or(i64::MAX);
         let sql = mailbox_sql!("WHERE m.account = ?1 AND m.modseq > ?2");
-        self.blocking()
-            .read(move |connection| {
-                let mut statement = connection.prepare_cached(sql)?;
-                let mailboxes = statement.query_and_then((account.0, since), mailbox::read_blocking)?;
-                mailboxes.collect()
-            })
-            .await
+        let rows = sql::query(sql).bind(account.0).bind(since).fetch_all(self.readers()).await?;
+        rows.iter().map(mailbox::read).collect()
     }
 
     /// What became of a mailbox after `since`: its cost is that of the changes, not of the mailbox, unless what vanished then is
     /// forgotten.
     pub async fn changes_since(&self, mailbox: MailboxId, since: ModSeq) -> Result<Changes> {
-        self.blocking()
+        self.readers()
             .read(move |connection| {
                 // One moment for all statements.
                 let view = connection.unchecked_transaction()?;
-                let found = mailboxes::by_id_blocking(&view, mailbox)?;
-                let keywords = keyword::list_blocking(&view, mailbox)?;
+                let found = mailboxes::by_id(&view, mailbox)?;
+                let keywords = keyword::list(&view, mailbox)?;
                 let sql =
                     "SELECT uid, flags, keywords, modseq FROM message WHERE mailbox = ?1 AND modseq > ?2";
                 let mut statement = view.prepare_cached(sql)?;
@@ -131,13 +127,13 @@ async fn store(
     change: &FlagChange,
     unchanged_since: Option<ModSeq>,
 ) -> Result<Stored> {
-    let found = mailboxes::by_id(&mut tx.connection, mailbox).await?;
+    let found = mailboxes::by_id(&tx.connection, mailbox)?;
     // What is taken off need not be known.
     let unknown = if change.mode == FlagMode::Remove { Unknown::Skip } else { Unknown::Make };
     let wanted = [(mailbox, change.keywords.as_slice())];
     let keywords = keyword::resolve(tx, &wanted, unknown).await?.pop().unwrap_or(Ok(Keywords::NONE))?;
     let bits = Bits::new(change.mode, change.flags, keywords);
-    let messages = moving::read(tx, mailbox, uids).await?;
+    let messages = moving::read(tx, mailbox, uids)?;
     let mut modified = UidSet::new();
     let mut marks = Vec::new();
     let (mut unseen, mut deleted) = (0i64, 0i64);
@@ -160,7 +156,7 @@ async fn store(
         marks.iter_mut().for_each(|mark| mark.modseq = modseq);
         write(tx, mailbox, &marks, modseq, &bits, (unseen, deleted)).await?;
     }
-    let keywords = keyword::list(&mut tx.connection, mailbox).await?;
+    let keywords = keyword::list(&tx.connection, mailbox)?;
     Ok(Stored { before: found.modseq, modseq, changed: marks, modified, keywords })
 }
 
@@ -177,16 +173,15 @@ async fn write(
     bits: &Bits,
     (unseen, deleted): (i64, i64),
 ) -> Result<()> {
-    // The ranges lead, and the messages are looked up: CROSS JOIN keeps the order. Each statement names all parameters up to its
-    // last, for sqlx numbers them without gaps.
+    // The ranges lead, and the messages are looked up: CROSS JOIN keeps the order.
     const SQL: &str = "
         UPDATE message SET flags = flags & ~?4 | ?5, keywords = keywords & ~?6 | ?7, modseq = ?2
             WHERE mailbox = ?3 AND uid IN (SELECT m.uid FROM json_each(?1) r CROSS JOIN message m
                 WHERE m.mailbox = ?3 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1);
         UPDATE mailbox SET modseq = ?2, unseen = unseen + ?8, deleted = deleted + ?9
-            WHERE id = ?3 AND coalesce(?1, ?4, ?5, ?6, ?7) IS NOT NULL;";
+            WHERE id = ?3;";
     let uids: UidSet = marks.iter().map(|mark| mark.uid).collect();
-    sqlx::query(SQL)
+    sql::query(SQL)
         .bind(uids.to_json())
         .bind(modseq.cast_signed())
         .bind(mailbox.0)

@@ -1,6 +1,6 @@
 //! APPEND, COPY, MOVE and EXPUNGE: messages come to a mailbox and go from it, each call in one transaction.
 
-use crate::block::{self, BLOCK, Rest};
+use crate::block::{BLOCK, Rest};
 use crate::desk::Room;
 use crate::error::{Error, Result};
 use crate::flags::{Flags, Keywords};
@@ -12,6 +12,7 @@ use crate::message::{Appended, Copied, Expunged, NewMessage, Which};
 use crate::package::{Filing, Package, Target};
 use crate::quota::{self, Space, Usage};
 use crate::rights::Rights;
+use crate::sql;
 use crate::store::Store;
 use crate::uidset::UidSet;
 use crate::vanished;
@@ -105,8 +106,8 @@ impl Store {
         let uids = uids.clone();
         self.write(guess(&uids), move |tx| {
             Box::pin(async move {
-                let source = mailboxes::by_id(&mut tx.connection, mailbox).await?;
-                let mut messages = read(tx, mailbox, &uids).await?;
+                let source = mailboxes::by_id(&tx.connection, mailbox)?;
+                let mut messages = read(tx, mailbox, &uids)?;
                 if which == Which::Deleted {
                     messages.retain(|message| message.flags.contains(Flags::DELETED));
                 }
@@ -152,19 +153,20 @@ impl Found {
 }
 
 /// The messages of a set, ascending.
-pub(crate) async fn read(tx: &mut Tx, mailbox: MailboxId, uids: &UidSet) -> Result<Vec<Found>> {
-    let sql = "SELECT group_concat(concat_ws(' ', uid, flags, keywords, modseq, size, received, content), ' ') \
-               FROM (SELECT m.uid, m.flags, m.keywords, m.modseq, m.size, m.received, m.content \
+pub(crate) fn read(tx: &Tx, mailbox: MailboxId, uids: &UidSet) -> Result<Vec<Found>> {
+    let sql = "SELECT m.uid, m.flags, m.keywords, m.modseq, m.size, m.received, m.content \
                FROM json_each(?2) r CROSS JOIN message m \
-               WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3 + 0)";
+               WHERE m.mailbox = ?1 AND m.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3 + 0";
+    let mut statement = tx.connection.prepare_cached(sql)?;
     let mut messages: Vec<Found> = Vec::new();
     let mut rest = Rest::new(uids);
     while let Some(piece) = rest.piece() {
-        let query = sqlx::query_scalar(sql).bind(mailbox.0).bind(piece.to_json()).bind(BLOCK as i64);
-        let text: Option<String> = query.fetch_one(&mut tx.connection).await?;
-        let rows = block::rows(text.as_deref())?;
-        rest.advance(rows.len(), rows.last().map(|row| uid(row[0])));
-        messages.extend(rows.into_iter().map(found));
+        let before = messages.len();
+        for row in statement.query_map((mailbox.0, piece.to_json(), BLOCK as i64), found)? {
+            messages.push(row?);
+        }
+        let read = messages.len() - before;
+        rest.advance(read, messages[before..].last().map(|found| found.uid));
     }
     Ok(messages)
 }
@@ -173,16 +175,16 @@ fn uid(number: i64) -> Uid {
     Uid::try_from(number).unwrap_or(Uid::MAX)
 }
 
-fn found([number, flags, keywords, modseq, size, received, content]: [i64; 7]) -> Found {
-    Found {
-        uid: uid(number),
-        flags: Flags::from_bits(u8::try_from(flags).unwrap_or(0)),
-        keywords: Keywords::from_bits(keywords.cast_unsigned()),
-        modseq: modseq.unsigned_abs(),
-        size,
-        received,
-        content,
-    }
+fn found(row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
+    Ok(Found {
+        uid: uid(row.get(0)?),
+        flags: Flags::from_bits(u8::try_from(row.get::<_, i64>(1)?).unwrap_or(0)),
+        keywords: Keywords::from_bits(row.get::<_, i64>(2)?.cast_unsigned()),
+        modseq: row.get::<_, i64>(3)?.unsigned_abs(),
+        size: row.get(4)?,
+        received: row.get(5)?,
+        content: row.get(6)?,
+    })
 }
 
 /// Copies or moves; bodies and prefixes are shared, so the cost is one small row a message.
@@ -193,12 +195,12 @@ pub(crate) async fn transfer(
     to: MailboxId,
     (way, rights): (Way, Rights),
 ) -> Result<Copied> {
-    let source = mailboxes::by_id(&mut tx.connection, from).await?;
-    let target = mailboxes::by_id(&mut tx.connection, to).await?;
+    let source = mailboxes::by_id(&tx.connection, from)?;
+    let target = mailboxes::by_id(&tx.connection, to)?;
     if target.kind == MailboxKind::NoSelect {
         return Err(Error::NotSelectable(target.name));
     }
-    let messages = read(tx, from, uids).await?;
+    let messages = read(tx, from, uids)?;
     let allowed: Vec<Found> = messages.iter().map(|message| message.with_allowed(rights)).collect();
     if messages.is_empty() {
         return Ok(Copied { uidvalidity: target.uidvalidity, pairs: Vec::new(), modseq: target.modseq });
@@ -253,7 +255,7 @@ async fn put(
     let sql = "INSERT INTO message (mailbox, uid, modseq, flags, keywords, received, saved, size, content) \
                SELECT ?1, value ->> 0, ?2, value ->> 1, value ->> 2, value ->> 3, ?3, value ->> 4, value ->> 5 \
                FROM json_each(?4)";
-    sqlx::query(sql)
+    sql::query(sql)
         .bind(target.id.0)
         .bind(modseq.cast_signed())
         .bind(tx.now)
@@ -279,7 +281,7 @@ async fn translate(
     if from == to || masks.iter().all(|mask| mask.is_empty()) {
         return Ok(masks.into_iter().map(|mask| (mask, mask)).collect());
     }
-    let names = keyword::list(&mut tx.connection, from).await?;
+    let names = keyword::list(&tx.connection, from)?;
     let sets: Vec<Vec<String>> =
         masks.iter().map(|mask| mask.iter().filter_map(|bit| names.get(bit).cloned()).collect()).collect();
     let wanted: Vec<_> = sets.iter().map(|names| (to, names.as_slice())).collect();
@@ -299,10 +301,10 @@ pub(crate) async fn take_away(
             AND uid IN (SELECT value FROM json_each(?2));
         DELETE FROM message WHERE mailbox = ?1 AND uid IN (SELECT value FROM json_each(?2));
         INSERT INTO vanished (mailbox, first, last, modseq)
-            SELECT ?1, value ->> 0, value ->> 1, ?4 FROM json_each(?3) WHERE ?2 IS NOT NULL;";
+            SELECT ?1, value ->> 0, value ->> 1, ?4 FROM json_each(?3);";
     let uids: UidSet = messages.iter().map(|message| message.uid).collect();
     let list: Vec<Uid> = messages.iter().map(|message| message.uid).collect();
-    sqlx::query(SQL)
+    sql::query(SQL)
         .bind(mailbox.0)
         .bind(json!(list).to_string())
         .bind(uids.to_json())
@@ -340,7 +342,7 @@ impl Sums {
     }
 
     async fn apply(&self, tx: &mut Tx, sql: &'static str, mailbox: MailboxId, modseq: ModSeq) -> Result<()> {
-        sqlx::query(sql)
+        sql::query(sql)
             .bind(mailbox.0)
             .bind(self.messages)
             .bind(self.unseen)

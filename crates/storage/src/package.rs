@@ -7,11 +7,10 @@ use crate::flags::{Flags, Keywords};
 use crate::ids::{AccountId, JobId, MailboxId, ModSeq, Uid, Unix};
 use crate::places::{self, Place};
 use crate::quota::Space;
-use crate::rows::{self, Last, Rows};
+use crate::rows::{self, MailboxRow, MessageRow, Rows};
 use crate::sending::Charge;
 use crate::writer::Tx;
 use mail::{Client, Envelope};
-use serde_json::json;
 use std::collections::{HashMap, VecDeque};
 
 /// A body, the mailboxes that get it, and the jobs that carry it further.
@@ -91,10 +90,8 @@ struct Gain {
 pub(crate) async fn store(tx: &mut Tx, groups: &[&[Package]]) -> Result<Vec<Result<Vec<Accepted>>>> {
     let places = places::find(tx, groups).await?;
     let (checked, ledger) = places::check(tx, groups, &places).await?;
-    let hashes = groups.iter().flat_map(|group| group.iter()).map(|package| package.body.hash);
-    let (mut bodies, mut last) = rows::find_bodies(tx, hashes).await?;
+    let mut rows = Rows::begin(&tx.connection)?;
     let mut state = State::new(tx, &places);
-    let mut rows = Rows::default();
     let mut outcomes = Vec::with_capacity(groups.len());
     for (group, checked) in groups.iter().zip(checked) {
         let mut keywords = match checked {
@@ -106,19 +103,15 @@ pub(crate) async fn store(tx: &mut Tx, groups: &[&[Package]]) -> Result<Vec<Resu
         };
         let mut accepted = Vec::with_capacity(group.len());
         for package in *group {
-            let body = rows.body(state.tx, package, &mut bodies, &mut last)?;
-            let filed = state.file(&mut rows, package, body, &mut keywords, &mut last)?;
-            let jobs = package.jobs.iter();
-            let jobs = jobs.map(|job| rows.job(&state.tx.lanes, package, job, body, &mut last)).collect();
-            accepted.push(Accepted { filed, jobs });
-            if rows.are_many() {
-                std::mem::take(&mut rows).write(state.tx, &last).await?;
-            }
+            let body = rows.body(state.tx, package)?;
+            let filed = state.file(&mut rows, package, body, &mut keywords)?;
+            let jobs = package.jobs.iter().map(|job| rows.job(state.tx, package, job, body));
+            accepted.push(Accepted { filed, jobs: jobs.collect::<Result<_>>()? });
         }
         outcomes.push(Ok(accepted));
     }
-    state.finish(&mut rows);
-    rows.write(tx, &last).await?;
+    state.finish()?;
+    rows.end(&tx.connection)?;
     ledger.write(tx).await?;
     Ok(outcomes)
 }
@@ -150,7 +143,6 @@ impl<'t> State<'t> {
         package: &Package,
         body: i64,
         keywords: &mut VecDeque<Keywords>,
-        last: &mut Last,
     ) -> Result<Vec<Filed>> {
         let mut filed = Vec::with_capacity(package.filings.len());
         for filing in &package.filings {
@@ -164,20 +156,17 @@ impl<'t> State<'t> {
                 limit: u64::from(Uid::MAX),
             })?;
             let size = package.body.size + filing.prefix.len() as u64;
-            last.content += 1;
-            let (at, len) = rows.put(&filing.prefix);
-            rows.contents.push(json!([last.content, body, at, len]));
-            rows.messages.push(json!([
-                place.mailbox.0,
+            let row = MessageRow {
+                mailbox: place.mailbox.0,
                 uid,
                 modseq,
-                filing.flags.bits(),
-                keywords.bits().cast_signed(),
-                filing.received,
-                self.tx.now,
+                flags: filing.flags.bits().into(),
+                keywords: keywords.bits(),
+                received: filing.received,
+                saved: self.tx.now,
                 size,
-                last.content
-            ]));
+            };
+            rows.message(&self.tx.connection, body, &filing.prefix, &row)?;
             gain.uidnext += 1;
             gain.messages += 1;
             gain.unseen += i64::from(!filing.flags.contains(Flags::SEEN));
@@ -189,8 +178,8 @@ impl<'t> State<'t> {
         Ok(filed)
     }
 
-    /// What mailboxes and accounts come to.
-    fn finish(self, rows: &mut Rows) {
+    /// Writes down what mailboxes and accounts come to.
+    fn finish(self) -> Result<()> {
         let account_of: HashMap<MailboxId, AccountId> =
             self.places.values().map(|place| (place.mailbox, place.account)).collect();
         let mut touched = HashMap::new();
@@ -198,19 +187,21 @@ impl<'t> State<'t> {
             let Some(account) = account_of.get(mailbox) else { continue };
             let modseq = self.modseqs.get(account).copied().unwrap_or_default();
             touched.insert(*account, modseq);
-            rows.mailboxes.push(json!([
-                mailbox.0,
-                gain.uidnext,
+            let row = MailboxRow {
+                id: mailbox.0,
+                uidnext: gain.uidnext,
                 modseq,
-                gain.messages,
-                gain.unseen,
-                gain.deleted,
-                gain.size
-            ]));
+                messages: gain.messages,
+                unseen: gain.unseen,
+                deleted: gain.deleted,
+                size: gain.size,
+            };
+            rows::mailbox(&self.tx.connection, &row)?;
         }
         for (account, modseq) in touched {
-            rows.accounts.push(json!([account.0, modseq]));
+            rows::account(&self.tx.connection, account.0, modseq)?;
             self.tx.effects.ring(account, modseq);
         }
+        Ok(())
     }
 }

@@ -9,9 +9,8 @@ use crate::package::{Filing, Package, Target};
 use crate::quota::{Allowance, Quota, Space, Usage};
 use crate::sending::Ledger;
 use crate::special;
+use crate::sql::{self, Row};
 use crate::writer::Tx;
-use serde_json::{Value, json};
-use sqlx::Row;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// A mailbox that gets something, and its account, as the transaction has them.
@@ -30,72 +29,61 @@ pub(crate) struct Place {
     pub(crate) modseq: ModSeq,
 }
 
-/// One question for all mailboxes that are meant. What is not there is missing from the answer.
+/// What is asked of a mailbox and its account.
+macro_rules! columns {
+    ($from:literal) => {
+        concat!(
+            "SELECT a.id, a.append_limit, m.id, m.kind, m.name, m.uidvalidity, m.uidnext, a.modseq, a.name, ",
+            "a.quota_octets, a.quota_messages, a.used_octets, a.used_messages ",
+            $from
+        )
+    };
+}
+
+const BY_NAME: &str = columns!(
+    "FROM account a JOIN mailbox m ON m.id = coalesce(
+        (SELECT id FROM mailbox WHERE account = a.id AND name = ?2 AND kind = 0),
+        (SELECT id FROM mailbox WHERE account = a.id AND special_use = ?3 AND kind = 0),
+        (SELECT id FROM mailbox WHERE account = a.id AND name = 'INBOX'))
+    WHERE a.name = ?1"
+);
+const BY_NUMBER: &str = columns!("FROM mailbox m JOIN account a ON a.id = m.account WHERE m.id = ?1");
+
+/// All mailboxes that are meant. What is not there is missing from the answer.
 pub(crate) async fn find(tx: &mut Tx, groups: &[&[Package]]) -> Result<HashMap<Target, Place>> {
-    const SQL: &str = "
-        SELECT 0, t.key, a.id, a.append_limit, m.id, m.kind, m.name, m.uidvalidity, m.uidnext, a.modseq,
-            a.name, a.quota_octets, a.quota_messages, a.used_octets, a.used_messages
-        FROM json_each(?1) t
-        JOIN account a ON a.name = t.value ->> 0
-        JOIN mailbox m ON m.id = coalesce(
-            (SELECT id FROM mailbox WHERE account = a.id AND name = t.value ->> 1 AND kind = 0),
-            (SELECT id FROM mailbox WHERE account = a.id AND special_use = t.value ->> 2 AND kind = 0),
-            (SELECT id FROM mailbox WHERE account = a.id AND name = 'INBOX'))
-        UNION ALL
-        SELECT 1, t.key, a.id, a.append_limit, m.id, m.kind, m.name, m.uidvalidity, m.uidnext, a.modseq,
-            a.name, a.quota_octets, a.quota_messages, a.used_octets, a.used_messages
-        FROM json_each(?2) t
-        JOIN mailbox m ON m.id = t.value
-        JOIN account a ON a.id = m.account";
     special::provide(tx, groups).await?;
-    let mut targets: Vec<&Target> = Vec::new();
-    let mut seen = HashSet::new();
+    let mut places = HashMap::new();
+    let mut asked: HashSet<&Target> = HashSet::new();
     for filing in groups.iter().flat_map(|group| group.iter()).flat_map(|package| &package.filings) {
-        if seen.insert(&filing.target) {
-            targets.push(&filing.target);
+        if !asked.insert(&filing.target) {
+            continue;
         }
-    }
-    if targets.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let (mut names, mut name_targets, mut ids, mut id_targets) = (vec![], vec![], vec![], vec![]);
-    for target in targets {
-        match target {
+        let query = match &filing.target {
             Target::Account(account, folder, special) => {
-                names.push(json!([account, folder, special]));
-                name_targets.push(target);
+                sql::query(BY_NAME).bind(account.as_str()).bind(folder.as_deref()).bind(*special)
             }
-            Target::Mailbox(id) => {
-                ids.push(id.0);
-                id_targets.push(target);
-            }
-        }
-    }
-    let rows = sqlx::query(SQL)
-        .bind(Value::Array(names).to_string())
-        .bind(json!(ids).to_string())
-        .fetch_all(&mut tx.connection)
-        .await?;
-    let mut places = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let list = if row.try_get::<i64, _>(0)? == 0 { &name_targets } else { &id_targets };
-        let key = usize::try_from(row.try_get::<i64, _>(1)?).unwrap_or(usize::MAX);
-        let Some(target) = list.get(key) else { continue };
-        let place = Place {
-            account: AccountId(row.try_get(2)?),
-            append_limit: row.try_get::<Option<i64>, _>(3)?.map(i64::unsigned_abs),
-            mailbox: MailboxId(row.try_get(4)?),
-            kind: row.try_get(5)?,
-            name: row.try_get(6)?,
-            uidvalidity: u32::try_from(row.try_get::<i64, _>(7)?).unwrap_or(u32::MAX),
-            uidnext: row.try_get(8)?,
-            modseq: row.try_get::<i64, _>(9)?.unsigned_abs(),
-            account_name: row.try_get(10)?,
-            allowance: Allowance::read(&row, 11, tx.quota)?,
+            Target::Mailbox(id) => sql::query(BY_NUMBER).bind(id.0),
         };
-        places.insert((*target).clone(), place);
+        if let Some(row) = query.rows(&tx.connection)?.first() {
+            places.insert(filing.target.clone(), read(row, tx.quota)?);
+        }
     }
     Ok(places)
+}
+
+fn read(row: &Row, configured: Quota) -> Result<Place> {
+    Ok(Place {
+        account: AccountId(row.try_get(0)?),
+        append_limit: row.try_get::<Option<i64>>(1)?.map(i64::unsigned_abs),
+        mailbox: MailboxId(row.try_get(2)?),
+        kind: row.try_get(3)?,
+        name: row.try_get(4)?,
+        uidvalidity: u32::try_from(row.try_get::<i64>(5)?).unwrap_or(u32::MAX),
+        uidnext: row.try_get(6)?,
+        modseq: row.try_get::<i64>(7)?.unsigned_abs(),
+        account_name: row.try_get(8)?,
+        allowance: Allowance::read(row, 9, configured)?,
+    })
 }
 
 /// What is known of each group before anything is written: a refusal, or the keywords of its filings in order. And what

@@ -9,6 +9,7 @@ use crate::package::Accepted;
 use crate::queue_admin::Hold;
 use crate::queue_claim::{self, Cut};
 use crate::queue_list::JobRecipient;
+use crate::sql;
 use crate::store::Store;
 use crate::writer::Tx;
 use mail::{Client, Domain, MailParams, Message, Release, Reply, ReversePath};
@@ -161,7 +162,7 @@ impl Store {
                 check_lease(tx, &ids, token).await?;
                 let sql = "UPDATE job_recipient SET lease_until = ?2 \
                            WHERE id IN (SELECT value FROM json_each(?1))";
-                sqlx::query(sql).bind(json!(ids).to_string()).bind(until).execute(&mut tx.connection).await?;
+                sql::query(sql).bind(json!(ids).to_string()).bind(until).execute(&mut tx.connection).await?;
                 Ok(())
             })
         })
@@ -187,11 +188,11 @@ impl Store {
         self.write(0, |tx| {
             Box::pin(async move {
                 let sql = "UPDATE job_recipient SET lease = 0, lease_until = 0 WHERE lease <> 0";
-                let ended = sqlx::query(sql).execute(&mut tx.connection).await?.rows_affected();
+                let ended = sql::query(sql).execute(&mut tx.connection).await?.rows_affected();
                 tx.effects.rings.queue |= ended > 0;
                 let sql = "UPDATE job_recipient SET state = 3 \
                            WHERE state = 0 AND job IN (SELECT id FROM job WHERE held IS NOT NULL)";
-                sqlx::query(sql).execute(&mut tx.connection).await?;
+                sql::query(sql).execute(&mut tx.connection).await?;
                 Ok(ended)
             })
         })
@@ -206,11 +207,11 @@ impl Store {
         self.write(0, move |tx| {
             Box::pin(async move {
                 let sql = "UPDATE job_recipient SET lease_until = ?1 WHERE lease <> 0 AND lease_until > ?1";
-                let cut = sqlx::query(sql).bind(until).execute(&mut tx.connection).await?.rows_affected();
+                let cut = sql::query(sql).bind(until).execute(&mut tx.connection).await?.rows_affected();
                 let sql = "UPDATE job_recipient SET due = ?1 WHERE state IN (0, 3) AND lease = 0 AND due > ?1 \
                            AND (last_at > ?1 OR (last_at IS NULL AND EXISTS (SELECT 1 FROM job \
                            WHERE job.id = job_recipient.job AND arrived > ?1 AND release_at IS NULL)))";
-                let due = sqlx::query(sql).bind(now).execute(&mut tx.connection).await?.rows_affected();
+                let due = sql::query(sql).bind(now).execute(&mut tx.connection).await?.rows_affected();
                 tx.effects.rings.queue |= due + cut > 0;
                 Ok(due)
             })
@@ -227,7 +228,7 @@ impl Store {
     pub async fn next_due_except(&self, except: &[String]) -> Result<Option<Unix>> {
         let sql = "SELECT next FROM lane WHERE name NOT IN (SELECT value FROM json_each(?1)) \
                    ORDER BY next LIMIT 1";
-        Ok(sqlx::query_scalar(sql).bind(json!(except).to_string()).fetch_optional(self.readers()).await?)
+        sql::query_scalar(sql).bind(json!(except).to_string()).fetch_optional(self.readers()).await
     }
 
     /// The message that a job carries.
@@ -240,7 +241,7 @@ impl Store {
         const SQL: &str = "SELECT j.prefix, b.size, b.place, b.file, o.octets, j.held IS NOT NULL FROM job j \
             JOIN body b ON b.id = j.body LEFT JOIN body_octets o ON o.body = b.id WHERE j.id = ?1";
         let store = self.clone();
-        self.blocking()
+        self.readers()
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(SQL)?;
                 let mut rows = statement.query((job.0,))?;
@@ -267,7 +268,7 @@ pub(crate) fn ids(claim: &Claim) -> Vec<i64> {
 async fn check_lease(tx: &mut Tx, ids: &[i64], token: i64) -> Result<()> {
     let sql = "SELECT count(*) FROM job_recipient \
                WHERE id IN (SELECT value FROM json_each(?1)) AND lease = ?2 AND state = 0";
-    let query = sqlx::query_scalar(sql).bind(json!(ids).to_string()).bind(token);
+    let query = sql::query_scalar(sql).bind(json!(ids).to_string()).bind(token);
     let held: i64 = query.fetch_one(&mut tx.connection).await?;
     if held.unsigned_abs() == ids.len() as u64 { Ok(()) } else { Err(Error::LeaseLost) }
 }
@@ -275,7 +276,7 @@ async fn check_lease(tx: &mut Tx, ids: &[i64], token: i64) -> Result<()> {
 async fn end_leases(tx: &mut Tx, ids: &[i64]) -> Result<()> {
     let sql =
         "UPDATE job_recipient SET lease = 0, lease_until = 0 WHERE id IN (SELECT value FROM json_each(?1))";
-    sqlx::query(sql).bind(json!(ids).to_string()).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(json!(ids).to_string()).execute(&mut tx.connection).await?;
     Ok(())
 }
 
@@ -292,17 +293,17 @@ pub(crate) fn cut(text: &str, most: usize) -> &str {
 async fn rest_if_held(tx: &mut Tx, job: JobId) -> Result<()> {
     let sql = "UPDATE job_recipient SET state = 3 WHERE job = ?1 AND state = 0 AND lease = 0 \
                AND (SELECT held FROM job WHERE id = ?1) IS NOT NULL";
-    sqlx::query(sql).bind(job.0).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(job.0).execute(&mut tx.connection).await?;
     Ok(())
 }
 
 /// Takes a job away, with its recipients, and with its body if nobody else has it.
 pub(crate) async fn remove(tx: &mut Tx, job: JobId) -> Result<()> {
     let sql = "DELETE FROM job WHERE id = ?1 RETURNING body";
-    let body: Option<i64> = sqlx::query_scalar(sql).bind(job.0).fetch_optional(&mut tx.connection).await?;
+    let body: Option<i64> = sql::query_scalar(sql).bind(job.0).fetch_optional(&mut tx.connection).await?;
     let body = body.ok_or(Error::NoSuchJob(job))?;
     let sql = "INSERT OR IGNORE INTO loose_body (id) VALUES (?1)";
-    sqlx::query(sql).bind(body).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(body).execute(&mut tx.connection).await?;
     tx.queued = tx.queued.saturating_sub(1);
     tx.effects.loose = true;
     Ok(())

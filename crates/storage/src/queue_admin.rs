@@ -3,12 +3,10 @@
 use crate::error::{Error, Result};
 use crate::ids::{JobId, Unix};
 use crate::lanes;
+use crate::sql::{self, Query};
 use crate::store::Store;
 use crate::writer::Tx;
 use mail::{Address, Priority, ReversePath};
-use sqlx::Row;
-use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments};
 use std::sync::atomic::Ordering;
 
 /// Which jobs are meant; what is `None` does not matter. Addresses may have `*` for any text, and their case is ignored.
@@ -64,11 +62,9 @@ pub(crate) const JOBS: &str = matching!(
     "ORDER BY id LIMIT ?9 + 0"
 );
 
-type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
-
 /// A statement with the parameters 1 to 7.
-pub(crate) fn bind(sql: &'static str, filter: &QueueFilter) -> Bound<'static> {
-    sqlx::query(sql)
+pub(crate) fn bind(sql: &'static str, filter: &QueueFilter) -> Query {
+    sql::query(sql)
         .bind(filter.job.map(|job| job.0))
         .bind(filter.mail_id.clone())
         .bind(filter.from.as_deref().map(like))
@@ -96,7 +92,7 @@ impl Store {
     pub async fn count_jobs(&self, filter: &QueueFilter) -> Result<u64> {
         const COUNT: &str = matching!("SELECT count(*) FROM job WHERE", "");
         let row = bind(COUNT, filter).fetch_one(self.readers()).await?;
-        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+        Ok(row.try_get::<i64>(0)?.unsigned_abs())
     }
 
     /// Makes what waits due at `now`, and has the worker forget what it knows of hosts that did not answer. Returns how many
@@ -126,7 +122,7 @@ impl Store {
             Box::pin(async move {
                 let sql = "UPDATE job_recipient SET due = ?2 WHERE lane = ?1 AND state = 0 AND lease_until <= ?2 \
                            AND due > ?2 AND last_host = '' AND last_status LIKE '4.4._'";
-                let hurried = sqlx::query(sql).bind(lane).bind(now).execute(&mut tx.connection).await?;
+                let hurried = sql::query(sql).bind(lane).bind(now).execute(&mut tx.connection).await?;
                 tx.effects.rings.queue = true;
                 Ok(hurried.rows_affected())
             })
@@ -144,7 +140,7 @@ impl Store {
                 let held = bind(HOLD, &filter).bind(now).execute(&mut tx.connection).await?.rows_affected();
                 let sql = "UPDATE job_recipient SET state = 3 WHERE state = 0 AND lease = 0 \
                            AND job IN (SELECT id FROM job WHERE held IS NOT NULL)";
-                sqlx::query(sql).execute(&mut tx.connection).await?;
+                sql::query(sql).execute(&mut tx.connection).await?;
                 Ok(held)
             })
         })
@@ -213,7 +209,7 @@ impl Store {
 async fn check_job(tx: &mut Tx, filter: &QueueFilter) -> Result<()> {
     let Some(job) = filter.job else { return Ok(()) };
     let sql = "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1)";
-    match sqlx::query_scalar(sql).bind(job.0).fetch_one(&mut tx.connection).await? {
+    match sql::query_scalar(sql).bind(job.0).fetch_one(&mut tx.connection).await? {
         true => Ok(()),
         false => Err(Error::NoSuchJob(job)),
     }
@@ -223,7 +219,7 @@ async fn edit_sender(tx: &mut Tx, job: JobId, sender: &ReversePath) -> Result<()
     let sql = "SELECT EXISTS (SELECT 1 FROM job_recipient WHERE job = ?1 AND lease <> 0 AND state = 0), sender = '' \
                FROM job WHERE id = ?1";
     let (is_tried, is_notice): (bool, bool) =
-        sqlx::query_as(sql).bind(job.0).fetch_one(&mut tx.connection).await?;
+        sql::query_as(sql).bind(job.0).fetch_one(&mut tx.connection).await?;
     if is_notice {
         return Err(Error::NotEditable("it is a notice, and must not have a sender"));
     }
@@ -231,14 +227,14 @@ async fn edit_sender(tx: &mut Tx, job: JobId, sender: &ReversePath) -> Result<()
         return Err(Error::NotEditable("an attempt is under way: hold it, and come again when it is over"));
     }
     let sql = "UPDATE job SET sender = ?2 WHERE id = ?1";
-    sqlx::query(sql).bind(job.0).bind(sender.to_string()).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(job.0).bind(sender.to_string()).execute(&mut tx.connection).await?;
     lanes::name_job(tx, job).await
 }
 
 async fn edit_recipient(tx: &mut Tx, job: JobId, old: &Address, new: &Address, now: Unix) -> Result<()> {
     let sql = "SELECT id, state, lease <> 0 FROM job_recipient WHERE job = ?1 AND address = ?2 COLLATE NOCASE \
                ORDER BY state IN (1, 2) LIMIT 1";
-    let query = sqlx::query_as(sql).bind(job.0).bind(old.to_string());
+    let query = sql::query_as(sql).bind(job.0).bind(old.to_string());
     let found: Option<(i64, i64, bool)> = query.fetch_optional(&mut tx.connection).await?;
     let id = match found {
         None => return Err(Error::NotEditable("it has no such recipient")),
@@ -251,7 +247,7 @@ async fn edit_recipient(tx: &mut Tx, job: JobId, old: &Address, new: &Address, n
         Some((id, _, false)) => id,
     };
     let sql = "SELECT EXISTS (SELECT 1 FROM job_recipient WHERE job = ?1 AND address = ?2 AND id <> ?3)";
-    let query = sqlx::query_scalar(sql).bind(job.0).bind(new.to_string()).bind(id);
+    let query = sql::query_scalar(sql).bind(job.0).bind(new.to_string()).bind(id);
     if query.fetch_one(&mut tx.connection).await? {
         return Err(Error::NotEditable("the new address is a recipient already"));
     }
@@ -259,7 +255,7 @@ async fn edit_recipient(tx: &mut Tx, job: JobId, old: &Address, new: &Address, n
     let sql = "UPDATE job_recipient SET orcpt_kind = coalesce(orcpt_kind, ?4), orcpt = coalesce(orcpt, address), \
                address = ?2, domain = ?3, attempts = 0, \
                due = max(?5, coalesce((SELECT release_at FROM job WHERE id = job), 0)) WHERE id = ?1";
-    let query = sqlx::query(sql).bind(id).bind(new.to_string()).bind(new.domain().as_str().to_owned());
+    let query = sql::query(sql).bind(id).bind(new.to_string()).bind(new.domain().as_str().to_owned());
     query.bind(kind).bind(now).execute(&mut tx.connection).await?;
     tx.effects.rings.queue = true;
     lanes::name_job(tx, job).await
@@ -268,8 +264,8 @@ async fn edit_recipient(tx: &mut Tx, job: JobId, old: &Address, new: &Address, n
 async fn edit_priority(tx: &mut Tx, job: JobId, priority: Priority) -> Result<()> {
     let number = i64::from(priority.get());
     let sql = "UPDATE job SET priority = ?2 WHERE id = ?1";
-    sqlx::query(sql).bind(job.0).bind(number).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(job.0).bind(number).execute(&mut tx.connection).await?;
     let sql = "UPDATE job_recipient SET priority = ?2 WHERE job = ?1";
-    sqlx::query(sql).bind(job.0).bind(number).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(job.0).bind(number).execute(&mut tx.connection).await?;
     Ok(())
 }

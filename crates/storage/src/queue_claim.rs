@@ -5,11 +5,10 @@ use crate::ids::{JobId, Unix};
 use crate::queue::Claim;
 use crate::queue_list::{JobRecipient, RecipientState, read_recipient};
 use crate::queue_row;
+use crate::sql::{self, Row};
 use crate::writer::Tx;
 use mail::Domain;
 use serde_json::json;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use std::collections::{HashMap, HashSet};
 
 /// How jobs are cut into claims.
@@ -84,13 +83,13 @@ pub(crate) async fn claim(tx: &mut Tx, terms: &Terms, cut: &Cut) -> Result<Vec<C
         return Ok(Vec::new());
     }
     let list = json!(groups).to_string();
-    let take = sqlx::query(TAKE).bind(terms.now).bind(terms.token).bind(terms.until).bind(list.clone());
+    let take = sql::query(TAKE).bind(terms.now).bind(terms.token).bind(terms.until).bind(list.clone());
     take.execute(&mut tx.connection).await?;
-    let rows = sqlx::query(READ).bind(terms.token).bind(list).fetch_all(&mut tx.connection).await?;
+    let rows = sql::query(READ).bind(terms.token).bind(list).fetch_all(&mut tx.connection).await?;
     let mut claims: Vec<Claim> = Vec::with_capacity(groups.len());
     for row in &rows {
         let job = JobId(row.try_get(0)?);
-        let domain: &str = row.try_get(14)?;
+        let domain = row.text(14)?;
         let is_same =
             |last: &Claim| last.job == job && (matches!(cut, Cut::Whole) || last.domain.as_str() == domain);
         let open = claims.last_mut().filter(|last| is_same(last));
@@ -119,13 +118,13 @@ fn limit(number: usize) -> i64 {
 
 /// The first jobs of each lane: a round of one each, then the second of each, and so on.
 async fn by_domain(tx: &mut Tx, terms: &Terms, except: &str, each: usize) -> Result<Vec<Group>> {
-    let find = sqlx::query_as(LANES).bind(terms.now).bind(limit(terms.most)).bind(except.to_owned());
+    let find = sql::query_as(LANES).bind(terms.now).bind(limit(terms.most)).bind(except.to_owned());
     let places: Vec<(String, i64)> = find.fetch_all(&mut tx.connection).await?;
     if places.is_empty() {
         return Ok(Vec::new());
     }
     let each = each.min(terms.most);
-    let find = sqlx::query_as(FIRST).bind(terms.now).bind(json!(places).to_string()).bind(limit(each));
+    let find = sql::query_as(FIRST).bind(terms.now).bind(json!(places).to_string()).bind(limit(each));
     let rows: Vec<Found> = find.fetch_all(&mut tx.connection).await?;
     let mut ranks: HashMap<String, usize> = HashMap::new();
     let mut ranked: Vec<(usize, Group)> = Vec::new();
@@ -139,14 +138,14 @@ async fn by_domain(tx: &mut Tx, terms: &Terms, except: &str, each: usize) -> Res
 }
 
 async fn whole(tx: &mut Tx, terms: &Terms) -> Result<Vec<Group>> {
-    let find = sqlx::query_scalar(WHOLE).bind(terms.now).bind(limit(terms.most));
+    let find = sql::query_scalar(WHOLE).bind(terms.now).bind(limit(terms.most));
     let found: Vec<i64> = find.fetch_all(&mut tx.connection).await?;
     let mut seen = HashSet::new();
     let jobs: Vec<i64> = found.into_iter().filter(|job| seen.insert(*job)).collect();
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    let find = sqlx::query_as(WHOLE_DOMAINS).bind(terms.now).bind(json!(jobs).to_string());
+    let find = sql::query_as(WHOLE_DOMAINS).bind(terms.now).bind(json!(jobs).to_string());
     let rows: Vec<(i64, String, Option<i64>, String, i64)> = find.fetch_all(&mut tx.connection).await?;
     let rows = rows.into_iter().map(|(job, domain, held, lane, _)| (job, domain, held, lane)).collect();
     Ok(free(tx, rows).await?.into_iter().map(|(group, _)| group).collect())
@@ -166,21 +165,15 @@ async fn free(tx: &mut Tx, rows: Vec<Found>) -> Result<Vec<(Group, String)>> {
     if !held.is_empty() {
         let sql = "UPDATE job_recipient SET state = 3, lease = 0, lease_until = 0 \
                    WHERE state = 0 AND lease_until <= ?2 AND job IN (SELECT value FROM json_each(?1))";
-        let rest = sqlx::query(sql).bind(json!(held).to_string()).bind(tx.now);
+        let rest = sql::query(sql).bind(json!(held).to_string()).bind(tx.now);
         rest.execute(&mut tx.connection).await?;
     }
     Ok(groups)
 }
 
-fn read_claim(
-    row: &SqliteRow,
-    job: JobId,
-    domain: &str,
-    recipient: JobRecipient,
-    token: i64,
-) -> Result<Claim> {
+fn read_claim(row: &Row, job: JobId, domain: &str, recipient: JobRecipient, token: i64) -> Result<Claim> {
     let (from, params) = queue_row::read_sender(row, 2)?;
-    let (arrived, release_at) = (row.try_get(11)?, row.try_get::<Option<i64>, _>(12)?);
+    let (arrived, release_at) = (row.try_get(11)?, row.try_get::<Option<i64>>(12)?);
     Ok(Claim {
         job,
         mail_id: row.try_get(1)?,
@@ -189,11 +182,11 @@ fn read_claim(
         arrived,
         released: release_at.unwrap_or(arrived),
         release: queue_row::read_release(release_at, row.try_get(30)?),
-        size: row.try_get::<i64, _>(13)?.unsigned_abs(),
+        size: row.try_get::<i64>(13)?.unsigned_abs(),
         domain: Domain::parse(domain)
             .map_err(|error| Error::corrupt(format!("domain {domain:?} in the queue: {error}")))?,
         recipients: vec![recipient],
-        client: queue_row::read_client(row.try_get(29)?),
+        client: queue_row::read_client(row.try_get::<Option<String>>(29)?.as_deref()),
         lease: token,
     })
 }
@@ -201,38 +194,33 @@ fn read_claim(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sqlx::{ConnectOptions, Connection};
-
     /// How SQLite would answer, a step a line.
-    async fn plan(sql: &str) -> String {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(":memory:");
-        let mut connection = options.connect().await.unwrap();
-        crate::schema::migrate(&mut connection).await.unwrap();
-        let sql = format!("EXPLAIN QUERY PLAN {sql}");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(1).bind("[]").bind("[]").bind("[]");
-        let rows = query.fetch_all(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        rows.iter().map(|row| row.get::<String, _>(3).replace("COVERING ", "") + "\n").collect()
+    fn plan(text: &str) -> String {
+        let mut connection = rusqlite::Connection::open_in_memory().unwrap();
+        crate::schema::migrate(&mut connection).unwrap();
+        let query = sql::query(format!("EXPLAIN QUERY PLAN {text}"));
+        let rows = query.bind(1).bind("[]").bind("[]").bind("[]").rows(&connection).unwrap();
+        rows.iter().map(|row| row.text(3).unwrap().replace("COVERING ", "") + "\n").collect()
     }
 
     /// However much waits, only what is taken is looked at: each step is down an index, and nothing is sorted before a limit.
-    #[tokio::test]
-    async fn the_next_is_found_by_indexes_alone() {
-        let destinations = plan(LANES).await;
+    #[test]
+    fn the_next_is_found_by_indexes_alone() {
+        let destinations = plan(LANES);
         assert!(
             destinations.contains("SEARCH d USING INDEX lane_next (priority=? AND next<?)"),
             "{destinations}"
         );
         assert!(!destinations.contains("SCAN d") && !destinations.contains("TEMP B-TREE"), "{destinations}");
         assert!(!destinations.contains("SCAN lane"), "{destinations}");
-        let first = plan(FIRST).await;
+        let first = plan(FIRST);
         let index = "SEARCH x USING INDEX job_recipient_lane (lane=? AND priority=? AND <expr><?)";
         assert!(first.contains(index), "{first}");
         assert!(first.contains("SEARCH r USING INTEGER PRIMARY KEY"), "{first}");
         // What is sorted in the end is what is taken; within a destination nothing is.
         assert_eq!(first.matches("TEMP B-TREE").count(), 1, "{first}");
         assert!(first.trim_end().ends_with("USE TEMP B-TREE FOR ORDER BY"), "{first}");
-        let whole = plan(WHOLE).await;
+        let whole = plan(WHOLE);
         assert!(
             whole.contains("SEARCH r USING INDEX job_recipient_due (priority=? AND <expr><?)"),
             "{whole}"
@@ -240,10 +228,9 @@ mod tests {
         assert!(!whole.contains("TEMP B-TREE") && !whole.contains("SCAN r"), "{whole}");
         let next = plan(
             "SELECT next FROM lane WHERE name NOT IN (SELECT value FROM json_each(?1)) ORDER BY next LIMIT 1",
-        )
-        .await;
+        );
         assert!(next.contains("lane_first") && !next.contains("FOR ORDER BY"), "{next}");
-        let take = plan(TAKE).await;
+        let take = plan(TAKE);
         assert!(take.contains("job_recipient_job (job=? AND domain=?)"), "{take}");
     }
 }

@@ -5,11 +5,11 @@ use crate::ids::{JobId, RecipientId, Unix};
 use crate::queue;
 use crate::queue_admin::{self, JOBS, QueueFilter};
 use crate::queue_row;
+use crate::sql::{self, Row};
 use crate::store::Store;
 use mail::{MailParams, Recipient, Reply, ReversePath};
+use rusqlite::Connection;
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row};
 use std::sync::atomic::Ordering;
 
 /// Most jobs that one call of [`Store::queue`] returns.
@@ -70,7 +70,7 @@ pub enum RecipientState {
 
 /// Reads `id, address, notify, orcpt_kind, orcpt, state, attempts, due, delay_told, last_at, last_host, last_code,
 /// last_status, last_text` from column `at` on. `open` is the state of a row that is not done with.
-pub(crate) fn read_recipient(row: &SqliteRow, at: usize, open: RecipientState) -> Result<JobRecipient> {
+pub(crate) fn read_recipient(row: &Row, at: usize, open: RecipientState) -> Result<JobRecipient> {
     let last_at: Option<i64> = row.try_get(at + 9)?;
     let host: Option<String> = row.try_get(at + 10)?;
     let last = match (last_at, queue_row::read_reply(row, at + 11)?) {
@@ -80,13 +80,13 @@ pub(crate) fn read_recipient(row: &SqliteRow, at: usize, open: RecipientState) -
     Ok(JobRecipient {
         id: RecipientId(row.try_get(at)?),
         recipient: queue_row::read_recipient(row, at + 1)?,
-        state: match row.try_get::<i64, _>(at + 5)? {
+        state: match row.try_get::<i64>(at + 5)? {
             0 => open,
             1 => RecipientState::Delivered,
             3 => RecipientState::Held,
             _ => RecipientState::Failed,
         },
-        attempts: u32::try_from(row.try_get::<i64, _>(at + 6)?).unwrap_or(u32::MAX),
+        attempts: u32::try_from(row.try_get::<i64>(at + 6)?).unwrap_or(u32::MAX),
         due: row.try_get(at + 7)?,
         delay_told: row.try_get(at + 8)?,
         last,
@@ -135,18 +135,21 @@ impl Store {
     }
 
     async fn read_jobs(&self, filter: &QueueFilter, after: i64, page: usize) -> Result<Vec<Job>> {
-        let mut reader = self.readers().acquire().await?;
-        let mut view = reader.begin().await?;
         let page = i64::try_from(page).unwrap_or(i64::MAX);
-        let rows = queue_admin::bind(JOBS, filter).bind(after).bind(page).fetch_all(&mut *view).await?;
-        let mut jobs = rows.iter().map(read_job).collect::<Result<Vec<_>>>()?;
-        let ids: Vec<i64> = jobs.iter().map(|job| job.id.0).collect();
-        let rows = sqlx::query(RECIPIENTS).bind(json!(ids).to_string()).fetch_all(&mut *view).await?;
-        view.commit().await?;
+        let found = queue_admin::bind(JOBS, filter).bind(after).bind(page);
+        let read = move |connection: &Connection| {
+            // One moment for both.
+            let view = connection.unchecked_transaction()?;
+            let jobs = found.rows(&view)?.iter().map(read_job).collect::<Result<Vec<_>>>()?;
+            let ids: Vec<i64> = jobs.iter().map(|job| job.id.0).collect();
+            let rows = sql::query(RECIPIENTS).bind(json!(ids).to_string()).rows(&view)?;
+            Ok((jobs, rows))
+        };
+        let (mut jobs, rows) = self.readers().read(read).await?;
         for row in &rows {
             let id = JobId(row.try_get(0)?);
             let open =
-                if row.try_get::<i64, _>(1)? == 0 { RecipientState::Waiting } else { RecipientState::Trying };
+                if row.try_get::<i64>(1)? == 0 { RecipientState::Waiting } else { RecipientState::Trying };
             if let Ok(at) = jobs.binary_search_by_key(&id, |job| job.id) {
                 match read_recipient(row, 2, open) {
                     Ok(recipient) => jobs[at].recipients.push(recipient),
@@ -158,7 +161,7 @@ impl Store {
     }
 }
 
-fn read_job(row: &SqliteRow) -> Result<Job> {
+fn read_job(row: &Row) -> Result<Job> {
     let (from, params, damage) = match queue_row::read_sender(row, 2) {
         Ok((from, params)) => (from, params, None),
         Err(error) => (ReversePath::Null, MailParams::default(), Some(error.to_string())),
@@ -171,7 +174,7 @@ fn read_job(row: &SqliteRow) -> Result<Job> {
         arrived: row.try_get(11)?,
         release_at: row.try_get(12)?,
         held: row.try_get(14)?,
-        size: row.try_get::<i64, _>(13)?.unsigned_abs(),
+        size: row.try_get::<i64>(13)?.unsigned_abs(),
         recipients: Vec::new(),
         damage,
     })

@@ -3,16 +3,23 @@
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::package::NewJob;
+use crate::rows;
+use crate::sql::Row;
 use mail::{
     Address, Body, ByMode, Client, DeliverBy, MailParams, Notify, OriginalRecipient, Priority, Recipient,
     Release, Reply, Ret, ReversePath, Status,
 };
+use rusqlite::Connection;
 use serde_json::{Value, json};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
-/// The row of a job; its prefix lies at `prefix` in the arena.
-pub(crate) fn job(id: JobId, job: &NewJob, size: u64, prefix: (usize, usize), body: i64) -> Value {
+/// Writes the row of a job.
+pub(crate) fn insert_job(
+    connection: &Connection,
+    id: JobId,
+    job: &NewJob,
+    size: u64,
+    body: i64,
+) -> Result<()> {
     let params = &job.envelope.params;
     let body_type = match params.body {
         Body::SevenBit => 0,
@@ -24,7 +31,7 @@ pub(crate) fn job(id: JobId, job: &NewJob, size: u64, prefix: (usize, usize), bo
         Some(Ret::Full) => 1,
         Some(Ret::Headers) => 2,
     };
-    json!([
+    let row = rusqlite::params![
         id.0,
         job.mail_id,
         job.envelope.from.to_string(),
@@ -34,9 +41,8 @@ pub(crate) fn job(id: JobId, job: &NewJob, size: u64, prefix: (usize, usize), bo
         params.envid,
         i64::from(params.require_tls),
         job.arrived,
-        size,
-        prefix.0,
-        prefix.1,
+        size.cast_signed(),
+        job.prefix,
         body,
         params.priority.get(),
         params.by.map(|by| by.seconds),
@@ -44,7 +50,14 @@ pub(crate) fn job(id: JobId, job: &NewJob, size: u64, prefix: (usize, usize), bo
         (job.due > job.arrived).then_some(job.due),
         job.client.as_ref().map(print_client),
         held_for(job)
-    ])
+    ];
+    rows::write(
+        connection,
+        "INSERT INTO job (id, mail_id, sender, body_type, utf8, ret, envid, require_tls, arrived, size, prefix, body, \
+             priority, by_seconds, by_mode, release_at, client, release_for) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+        row,
+    )
 }
 
 /// The seconds of HOLDFOR, where that is why it waits (RFC 4865 §3).
@@ -91,14 +104,16 @@ fn by_mode(by: DeliverBy) -> i64 {
     mode + 2 * i64::from(by.trace)
 }
 
-pub(crate) fn recipient(
+/// Writes the row of a recipient that waits.
+pub(crate) fn insert_recipient(
+    connection: &Connection,
     id: i64,
     job: JobId,
     recipient: &Recipient,
     (due, priority, lane): (i64, Priority, &str),
-) -> Value {
+) -> Result<()> {
     let original = recipient.original.as_ref();
-    json!([
+    let row = (
         id,
         job.0,
         recipient.address.to_string(),
@@ -108,8 +123,14 @@ pub(crate) fn recipient(
         original.map(|original| &original.address),
         due,
         priority.get(),
-        lane
-    ])
+        lane,
+    );
+    rows::write(
+        connection,
+        "INSERT INTO job_recipient (id, job, address, domain, notify, orcpt_kind, orcpt, state, due, lease, \
+             lease_until, attempts, priority, lane) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, 0, 0, 0, ?9, ?10)",
+        row,
+    )
 }
 
 fn notify(notify: Notify) -> i64 {
@@ -135,15 +156,15 @@ fn address(text: &str) -> Result<Address> {
 }
 
 /// Reads `sender, body_type, utf8, ret, envid, require_tls, priority, by_seconds, by_mode` from column `at` on.
-pub(crate) fn read_sender(row: &SqliteRow, at: usize) -> Result<(ReversePath, MailParams)> {
-    let sender: &str = row.try_get(at)?;
+pub(crate) fn read_sender(row: &Row, at: usize) -> Result<(ReversePath, MailParams)> {
+    let sender = row.text(at)?;
     let from = if sender.is_empty() { ReversePath::Null } else { ReversePath::Address(address(sender)?) };
-    let body = match row.try_get::<i64, _>(at + 1)? {
+    let body = match row.try_get::<i64>(at + 1)? {
         0 => Body::SevenBit,
         1 => Body::EightBitMime,
         _ => Body::BinaryMime,
     };
-    let ret = match row.try_get::<i64, _>(at + 3)? {
+    let ret = match row.try_get::<i64>(at + 3)? {
         0 => None,
         1 => Some(Ret::Full),
         _ => Some(Ret::Headers),
@@ -151,10 +172,10 @@ pub(crate) fn read_sender(row: &SqliteRow, at: usize) -> Result<(ReversePath, Ma
     let (by, mode): (Option<i64>, i64) = (row.try_get(at + 7)?, row.try_get(at + 8)?);
     let params = MailParams {
         body,
-        utf8: row.try_get::<i64, _>(at + 2)? != 0,
+        utf8: row.try_get::<i64>(at + 2)? != 0,
         ret,
         envid: row.try_get(at + 4)?,
-        require_tls: row.try_get::<i64, _>(at + 5)? != 0,
+        require_tls: row.try_get::<i64>(at + 5)? != 0,
         priority: Priority::new(row.try_get(at + 6)?).unwrap_or_default(),
         release: None,
         by: by.map(|seconds| DeliverBy {
@@ -167,19 +188,19 @@ pub(crate) fn read_sender(row: &SqliteRow, at: usize) -> Result<(ReversePath, Ma
 }
 
 /// Reads `address, notify, orcpt_kind, orcpt` from column `at` on.
-pub(crate) fn read_recipient(row: &SqliteRow, at: usize) -> Result<Recipient> {
+pub(crate) fn read_recipient(row: &Row, at: usize) -> Result<Recipient> {
     let kind: Option<String> = row.try_get(at + 2)?;
     let original: Option<String> = row.try_get(at + 3)?;
     Ok(Recipient {
-        address: address(row.try_get(at)?)?,
+        address: address(row.text(at)?)?,
         notify: read_notify(row.try_get(at + 1)?),
         original: kind.zip(original).map(|(kind, address)| OriginalRecipient { kind, address }),
     })
 }
 
 /// Reads `last_code, last_status, last_text` from column `at` on.
-pub(crate) fn read_reply(row: &SqliteRow, at: usize) -> Result<Option<Reply>> {
-    let Some(code) = row.try_get::<Option<i64>, _>(at)? else { return Ok(None) };
+pub(crate) fn read_reply(row: &Row, at: usize) -> Result<Option<Reply>> {
+    let Some(code) = row.try_get::<Option<i64>>(at)? else { return Ok(None) };
     let status: Option<String> = row.try_get(at + 1)?;
     let text: Option<String> = row.try_get(at + 2)?;
     Ok(Some(Reply {

@@ -4,11 +4,11 @@
 use crate::error::{Error, Result};
 use crate::ids::AccountId;
 use crate::sending::DailyLimits;
+use crate::sql::{self, Row};
 use crate::store::Store;
 use crate::writer::Tx;
+use rusqlite::Connection;
 use serde_json::json;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -40,7 +40,7 @@ pub struct Limits {
 
 impl Limits {
     /// The columns `quota_octets, quota_messages` from `at` on.
-    pub(crate) fn read(row: &SqliteRow, at: usize) -> Result<Self> {
+    pub(crate) fn read(row: &Row, at: usize) -> Result<Self> {
         Ok(Self { octets: Limit::read(row.try_get(at)?), messages: Limit::read(row.try_get(at + 1)?) })
     }
 
@@ -123,11 +123,11 @@ impl Quota {
 
 impl Allowance {
     /// From four columns: the limits for octets and messages, and what is used of each.
-    pub(crate) fn read(row: &SqliteRow, at: usize, configured: Quota) -> Result<Self> {
+    pub(crate) fn read(row: &Row, at: usize, configured: Quota) -> Result<Self> {
         let limits = Limits::read(row, at)?;
         let used = Usage {
-            octets: row.try_get::<i64, _>(at + 2)?.unsigned_abs(),
-            messages: row.try_get::<i64, _>(at + 3)?.unsigned_abs(),
+            octets: row.try_get::<i64>(at + 2)?.unsigned_abs(),
+            messages: row.try_get::<i64>(at + 3)?.unsigned_abs(),
         };
         Ok(Self { limits, quota: limits.applied(configured), used })
     }
@@ -197,15 +197,15 @@ impl Store {
     pub async fn allowances(&self, names: &[String]) -> Result<HashMap<String, Allowance>> {
         let sql = "SELECT name, quota_octets, quota_messages, used_octets, used_messages FROM account \
                    WHERE name IN (SELECT value FROM json_each(?1))";
-        let rows = sqlx::query(sql).bind(json!(names).to_string()).fetch_all(self.readers()).await?;
+        let rows = sql::query(sql).bind(json!(names).to_string()).fetch_all(self.readers()).await?;
         let configured = self.configured_quota().get();
         rows.iter().map(|row| Ok((row.try_get(0)?, Allowance::read(row, 1, configured)?))).collect()
     }
 
     /// The limits of one account, and what it uses.
     pub async fn allowance(&self, account: AccountId) -> Result<Allowance> {
-        let mut reader = self.readers().acquire().await?;
-        allowance(&mut reader, account, self.configured_quota().get()).await
+        let configured = self.configured_quota().get();
+        self.readers().read(move |connection| allowance(connection, account, configured)).await
     }
 
     /// Sets the limits of an account. What is there already stays, even if it is more.
@@ -214,7 +214,7 @@ impl Store {
         self.write(0, move |tx| {
             Box::pin(async move {
                 let sql = "UPDATE account SET quota_octets = ?2, quota_messages = ?3 WHERE name = ?1";
-                let query = sqlx::query(sql).bind(name.clone());
+                let query = sql::query(sql).bind(name.clone());
                 let query = query.bind(limits.octets.column()).bind(limits.messages.column());
                 match query.execute(&mut tx.connection).await?.rows_affected() {
                     0 => Err(Error::NoSuchAccount(name)),
@@ -229,24 +229,20 @@ impl Store {
     }
 }
 
-async fn allowance(
-    connection: &mut SqliteConnection,
-    account: AccountId,
-    configured: Quota,
-) -> Result<Allowance> {
+fn allowance(connection: &Connection, account: AccountId, configured: Quota) -> Result<Allowance> {
     let sql = "SELECT quota_octets, quota_messages, used_octets, used_messages FROM account WHERE id = ?1";
-    let row = sqlx::query(sql).bind(account.0).fetch_optional(connection).await?;
-    Allowance::read(&row.ok_or_else(|| Error::NoSuchAccount(account.to_string()))?, 0, configured)
+    let rows = sql::query(sql).bind(account.0).rows(connection)?;
+    Allowance::read(rows.first().ok_or_else(|| Error::NoSuchAccount(account.to_string()))?, 0, configured)
 }
 
 /// Refuses what is more than the account may keep. To be asked in the transaction that adds it.
 pub(crate) async fn check(tx: &mut Tx, account: AccountId, more: Usage) -> Result<()> {
-    let allowance = allowance(&mut tx.connection, account, tx.quota).await?;
+    let allowance = allowance(&tx.connection, account, tx.quota)?;
     if allowance.has_room_for(more) {
         return Ok(());
     }
     let sql = "SELECT name FROM account WHERE id = ?1";
-    let name = sqlx::query_scalar(sql).bind(account.0).fetch_one(&mut tx.connection).await?;
+    let name = sql::query_scalar(sql).bind(account.0).fetch_one(&mut tx.connection).await?;
     Err(Error::OverQuota(name))
 }
 

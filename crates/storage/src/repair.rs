@@ -1,6 +1,7 @@
 //! Mends what can be known from the rest: counters, numbers that must grow, index rows, what nobody uses.
 
 use crate::error::Result;
+use crate::sql;
 use crate::store::Store;
 
 /// Whether the indexes of the database are made anew too.
@@ -97,17 +98,17 @@ impl Store {
             Box::pin(async move {
                 let mut done = Vec::new();
                 if indexes == Indexes::Anew {
-                    sqlx::raw_sql("REINDEX").execute(&mut tx.connection).await?;
+                    sql::query("REINDEX").execute(&mut tx.connection).await?;
                     done.push(Repaired { what: "indexes, made anew", rows: 0 });
                 }
                 for (what, sql) in REPAIRS {
-                    let rows = sqlx::query(sql).execute(&mut tx.connection).await?.rows_affected();
+                    let rows = sql::query(sql).execute(&mut tx.connection).await?.rows_affected();
                     if rows > 0 {
                         done.push(Repaired { what, rows });
                     }
                 }
                 let jobs: i64 =
-                    sqlx::query_scalar("SELECT count(*) FROM job").fetch_one(&mut tx.connection).await?;
+                    sql::query_scalar("SELECT count(*) FROM job").fetch_one(&mut tx.connection).await?;
                 tx.queued = jobs.unsigned_abs();
                 tx.effects.loose = true;
                 // What readers keep of mailboxes in memory is looked at anew.

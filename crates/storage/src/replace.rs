@@ -37,12 +37,12 @@ async fn replace(
     mut packages: Vec<Package>,
     (from, uid): (MailboxId, Uid),
 ) -> Result<Option<Appended>> {
-    let source = mailboxes::by_id(&mut tx.connection, from).await?;
-    let old = moving::read(tx, from, &UidSet::one(uid)).await?;
+    let source = mailboxes::by_id(&tx.connection, from)?;
+    let old = moving::read(tx, from, &UidSet::one(uid))?;
     if old.is_empty() {
         return Ok(None);
     }
-    let target = mailboxes::by_id(&mut tx.connection, to).await?;
+    let target = mailboxes::by_id(&tx.connection, to)?;
     let freed: u64 = old.iter().map(moving::Found::octets).sum();
     let filings = packages.iter_mut().flat_map(|package| {
         let size = package.body.size;

@@ -2,11 +2,10 @@
 
 use crate::error::Result;
 use crate::ids::Unix;
+use crate::sql::{self, Row};
 use crate::store::Store;
 use crate::writer::Tx;
 use serde_json::json;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 /// Most reports that are kept; the oldest go first.
 pub const REPORTS_MAX: u32 = 10_000;
@@ -133,7 +132,7 @@ impl Store {
     pub async fn reports(&self, before: Option<i64>, limit: u32) -> Result<Vec<ReportInfo>> {
         let sql = "SELECT id, kind, arrived, organization, contact, name, domain, begins, ends, policy, good, bad, dropped, proof \
                    FROM report WHERE id < ?1 ORDER BY id DESC LIMIT ?2 + 0";
-        let rows = sqlx::query(sql)
+        let rows = sql::query(sql)
             .bind(before.unwrap_or(i64::MAX))
             .bind(limit.min(REPORTS_PAGE_MAX))
             .fetch_all(self.readers())
@@ -145,12 +144,12 @@ impl Store {
     pub async fn report(&self, id: i64) -> Result<Option<(ReportInfo, Vec<ReportRow>)>> {
         let sql = "SELECT id, kind, arrived, organization, contact, name, domain, begins, ends, policy, good, bad, dropped, proof \
                    FROM report WHERE id = ?1";
-        let Some(row) = sqlx::query(sql).bind(id).fetch_optional(self.readers()).await? else {
+        let Some(row) = sql::query(sql).bind(id).fetch_optional(self.readers()).await? else {
             return Ok(None);
         };
         let sql = "SELECT source, good, bad, result, detail FROM report_row WHERE report = ?1 ORDER BY at";
-        let rows = sqlx::query(sql).bind(id).fetch_all(self.readers()).await?;
-        let read = |row: &SqliteRow| {
+        let rows = sql::query(sql).bind(id).fetch_all(self.readers()).await?;
+        let read = |row: &Row| {
             Ok(ReportRow {
                 source: row.try_get(0)?,
                 good: number(row, 1)?,
@@ -168,8 +167,8 @@ impl Store {
                    FROM report r JOIN report_row w ON w.report = r.id WHERE r.arrived >= ?1 \
                    GROUP BY r.kind, r.domain, w.source ORDER BY sum(w.bad) DESC, sum(w.good) DESC, r.domain, w.source \
                    LIMIT ?2 + 0";
-        let rows = sqlx::query(sql).bind(since).bind(SUMMARY_MAX).fetch_all(self.readers()).await?;
-        let read = |row: &SqliteRow| {
+        let rows = sql::query(sql).bind(since).bind(SUMMARY_MAX).fetch_all(self.readers()).await?;
+        let read = |row: &Row| {
             Ok(ReportSummary {
                 kind: ReportKind::read(row.try_get(0)?),
                 domain: row.try_get(1)?,
@@ -191,7 +190,7 @@ async fn add(tx: &mut Tx, report: NewReport, oldest: Unix) -> Result<FiledReport
     if report.proof != UNPROVEN {
         // Who guesses the name of a report cannot keep it out.
         let sql = "DELETE FROM report WHERE kind = ?1 AND domain = ?2 AND organization = ?3 AND name = ?4 AND proof = ?5";
-        sqlx::query(sql)
+        sql::query(sql)
             .bind(report.kind.number())
             .bind(report.domain.clone())
             .bind(report.organization.clone())
@@ -203,7 +202,7 @@ async fn add(tx: &mut Tx, report: NewReport, oldest: Unix) -> Result<FiledReport
     let sql = "INSERT INTO report (kind, arrived, organization, contact, name, domain, begins, ends, policy, good, bad, dropped, lines, proof) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
                ON CONFLICT (kind, domain, organization, name) DO NOTHING RETURNING id";
-    let id: Option<i64> = sqlx::query_scalar(sql)
+    let id: Option<i64> = sql::query_scalar(sql)
         .bind(report.kind.number())
         .bind(report.arrived)
         .bind(report.organization.clone())
@@ -229,7 +228,7 @@ async fn add(tx: &mut Tx, report: NewReport, oldest: Unix) -> Result<FiledReport
         .collect();
     let sql = "INSERT INTO report_row (report, at, source, good, bad, result, detail) \
                SELECT ?1, key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?2)";
-    sqlx::query(sql).bind(id).bind(json!(rows).to_string()).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(id).bind(json!(rows).to_string()).execute(&mut tx.connection).await?;
     forget(tx, oldest).await?;
     Ok(FiledReport::New(id))
 }
@@ -240,7 +239,7 @@ async fn forget(tx: &mut Tx, oldest: Unix) -> Result<()> {
                id <= (SELECT id FROM report WHERE proof = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2) \
                OR id <= (SELECT max(id) FROM (SELECT id, sum(lines) OVER (ORDER BY id DESC) AS total FROM report \
                WHERE proof = ?1) WHERE total > ?3))";
-    sqlx::query(sql)
+    sql::query(sql)
         .bind(UNPROVEN)
         .bind(UNPROVEN_MAX)
         .bind(UNPROVEN_ROWS_MAX)
@@ -250,15 +249,15 @@ async fn forget(tx: &mut Tx, oldest: Unix) -> Result<()> {
                OR id <= (SELECT id FROM report ORDER BY id DESC LIMIT 1 OFFSET ?2) \
                OR id <= (SELECT max(id) FROM (SELECT id, sum(lines) OVER (ORDER BY id DESC) AS total FROM report) \
                WHERE total > ?3)";
-    sqlx::query(sql).bind(oldest).bind(REPORTS_MAX).bind(REPORT_ROWS_MAX).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(oldest).bind(REPORTS_MAX).bind(REPORT_ROWS_MAX).execute(&mut tx.connection).await?;
     Ok(())
 }
 
-fn number(row: &SqliteRow, at: usize) -> Result<u64> {
-    Ok(row.try_get::<i64, _>(at)?.unsigned_abs())
+fn number(row: &Row, at: usize) -> Result<u64> {
+    Ok(row.try_get::<i64>(at)?.unsigned_abs())
 }
 
-fn read_info(row: &SqliteRow) -> Result<ReportInfo> {
+fn read_info(row: &Row) -> Result<ReportInfo> {
     Ok(ReportInfo {
         id: row.try_get(0)?,
         kind: ReportKind::read(row.try_get(1)?),

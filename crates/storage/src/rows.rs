@@ -1,214 +1,19 @@
-//! Rows of new messages in the making: collected as JSON lists and one run of octets, written by one hop to SQLite.
+//! Rows of new messages, written one by one with statements that stay prepared.
 
 use crate::body::{Hash, PLACE_FILE, PLACE_PLAIN, PLACE_ZSTD, Stored};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
-use crate::lanes::LaneOf;
 use crate::package::{NewJob, Package};
 use crate::queue_row;
+use crate::sql;
 use crate::writer::Tx;
 use mail::Blob;
-use serde_json::{Value, json};
-use sqlx::Row;
+use rusqlite::{Connection, OptionalExtension, Params};
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Read;
-
-/// Octets after which the rows so far are written, within the same transaction: SQLite takes no value of a gigabyte.
-const ARENA_MAX: usize = 16 * 1024 * 1024;
-
-/// Rows in the making, as JSON, and the octets they refer to.
-#[derive(Default)]
-pub(crate) struct Rows {
-    bodies: Vec<Value>,
-    octets: Vec<Value>,
-    key_fields: Vec<Value>,
-    headers: Vec<Value>,
-    pub(crate) contents: Vec<Value>,
-    pub(crate) messages: Vec<Value>,
-    pub(crate) mailboxes: Vec<Value>,
-    pub(crate) accounts: Vec<Value>,
-    jobs: Vec<Value>,
-    recipients: Vec<Value>,
-    arena: Vec<u8>,
-}
-
-impl Rows {
-    /// Puts octets into the arena; returns where, as SQL's `substr` counts.
-    pub(crate) fn put(&mut self, octets: &[u8]) -> (usize, usize) {
-        let at = self.arena.len() + 1;
-        self.arena.extend_from_slice(octets);
-        (at, octets.len())
-    }
-
-    fn put_blob(&mut self, blob: &Blob) -> Result<(usize, usize)> {
-        let at = self.arena.len() + 1;
-        match blob.as_memory() {
-            Some(octets) => self.arena.extend_from_slice(octets),
-            None => {
-                blob.reader().read_to_end(&mut self.arena)?;
-            }
-        }
-        Ok((at, self.arena.len() + 1 - at))
-    }
-
-    /// Whether it is time to write what there is.
-    pub(crate) fn are_many(&self) -> bool {
-        self.arena.len() > ARENA_MAX
-    }
-
-    /// The number of the package's body; its rows are made if it is new.
-    pub(crate) fn body(
-        &mut self,
-        tx: &mut Tx,
-        package: &Package,
-        bodies: &mut HashMap<Hash, i64>,
-        last: &mut Last,
-    ) -> Result<i64> {
-        let body = &package.body;
-        if let Some(id) = bodies.get(&body.hash) {
-            return Ok(*id);
-        }
-        last.body += 1;
-        let id = last.body;
-        bodies.insert(body.hash, id);
-        let (place, file) = match &body.stored {
-            Stored::Plain(blob) => {
-                let (at, len) = self.put_blob(blob)?;
-                self.octets.push(json!([id, at, len]));
-                (PLACE_PLAIN, None)
-            }
-            Stored::Zstd(blob) => {
-                let (at, len) = self.put_blob(blob)?;
-                self.octets.push(json!([id, at, len]));
-                (PLACE_ZSTD, None)
-            }
-            Stored::File(guard) => {
-                tx.effects.keep.push(guard.clone());
-                (PLACE_FILE, Some(guard.name.as_str()))
-            }
-        };
-        let hash = blake3::Hash::from_bytes(body.hash).to_hex();
-        let envelope = self.put(&body.shape.envelope);
-        let structure = self.put(&body.shape.bodystructure);
-        let parts = self.put(&body.shape.parts);
-        if !body.shape.key_fields.is_empty() {
-            let (at, len) = self.put(&body.shape.key_fields);
-            self.key_fields.push(json!([id, at, len]));
-        }
-        if !body.header.is_empty() {
-            let (at, len) = self.put_blob(&body.header)?;
-            self.headers.push(json!([id, at, len]));
-        }
-        self.bodies.push(json!([
-            id,
-            hash.as_str(),
-            body.size,
-            place,
-            file,
-            envelope.0,
-            envelope.1,
-            structure.0,
-            structure.1,
-            parts.0,
-            parts.1
-        ]));
-        Ok(id)
-    }
-
-    /// Makes the rows of one job.
-    pub(crate) fn job(
-        &mut self,
-        lane_of: &LaneOf,
-        package: &Package,
-        job: &NewJob,
-        body: i64,
-        last: &mut Last,
-    ) -> JobId {
-        last.job += 1;
-        let id = JobId(last.job);
-        let prefix = self.put(&job.prefix);
-        let size = package.body.size + job.prefix.len() as u64;
-        self.jobs.push(queue_row::job(id, job, size, prefix, body));
-        for recipient in &job.envelope.recipients {
-            last.recipient += 1;
-            let priority = job.envelope.params.priority;
-            let lane = lane_of(&job.envelope.from, recipient.address.domain());
-            let order = (job.due, priority, lane.as_str());
-            self.recipients.push(queue_row::recipient(last.recipient, id, recipient, order));
-        }
-        id
-    }
-
-    /// Writes everything, by one hop.
-    pub(crate) async fn write(mut self, tx: &mut Tx, last: &Last) -> Result<()> {
-        // No octets at all would be bound as NULL, and with it every empty prefix.
-        if self.arena.is_empty() {
-            self.arena.push(0);
-        }
-        // Each statement names ?1, or ?1 and ?2: sqlx numbers the parameters of a statement without gaps.
-        const SQL: &str = "
-        UPDATE sequence SET last = j.value ->> 1
-            FROM json_each(?1, '$.sequences') j WHERE sequence.name = j.value ->> 0;
-        INSERT INTO body (id, hash, size, place, file, envelope, bodystructure, parts)
-            SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4,
-                substr(?2, value ->> 5, value ->> 6), substr(?2, value ->> 7, value ->> 8),
-                substr(?2, value ->> 9, value ->> 10)
-            FROM json_each(?1, '$.bodies');
-        INSERT INTO body_octets (body, octets)
-            SELECT value ->> 0, substr(?2, value ->> 1, value ->> 2) FROM json_each(?1, '$.octets');
-        INSERT INTO body_key_fields (body, fields)
-            SELECT value ->> 0, substr(?2, value ->> 1, value ->> 2) FROM json_each(?1, '$.key_fields');
-        INSERT INTO body_header (body, octets)
-            SELECT value ->> 0, substr(?2, value ->> 1, value ->> 2) FROM json_each(?1, '$.headers');
-        INSERT INTO content (id, body, prefix)
-            SELECT value ->> 0, value ->> 1, substr(?2, value ->> 2, value ->> 3) FROM json_each(?1, '$.contents');
-        INSERT INTO message (mailbox, uid, modseq, flags, keywords, received, saved, size, content)
-            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-                value ->> 7, value ->> 8
-            FROM json_each(?1, '$.messages');
-        UPDATE mailbox SET uidnext = j.value ->> 1, modseq = j.value ->> 2,
-                messages = messages + (j.value ->> 3), unseen = unseen + (j.value ->> 4),
-                deleted = deleted + (j.value ->> 5), size = size + (j.value ->> 6)
-            FROM json_each(?1, '$.mailboxes') j WHERE mailbox.id = j.value ->> 0;
-        UPDATE account SET modseq = j.value ->> 1
-            FROM json_each(?1, '$.accounts') j WHERE account.id = j.value ->> 0;
-        INSERT INTO job (id, mail_id, sender, body_type, utf8, ret, envid, require_tls, arrived, size, prefix, body,
-                priority, by_seconds, by_mode, release_at, client, release_for)
-            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-                value ->> 7, value ->> 8, value ->> 9, substr(?2, value ->> 10, value ->> 11), value ->> 12,
-                value ->> 13, value ->> 14, value ->> 15, value ->> 16, value ->> 17, value ->> 18
-            FROM json_each(?1, '$.jobs');
-        INSERT INTO job_recipient (id, job, address, domain, notify, orcpt_kind, orcpt, state, due, lease,
-                lease_until, attempts, priority, lane)
-            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, 0,
-                value ->> 7, 0, 0, 0, value ->> 8, value ->> 9
-            FROM json_each(?1, '$.recipients');";
-        let sequences = json!([
-            ["body", last.body],
-            ["content", last.content],
-            ["job", last.job],
-            ["recipient", last.recipient]
-        ]);
-        let lists = json!({
-            "sequences": sequences,
-            "bodies": self.bodies,
-            "octets": self.octets,
-            "key_fields": self.key_fields,
-            "headers": self.headers,
-            "contents": self.contents,
-            "messages": self.messages,
-            "mailboxes": self.mailboxes,
-            "accounts": self.accounts,
-            "jobs": self.jobs,
-            "recipients": self.recipients,
-        })
-        .to_string();
-        sqlx::query(SQL).bind(lists).bind(self.arena).execute(&mut tx.connection).await?;
-        Ok(())
-    }
-}
 
 /// The highest numbers given out so far.
+#[derive(Clone, Copy)]
 pub(crate) struct Last {
     pub(crate) body: i64,
     pub(crate) content: i64,
@@ -216,31 +21,179 @@ pub(crate) struct Last {
     pub(crate) recipient: i64,
 }
 
-/// The bodies that are there already, and the numbers to go on from.
-pub(crate) async fn find_bodies(
-    tx: &mut Tx,
-    hashes: impl Iterator<Item = Hash>,
-) -> Result<(HashMap<Hash, i64>, Last)> {
-    const SQL: &str = "
-        SELECT '', id, hash FROM body WHERE hash IN (SELECT unhex(value) FROM json_each(?1))
-        UNION ALL SELECT name, last, NULL FROM sequence";
-    let list: Vec<String> = hashes.map(|hash| blake3::Hash::from_bytes(hash).to_hex().to_string()).collect();
-    let rows = sqlx::query(SQL).bind(json!(list).to_string()).fetch_all(&mut tx.connection).await?;
-    let mut bodies = HashMap::new();
-    let mut last = Last { body: 0, content: 0, job: 0, recipient: 0 };
-    for row in rows {
-        let number: i64 = row.try_get(1)?;
-        match row.try_get::<&str, _>(0)? {
-            "" => {
-                let hash = Hash::try_from(row.try_get::<&[u8], _>(2)?);
-                bodies.insert(hash.map_err(|_| Error::corrupt("a hash of another length"))?, number);
+/// Bodies that are there, and the numbers to go on from.
+pub(crate) struct Rows {
+    bodies: HashMap<Hash, i64>,
+    pub(crate) last: Last,
+    before: Last,
+}
+
+/// A message in a mailbox.
+pub(crate) struct MessageRow {
+    pub(crate) mailbox: i64,
+    pub(crate) uid: u32,
+    pub(crate) modseq: u64,
+    pub(crate) flags: i64,
+    pub(crate) keywords: u64,
+    pub(crate) received: i64,
+    pub(crate) saved: i64,
+    pub(crate) size: u64,
+}
+
+/// What a mailbox comes to.
+pub(crate) struct MailboxRow {
+    pub(crate) id: i64,
+    pub(crate) uidnext: i64,
+    pub(crate) modseq: u64,
+    /// Messages more than before.
+    pub(crate) messages: i64,
+    pub(crate) unseen: i64,
+    pub(crate) deleted: i64,
+    pub(crate) size: u64,
+}
+
+impl Rows {
+    pub(crate) fn begin(connection: &Connection) -> Result<Self> {
+        let mut last = Last { body: 0, content: 0, job: 0, recipient: 0 };
+        for row in sql::query("SELECT name, last FROM sequence").rows(connection)? {
+            let number = row.try_get(1)?;
+            match row.text(0)? {
+                "body" => last.body = number,
+                "content" => last.content = number,
+                "job" => last.job = number,
+                "recipient" => last.recipient = number,
+                _ => {}
             }
-            "body" => last.body = number,
-            "content" => last.content = number,
-            "job" => last.job = number,
-            "recipient" => last.recipient = number,
-            _ => {}
         }
+        Ok(Self { bodies: HashMap::new(), last, before: last })
     }
-    Ok((bodies, last))
+
+    /// The number of the package's body; its rows are made if it is new.
+    pub(crate) fn body(&mut self, tx: &mut Tx, package: &Package) -> Result<i64> {
+        let body = &package.body;
+        if let Some(id) = self.bodies.get(&body.hash) {
+            return Ok(*id);
+        }
+        let found = tx
+            .connection
+            .prepare_cached("SELECT id FROM body WHERE hash = ?1")?
+            .query_row([&body.hash], |row| row.get(0))
+            .optional()?;
+        if let Some(id) = found {
+            self.bodies.insert(body.hash, id);
+            return Ok(id);
+        }
+        self.last.body += 1;
+        let id = self.last.body;
+        let (place, file, kept) = match &body.stored {
+            Stored::Plain(blob) => (PLACE_PLAIN, None, Some(blob)),
+            Stored::Zstd(blob) => (PLACE_ZSTD, None, Some(blob)),
+            Stored::File(guard) => {
+                tx.effects.keep.push(guard.clone());
+                (PLACE_FILE, Some(guard.name.as_str()), None)
+            }
+        };
+        let (shape, size) = (&body.shape, body.size.cast_signed());
+        let row = (id, &body.hash, size, place, file, &*shape.envelope, &*shape.bodystructure, &*shape.parts);
+        write(
+            &tx.connection,
+            "INSERT INTO body (id, hash, size, place, file, envelope, bodystructure, parts) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            row,
+        )?;
+        if let Some(blob) = kept {
+            let sql = "INSERT INTO body_octets (body, octets) VALUES (?1, ?2)";
+            write(&tx.connection, sql, (id, &*octets(blob)?))?;
+        }
+        if !shape.key_fields.is_empty() {
+            let sql = "INSERT INTO body_key_fields (body, fields) VALUES (?1, ?2)";
+            write(&tx.connection, sql, (id, &*shape.key_fields))?;
+        }
+        if !body.header.is_empty() {
+            let sql = "INSERT INTO body_header (body, octets) VALUES (?1, ?2)";
+            write(&tx.connection, sql, (id, &*octets(&body.header)?))?;
+        }
+        self.bodies.insert(body.hash, id);
+        Ok(id)
+    }
+
+    /// A message in a mailbox, with the fields in front of its body.
+    pub(crate) fn message(
+        &mut self,
+        connection: &Connection,
+        body: i64,
+        prefix: &[u8],
+        row: &MessageRow,
+    ) -> Result<()> {
+        self.last.content += 1;
+        let content = self.last.content;
+        let sql = "INSERT INTO content (id, body, prefix) VALUES (?1, ?2, ?3)";
+        write(connection, sql, (content, body, prefix))?;
+        let MessageRow { mailbox, uid, modseq, flags, keywords, received, saved, size } = *row;
+        let (modseq, keywords, size) = (modseq.cast_signed(), keywords.cast_signed(), size.cast_signed());
+        write(
+            connection,
+            "INSERT INTO message (mailbox, uid, modseq, flags, keywords, received, saved, size, content) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            (mailbox, uid, modseq, flags, keywords, received, saved, size, content),
+        )
+    }
+
+    /// One job with its recipients.
+    pub(crate) fn job(&mut self, tx: &Tx, package: &Package, job: &NewJob, body: i64) -> Result<JobId> {
+        self.last.job += 1;
+        let id = JobId(self.last.job);
+        let size = package.body.size + job.prefix.len() as u64;
+        queue_row::insert_job(&tx.connection, id, job, size, body)?;
+        let priority = job.envelope.params.priority;
+        for recipient in &job.envelope.recipients {
+            self.last.recipient += 1;
+            let lane = (tx.lanes)(&job.envelope.from, recipient.address.domain());
+            let order = (job.due, priority, lane.as_str());
+            queue_row::insert_recipient(&tx.connection, self.last.recipient, id, recipient, order)?;
+        }
+        Ok(id)
+    }
+
+    /// Writes down which numbers were given out.
+    pub(crate) fn end(self, connection: &Connection) -> Result<()> {
+        let Self { last, before, .. } = self;
+        let numbers = [
+            ("body", last.body, before.body),
+            ("content", last.content, before.content),
+            ("job", last.job, before.job),
+            ("recipient", last.recipient, before.recipient),
+        ];
+        for (name, last, _) in numbers.into_iter().filter(|(_, last, before)| last != before) {
+            write(connection, "UPDATE sequence SET last = ?2 WHERE name = ?1", (name, last))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a mailbox comes to.
+pub(crate) fn mailbox(connection: &Connection, row: &MailboxRow) -> Result<()> {
+    let MailboxRow { id, uidnext, modseq, messages, unseen, deleted, size } = *row;
+    write(
+        connection,
+        "UPDATE mailbox SET uidnext = ?2, modseq = ?3, messages = messages + ?4, unseen = unseen + ?5, \
+             deleted = deleted + ?6, size = size + ?7 WHERE id = ?1",
+        (id, uidnext, modseq.cast_signed(), messages, unseen, deleted, size.cast_signed()),
+    )
+}
+
+/// The newest mod-sequence of an account.
+pub(crate) fn account(connection: &Connection, id: i64, modseq: u64) -> Result<()> {
+    write(connection, "UPDATE account SET modseq = ?2 WHERE id = ?1", (id, modseq.cast_signed()))
+}
+
+pub(crate) fn write(connection: &Connection, sql: &str, row: impl Params) -> Result<()> {
+    connection.prepare_cached(sql)?.execute(row).map(drop).map_err(Error::from)
+}
+
+fn octets(blob: &Blob) -> Result<Cow<'_, [u8]>> {
+    Ok(match blob.as_memory() {
+        Some(octets) => Cow::Borrowed(octets),
+        None => Cow::Owned(blob.to_vec()?),
+    })
 }

@@ -1,8 +1,7 @@
 //! The schema's versions: text that leads from each to the next, one transaction each.
 
 use crate::error::{Error, Result, Trouble};
-use sqlx::Connection;
-use sqlx::sqlite::SqliteConnection;
+use rusqlite::{Connection, TransactionBehavior};
 
 /// Version `n` is reached by running text `n - 1`. A text that was released is never changed.
 const STEPS: &[&str] = &[
@@ -30,21 +29,21 @@ const STEPS: &[&str] = &[
 const APPLICATION: i64 = 0x6d64_6479;
 
 /// Brings the database to the newest version, or refuses.
-pub(crate) async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
-    let found = check(connection).await?;
+pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
+    let found = check(connection)?;
     let done = usize::try_from(found).map_err(|_| Error::from(Trouble::Foreign))?;
     for (number, text) in STEPS.iter().enumerate().skip(done) {
-        step(connection, number + 1, text).await?;
+        step(connection, number + 1, text)?;
     }
     Ok(())
 }
 
 /// The version of a database; refuses those of other programs and of later versions of this one.
-pub(crate) async fn check(connection: &mut SqliteConnection) -> Result<i64> {
-    let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
-    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
-    let tables: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *connection).await?;
+pub(crate) fn check(connection: &Connection) -> Result<i64> {
+    let number = |text| connection.query_row(text, [], |row| row.get::<_, i64>(0));
+    let application = number("PRAGMA application_id")?;
+    let found = number("PRAGMA user_version")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
     let empty = tables == 0 && found == 0;
     if application != APPLICATION && !empty {
         return Err(Trouble::Foreign.into());
@@ -65,12 +64,12 @@ pub(crate) fn newest() -> i64 {
 }
 
 /// The version is written in the same transaction as the change, so a step is done whole or not at all.
-async fn step(connection: &mut SqliteConnection, version: usize, text: &'static str) -> Result<()> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::raw_sql(text).execute(&mut *transaction).await?;
+fn step(connection: &mut Connection, version: usize, text: &'static str) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(text)?;
     let mark = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {version}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *transaction).await?;
-    transaction.commit().await?;
+    transaction.execute_batch(&mark)?;
+    transaction.commit()?;
     tracing::info!(version, "database schema brought up to date");
     Ok(())
 }

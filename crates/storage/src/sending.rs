@@ -7,11 +7,10 @@ use crate::error::{Error, Result};
 use crate::ids::Unix;
 use crate::package::Package;
 use crate::quota::Limit;
+use crate::sql::{self, Row};
 use crate::store::Store;
 use crate::writer::Tx;
 use serde_json::{Value, json};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Most addresses that are remembered of one sender; those written to longest ago go first.
@@ -100,7 +99,7 @@ const COLUMNS: &str =
 
 impl Account {
     /// From the columns behind the name; the counts of another day are none.
-    fn read(row: &SqliteRow, today: i64) -> Result<Self> {
+    fn read(row: &Row, today: i64) -> Result<Self> {
         let own = OwnLimits {
             messages: Limit::read(row.try_get(1)?),
             new_recipients: Limit::read(row.try_get(2)?),
@@ -176,10 +175,10 @@ impl Ledger {
             "SELECT {COLUMNS}, k.recipient, k.used FROM json_each(?1) t CROSS JOIN sender s ON s.name = t.value ->> 0 \
              LEFT JOIN known_recipient k ON k.sender = s.id AND k.recipient = t.value ->> 1"
         );
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(Value::Array(wanted).to_string());
+        let query = sql::query(sql).bind(Value::Array(wanted).to_string());
         for row in query.fetch_all(&mut tx.connection).await? {
             let name: String = row.try_get(0)?;
-            if let Some(recipient) = row.try_get::<Option<i64>, _>(8)? {
+            if let Some(recipient) = row.try_get::<Option<i64>>(8)? {
                 ledger.known.insert((name.clone(), recipient), row.try_get(9)?);
             }
             let account = Account::read(&row, ledger.today)?;
@@ -292,7 +291,7 @@ impl Ledger {
         let known: Vec<Value> =
             self.written_to.iter().map(|(name, at)| json!([name, at, self.today])).collect();
         let lists = json!({ "senders": senders, "known": known, "idle": self.today - IDLE_DAYS }).to_string();
-        sqlx::query(SQL).bind(lists).execute(&mut tx.connection).await?;
+        sql::query(SQL).bind(lists).execute(&mut tx.connection).await?;
         for (sender, count) in crowded {
             forget_oldest(tx, sender, count).await?;
         }
@@ -304,7 +303,7 @@ async fn forget_oldest(tx: &mut Tx, sender: String, count: i64) -> Result<()> {
     let sql = "DELETE FROM known_recipient WHERE sender = (SELECT id FROM sender WHERE name = ?1) AND recipient IN \
                (SELECT recipient FROM known_recipient WHERE sender = (SELECT id FROM sender WHERE name = ?1) \
                ORDER BY used LIMIT ?2 + 0)";
-    sqlx::query(sql).bind(sender).bind(count).execute(&mut tx.connection).await?;
+    sql::query(sql).bind(sender).bind(count).execute(&mut tx.connection).await?;
     Ok(())
 }
 
@@ -322,7 +321,7 @@ impl Store {
     pub async fn sending(&self, sender: &str) -> Result<Standing> {
         let (today, configured) = (day(self.world().clock.unix()), self.configured_quota().sending());
         let sql = format!("SELECT {COLUMNS} FROM sender s WHERE s.name = ?1");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(sender.to_owned());
+        let query = sql::query(sql).bind(sender.to_owned());
         let row = query.fetch_optional(self.readers()).await?;
         let account = row.map(|row| Account::read(&row, today)).transpose()?;
         let account = account.unwrap_or(Account { told: -1, ..Account::default() });
@@ -333,7 +332,7 @@ impl Store {
     pub async fn sendings(&self) -> Result<Vec<Standing>> {
         let (today, configured) = (day(self.world().clock.unix()), self.configured_quota().sending());
         let sql = format!("SELECT {COLUMNS} FROM sender s ORDER BY s.name LIMIT ?1 + 0");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(SENDERS_SHOWN_MAX);
+        let query = sql::query(sql).bind(SENDERS_SHOWN_MAX);
         let rows = query.fetch_all(self.readers()).await?;
         rows.iter()
             .map(|row| Ok(Account::read(row, today)?.standing(row.try_get(0)?, configured, today)))
@@ -346,7 +345,7 @@ impl Store {
         // In this order, or the list is read once for each address that is remembered.
         let sql = "SELECT count(*) FROM json_each(?2) t CROSS JOIN sender s ON s.name = ?1 \
                    CROSS JOIN known_recipient k ON k.sender = s.id AND k.recipient = t.value";
-        let query = sqlx::query_scalar(sql).bind(sender.to_owned()).bind(json!(digests).to_string());
+        let query = sql::query_scalar(sql).bind(sender.to_owned()).bind(json!(digests).to_string());
         let known: i64 = query.fetch_one(self.readers()).await?;
         Ok((digests.len() as u64).saturating_sub(known.unsigned_abs()))
     }
@@ -359,7 +358,7 @@ impl Store {
                 let sql = "INSERT INTO sender (name, limit_messages, limit_new, day, messages, new_recipients, \
                            told, known) VALUES (?1, ?2, ?3, ?4, 0, 0, -1, 0) ON CONFLICT (name) DO UPDATE SET \
                            limit_messages = excluded.limit_messages, limit_new = excluded.limit_new";
-                let query = sqlx::query(sql).bind(sender).bind(own.messages.column());
+                let query = sql::query(sql).bind(sender).bind(own.messages.column());
                 let query = query.bind(own.new_recipients.column()).bind(day(tx.now));
                 query.execute(&mut tx.connection).await?;
                 Ok(())
@@ -374,7 +373,7 @@ impl Store {
         self.write(0, move |tx| {
             Box::pin(async move {
                 let sql = "UPDATE sender SET messages = 0, new_recipients = 0, told = -1 WHERE name = ?1";
-                sqlx::query(sql).bind(sender).execute(&mut tx.connection).await?;
+                sql::query(sql).bind(sender).execute(&mut tx.connection).await?;
                 Ok(())
             })
         })
@@ -384,7 +383,7 @@ impl Store {
 
 /// A sender that is gone: whoever gets its name begins anew.
 pub(crate) async fn forget(tx: &mut Tx, sender: &str) -> Result<()> {
-    sqlx::query("DELETE FROM sender WHERE name = ?1")
+    sql::query("DELETE FROM sender WHERE name = ?1")
         .bind(sender.to_owned())
         .execute(&mut tx.connection)
         .await?;
@@ -394,7 +393,7 @@ pub(crate) async fn forget(tx: &mut Tx, sender: &str) -> Result<()> {
 /// A sender that has another name now.
 pub(crate) async fn rename(tx: &mut Tx, sender: &str, to: &str) -> Result<()> {
     forget(tx, to).await?;
-    let query = sqlx::query("UPDATE sender SET name = ?2 WHERE name = ?1");
+    let query = sql::query("UPDATE sender SET name = ?2 WHERE name = ?1");
     query.bind(sender.to_owned()).bind(to.to_owned()).execute(&mut tx.connection).await?;
     Ok(())
 }

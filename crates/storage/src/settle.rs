@@ -7,11 +7,11 @@ use crate::failing::{self, Verdict};
 use crate::ids::JobId;
 use crate::package::{self, Package};
 use crate::queue::{Claim, JobEnd, Next, Outcome, REPLY_KEPT, Settled, Settlement, cut, ids};
+use crate::sql;
 use crate::store::Store;
 use crate::writer::Tx;
 use mail::Reply;
 use serde_json::{Value, json};
-use sqlx::Row;
 use std::collections::{HashMap, HashSet};
 
 /// One settlement, with all that can be made of it before the writer sees it.
@@ -144,8 +144,7 @@ fn outcome_row(job: JobId, outcome: &Outcome, ours: i64) -> Value {
 
 /// Writes all that still hold their leases; the others are told that theirs are lost. `Err` is trouble for all.
 pub(crate) async fn write(tx: &mut Tx, all: &[&Settling]) -> Result<Vec<Result<JobEnd>>> {
-    // Each statement names ?1 alone: sqlx numbers the parameters of a statement without gaps. What is held comes to rest once nobody
-    // is at it. The plus keeps SQLite from going through all recipients of a job for each outcome.
+    // What is held comes to rest once nobody is at it. The plus keeps SQLite from going through all recipients of a job for each outcome.
     const SQL: &str = "
         INSERT INTO attempt (mail_id, job, at, domain, recipients, recipient_count, host, address, tls, result, code,
                 status, text)
@@ -188,9 +187,9 @@ pub(crate) async fn write(tx: &mut Tx, all: &[&Settling]) -> Result<Vec<Result<J
     });
     let mut finished = HashSet::new();
     if !mine.is_empty() {
-        let rows = sqlx::query(SQL).bind(lists.to_string()).fetch_all(&mut tx.connection).await?;
+        let rows = sql::query(SQL).bind(lists.to_string()).fetch_all(&mut tx.connection).await?;
         for row in rows {
-            finished.insert(row.try_get::<i64, _>(0)?);
+            finished.insert(row.try_get::<i64>(0)?);
         }
     }
     tx.queued = tx.queued.saturating_sub(finished.len() as u64);
@@ -213,7 +212,7 @@ async fn held(tx: &mut Tx, all: &[&Settling]) -> Result<Vec<bool>> {
     const HELD: &str = "SELECT t.key, count(*) FROM json_each(?1) t CROSS JOIN json_each(t.value ->> 1) i \
         CROSS JOIN job_recipient r ON r.id = i.value WHERE r.lease = t.value ->> 0 AND r.state = 0 GROUP BY t.key";
     let list: Vec<Value> = all.iter().map(|one| json!([one.lease, one.ids])).collect();
-    let query = sqlx::query_as(HELD).bind(Value::Array(list).to_string());
+    let query = sql::query_as(HELD).bind(Value::Array(list).to_string());
     let counts: Vec<(i64, i64)> = query.fetch_all(&mut tx.connection).await?;
     let counts: HashMap<i64, i64> = counts.into_iter().collect();
     let count = |at: usize| i64::try_from(at).ok().and_then(|at| counts.get(&at)).copied().unwrap_or(0);

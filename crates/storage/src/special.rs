@@ -6,6 +6,7 @@ use crate::ids::AccountId;
 use crate::mailbox::{FIRST_MAILBOXES, SpecialUse};
 use crate::mailboxes::{self, KIND_SELECTABLE};
 use crate::package::{Package, Target};
+use crate::sql;
 use crate::writer::Tx;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -29,7 +30,7 @@ pub(crate) async fn provide(tx: &mut Tx, groups: &[&[Package]]) -> Result<()> {
         return Ok(());
     }
     let missing: Vec<(i64, String)> =
-        sqlx::query_as(SQL).bind(json!(wanted).to_string()).fetch_all(&mut tx.connection).await?;
+        sql::query_as(SQL).bind(json!(wanted).to_string()).fetch_all(&mut tx.connection).await?;
     for (account, special) in missing {
         let usual =
             FIRST_MAILBOXES.iter().find(|(_, usual)| usual.is_some_and(|one| one.as_str() == special));

@@ -3,11 +3,7 @@
 use crate::backup;
 use crate::config::Config;
 use crate::error::{Error, Result, Trouble};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Connection};
+use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -109,62 +105,47 @@ impl Places {
     }
 }
 
-pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .foreign_keys(true)
-        .busy_timeout(BUSY_WAIT)
-        .statement_cache_capacity(STATEMENTS_KEPT)
-        .pragma("trusted_schema", "OFF")
-        .pragma("cell_size_check", "ON")
-        .pragma("temp_store", "MEMORY")
-        .disable_statement_logging()
+/// What all connections have in common: patience, and no trust in what a file says of itself.
+pub(crate) fn harden(connection: &Connection) -> Result<()> {
+    connection.busy_timeout(BUSY_WAIT)?;
+    let settings = "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON";
+    Ok(connection.execute_batch(settings)?)
+}
+
+/// A connection that may write, to a file that is there. What is committed with it is flushed.
+pub(crate) fn open(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    harden(&connection)?;
+    connection.execute_batch("PRAGMA synchronous = FULL")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(connection)
 }
 
 /// The one connection that writes.
-pub(crate) async fn open_writer(places: &Places, config: &Config) -> Result<SqliteConnection> {
-    let mut options = options(&places.database)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
-        .pragma("journal_size_limit", LOG_KEPT.to_string())
-        // Checkpoints are made beside the writer.
-        .pragma("wal_autocheckpoint", "0");
+pub(crate) fn open_writer(places: &Places, config: &Config) -> Result<Connection> {
+    let writer = open(&places.database)?;
+    check_library(&writer)?;
+    // Checkpoints are made beside the writer.
+    writer.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA cache_size = -{WRITER_CACHE_KIB}; \
+         PRAGMA journal_size_limit = {LOG_KEPT}; PRAGMA wal_autocheckpoint = 0"
+    ))?;
     if let Some(octets) = config.database_max {
-        options = options.pragma("max_page_count", (octets / PAGE).to_string());
+        writer.execute_batch(&format!("PRAGMA max_page_count = {}", octets / PAGE))?;
     }
-    let mut writer = options.connect().await?;
-    check_library(&mut writer).await?;
     Ok(writer)
 }
 
 /// The connection that carries the log over into the database.
-pub(crate) async fn open_checkpointer(places: &Places) -> Result<SqliteConnection> {
-    let options =
-        options(&places.database).synchronous(SqliteSynchronous::Full).pragma("wal_autocheckpoint", "0");
-    Ok(options.connect().await?)
+pub(crate) fn open_checkpointer(places: &Places) -> Result<Connection> {
+    let connection = open(&places.database)?;
+    connection.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
+    Ok(connection)
 }
 
-pub(crate) async fn open_readers(places: &Places, config: &Config) -> Result<SqlitePool> {
-    let options = options(&places.database)
-        .read_only(true)
-        .pragma("cache_size", format!("-{READER_CACHE_KIB}"))
-        .pragma("query_only", "ON");
-    let pool = SqlitePoolOptions::new()
-        .max_connections(config.readers)
-        .min_connections(1)
-        .acquire_timeout(READER_WAIT)
-        // A connection to a file does not go stale.
-        .test_before_acquire(false)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connect_with(options)
-        .await?;
-    Ok(pool)
-}
-
-async fn check_library(connection: &mut SqliteConnection) -> Result<()> {
-    let text: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
+fn check_library(connection: &Connection) -> Result<()> {
+    let text: String = connection.query_row("SELECT sqlite_version()", [], |row| row.get(0))?;
     let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
     let number: i32 = next() * 1_000_000 + next() * 1000 + next();
@@ -172,30 +153,28 @@ async fn check_library(connection: &mut SqliteConnection) -> Result<()> {
 }
 
 /// One checkpoint that waits for nobody. Returns the pages in the log, and how many of them are carried over.
-pub(crate) async fn checkpoint(connection: &mut SqliteConnection) -> Result<(i64, i64)> {
-    let (_, log, done): (i64, i64, i64) =
-        sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(connection).await?;
-    Ok((log, done))
+pub(crate) fn checkpoint(connection: &Connection) -> Result<(i64, i64)> {
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(1)?, row.get(2)?));
+    Ok(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], read)?)
 }
 
 /// The last checkpoint: nothing is left in the log. The writer is gone by now. Returns whether it was done.
-pub(crate) async fn finish(mut connection: SqliteConnection) -> bool {
+pub(crate) fn finish(connection: Connection) -> bool {
     // That a reader of another process is in the way is said in the row, and is no error.
-    let asked: std::result::Result<(i64, i64, i64), _> =
-        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut connection).await;
+    let asked = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
     let done = match asked {
-        Ok((busy, _, _)) => busy == 0,
+        Ok(busy) => busy == 0,
         Err(error) => {
             tracing::warn!(%error, "the last checkpoint failed");
             false
         }
     };
-    close(connection).await;
+    close(connection);
     done
 }
 
-pub(crate) async fn close(connection: SqliteConnection) {
-    if let Err(error) = connection.close().await {
+pub(crate) fn close(connection: Connection) {
+    if let Err((_, error)) = connection.close() {
         tracing::warn!(%error, "closing the database failed");
     }
 }

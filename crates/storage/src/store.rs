@@ -1,7 +1,7 @@
 //! The store: opened once, cloned freely. Reads go to a pool, writes to the one writer.
 
 use crate::backup::HELD;
-use crate::blocking::Blocking;
+use crate::blocking::{Blocking, Readers};
 use crate::body::{Folder, Prepared};
 use crate::checkpoint;
 use crate::config::Config;
@@ -16,13 +16,13 @@ use crate::package::{Accepted, Package};
 use crate::quota::Configured;
 use crate::schema;
 use crate::search::{Feeder, Indexes};
+use crate::sql::Link;
 use crate::sqlite::{self, Places};
 use crate::upgrade;
 use crate::wake::Wake;
 use crate::writer::{self, Limits, Shared, Tx};
 use futures_util::future::BoxFuture;
 use mail::Blob;
-use sqlx::SqlitePool;
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -44,8 +44,7 @@ pub struct Store {
 
 struct Inner {
     places: Places,
-    readers: SqlitePool,
-    blocking: Arc<Blocking>,
+    readers: Readers,
     desk: Desk,
     wake: Arc<Wake>,
     bodies: Arc<Folder>,
@@ -75,18 +74,15 @@ impl Store {
         let places = Places::of(&config.dir);
         let lock = places.prepare(&config.dir)?;
         upgrade::keep_copy(&places, &config, world.clock.unix()).await?;
-        let mut connection = sqlite::open_writer(&places, &config).await?;
-        schema::migrate(&mut connection).await?;
-        let queued: i64 = sqlx::query_scalar("SELECT count(*) FROM job").fetch_one(&mut connection).await?;
-        let queued = Arc::new(AtomicU64::new(queued.unsigned_abs()));
-        let newest: i64 = sqlx::query_scalar("SELECT last FROM sequence WHERE name = 'content'")
-            .fetch_one(&mut connection)
-            .await?;
+        let mut connection = sqlite::open_writer(&places, &config)?;
+        schema::migrate(&mut connection)?;
+        let number = |text| connection.query_row(text, [], |row| row.get::<_, i64>(0));
+        let queued = Arc::new(AtomicU64::new(number("SELECT count(*) FROM job")?.unsigned_abs()));
+        let newest = number("SELECT last FROM sequence WHERE name = 'content'")?;
         let (commits, lanes, known): (Arc<AtomicU64>, Arc<Lanes>, Arc<Known>) = Default::default();
         let quota = Arc::new(Configured::new(config.quota));
         quota.set_sending(config.sending);
-        let readers = sqlite::open_readers(&places, &config).await?;
-        let blocking = Arc::new(Blocking::new(places.database.clone(), config.readers, world.meter.clone()));
+        let readers = Arc::new(Blocking::new(places.database.clone(), config.readers, world.meter.clone()));
         let (wake, hold) = (Arc::new(Wake::new()), Hold::resume(config.dir.join(HELD)));
         let shared = Arc::new(Shared {
             wake: Arc::clone(&wake),
@@ -102,10 +98,11 @@ impl Store {
         });
         let limits =
             Limits { jobs: config.batch_jobs, octets: config.batch_octets, queue_max: config.queue_max };
-        let checkpointer = sqlite::open_checkpointer(&places).await?;
+        let opened = places.clone();
+        let checkpointer = Link::open(move || sqlite::open_checkpointer(&opened)).await?;
         let checkpointing =
             tokio::spawn(checkpoint::run(checkpointer, Arc::clone(&shared), config.checkpoint_octets));
-        let (desk, writing) = writer::start(connection, shared, limits, world.clone());
+        let (desk, writing) = writer::start(connection, shared, limits, world.clone())?;
         let bodies = Arc::new(Folder::new(places.bodies.clone(), world.random.word(RUN_LETTERS)));
         tokio::spawn(sweep(Arc::clone(&bodies), readers.clone(), Arc::clone(&hold)));
         let indexes = Arc::new(Indexes::new(&config.dir, config.search.clone(), newest, Arc::clone(&wake))?);
@@ -115,16 +112,15 @@ impl Store {
                 indexes: Arc::downgrade(&indexes),
                 wake: Arc::downgrade(&wake),
                 readers: readers.clone(),
-                blocking: Arc::clone(&blocking),
                 bodies: Arc::clone(&bodies),
                 commits: Arc::clone(&commits),
+                seen: AtomicU64::new(0),
             };
             tasks.push(tokio::spawn(feeder.run(wake.watch_changes())));
         }
         let inner = Inner {
             places,
             readers,
-            blocking,
             desk,
             wake,
             bodies,
@@ -149,7 +145,6 @@ impl Store {
         self.inner.desk.close();
         let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         self.inner.readers.close().await;
-        self.inner.blocking.close().await;
         for task in tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the store ended badly");
@@ -193,13 +188,8 @@ impl Store {
         &self.inner.desk
     }
 
-    pub(crate) fn readers(&self) -> &SqlitePool {
+    pub(crate) fn readers(&self) -> &Readers {
         &self.inner.readers
-    }
-
-    /// For reads that are hot.
-    pub(crate) fn blocking(&self) -> &Arc<Blocking> {
-        &self.inner.blocking
     }
 
     pub(crate) fn bodies(&self) -> &Folder {
@@ -268,7 +258,7 @@ impl Store {
     }
 }
 
-async fn sweep(bodies: Arc<Folder>, readers: SqlitePool, hold: Arc<Hold>) {
+async fn sweep(bodies: Arc<Folder>, readers: Readers, hold: Arc<Hold>) {
     match bodies.sweep(readers, &hold).await {
         Ok(0) => {}
         Ok(swept) => tracing::info!(swept, "removed files of messages that were never accepted"),

@@ -2,9 +2,8 @@
 
 use crate::error::Result;
 use crate::ids::Unix;
+use crate::sql::{self, Row};
 use crate::store::Store;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 /// Most policies that are kept; those that were used longest ago go first.
 pub const STS_POLICIES_MAX: u32 = 20_000;
@@ -28,7 +27,7 @@ pub struct StsPolicyRow {
 
 const COLUMNS: &str = "domain, version, policy, fetched, expires, used, tried";
 
-fn read(row: &SqliteRow) -> Result<StsPolicyRow> {
+fn read(row: &Row) -> Result<StsPolicyRow> {
     Ok(StsPolicyRow {
         domain: row.try_get(0)?,
         version: row.try_get(1)?,
@@ -44,7 +43,7 @@ impl Store {
     /// The policy of a domain, if one is kept; it may have expired.
     pub async fn sts_policy(&self, domain: &str) -> Result<Option<StsPolicyRow>> {
         let sql = format!("SELECT {COLUMNS} FROM sts_policy WHERE domain = ?1");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(domain.to_owned());
+        let query = sql::query(sql).bind(domain.to_owned());
         query.fetch_optional(self.readers()).await?.as_ref().map(read).transpose()
     }
 
@@ -56,12 +55,12 @@ impl Store {
                 let sql = "INSERT INTO sts_policy (domain, version, policy, fetched, expires, used, tried) \
                            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (domain) DO UPDATE SET \
                            version = ?2, policy = ?3, fetched = ?4, expires = ?5, used = max(used, ?6), tried = ?7";
-                let query = sqlx::query(sql).bind(row.domain).bind(row.version).bind(row.policy);
+                let query = sql::query(sql).bind(row.domain).bind(row.version).bind(row.policy);
                 let query = query.bind(row.fetched).bind(row.expires).bind(row.used).bind(row.tried);
                 query.execute(&mut tx.connection).await?;
                 let sql = "DELETE FROM sts_policy WHERE domain IN (SELECT domain FROM sts_policy \
                            ORDER BY used DESC LIMIT -1 OFFSET ?1)";
-                sqlx::query(sql).bind(STS_POLICIES_MAX).execute(&mut tx.connection).await?;
+                sql::query(sql).bind(STS_POLICIES_MAX).execute(&mut tx.connection).await?;
                 Ok(())
             })
         })
@@ -82,7 +81,7 @@ impl Store {
         let domain = domain.to_owned();
         self.write(0, move |tx| {
             Box::pin(async move {
-                sqlx::query(sql).bind(domain).bind(at).execute(&mut tx.connection).await?;
+                sql::query(sql).bind(domain).bind(at).execute(&mut tx.connection).await?;
                 Ok(())
             })
         })
@@ -96,7 +95,7 @@ impl Store {
             "SELECT {COLUMNS} FROM sts_policy WHERE expires > ?1 AND tried < ?2 AND used >= ?3 \
              ORDER BY expires LIMIT ?4 + 0"
         );
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(tried).bind(used);
+        let query = sql::query(sql).bind(now).bind(tried).bind(used);
         let rows = query.bind(STS_REFRESH_MAX).fetch_all(self.readers()).await?;
         rows.iter().map(read).collect()
     }
@@ -105,7 +104,7 @@ impl Store {
     pub async fn forget_expired_sts(&self, now: Unix) -> Result<u64> {
         self.write(0, move |tx| {
             Box::pin(async move {
-                let query = sqlx::query("DELETE FROM sts_policy WHERE expires <= ?1").bind(now);
+                let query = sql::query("DELETE FROM sts_policy WHERE expires <= ?1").bind(now);
                 Ok(query.execute(&mut tx.connection).await?.rows_affected())
             })
         })

@@ -1,5 +1,6 @@
 //! What can only be seen from inside: the writer when work panics or breaks, and the size of the log.
 
+use crate::sql;
 use crate::{Acceptance, Config, Error, NewJob, Shape, Store, Trouble};
 use futures_util::FutureExt;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ async fn a_panic_ends_its_own_work_only() {
     let (_dir, store) = open(|_| {}).await;
     let panics = store.write::<(), _>(0, |tx| {
         Box::pin(async move {
-            sqlx::query("INSERT INTO secret VALUES ('half', x'00')").execute(&mut tx.connection).await?;
+            sql::query("INSERT INTO secret VALUES ('half', x'00')").execute(&mut tx.connection).await?;
             panic!("as it is told to");
         })
     });
@@ -38,7 +39,7 @@ async fn work_that_breaks_the_transaction_is_told_to_all_in_it() {
     // As SQLite does by itself on some errors of the disk.
     let breaks = store.write::<(), _>(0, |tx| {
         Box::pin(async move {
-            sqlx::query("ROLLBACK").execute(&mut tx.connection).await?;
+            sql::query("ROLLBACK").execute(&mut tx.connection).await?;
             Err(Trouble::Full.into())
         })
     });
@@ -60,7 +61,7 @@ async fn work_without_a_caller_is_done_all_the_same() {
     let mut call = Box::pin(store.write(0, move |tx| {
         Box::pin(async move {
             signal.notify_one();
-            sqlx::query("INSERT INTO secret VALUES ('x', x'0102')").execute(&mut tx.connection).await?;
+            sql::query("INSERT INTO secret VALUES ('x', x'0102')").execute(&mut tx.connection).await?;
             Ok(())
         })
     }));
@@ -85,7 +86,7 @@ async fn the_log_is_carried_over_while_work_goes_on() {
             .write(200_000, |tx| {
                 Box::pin(async move {
                     let sql = "INSERT OR REPLACE INTO secret VALUES ('s', randomblob(200000))";
-                    sqlx::query(sql).execute(&mut tx.connection).await?;
+                    sql::query(sql).execute(&mut tx.connection).await?;
                     Ok(())
                 })
             })
@@ -160,7 +161,7 @@ async fn a_row_that_cannot_be_read_does_not_stop_the_queue() {
         .write(0, |tx| {
             Box::pin(async move {
                 let sql = "UPDATE job_recipient SET address = 'rubbish' WHERE id = 1";
-                sqlx::query(sql).execute(&mut tx.connection).await?;
+                sql::query(sql).execute(&mut tx.connection).await?;
                 Ok(())
             })
         })

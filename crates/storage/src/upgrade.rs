@@ -6,8 +6,6 @@ use crate::error::{Error, Result, Trouble};
 use crate::ids::Unix;
 use crate::schema;
 use crate::sqlite::{self, Places};
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteSynchronous;
 use std::fs::{self, DirBuilder, File};
 use std::io::Read;
 use std::os::unix::fs::DirBuilderExt;
@@ -23,11 +21,10 @@ pub(crate) async fn keep_copy(places: &Places, config: &Config, now: Unix) -> Re
     if config.upgrade_copies == 0 || !looks_old(&places.database)? {
         return Ok(());
     }
-    let options = sqlite::options(&places.database).synchronous(SqliteSynchronous::Full);
-    let mut connection = options.connect().await?;
-    let found = schema::check(&mut connection).await;
+    let connection = sqlite::open(&places.database)?;
+    let found = schema::check(&connection);
     // Carries the log over, so that the file alone is the database.
-    let carried = sqlite::finish(connection).await;
+    let carried = sqlite::finish(connection);
     let found = found?;
     if !(1..schema::newest()).contains(&found) {
         return Ok(());

@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::ids::{MailboxId, ModSeq, Uid};
+use crate::sql;
 use crate::uidset::UidSet;
 use crate::writer::Tx;
 use rusqlite::{Connection, OptionalExtension};
@@ -17,7 +18,7 @@ pub(crate) async fn note(tx: &mut Tx, mailbox: MailboxId, entries: usize) -> Res
     let sql = "UPDATE mailbox SET vanished_entries = vanished_entries + ?2 WHERE id = ?1 RETURNING vanished_entries";
     let entries = i64::try_from(entries).unwrap_or(i64::MAX);
     let held: i64 =
-        sqlx::query_scalar(sql).bind(mailbox.0).bind(entries).fetch_one(&mut tx.connection).await?;
+        sql::query_scalar(sql).bind(mailbox.0).bind(entries).fetch_one(&mut tx.connection).await?;
     if held <= ENTRIES_MAX {
         return Ok(());
     }
@@ -25,11 +26,11 @@ pub(crate) async fn note(tx: &mut Tx, mailbox: MailboxId, entries: usize) -> Res
     const SQL: &str = "
         UPDATE mailbox SET forgotten = max(forgotten, coalesce((SELECT modseq FROM vanished WHERE mailbox = ?1
             ORDER BY modseq DESC LIMIT 1 OFFSET ?2), 0)) WHERE id = ?1;
-        DELETE FROM vanished WHERE mailbox = ?1 AND ?2 IS NOT NULL
+        DELETE FROM vanished WHERE mailbox = ?1
             AND modseq <= (SELECT forgotten FROM mailbox WHERE id = ?1);
         UPDATE mailbox SET vanished_entries = (SELECT count(*) FROM vanished WHERE mailbox = ?1)
-            WHERE id = ?1 AND ?2 IS NOT NULL;";
-    sqlx::query(SQL).bind(mailbox.0).bind(ENTRIES_KEPT).execute(&mut tx.connection).await?;
+            WHERE id = ?1;";
+    sql::query(SQL).bind(mailbox.0).bind(ENTRIES_KEPT).execute(&mut tx.connection).await?;
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 //! Says whether everything is whole: the database, its counters, and every body against its hash.
 
+use crate::blocking::Readers;
 use crate::body::{self, Folder};
 use crate::error::{Error, Result};
 use crate::inspect::BodiesRead;
+use crate::sql;
 use crate::store::Store;
-use sqlx::sqlite::SqlitePool;
-use sqlx::{Connection, Row};
+use rusqlite::Connection;
 
 /// Bodies that are read at once.
 const PAGE: i64 = 64;
@@ -66,37 +67,41 @@ impl Store {
 }
 
 /// The database itself, its counters, and what its rows say of each other.
-pub(crate) async fn database(readers: &SqlitePool) -> Result<Vec<String>> {
-    let mut reader = readers.acquire().await?;
-    let mut view = reader.begin().await?;
-    let check: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut *view).await?;
+pub(crate) async fn database(readers: &Readers) -> Result<Vec<String>> {
+    readers.read(check).await
+}
+
+fn check(connection: &Connection) -> Result<Vec<String>> {
+    // One moment for all questions.
+    let view = connection.unchecked_transaction()?;
+    let lines: Vec<String> = sql::query_scalar("PRAGMA integrity_check").values(&view)?;
     let mut findings: Vec<String> =
-        check.into_iter().filter(|line| line != "ok").map(|line| format!("database: {line}")).collect();
-    let foreign = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut *view).await?;
+        lines.into_iter().filter(|line| line != "ok").map(|line| format!("database: {line}")).collect();
+    let foreign = sql::query("PRAGMA foreign_key_check").rows(&view)?;
     for row in foreign.iter().take(FINDINGS_MAX) {
-        let (table, parent): (&str, &str) = (row.try_get(0)?, row.try_get(2)?);
+        let (table, parent) = (row.text(0)?, row.text(2)?);
         findings.push(format!("database: a row of {table} names a row of {parent} that is not there"));
     }
     for check in CHECKS.iter().copied() {
-        findings.extend(sqlx::query_scalar::<_, String>(check).fetch_all(&mut *view).await?);
+        findings.extend(sql::query_scalar(check).values::<String>(&view)?);
     }
     findings.truncate(FINDINGS_MAX);
     Ok(findings)
 }
 
 /// One page of bodies behind `after`. `None` when there are no more.
-pub(crate) async fn bodies(readers: &SqlitePool, folder: &Folder, after: i64) -> Result<Option<BodiesRead>> {
+pub(crate) async fn bodies(readers: &Readers, folder: &Folder, after: i64) -> Result<Option<BodiesRead>> {
     let sql = "SELECT b.id, b.hash, b.size, b.place, b.file, o.octets FROM body b \
                LEFT JOIN body_octets o ON o.body = b.id WHERE b.id > ?1 ORDER BY b.id LIMIT ?2 + 0";
-    let rows = sqlx::query(sql).bind(after).bind(PAGE).fetch_all(readers).await?;
+    let rows = sql::query(sql).bind(after).bind(PAGE).fetch_all(readers).await?;
     let mut read = BodiesRead::default();
     for row in &rows {
         let id: i64 = row.try_get(0)?;
         read.last = id;
         read.bodies += 1;
-        read.octets += row.try_get::<i64, _>(2)?.unsigned_abs();
+        read.octets += row.try_get::<i64>(2)?.unsigned_abs();
         let want: Vec<u8> = row.try_get(1)?;
-        if row.try_get::<i64, _>(3)? != body::PLACE_FILE && row.try_get::<Option<&[u8]>, _>(5)?.is_none() {
+        if row.try_get::<i64>(3)? != body::PLACE_FILE && row.octets(5)?.is_none() {
             // Already told by the checks above.
             continue;
         }
@@ -117,7 +122,7 @@ pub(crate) async fn bodies(readers: &SqlitePool, folder: &Folder, after: i64) ->
     Ok((read.bodies > 0).then_some(read))
 }
 
-async fn has_body(readers: &SqlitePool, id: i64) -> Result<bool> {
+async fn has_body(readers: &Readers, id: i64) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM body WHERE id = ?1)";
-    Ok(sqlx::query_scalar(sql).bind(id).fetch_one(readers).await?)
+    sql::query_scalar(sql).bind(id).fetch_one(readers).await
 }

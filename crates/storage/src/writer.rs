@@ -1,13 +1,16 @@
-//! The one task that writes: it takes all work that waits, commits once, and answers each.
+//! The one who writes: takes all work that waits, commits once, and answers each. It has a thread of its own, on which the work is done
+//! where it stands: a job waits for nothing but the disk.
 
 mod collecting;
+mod effects;
 mod together;
 
-use crate::body::FileGuard;
+pub(crate) use effects::Effects;
+
 use crate::desk::{self, Desk, Entry, Inbox, Job, Kind, PackageReply, SettlingReply};
 use crate::error::{Error, Result, Trouble};
 use crate::hold::{self, Hold};
-use crate::ids::{AccountId, ModSeq, Unix};
+use crate::ids::Unix;
 use crate::known::Known;
 use crate::lanes::{LaneOf, Lanes};
 use crate::measure;
@@ -15,18 +18,20 @@ use crate::package::{Accepted, Package};
 use crate::queue::JobEnd;
 use crate::quota::{Configured, Quota};
 use crate::settle::Settling;
+use crate::sql;
 use crate::sqlite;
-use crate::wake::{Rings, Wake};
+use crate::wake::Wake;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sqlx::sqlite::SqliteConnection;
+use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
 use world::World;
 
 /// After this long a commit takes no further work, so that those who came first are answered.
@@ -40,7 +45,7 @@ const COLLECT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A transaction in the making: the connection, and what is to happen once it is committed.
 pub(crate) struct Tx {
-    pub(crate) connection: SqliteConnection,
+    pub(crate) connection: Connection,
     pub(crate) effects: Effects,
     /// Time of the batch.
     pub(crate) now: Unix,
@@ -52,43 +57,6 @@ pub(crate) struct Tx {
     pub(crate) sending: crate::sending::DailyLimits,
     /// The names of where queued mail goes.
     pub(crate) lanes: LaneOf,
-}
-
-/// What follows a commit, and only a commit.
-#[derive(Default)]
-pub(crate) struct Effects {
-    pub(crate) rings: Rings,
-    /// Files of bodies whose rows are in the transaction.
-    pub(crate) keep: Vec<Arc<FileGuard>>,
-    /// Files of bodies whose rows are gone with the transaction.
-    pub(crate) unlink: Vec<PathBuf>,
-    /// Something may have lost its last user.
-    pub(crate) loose: bool,
-    /// Accounts have come or gone, or have other limits.
-    pub(crate) accounts: bool,
-}
-
-impl Effects {
-    pub(crate) fn ring(&mut self, account: AccountId, modseq: ModSeq) {
-        self.rings.accounts.push((account, modseq));
-    }
-
-    pub(crate) fn ring_credential(&mut self, name: &str) {
-        self.rings.credentials.push(name.to_owned());
-    }
-
-    fn join(&mut self, other: Self) {
-        self.rings.accounts.extend(other.rings.accounts);
-        self.rings.names.extend(other.rings.names);
-        self.rings.queue |= other.rings.queue;
-        self.rings.rights |= other.rings.rights;
-        self.rings.hurry |= other.rings.hurry;
-        self.rings.credentials.extend(other.rings.credentials);
-        self.keep.extend(other.keep);
-        self.unlink.extend(other.unlink);
-        self.loose |= other.loose;
-        self.accounts |= other.accounts;
-    }
 }
 
 /// What the writer and those around it share.
@@ -124,13 +92,14 @@ pub(crate) struct Writer {
     collected: Instant,
 }
 
-/// Starts the writer; it ends, and closes its connection, when the desk is closed and all its clones are gone.
+/// Starts the writer, on a thread of its own that waits for the disk; it ends, and closes its connection, when the desk is closed and all
+/// its clones are gone.
 pub(crate) fn start(
-    connection: SqliteConnection,
+    connection: Connection,
     shared: Arc<Shared>,
     limits: Limits,
     world: World,
-) -> (Desk, tokio::task::JoinHandle<()>) {
+) -> Result<(Desk, tokio::task::JoinHandle<()>)> {
     let (desk, inbox) = desk::desk();
     let tx = Tx {
         connection,
@@ -144,7 +113,19 @@ pub(crate) fn start(
     };
     // Whatever an earlier process left loose is looked at first.
     let writer = Writer { tx, shared, limits, world, collecting: true, collected: Instant::now() };
-    (desk, tokio::spawn(writer.run(inbox)))
+    let (ended, end) = oneshot::channel();
+    let runtime = Handle::current();
+    let work = move || {
+        runtime.block_on(writer.run(inbox));
+        let _ = ended.send(());
+    };
+    std::thread::Builder::new().name("store-writer".to_owned()).spawn(work)?;
+    let watched = async {
+        if end.await.is_err() {
+            tracing::error!("the writer of the store ended badly");
+        }
+    };
+    Ok((desk, tokio::spawn(watched)))
 }
 
 impl Writer {
@@ -170,19 +151,17 @@ impl Writer {
             }
             if !waiting.is_empty() {
                 self.batch(&mut waiting).await;
-                // Those who were answered may have more to do: their work can share the next commit.
-                tokio::task::yield_now().await;
             }
             if self.collecting && (idle || self.collected.elapsed() > COLLECT_PAUSE) {
                 self.collect().await;
             }
             if self.shared.finish_checkpoint.swap(false, Ordering::SeqCst)
-                && let Err(error) = sqlite::checkpoint(&mut self.tx.connection).await
+                && let Err(error) = sqlite::checkpoint(&self.tx.connection)
             {
                 tracing::warn!(%error, "checkpoint failed");
             }
         }
-        sqlite::close(self.tx.connection).await;
+        sqlite::close(self.tx.connection);
     }
 
     /// Waits for work. `None`: there is none, and time to collect; `Some(None)`: there will be no more.
@@ -235,7 +214,7 @@ impl Writer {
     }
 
     async fn execute(&mut self, statement: &'static str) -> Result<()> {
-        sqlx::query(statement).execute(&mut self.tx.connection).await.map(drop).map_err(Error::from)
+        sql::query(statement).execute(&mut self.tx.connection).await.map(drop)
     }
 
     /// Runs one job under a savepoint, so that its failure leaves no trace and its neighbours stand.
@@ -245,7 +224,7 @@ impl Writer {
             Ok(()) => unless_it_panics(job.run(&mut self.tx)).await,
             Err(error) => Err(error),
         };
-        self.leave(outcome.is_ok(), queued, done).await;
+        self.leave(&outcome, queued, done).await;
         done.jobs.push(job);
     }
 
@@ -263,15 +242,14 @@ impl Writer {
 
     /// Keeps what was done since `enter` (the commit closes the savepoint), or undoes it; there were so many jobs in the queue
     /// before. If that fails SQLite has given up the whole transaction, and the batch is lost.
-    async fn leave(&mut self, keep: bool, queued: u64, done: &mut Batch) {
+    async fn leave<T>(&mut self, outcome: &Result<T>, queued: u64, done: &mut Batch) {
         let effects = std::mem::take(&mut self.tx.effects);
-        if keep {
-            return done.effects.join(effects);
-        }
+        let Err(cause) = outcome else { return done.effects.join(effects) };
         self.tx.queued = queued;
         done.used = false;
-        if let Err(error) = self.execute("ROLLBACK TO job").await {
-            done.broken.get_or_insert(error);
+        if self.execute("ROLLBACK TO job").await.is_err() {
+            // What SQLite gave up for is what all have to hear of.
+            done.broken.get_or_insert(cause.clone());
         }
     }
 

@@ -10,8 +10,8 @@ use super::restore::Queued;
 use crate::error::Result;
 use crate::ids::Unix;
 use crate::schema;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
+use crate::sqlite;
+use rusqlite::{Connection, TransactionBehavior};
 use std::fs::File;
 use std::path::Path;
 
@@ -23,47 +23,43 @@ const UIDVALIDITY_MARGIN: i64 = 100_000;
 
 /// Begins a new epoch in a database that nobody uses.
 pub(super) async fn begin(database: &Path, made: Unix, now: Unix, queued: Queued) -> Result<()> {
-    let options = SqliteConnectOptions::new()
-        .filename(database)
-        .foreign_keys(true)
-        .journal_mode(SqliteJournalMode::Delete)
-        .synchronous(SqliteSynchronous::Full)
-        .disable_statement_logging();
-    let mut connection = options.connect().await?;
-    schema::check(&mut connection).await?;
+    let database = database.to_owned();
+    super::blocking(move || begin_in(&database, made, now, queued)).await
+}
+
+fn begin_in(database: &Path, made: Unix, now: Unix, queued: Queued) -> Result<()> {
+    let mut connection = sqlite::open(database)?;
+    connection.execute_batch("PRAGMA journal_mode = DELETE")?;
+    schema::check(&connection)?;
     let passed = (now - made).max(0).saturating_mul(NUMBERS_PER_SECOND).saturating_add(NUMBERS_MIN);
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    renumber(&mut transaction, passed, now).await?;
-    if queued == Queued::Dropped {
-        const SQL: &str = "INSERT OR IGNORE INTO loose_body SELECT body FROM job; DELETE FROM job;";
-        sqlx::raw_sql(SQL).execute(&mut *transaction).await?;
-    } else {
-        sqlx::raw_sql("UPDATE job_recipient SET lease = 0, lease_until = 0")
-            .execute(&mut *transaction)
-            .await?;
-    }
-    transaction.commit().await?;
-    connection.close().await?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    renumber(&transaction, passed, now)?;
+    transaction.execute_batch(match queued {
+        Queued::Dropped => "INSERT OR IGNORE INTO loose_body SELECT body FROM job; DELETE FROM job;",
+        Queued::Kept => "UPDATE job_recipient SET lease = 0, lease_until = 0",
+    })?;
+    transaction.commit()?;
+    connection.close().map_err(|(_, error)| error)?;
     Ok(File::open(database)?.sync_all()?)
 }
 
-async fn renumber(connection: &mut SqliteConnection, passed: i64, now: Unix) -> Result<()> {
+fn renumber(connection: &Connection, passed: i64, now: Unix) -> Result<()> {
     let sql = "UPDATE sequence SET last = max(last, ?1) + ?2 WHERE name = 'uidvalidity'";
-    sqlx::query(sql).bind(now.max(0)).bind(UIDVALIDITY_MARGIN).execute(&mut *connection).await?;
+    connection.execute(sql, (now.max(0), UIDVALIDITY_MARGIN))?;
     let sql = "UPDATE mailbox SET uidvalidity = n.number + (SELECT last FROM sequence WHERE name = 'uidvalidity') \
                FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM mailbox) n WHERE mailbox.id = n.id";
-    sqlx::query(sql).execute(&mut *connection).await?;
+    connection.execute(sql, [])?;
     let sql = "UPDATE sequence SET last = last + (SELECT count(*) FROM mailbox) WHERE name = 'uidvalidity'";
-    sqlx::query(sql).execute(&mut *connection).await?;
+    connection.execute(sql, [])?;
     for sql in [
         "UPDATE sequence SET last = last + ?1 WHERE name IN ('content', 'job', 'recipient')",
         "UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name IN ('mailbox', 'account')",
         "UPDATE account SET modseq = modseq + ?1",
     ] {
-        sqlx::query(sql).bind(passed).execute(&mut *connection).await?;
+        connection.execute(sql, [passed])?;
     }
     let sql = "UPDATE mailbox SET modseq = (SELECT modseq FROM account a WHERE a.id = mailbox.account) \
                WHERE account IS NOT NULL";
-    sqlx::query(sql).execute(&mut *connection).await?;
+    connection.execute(sql, [])?;
     Ok(())
 }

@@ -13,7 +13,6 @@ use super::{
 use crate::body;
 use crate::error::{Error, Result};
 use crate::ids::Unix;
-use sqlx::Connection;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -90,7 +89,7 @@ pub async fn back_up(plan: BackupPlan, watcher: Watcher<'_>) -> Result<BackupRep
         .await?;
         watcher(Step { what: "copying bodies", done: report.bodies, octets: report.new_octets });
     }
-    connection.close().await?;
+    connection.end(drop).await?;
     blocking(move || {
         fs::remove_file(database)?;
         pool.flush()?;

@@ -16,7 +16,6 @@ use crate::error::{Error, Result, Trouble};
 use crate::ids::Unix;
 use crate::{body, schema};
 use nix::fcntl::OFlag;
-use sqlx::Connection;
 use std::fs::{self, DirBuilder, File};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -306,7 +305,7 @@ async fn copy_bodies(
         .await?;
         watcher(Step { what: "copying bodies", done: report.bodies, octets: report.octets });
     }
-    connection.close().await?;
+    connection.end(drop).await?;
     blocking(move || pool.flush()).await?;
     Ok(report)
 }

@@ -4,10 +4,10 @@ use super::pace::{Breath, Pace};
 use super::{Step, Watcher, blocking, with_path};
 use crate::body::Hash;
 use crate::error::{Error, Result, Trouble};
+use crate::sql::{self, Link, Row};
 use crate::sqlite::{PAGE as PAGE_OCTETS, READER_CACHE_KIB};
 use rusqlite::backup::{Backup, StepResult};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection, Row};
+use rusqlite::{Connection, OpenFlags};
 use std::fs::OpenOptions;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -65,7 +65,7 @@ fn copy(database: &Path, to: &Path, pace: Pace, copied: &AtomicU64) -> Result<()
     // All of it within one transaction that reads: what is written meanwhile is not seen, and has nothing begin anew.
     from.execute_batch("BEGIN")?;
     let _: i64 = from.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    let mut out = rusqlite::Connection::open(to)?;
+    let mut out = Connection::open(to)?;
     out.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     let work = Backup::new(&from, &mut out)?;
     let (mut breath, mut refused) = (Breath::new(pace), 0);
@@ -102,16 +102,20 @@ fn plain(path: &Path) -> Result<(u64, u64)> {
 }
 
 /// Opens a database that nobody writes to.
-pub(super) async fn open(path: &Path) -> Result<SqliteConnection> {
-    let options = SqliteConnectOptions::new().filename(path).immutable(true).read_only(true);
-    Ok(options.disable_statement_logging().connect().await?)
+pub(super) async fn open(path: &Path) -> Result<Link> {
+    const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .union(OpenFlags::SQLITE_OPEN_URI);
+    let name = path.to_str().ok_or(Error::NotAllowed("the name of the directory is not UTF-8"))?;
+    let uri =
+        format!("file:{}?immutable=1", name.replace('%', "%25").replace('?', "%3f").replace('#', "%23"));
+    Link::open(move || Ok(Connection::open_with_flags(uri, FLAGS)?)).await
 }
 
 /// Whether a copy is sound.
 async fn check(path: &Path) -> Result<()> {
-    let mut connection = open(path).await?;
-    let lines: Vec<String> = sqlx::query_scalar("PRAGMA quick_check").fetch_all(&mut connection).await?;
-    connection.close().await?;
+    let lines: Vec<String> =
+        sql::query_scalar("PRAGMA quick_check").fetch_all(&mut open(path).await?).await?;
     match lines.as_slice() {
         [ok] if ok == "ok" => Ok(()),
         lines => Err(Trouble::Corrupt(lines.first().cloned().unwrap_or_default()).into()),
@@ -119,17 +123,17 @@ async fn check(path: &Path) -> Result<()> {
 }
 
 /// The version of its schema.
-pub(super) async fn version(connection: &mut SqliteConnection) -> Result<i64> {
-    Ok(sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await?)
+pub(super) async fn version(connection: &mut Link) -> Result<i64> {
+    sql::query_scalar("PRAGMA user_version").fetch_one(connection).await
 }
 
 /// Bodies that lie in files, by number, behind `after`.
-pub(super) async fn file_bodies(connection: &mut SqliteConnection, after: i64) -> Result<Vec<FileBody>> {
+pub(super) async fn file_bodies(connection: &mut Link, after: i64) -> Result<Vec<FileBody>> {
     let sql =
         "SELECT id, hash, size, file FROM body WHERE id > ?1 AND file IS NOT NULL ORDER BY id LIMIT ?2 + 0";
-    let rows = sqlx::query(sql).bind(after).bind(PAGE).fetch_all(connection).await?;
-    let read = |row: &sqlx::sqlite::SqliteRow| {
-        let hash = Hash::try_from(row.try_get::<&[u8], _>(1)?);
+    let rows = sql::query(sql).bind(after).bind(PAGE).fetch_all(connection).await?;
+    let read = |row: &Row| {
+        let hash = Hash::try_from(row.try_get::<Vec<u8>>(1)?);
         let file: String = row.try_get(3)?;
         if file.contains('/') || file.starts_with('.') {
             return Err(Error::corrupt("the name of a body's file leads elsewhere"));
@@ -137,7 +141,7 @@ pub(super) async fn file_bodies(connection: &mut SqliteConnection, after: i64) -
         Ok(FileBody {
             id: row.try_get(0)?,
             hash: hash.map_err(|_| Error::corrupt("a hash of another length"))?,
-            size: row.try_get::<i64, _>(2)?.unsigned_abs(),
+            size: row.try_get::<i64>(2)?.unsigned_abs(),
             file,
         })
     };

@@ -5,19 +5,17 @@ use crate::blocking;
 use crate::error::{Error, Result};
 use crate::ids::{MailboxId, ModSeq, Uid};
 use crate::search::query::Stored;
+use crate::sql::{self, Link};
+use crate::sqlite;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use serde_json::{Value, json};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::time::Duration;
 
 /// To be raised when the tables, or what `mail::mime::SearchText` makes of a message, change.
 const VERSION: i64 = 1;
 /// "mdsx": marks a file as a search index of this program (`PRAGMA application_id`).
 const APPLICATION: i64 = 0x6d64_7378;
-/// How long a statement waits for a lock.
-const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// Page caches in KiB.
 const WRITER_CACHE_KIB: u32 = 8 * 1024;
 const READER_CACHE_KIB: u32 = 4 * 1024;
@@ -38,16 +36,6 @@ const SCHEMA: &str = "
     CREATE VIRTUAL TABLE trigrams USING fts5 (text, content = '', contentless_delete = 1, detail = none,
         tokenize = 'trigram case_sensitive 1');";
 
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(BUSY_WAIT)
-        .pragma("trusted_schema", "OFF")
-        .pragma("cell_size_check", "ON")
-        .pragma("temp_store", "MEMORY")
-        .disable_statement_logging()
-}
-
 /// To ask. `None`: it is being made.
 pub(super) fn open_reader(path: &Path) -> Result<Option<rusqlite::Connection>> {
     let connection = blocking::open(path, READER_CACHE_KIB)?;
@@ -59,10 +47,29 @@ pub(super) fn open_reader(path: &Path) -> Result<Option<rusqlite::Connection>> {
     }
 }
 
-async fn version(connection: &mut SqliteConnection) -> Result<(i64, i64)> {
-    let application = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
-    let version = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
-    Ok((application, version))
+/// To write. Makes the tables if the file is empty.
+fn open_writer(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    sqlite::harden(&connection)?;
+    // What is lost with the power is found again.
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{WRITER_CACHE_KIB}; \
+         PRAGMA journal_size_limit = {LOG_KEPT}"
+    ))?;
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    match (pragma("application_id")?, pragma("user_version")?) {
+        (APPLICATION, VERSION) => {}
+        (0, 0) => {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(SCHEMA)?;
+            let mark = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}");
+            transaction.execute_batch(&mark)?;
+            transaction.commit()?;
+        }
+        _ => return Err(Error::corrupt("a search index of another version")),
+    }
+    Ok(connection)
 }
 
 /// Up to where a mailbox is in the index.
@@ -74,7 +81,7 @@ pub(super) struct Reached {
 
 /// One index, to be written to.
 pub(super) struct Database {
-    connection: SqliteConnection,
+    connection: Link,
 }
 
 /// A text that comes into the index. `None`: the index cannot hold it.
@@ -86,41 +93,25 @@ pub(super) struct NewText {
 impl Database {
     /// Opens the file, and makes the tables if it is empty.
     pub(super) async fn open(path: &Path) -> Result<Self> {
-        let mut connection = options(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            // What is lost with the power is found again.
-            .synchronous(SqliteSynchronous::Normal)
-            .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
-            .pragma("journal_size_limit", LOG_KEPT.to_string())
-            .connect()
-            .await?;
-        match version(&mut connection).await? {
-            (APPLICATION, VERSION) => Ok(Self { connection }),
-            (0, 0) => {
-                let mut transaction = connection.begin().await?;
-                sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-                let mark = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}");
-                sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *transaction).await?;
-                transaction.commit().await?;
-                Ok(Self { connection })
-            }
-            _ => Err(Error::corrupt("a search index of another version")),
-        }
+        let path = path.to_owned();
+        Ok(Self { connection: Link::open(move || open_writer(&path)).await? })
     }
 
     pub(super) async fn close(self) {
-        if let Err(error) = self.connection.close().await {
-            tracing::debug!(%error, "closing a search index failed");
+        match self.connection.end(Connection::close).await {
+            Ok(None | Some(Ok(()))) => {}
+            Ok(Some(Err((_, error)))) => tracing::debug!(%error, "closing a search index failed"),
+            Err(error) => tracing::debug!(%error, "closing a search index failed"),
         }
     }
 
     /// The mailboxes that the index knows.
     pub(super) async fn reached(&mut self) -> Result<HashMap<MailboxId, Reached>> {
-        let rows = sqlx::query("SELECT id, uid, modseq FROM mailbox").fetch_all(&mut self.connection).await?;
+        let rows = sql::query("SELECT id, uid, modseq FROM mailbox").fetch_all(&mut self.connection).await?;
         let mut reached = HashMap::new();
         for row in rows {
-            let uid = Uid::try_from(row.try_get::<i64, _>(1)?).unwrap_or(0);
-            let modseq = row.try_get::<i64, _>(2)?.unsigned_abs();
+            let uid = Uid::try_from(row.try_get::<i64>(1)?).unwrap_or(0);
+            let modseq = row.try_get::<i64>(2)?.unsigned_abs();
             reached.insert(MailboxId(row.try_get(0)?), Reached { uid, modseq });
         }
         Ok(reached)
@@ -131,7 +122,7 @@ impl Database {
         let sql =
             "SELECT j.value FROM json_each(?1) j WHERE NOT EXISTS (SELECT 1 FROM doc WHERE id = j.value)";
         let rows: Vec<i64> =
-            sqlx::query_scalar(sql).bind(json!(contents).to_string()).fetch_all(&mut self.connection).await?;
+            sql::query_scalar(sql).bind(json!(contents).to_string()).fetch_all(&mut self.connection).await?;
         Ok(rows.into_iter().collect())
     }
 
@@ -190,7 +181,7 @@ impl Database {
     pub(super) async fn places(&mut self, mailbox: MailboxId, ranges: &str, most: i64) -> Result<Vec<Uid>> {
         let sql = "SELECT p.uid FROM json_each(?2) r CROSS JOIN place p WHERE p.mailbox = ?1 \
                    AND p.uid BETWEEN r.value ->> 0 AND r.value ->> 1 LIMIT ?3 + 0";
-        let rows: Vec<i64> = sqlx::query_scalar(sql)
+        let rows: Vec<i64> = sql::query_scalar(sql)
             .bind(mailbox.0)
             .bind(ranges)
             .bind(most)
@@ -219,14 +210,14 @@ impl Database {
     /// text would go that is only needed somewhere else by now. Returns whether there may be more.
     pub(super) async fn drop_loose(&mut self, most: i64) -> Result<bool> {
         let sql = "SELECT id FROM loose ORDER BY id LIMIT ?1 + 0";
-        let ids: Vec<i64> = sqlx::query_scalar(sql).bind(most).fetch_all(&mut self.connection).await?;
+        let ids: Vec<i64> = sql::query_scalar(sql).bind(most).fetch_all(&mut self.connection).await?;
         if ids.is_empty() {
             return Ok(false);
         }
         let sql = "SELECT j.value FROM json_each(?1) j \
                    WHERE NOT EXISTS (SELECT 1 FROM place WHERE content = j.value)";
         let gone: Vec<i64> =
-            sqlx::query_scalar(sql).bind(json!(ids).to_string()).fetch_all(&mut self.connection).await?;
+            sql::query_scalar(sql).bind(json!(ids).to_string()).fetch_all(&mut self.connection).await?;
         const SQL: &str = "
             DELETE FROM trigrams WHERE rowid IN (SELECT j.value FROM json_each(?1, '$.gone') j
                 JOIN doc d ON d.id = j.value WHERE d.octets IS NOT NULL);
@@ -237,13 +228,17 @@ impl Database {
     }
 
     async fn run(&mut self, sql: &'static str, lists: Value, arena: Option<Vec<u8>>) -> Result<()> {
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        let query = sqlx::query(sql).bind(lists.to_string());
-        match arena {
-            Some(arena) => query.bind(arena).execute(&mut *transaction).await?,
-            None => query.execute(&mut *transaction).await?,
+        let query = sql::query(sql).bind(lists.to_string());
+        let query = match arena {
+            Some(arena) => query.bind(arena),
+            None => query,
         };
-        transaction.commit().await?;
-        Ok(())
+        self.connection
+            .with(move |connection| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                query.run(&transaction)?;
+                Ok(transaction.commit()?)
+            })
+            .await
     }
 }

@@ -2,27 +2,25 @@
 //! never holds anything that the writer needs, and rests longer than it works.
 
 mod followed;
+mod texts;
 
 use super::database::{Database, NewText, Reached};
-use super::query::Stored;
 use super::{Indexes, lock};
-use crate::blocking::Blocking;
+use crate::blocking::Readers;
 use crate::body::Folder;
 use crate::error::{Error, Result, Trouble};
 use crate::ids::{AccountId, MailboxId, Uid};
+use crate::sql;
 use crate::uidset::UidSet;
 use crate::vanished;
 use crate::wake::{Changed, Wake};
 use followed::Followed;
-use futures_util::TryStreamExt;
-use mail::mime::{self, Extent, Parts, SearchText};
-use mail::{Blob, Message};
 use serde_json::json;
-use sqlx::{Row, SqlitePool};
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+use texts::{Raw, read};
 use tokio::sync::watch;
 
 /// Most messages, and octets of messages, of one step.
@@ -36,15 +34,21 @@ const REST: u32 = 2;
 const REST_BEHIND_WRITERS: u32 = 4;
 /// Longest rest between two steps.
 const REST_MAX: Duration = Duration::from_secs(2);
+/// While there are more commits than this in [`LOOK`] the steps wait until the rush is over,
+const RUSH: u64 = 20;
+const LOOK: Duration = Duration::from_millis(100);
+/// but no longer than this.
+const LAG_MAX: Duration = Duration::from_secs(20);
 
 /// What the task needs.
 pub(crate) struct Feeder {
     pub(crate) indexes: Weak<Indexes>,
     pub(crate) wake: Weak<Wake>,
-    pub(crate) readers: SqlitePool,
-    pub(crate) blocking: Arc<Blocking>,
+    pub(crate) readers: Readers,
     pub(crate) bodies: Arc<Folder>,
     pub(crate) commits: Arc<AtomicU64>,
+    /// How many commits there were when it was last looked.
+    pub(crate) seen: AtomicU64,
 }
 
 /// Whether an account is done.
@@ -86,8 +90,13 @@ impl Feeder {
             if is_over(&mut changed, delay).await {
                 break;
             }
+            let since = Instant::now();
             self.take_changed(&mut due);
             while let Some(account) = due.pop_front() {
+                if self.closed_before_calm(&mut changed, since).await {
+                    close(&mut progress.writing).await;
+                    return;
+                }
                 let (begun, commits) = (Instant::now(), self.commits.load(Ordering::Relaxed));
                 let Some(indexes) = self.indexes.upgrade() else { break };
                 let outcome = self.step(&indexes, account, &mut progress).await;
@@ -109,8 +118,28 @@ impl Feeder {
         close(&mut progress.writing).await;
     }
 
+    /// Waits while messages come in fast, so that they find the whole machine. Returns whether the store is closed meanwhile.
+    async fn closed_before_calm(&self, changed: &mut watch::Receiver<Changed>, since: Instant) -> bool {
+        let mut commits = self.commits.load(Ordering::Relaxed);
+        // Nobody waits where nothing is written.
+        if self.seen.swap(commits, Ordering::Relaxed) == commits {
+            return false;
+        }
+        while since.elapsed() < LAG_MAX {
+            if is_over(changed, LOOK).await {
+                return true;
+            }
+            let before = std::mem::replace(&mut commits, self.commits.load(Ordering::Relaxed));
+            if commits - before <= RUSH {
+                break;
+            }
+        }
+        self.seen.store(commits, Ordering::Relaxed);
+        false
+    }
+
     async fn everybody(&self) -> VecDeque<AccountId> {
-        let mut accounts: Vec<i64> = sqlx::query_scalar("SELECT id FROM account ORDER BY id")
+        let mut accounts: Vec<i64> = sql::query_scalar("SELECT id FROM account ORDER BY id")
             .fetch_all(&self.readers)
             .await
             .unwrap_or_default();
@@ -204,16 +233,16 @@ impl Feeder {
     async fn mailboxes(&self, account: AccountId) -> Result<Option<(Vec<Mailbox>, u64)>> {
         let sql = "SELECT b.id, b.uidnext - 1, b.modseq, b.messages FROM account a \
                    LEFT JOIN mailbox b ON b.account = a.id WHERE a.id = ?1";
-        let rows = sqlx::query(sql).bind(account.0).fetch_all(&self.readers).await?;
+        let rows = sql::query(sql).bind(account.0).fetch_all(&self.readers).await?;
         if rows.is_empty() {
             return Ok(None);
         }
         let (mut mailboxes, mut messages) = (Vec::new(), 0);
         for row in rows {
-            let Some(id) = row.try_get::<Option<i64>, _>(0)? else { continue };
-            let uid = Uid::try_from(row.try_get::<i64, _>(1)?).unwrap_or(0);
-            let modseq = row.try_get::<i64, _>(2)?.unsigned_abs();
-            messages += row.try_get::<i64, _>(3)?.unsigned_abs();
+            let Some(id) = row.try_get::<Option<i64>>(0)? else { continue };
+            let uid = Uid::try_from(row.try_get::<i64>(1)?).unwrap_or(0);
+            let modseq = row.try_get::<i64>(2)?.unsigned_abs();
+            messages += row.try_get::<i64>(3)?.unsigned_abs();
             mailboxes.push(Mailbox { id: MailboxId(id), now: Reached { uid, modseq } });
         }
         Ok(Some((mailboxes, messages)))
@@ -224,7 +253,7 @@ impl Feeder {
         if before.uid == 0 {
             return Ok(UidSet::new());
         }
-        let gone = self.blocking.read(move |connection| {
+        let gone = self.readers.read(move |connection| {
             let view = connection.unchecked_transaction()?;
             vanished::since(&view, mailbox, before.modseq)
         });
@@ -245,7 +274,7 @@ impl Feeder {
     ) -> Result<Step> {
         let sql =
             "SELECT uid, content FROM message WHERE mailbox = ?1 AND uid > ?2 ORDER BY uid LIMIT ?3 + 0";
-        let rows: Vec<(i64, i64)> = sqlx::query_as(sql)
+        let rows: Vec<(i64, i64)> = sql::query_as(sql)
             .bind(mailbox.id.0)
             .bind(before.uid)
             .bind(STEP_MESSAGES)
@@ -294,49 +323,34 @@ impl Feeder {
                 wanted.push(*content);
             }
         }
-        let mut rows = sqlx::query(SQL).bind(json!(wanted).to_string()).fetch(&self.readers);
-        let mut messages = Vec::new();
-        let mut octets = 0;
-        while octets < STEP_OCTETS
-            && let Some(row) = rows.try_next().await?
-        {
-            let id: i64 = row.try_get(0)?;
-            left.remove(&id);
-            octets += row.try_get::<i64, _>(3)?.unsigned_abs();
-            let received = self.bodies.read(&row, 3);
-            messages.push((id, row.try_get(1)?, row.try_get(2)?, received));
-        }
+        let (bodies, wanted) = (Arc::clone(&self.bodies), json!(wanted).to_string());
+        let messages = self.readers.read(move |connection| {
+            let mut statement = connection.prepare_cached(SQL)?;
+            let mut rows = statement.query([wanted])?;
+            let (mut messages, mut octets): (Vec<Raw>, u64) = (Vec::new(), 0);
+            while octets < STEP_OCTETS
+                && let Some(row) = rows.next()?
+            {
+                let size = row.get::<_, i64>(3)?.unsigned_abs();
+                octets += size;
+                let (file, body) = (row.get_ref(5)?.as_str_or_null()?, row.get_ref(6)?.as_blob_or_null()?);
+                let received = bodies.open(size, row.get(4)?, file, body);
+                messages.push((row.get(0)?, row.get(1)?, row.get(2)?, received));
+            }
+            Ok((messages, octets))
+        });
+        let (messages, octets) = messages.await?;
+        messages.iter().for_each(|(id, ..)| {
+            left.remove(id);
+        });
         if octets < STEP_OCTETS {
             // What was not there was expunged since.
             left.clear();
         }
-        drop(rows);
         let texts = tokio::task::spawn_blocking(move || messages.into_iter().map(read).collect());
         let texts = texts.await.map_err(|error| Error::bug(format!("reading texts: {error}")))?;
         Ok((texts, left))
     }
-}
-
-/// A message, its prefix and its table of parts.
-type Raw = (i64, Vec<u8>, Vec<u8>, Result<Blob>);
-
-/// What cannot be read now has to be read by whoever searches.
-fn read((content, prefix, parts, received): Raw) -> NewText {
-    let text = received.ok().and_then(|received| text(prefix, &parts, received));
-    NewText { content, text }
-}
-
-fn text(prefix: Vec<u8>, parts: &[u8], received: Blob) -> Option<(String, Stored)> {
-    let in_front = prefix.len() as u64;
-    let message = Message { added: prefix, received };
-    let parts = match Parts::decode(parts) {
-        Some(parts) => parts.behind(in_front),
-        None => mime::analyse(&mut message.reader()).ok()?.parts,
-    };
-    let text = SearchText::read(&message, &parts, Extent::Whole).ok()?;
-    let stored = Stored::pack(&text).ok()??;
-    // SQLite takes a NUL for the end of a text here and there.
-    Some((text.whole().replace('\0', "\n"), stored))
 }
 
 async fn take_out(database: &mut Database, mailbox: MailboxId, uids: &UidSet) -> Result<Step> {

@@ -4,6 +4,7 @@ use super::{Indexes, Reader, lock};
 use crate::body;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MailboxId, Uid};
+use crate::sql;
 use crate::store::Store;
 use crate::uidset::UidSet;
 use mail::mime::SearchText;
@@ -125,7 +126,7 @@ impl Store {
 
     pub async fn index_status(&self, account: AccountId) -> Result<IndexStatus> {
         let sql = "SELECT coalesce(sum(messages), 0) FROM mailbox WHERE account = ?1";
-        let messages: i64 = sqlx::query_scalar(sql).bind(account.0).fetch_one(self.readers()).await?;
+        let messages: i64 = sql::query_scalar(sql).bind(account.0).fetch_one(self.readers()).await?;
         let mut status = IndexStatus { messages: messages.unsigned_abs(), ..IndexStatus::default() };
         let indexes = self.indexes();
         if let Some(reader) = indexes.reader(account).await {
@@ -155,7 +156,7 @@ impl Store {
         }
         let sql = "SELECT account FROM mailbox WHERE id = ?1";
         let found: Option<Option<i64>> =
-            sqlx::query_scalar(sql).bind(mailbox.0).fetch_optional(self.readers()).await.ok()?;
+            sql::query_scalar(sql).bind(mailbox.0).fetch_optional(self.readers()).await.ok()?;
         let account = AccountId(found??);
         indexes.remember(mailbox, account);
         Some(account)

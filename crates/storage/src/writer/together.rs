@@ -65,7 +65,7 @@ impl Writer {
         let queued = self.tx.queued;
         self.enter(done).await?;
         let outcome = unless_it_panics(work(&mut self.tx, all)).await;
-        self.leave(outcome.is_ok(), queued, done).await;
+        self.leave(&outcome, queued, done).await;
         outcome
     }
 }

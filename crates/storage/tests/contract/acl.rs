@@ -1,7 +1,7 @@
 //! Rights on mailboxes: who gets which, what new and deleted mailboxes do with them, and that they go with accounts.
 
 use crate::help::*;
-use sqlx::{ConnectOptions, Connection};
+use rusqlite::Connection;
 use storage::*;
 
 const OWNER: &str = "owner@a.example";
@@ -223,12 +223,9 @@ async fn names_that_are_taken_now_are_changed() {
     bench.store.subscribe(owner, "Other Users").await.unwrap();
     bench.store.close().await;
     let path = bench.dir.path().join("maddy.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-    let mut connection = options.connect().await.unwrap();
     // As it is done to a database of the version before, whatever came after.
     let step = concat!("DROP TABLE acl;", include_str!("../../migrations/0008_acl.sql"));
-    sqlx::raw_sql(step).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    Connection::open(path).unwrap().execute_batch(step).unwrap();
     bench.reopen().await;
     let listing = bench.store.list(owner).await.unwrap();
     let id = |name: &str| listing.mailboxes.iter().any(|mailbox| mailbox.name == name);

@@ -1,7 +1,7 @@
 //! Backups and restores: whole or not at all, everything as it was, and nothing said again that readers have seen.
 
 use crate::help::*;
-use sqlx::{ConnectOptions, Connection};
+use rusqlite::Connection;
 use std::fs;
 use std::path::{Path, PathBuf};
 use storage::backup::*;
@@ -39,11 +39,8 @@ fn restoring(from: &Path, state: &Path, now: i64) -> RestorePlan {
     }
 }
 
-async fn sql(database: &Path, text: &str) {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
-    let mut connection = options.connect().await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(text.to_owned())).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+fn sql(database: &Path, text: &str) {
+    Connection::open(database).unwrap().execute_batch(text).unwrap();
 }
 
 fn big(seed: u8) -> String {
@@ -381,7 +378,7 @@ async fn what_can_be_mended_is() {
                  UPDATE account SET used_octets = 5, modseq = 0; UPDATE message SET size = 3 WHERE uid = 1; \
                  INSERT INTO vanished (mailbox, modseq, first, last) SELECT mailbox, 1, 1, 1 FROM message WHERE uid = 1; \
                  INSERT INTO content (id, body, prefix) SELECT 900, id, x'' FROM body LIMIT 1";
-    sql(&database, wrong).await;
+    sql(&database, wrong);
     let stray = bench.dir.path().join("bodies/ab");
     fs::create_dir_all(&stray).unwrap();
     let stray = stray.join("abcdef-word-1");

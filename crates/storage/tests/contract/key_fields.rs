@@ -1,15 +1,12 @@
 //! The header fields that search and sort ask for: stored with the body, and added later where they are not.
 
 use crate::help::*;
-use sqlx::{ConnectOptions, Connection};
+use rusqlite::Connection;
 use storage::*;
 
-async fn with_database(bench: &Bench, sql: &'static str) {
+fn with_database(bench: &Bench, sql: &'static str) {
     let path = bench.dir.path().join("maddy.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
-    let mut connection = options.connect().await.unwrap();
-    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    Connection::open(path).unwrap().execute_batch(sql).unwrap();
 }
 
 async fn fields(bench: &Bench, inbox: MailboxId, columns: Columns) -> Vec<Option<String>> {
@@ -43,7 +40,7 @@ async fn are_added_to_what_was_filed_without_them_and_go_with_their_body() {
     bench.store.append(inbox, vec![message("one"), message("two")]).await.unwrap();
     let rows = bench.store.fetch(inbox, &UidSet::all(), Columns::NONE, 9).await.unwrap();
     bench.store.close().await;
-    with_database(&bench, "DELETE FROM body_key_fields WHERE body = 1").await;
+    with_database(&bench, "DELETE FROM body_key_fields WHERE body = 1");
     bench.reopen().await;
     let found = rows.iter().map(|row| (row.email, b"\x00found'\xff".to_vec())).collect();
     bench.store.add_key_fields(found).await.unwrap();
@@ -62,7 +59,7 @@ async fn a_database_of_the_first_version_is_brought_up() {
     let inbox = bench.inbox("a@a.example").await;
     bench.append(inbox, "old").await;
     bench.store.close().await;
-    with_database(&bench, BACK_TO_FIRST).await;
+    with_database(&bench, BACK_TO_FIRST);
     bench.reopen().await;
     assert_eq!(fields(&bench, inbox, Columns::KEY_FIELDS).await, [None]);
     bench.append(inbox, "new").await;

@@ -1,7 +1,7 @@
 //! Databases of earlier schemas, as they were made then, open and hold what they held. `examples/fixture.rs` makes one. (The first
 //! was made of a later one, by taking away the tables that came since.)
 
-use sqlx::{ConnectOptions, Connection};
+use rusqlite::Connection;
 use std::fs;
 use std::path::{Path, PathBuf};
 use storage::*;
@@ -13,12 +13,10 @@ fn fixtures() -> Vec<PathBuf> {
     list
 }
 
-async fn version(path: &Path) -> i64 {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).immutable(true).read_only(true);
-    let mut connection = options.connect().await.unwrap();
-    let version = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-    version
+fn version(path: &Path) -> i64 {
+    // As a file that nobody changes, so that nothing is made beside it.
+    let connection = Connection::open(format!("file:{}?mode=ro&immutable=1", path.display())).unwrap();
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
 }
 
 /// Opens the state directory: all is there that a fixture has.
@@ -48,14 +46,14 @@ async fn every_schema_is_brought_up_after_a_copy() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("maddy.db");
         fs::copy(&fixture, &database).unwrap();
-        let old = version(&fixture).await;
+        let old = version(&fixture);
         assert!(fixture.ends_with(format!("schema-{old:02}.db")), "{}", fixture.display());
         holds(dir.path(), &fixture.display().to_string()).await;
         let copies: Vec<PathBuf> = match fs::read_dir(dir.path().join("before-upgrade")) {
             Ok(entries) => entries.map(|entry| entry.unwrap().path()).collect(),
             Err(_) => Vec::new(),
         };
-        let is_newest = version(&database).await == old;
+        let is_newest = version(&database) == old;
         assert_eq!(copies.len(), usize::from(!is_newest));
         for copy in copies {
             assert_eq!(fs::read(copy).unwrap(), fs::read(&fixture).unwrap());
@@ -105,30 +103,25 @@ fn copy_as_it_is(from: &Path, to: &Path) {
 async fn an_upgrade_that_was_killed_goes_on() {
     let steps = steps();
     for fixture in fixtures() {
-        let begin = version(&fixture).await;
+        let begin = version(&fixture);
         let work = tempfile::tempdir().unwrap();
         fs::copy(&fixture, work.path().join("maddy.db")).unwrap();
         // Nothing is kept in memory that does not have to be, so that what is not committed is in the file as well.
-        let options = sqlx::sqlite::SqliteConnectOptions::new()
-            .filename(work.path().join("maddy.db"))
-            .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
-            .pragma("cache_size", "1")
-            .pragma("wal_autocheckpoint", "0");
-        let mut connection = options.connect().await.unwrap();
+        let connection = Connection::open(work.path().join("maddy.db")).unwrap();
+        let settings = "PRAGMA journal_mode = WAL; PRAGMA cache_size = 1; PRAGMA wal_autocheckpoint = 0";
+        connection.execute_batch(settings).unwrap();
         for (at, step) in steps.iter().enumerate().skip(begin as usize) {
-            sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
-            sqlx::raw_sql(sqlx::AssertSqlSafe(step.clone())).execute(&mut connection).await.unwrap();
-            let mark = format!("PRAGMA user_version = {}", at + 1);
-            sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut connection).await.unwrap();
+            connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+            connection.execute_batch(step).unwrap();
+            connection.execute_batch(&format!("PRAGMA user_version = {}", at + 1)).unwrap();
             let half = tempfile::tempdir().unwrap();
             copy_as_it_is(work.path(), half.path());
             holds(half.path(), &format!("{}, in step {}", fixture.display(), at + 1)).await;
-            sqlx::raw_sql("COMMIT").execute(&mut connection).await.unwrap();
+            connection.execute_batch("COMMIT").unwrap();
             let whole = tempfile::tempdir().unwrap();
             copy_as_it_is(work.path(), whole.path());
             holds(whole.path(), &format!("{}, after step {}", fixture.display(), at + 1)).await;
         }
-        connection.close().await.unwrap();
     }
 }
 
@@ -138,7 +131,7 @@ async fn an_upgrade_that_was_killed_goes_on() {
 async fn a_damaged_database_is_never_left_half_way() {
     const PAGE: usize = 4096;
     let fixture = fixtures().into_iter().next().unwrap();
-    let (good, begin) = (fs::read(&fixture).unwrap(), version(&fixture).await);
+    let (good, begin) = (fs::read(&fixture).unwrap(), version(&fixture));
     let newest = steps().len() as i64;
     let mut damaged: Vec<Vec<u8>> = Vec::new();
     for page in 0..good.len() / PAGE {

@@ -1,7 +1,7 @@
 //! When things go wrong: full and damaged disks, dead processes, other versions. Nothing that was acknowledged is lost.
 
 use crate::help::*;
-use sqlx::{ConnectOptions, Connection};
+use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -120,25 +120,22 @@ async fn a_ruined_database_answers_corrupt() {
     assert!(corrupt(&refused), "{refused:?}");
 }
 
-async fn with_database(path: &Path, sql: &'static str) {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
-    let mut connection = options.connect().await.unwrap();
-    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+fn with_database(path: &Path, sql: &'static str) {
+    Connection::open(path).unwrap().execute_batch(sql).unwrap();
 }
 
 #[tokio::test]
 async fn other_versions_and_other_programs_are_refused() {
     let bench = Bench::new().await;
     bench.store.close().await;
-    with_database(&bench.dir.path().join("maddy.db"), "PRAGMA user_version = 99").await;
+    with_database(&bench.dir.path().join("maddy.db"), "PRAGMA user_version = 99");
     let refused = Store::open(Config::new(bench.dir.path()), bench.world.clone()).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
         "the database was made by a newer version (schema 99, this one knows 18): run that version, or restore a backup"
     );
     let dir = tempfile::tempdir().unwrap();
-    with_database(&dir.path().join("maddy.db"), "CREATE TABLE other (a)").await;
+    with_database(&dir.path().join("maddy.db"), "CREATE TABLE other (a)");
     let refused = Store::open(Config::new(dir.path()), bench.world.clone()).await.unwrap_err();
     assert_eq!(refused, Error::Trouble(Trouble::Foreign));
 }

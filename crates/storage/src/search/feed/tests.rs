@@ -4,6 +4,7 @@ use super::*;
 use crate::search::Search;
 use crate::search::database::open_reader;
 use crate::{Config, FlagChange, FlagMode, Flags, NewMessage, Shape, Store, Which};
+use mail::{Blob, Message, mime};
 
 /// Most steps of a test.
 const STEPS_MAX: usize = 100;
@@ -37,9 +38,9 @@ async fn what_goes_between_two_steps_goes() {
         indexes: Arc::downgrade(&indexes),
         wake: Arc::downgrade(&wake),
         readers: store.readers().clone(),
-        blocking: Arc::clone(store.blocking()),
         bodies: Arc::new(Folder::new(dir.path().join("bodies"), "x".to_owned())),
         commits: Arc::default(),
+        seen: std::sync::atomic::AtomicU64::default(),
     };
     let mut progress = Progress::default();
     for uid in [5, 205] {
