@@ -171,6 +171,20 @@ impl From<Trouble> for Error {
     }
 }
 
+impl From<sqlx::Error> for Trouble {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(inner) => {
+                let code = inner.code().and_then(|code| code.parse().ok()).unwrap_or(0);
+                from_sqlite(code, error.to_string())
+            }
+            sqlx::Error::WorkerCrashed => Self::Closed,
+            sqlx::Error::Io(io) => from_io(io),
+            _ => Self::Bug(error.to_string()),
+        }
+    }
+}
+
 /// Result codes of SQLite; the low octet is the primary code (sqlite.org/rescode.html).
 fn from_sqlite(code: i32, text: String) -> Trouble {
     match code & 0xff {
@@ -191,6 +205,12 @@ fn from_io(error: &std::io::Error) -> Trouble {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Trouble::Full,
         ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
         _ => Trouble::Io(error.to_string()),
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Trouble(error.into())
     }
 }
 

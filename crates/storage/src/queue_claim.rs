@@ -196,8 +196,8 @@ mod tests {
     use super::*;
     /// How SQLite would answer, a step a line.
     fn plan(text: &str) -> String {
-        let mut connection = rusqlite::Connection::open_in_memory().unwrap();
-        crate::schema::migrate(&mut connection).unwrap();
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        crate::schema::make(&connection).unwrap();
         let query = sql::query(format!("EXPLAIN QUERY PLAN {text}"));
         let rows = query.bind(1).bind("[]").bind("[]").bind("[]").rows(&connection).unwrap();
         rows.iter().map(|row| row.text(3).unwrap().replace("COVERING ", "") + "\n").collect()

@@ -1,7 +1,11 @@
 //! The schema's versions: text that leads from each to the next, one transaction each.
 
 use crate::error::{Error, Result, Trouble};
-use rusqlite::{Connection, TransactionBehavior};
+use crate::sqlite::BUSY_WAIT;
+use rusqlite::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection as _};
+use std::path::Path;
 
 /// Version `n` is reached by running text `n - 1`. A text that was released is never changed.
 const STEPS: &[&str] = &[
@@ -28,14 +32,26 @@ const STEPS: &[&str] = &[
 /// "mddy": marks a file as a database of this program (`PRAGMA application_id`).
 const APPLICATION: i64 = 0x6d64_6479;
 
-/// Brings the database to the newest version, or refuses.
-pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
-    let found = check(connection)?;
-    let done = usize::try_from(found).map_err(|_| Error::from(Trouble::Foreign))?;
-    for (number, text) in STEPS.iter().enumerate().skip(done) {
-        step(connection, number + 1, text)?;
+/// Brings the database to the newest version, or refuses. The writer is open and idle; it sees the new tables with its next statement.
+pub(crate) async fn migrate(writer: &Connection, database: &Path) -> Result<()> {
+    let done = usize::try_from(check(writer)?).map_err(|_| Error::from(Trouble::Foreign))?;
+    if done == STEPS.len() {
+        return Ok(());
     }
-    Ok(())
+    let options = SqliteConnectOptions::new()
+        .filename(database)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_WAIT)
+        .pragma("trusted_schema", "OFF")
+        .pragma("cell_size_check", "ON")
+        .pragma("temp_store", "MEMORY")
+        .disable_statement_logging();
+    let mut connection = options.connect().await?;
+    for (number, text) in STEPS.iter().enumerate().skip(done) {
+        step(&mut connection, number + 1, text).await?;
+    }
+    Ok(connection.close().await?)
 }
 
 /// The version of a database; refuses those of other programs and of later versions of this one.
@@ -64,12 +80,18 @@ pub(crate) fn newest() -> i64 {
 }
 
 /// The version is written in the same transaction as the change, so a step is done whole or not at all.
-fn step(connection: &mut Connection, version: usize, text: &'static str) -> Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(text)?;
+async fn step(connection: &mut SqliteConnection, version: usize, text: &'static str) -> Result<()> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::raw_sql(text).execute(&mut *transaction).await?;
     let mark = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {version}");
-    transaction.execute_batch(&mark)?;
-    transaction.commit()?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+    transaction.commit().await?;
     tracing::info!(version, "database schema brought up to date");
     Ok(())
+}
+
+/// The newest schema, for tests that look at plans.
+#[cfg(test)]
+pub(crate) fn make(connection: &Connection) -> Result<()> {
+    STEPS.iter().try_for_each(|text| Ok(connection.execute_batch(text)?))
 }

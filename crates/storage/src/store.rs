@@ -74,8 +74,8 @@ impl Store {
         let places = Places::of(&config.dir);
         let lock = places.prepare(&config.dir)?;
         upgrade::keep_copy(&places, &config, world.clock.unix()).await?;
-        let mut connection = sqlite::open_writer(&places, &config)?;
-        schema::migrate(&mut connection)?;
+        let connection = sqlite::open_writer(&places, &config)?;
+        schema::migrate(&connection, &places.database).await?;
         let number = |text| connection.query_row(text, [], |row| row.get::<_, i64>(0));
         let queued = Arc::new(AtomicU64::new(number("SELECT count(*) FROM job")?.unsigned_abs()));
         let newest = number("SELECT last FROM sequence WHERE name = 'content'")?;
